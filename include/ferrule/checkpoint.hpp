@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ferrule/export.hpp"
+#include "ferrule/read_limits.hpp"
+#include "ferrule/result.hpp"
+#include "ferrule/tensor_source.hpp"
+
+namespace ferrule {
+
+/// What a file turned out to be, by its content and never by its name.
+enum class FileKind : std::uint8_t {
+  kSafetensors,
+  kSafetensorsIndex,
+  kTorchZip,
+  kTorchLegacy,
+  kTorchTar,
+  kTorchScript,
+  kPickle,
+  kGguf,
+  kLfsPointer,
+  kHtml,
+  kJson,
+  kGzip,
+  kZip,
+  kTar,
+  kSevenZip,
+  kEmpty,
+  kUnknown,
+};
+
+/// A short phrase for messages: "a Git LFS pointer, not the file itself".
+FERRULE_API std::string_view describe(FileKind kind) noexcept;
+
+/// Recognises a file by its first bytes (give at least 1 KiB of them where there are that many) and
+/// its size.
+FERRULE_API FileKind recognise(std::span<const std::byte> head, std::uint64_t file_bytes) noexcept;
+
+/// A path opened as a tensor source: a .safetensors file, a sharded index, a torch file, or a
+/// directory that holds one of these. Several paths are joined into one source.
+///
+/// A directory is searched for, in this order: `*.safetensors.index.json`, `model.safetensors`,
+/// `adapter_model.safetensors`, all other `*.safetensors`, then the same of torch's formats.
+/// Names that `save_model` dropped as shared are offered through aliases().
+class FERRULE_API Checkpoint final : public TensorSource {
+ public:
+  /// Fails with kNotFound, kIo, kCorrupt, kUnsupported or kLimitExceeded; a tensor that stands in
+  /// two of the joined files with different content is kCorrupt (KY-1).
+  static Result<Checkpoint> open(const std::filesystem::path& path,
+                                 const OpenOptions& options = {});
+  static Result<Checkpoint> open(std::span<const std::filesystem::path> paths,
+                                 const OpenOptions& options = {});
+
+  Checkpoint(Checkpoint&&) noexcept;
+  Checkpoint& operator=(Checkpoint&&) noexcept;
+  ~Checkpoint() override;
+
+  std::span<const NamedTensor> tensors() const& noexcept override;
+  std::span<const NamedTensor> tensors() const&& = delete;  // It would dangle.
+  std::optional<TensorView> find(std::string_view name) const& noexcept override;
+  std::optional<TensorView> find(std::string_view name) const&& = delete;
+  std::span<const TensorAlias> aliases() const& noexcept override;
+  std::span<const TensorAlias> aliases() const&& = delete;
+
+  /// The files it reads, in the order in which they were joined.
+  std::span<const std::filesystem::path> files() const& noexcept;
+
+  /// Size of those files together, in bytes.
+  std::uint64_t file_bytes() const noexcept;
+
+ private:
+  struct Rep;
+  explicit Checkpoint(std::unique_ptr<Rep> rep) noexcept;
+
+  std::unique_ptr<Rep> rep_;
+};
+
+}  // namespace ferrule

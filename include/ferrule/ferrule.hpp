@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "ferrule/adapter.hpp"          // IWYU pragma: export
+#include "ferrule/adapter_config.hpp"   // IWYU pragma: export
+#include "ferrule/checkpoint.hpp"       // IWYU pragma: export
+#include "ferrule/dtype.hpp"            // IWYU pragma: export
+#include "ferrule/durability.hpp"       // IWYU pragma: export
+#include "ferrule/error.hpp"            // IWYU pragma: export
+#include "ferrule/finding.hpp"          // IWYU pragma: export
+#include "ferrule/json.hpp"             // IWYU pragma: export
+#include "ferrule/model_facts.hpp"      // IWYU pragma: export
+#include "ferrule/read_limits.hpp"      // IWYU pragma: export
+#include "ferrule/result.hpp"           // IWYU pragma: export
+#include "ferrule/safetensors_file.hpp"     // IWYU pragma: export
+#include "ferrule/safetensors_writer.hpp"   // IWYU pragma: export
+#include "ferrule/save_pretrained.hpp"      // IWYU pragma: export
+#include "ferrule/tensor_source.hpp"    // IWYU pragma: export
+#include "ferrule/tensor_view.hpp"      // IWYU pragma: export
+#include "ferrule/version.hpp"          // IWYU pragma: export

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+namespace ferrule {
+
+/// How the bytes of an opened file are held.
+enum class Backing : std::uint8_t {
+  /// Map the file privately. Opening costs the header alone; pages load on first touch. If another
+  /// process truncates the file, touching a lost page raises SIGBUS: for storage you do not
+  /// control (network mounts, uploads) choose kCopy.
+  kMap,
+  /// Read the whole file into memory that no one else can change.
+  kCopy,
+};
+
+/// Bounds on what an untrusted file may make us allocate, checked before the allocation.
+struct ReadLimits {
+  /// ST-2: the limit of the reference implementation (safetensors 0.8).
+  std::uint64_t header_bytes = 100'000'000;
+  std::uint64_t tensors = 4'000'000;
+  /// adapter_config.json, README.md, index files.
+  std::uint64_t text_bytes = 64'000'000;
+  /// Bytes of tensors that have to be rearranged in memory (non-contiguous ones of torch files),
+  /// summed over the whole file.
+  std::uint64_t materialized_bytes = std::uint64_t{16} << 30;
+};
+
+struct OpenOptions {
+  Backing backing = Backing::kMap;
+  ReadLimits limits = {};
+};
+
+}  // namespace ferrule

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ferrule/error.hpp"
+
+#include <exception>
+#include <stdexcept>
+
+#include "base/quote.hpp"
+#include "ferrule/result.hpp"
+
+namespace ferrule {
+
+std::string_view error_code_name(ErrorCode code) noexcept {
+  switch (code) {
+    case ErrorCode::kInvalidArgument:
+      return "invalid_argument";
+    case ErrorCode::kNotFound:
+      return "not_found";
+    case ErrorCode::kIo:
+      return "io";
+    case ErrorCode::kCorrupt:
+      return "corrupt";
+    case ErrorCode::kUnsupported:
+      return "unsupported";
+    case ErrorCode::kLimitExceeded:
+      return "limit_exceeded";
+  }
+  return "corrupt";
+}
+
+std::string Error::to_string() const {
+  std::string text;
+  if (!path.empty()) text += base::printable(path) + ": ";
+  if (!rule.empty()) text += "[" + rule + "] ";
+  return text + message;
+}
+
+void bad_result_access(const Error* error) {
+#if defined(__cpp_exceptions)
+  throw std::logic_error(error != nullptr
+                             ? "ferrule: value read from a failed Result: " + error->to_string()
+                             : std::string("ferrule: error read from a Result that holds a value"));
+#else
+  static_cast<void>(error);
+  std::terminate();
+#endif
+}
+
+}  // namespace ferrule

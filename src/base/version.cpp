@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ferrule/version.hpp"
+
+namespace ferrule {
+
+std::string_view version() noexcept { return FERRULE_VERSION; }
+
+std::string_view peft_version() noexcept { return "0.21.0"; }
+
+}  // namespace ferrule

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ferrule/result.hpp"
+#include "io/unique_fd.hpp"
+
+namespace ferrule::io {
+
+/// A regular file opened for reading, without ever blocking: FIFOs, devices, sockets and
+/// directories are refused (kUnsupported), a symlink to a regular file is followed, a loop of them
+/// is kIo.
+class InputFile {
+ public:
+  /// Fails with kNotFound, kIo or kUnsupported.
+  static Result<InputFile> open(const std::filesystem::path& path);
+
+  std::uint64_t size() const noexcept { return size_; }
+  const std::filesystem::path& path() const noexcept { return path_; }
+  int fd() const noexcept { return fd_.get(); }
+
+  /// Fills `out` from `offset`. Short reads and EINTR are carried on; a file that ends early
+  /// (truncated since open) is kCorrupt.
+  Result<void> read_at(std::uint64_t offset, std::span<std::byte> out) const;
+
+  /// The whole file as text; kLimitExceeded where it is larger than `limit`.
+  Result<std::string> read_text(std::uint64_t limit) const;
+
+ private:
+  friend class DirectoryReader;
+  InputFile(UniqueFd fd, std::uint64_t size, std::filesystem::path path) noexcept
+      : fd_(std::move(fd)), size_(size), path_(std::move(path)) {}
+
+  UniqueFd fd_;
+  std::uint64_t size_ = 0;
+  std::filesystem::path path_;
+};
+
+/// A directory opened once, so that all files read through it belong to one generation even where
+/// a save swaps the directory meanwhile. A redo record that a crashed save left behind is obeyed on
+/// opening (docs/rules/TX.md).
+class DirectoryReader {
+ public:
+  /// Fails with kNotFound, kIo, or kUnsupported where `path` is no directory.
+  static Result<DirectoryReader> open(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const noexcept { return path_; }
+
+  /// The file of that plain name in this directory, or nullopt where there is none. As
+  /// InputFile::open otherwise.
+  Result<std::optional<InputFile>> open_file(std::string_view name) const;
+
+  /// Names in the directory, sorted; hidden ones included, "." and ".." not.
+  Result<std::vector<std::string>> names() const;
+
+  /// True where `path` now leads to another directory than the one opened: read again.
+  bool was_replaced() const;
+
+ private:
+  DirectoryReader(UniqueFd fd, std::filesystem::path path) noexcept
+      : fd_(std::move(fd)), path_(std::move(path)) {}
+
+  UniqueFd fd_;
+  std::filesystem::path path_;
+};
+
+}  // namespace ferrule::io

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "ferrule/adapter_config.hpp"
+#include "ferrule/result.hpp"
+
+namespace ferrule::peft {
+
+/// A regular expression in the dialect of Python's `re`, run with a step limit so that a hostile one
+/// ends. Compiled patterns may be used from any number of threads.
+class Pattern {
+ public:
+  /// Fails with kCorrupt (invalid in Python too) or kUnsupported (valid Python that the engine
+  /// lacks); rules CF-20, CF-21.
+  static Result<Pattern> compile(std::string_view expression);
+
+  /// As re.fullmatch, re.match and re.search. Fail with kLimitExceeded (CF-22) past the step limit.
+  Result<bool> fullmatch(std::string_view text) const;
+  Result<bool> match(std::string_view text) const;
+  Result<bool> search(std::string_view text) const;
+
+ private:
+  struct Rep;
+  std::shared_ptr<const Rep> rep_;
+};
+
+/// Whether the selector names the module at that path: the whole path matches the pattern, or the
+/// path equals a name or ends in "." and it.
+Result<bool> selects(const ModuleSelector& selector, std::string_view module_path);
+
+}  // namespace ferrule::peft
