@@ -33,11 +33,11 @@ FERRULE_API std::string_view error_code_name(ErrorCode code) noexcept;
 struct Error {
   ErrorCode code = ErrorCode::kCorrupt;
   /// The rule that was broken, as numbered in docs/rules ("ST-7"); empty where no rule applies.
-  std::string rule;
+  std::string rule = {};
   /// One sentence without a trailing full stop: what was expected, what was found.
-  std::string message;
+  std::string message = {};
   /// The file or directory it concerns, as the caller named it; may be empty.
-  std::string path;
+  std::string path = {};
   /// errno of the failed call, or 0.
   int system_errno = 0;
 

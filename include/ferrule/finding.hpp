@@ -28,15 +28,15 @@ FERRULE_API std::string_view severity_name(Severity severity) noexcept;
 struct Finding {
   Severity severity = Severity::kError;
   /// As numbered in docs/rules ("AD-3").
-  std::string rule;
+  std::string rule = {};
   /// The file or directory it concerns.
-  std::string path;
+  std::string path = {};
   /// The tensor, config field or module it concerns; may be empty.
-  std::string key;
+  std::string key = {};
   /// One sentence: what was expected, what was found.
-  std::string message;
+  std::string message = {};
   /// What to do about it; may be empty.
-  std::string advice;
+  std::string advice = {};
 };
 
 /// True where at least one finding is an error.
