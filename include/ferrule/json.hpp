@@ -24,7 +24,14 @@ class FERRULE_API Json {
   using Member = std::pair<std::string, Json>;
   using Object = std::vector<Member>;
 
-  Json() noexcept = default;  ///< null
+  Json() noexcept;  ///< null
+  // Out of line: inlined everywhere, the variant of eight costs code and drowns g++ 12 in false
+  // warnings.
+  Json(const Json& other);
+  Json(Json&& other) noexcept;
+  Json& operator=(const Json& other);
+  Json& operator=(Json&& other) noexcept;
+  ~Json();
   Json(std::nullptr_t) noexcept {}
   Json(bool value) noexcept : value_(value) {}
   Json(int value) noexcept : value_(std::int64_t{value}) {}
@@ -63,6 +70,9 @@ class FERRULE_API Json {
   const Object* if_object() const noexcept { return std::get_if<6>(&value_); }
   Object* if_object() noexcept { return std::get_if<6>(&value_); }
 
+  /// The digits of an integer that 64 bits do not hold, or nullptr.
+  const std::string* if_big_integer() const noexcept;
+
   /// An integer or float as a double, nullopt otherwise.
   std::optional<double> number() const noexcept;
 
@@ -77,6 +87,7 @@ class FERRULE_API Json {
   /// Removes a member; false where there is none.
   bool erase(std::string_view key);
 
+  /// Same types, values and order of members.
   friend FERRULE_API bool operator==(const Json& a, const Json& b) noexcept;
 
   struct ParseOptions {
@@ -92,7 +103,8 @@ class FERRULE_API Json {
   static Result<Json> parse(std::string_view text, const ParseOptions& options);
   static Result<Json> parse(std::string_view text);
 
-  /// Compact text, UTF-8 kept, members in their order.
+  /// Compact text, UTF-8 kept, members in their order. Always valid JSON: a number that is not
+  /// finite becomes null, bytes of a caller's string that are no UTF-8 become U+FFFD.
   std::string dump() const;
 
   /// The text of Python's `json.dumps(value, indent=2, sort_keys=True)`: ASCII with \uXXXX escapes,
