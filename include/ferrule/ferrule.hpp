@@ -17,4 +17,5 @@
 #include "ferrule/save_pretrained.hpp"      // IWYU pragma: export
 #include "ferrule/tensor_source.hpp"    // IWYU pragma: export
 #include "ferrule/tensor_view.hpp"      // IWYU pragma: export
+#include "ferrule/text.hpp"           // IWYU pragma: export
 #include "ferrule/version.hpp"          // IWYU pragma: export

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/quote.hpp"
-
 #include <array>
 #include <cstdio>
 
 #include "base/utf8.hpp"
+#include "ferrule/text.hpp"
 
-namespace ferrule::base {
+namespace ferrule {
 namespace {
 
 /// Characters that print as nothing or turn the text around them: C1 controls, soft hyphen, zero
@@ -27,7 +26,7 @@ std::string escape(std::string_view text, std::size_t limit, bool quotes) {
   };
   while (!text.empty()) {
     if (out.size() >= limit) return out + "...";
-    const auto point = decode_utf8(text);
+    const auto point = base::decode_utf8(text);
     if (!point) {
       append("\\x%02x", static_cast<unsigned char>(text[0]));
       text.remove_prefix(1);
@@ -60,4 +59,4 @@ std::string printable(std::string_view text, std::size_t limit) {
   return escape(text, limit, false);
 }
 
-}  // namespace ferrule::base
+}  // namespace ferrule

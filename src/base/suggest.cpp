@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/suggest.hpp"
-
 #include <algorithm>
 #include <cctype>
 #include <cstddef>
 #include <vector>
 
-namespace ferrule::base {
+#include "ferrule/text.hpp"
+
+namespace ferrule {
 namespace {
 
 constexpr std::size_t kLongestWord = 128;  // Keeps the quadratic table small for hostile input.
@@ -17,13 +17,16 @@ char lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned 
 std::size_t distance(std::string_view a, std::string_view b) {
   const std::size_t width = b.size() + 1;
   std::vector<std::size_t> table((a.size() + 1) * width);
-  const auto at = [&](std::size_t i, std::size_t j) -> std::size_t& { return table[i * width + j]; };
+  const auto at = [&](std::size_t i, std::size_t j) -> std::size_t& {
+    return table[i * width + j];
+  };
   for (std::size_t i = 0; i <= a.size(); ++i) at(i, 0) = i;
   for (std::size_t j = 0; j <= b.size(); ++j) at(0, j) = j;
   for (std::size_t i = 1; i <= a.size(); ++i) {
     for (std::size_t j = 1; j <= b.size(); ++j) {
       const bool same = lower(a[i - 1]) == lower(b[j - 1]);
-      at(i, j) = std::min({at(i - 1, j) + 1, at(i, j - 1) + 1, at(i - 1, j - 1) + (same ? 0U : 1U)});
+      at(i, j) =
+          std::min({at(i - 1, j) + 1, at(i, j - 1) + 1, at(i - 1, j - 1) + (same ? 0U : 1U)});
       if (i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) &&
           lower(a[i - 2]) == lower(b[j - 1])) {
         at(i, j) = std::min(at(i, j), at(i - 2, j - 2) + 1);
@@ -48,4 +51,4 @@ std::optional<std::string_view> suggest(std::string_view word,
   return best;
 }
 
-}  // namespace ferrule::base
+}  // namespace ferrule
