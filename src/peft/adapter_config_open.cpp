@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/quote.hpp"
+#include "base/try.hpp"
+#include "ferrule/adapter_config.hpp"
+#include "ferrule/read_limits.hpp"
+#include "io/input_file.hpp"
+
+namespace ferrule {
+namespace {
+
+constexpr std::string_view kConfigName = "adapter_config.json";
+
+/// The file at `path`, or the config of the directory there.
+Result<std::string> read_config(const std::filesystem::path& path) {
+  const std::uint64_t limit = ReadLimits{}.text_bytes;
+  const auto directory = io::DirectoryReader::open(path);
+  if (!directory && directory.error().code != ErrorCode::kUnsupported) return directory.error();
+  if (!directory) {
+    FERRULE_TRY(const auto file, io::InputFile::open(path));
+    return file.read_text(limit);
+  }
+  FERRULE_TRY(const auto file, directory->open_file(kConfigName));
+  if (!file) {
+    return Error{.code = ErrorCode::kNotFound,
+                 .message = "there is no " + base::quote(kConfigName) + " in this directory",
+                 .path = path.string()};
+  }
+  return file->read_text(limit);
+}
+
+}  // namespace
+
+Result<AdapterConfig> AdapterConfig::open(const std::filesystem::path& path) {
+  FERRULE_TRY(const std::string text, read_config(path));
+  return parse(text, path);
+}
+
+}  // namespace ferrule
