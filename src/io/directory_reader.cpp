@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "base/quote.hpp"
+#include "base/try.hpp"
+#include "io/input_file.hpp"
+#include "io/list_directory.hpp"
+#include "io/open_regular.hpp"
+#include "io/syscalls.hpp"
+#include "io/system_error.hpp"
+
+namespace ferrule::io {
+
+Result<DirectoryReader> DirectoryReader::open(const std::filesystem::path& path) {
+  UniqueFd fd(uninterrupted(
+      [&] { return sys().openat(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); }));
+  if (!fd) {
+    if (errno != ENOTDIR) return open_error(errno, "cannot open the directory", path);
+    Error error;
+    error.code = ErrorCode::kUnsupported;
+    error.message = "expected a directory";
+    error.path = path.string();
+    error.system_errno = ENOTDIR;
+    return error;
+  }
+  return DirectoryReader(std::move(fd), path);
+}
+
+Result<std::optional<InputFile>> DirectoryReader::open_file(std::string_view name) const {
+  const std::filesystem::path path = path_ / name;
+  if (name.empty() || name == "." || name == ".." || name.find('/') != name.npos ||
+      name.find('\0') != name.npos) {
+    Error error;
+    error.code = ErrorCode::kInvalidArgument;
+    error.message = "expected a plain file name, found " + base::quote(name);
+    error.path = path_.string();
+    return error;
+  }
+  auto opened = open_regular(fd_.get(), std::string(name).c_str(), path);
+  if (!opened) {
+    if (opened.error().code == ErrorCode::kNotFound) return std::optional<InputFile>();
+    return std::move(opened).error();
+  }
+  return std::optional<InputFile>(InputFile(std::move(opened->fd), opened->size, path));
+}
+
+Result<std::vector<std::string>> DirectoryReader::names() const {
+  // Another descriptor, because a position is read and moved.
+  UniqueFd fd(uninterrupted(
+      [&] { return sys().openat(fd_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); }));
+  if (!fd) return system_error(errno, "cannot open the directory", path_);
+  FERRULE_TRY(auto entries, list_directory(fd.get(), path_));
+  std::vector<std::string> names;
+  names.reserve(entries.size());
+  for (auto& entry : entries) names.push_back(std::move(entry.name));
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+bool DirectoryReader::was_replaced() const {
+  struct stat ours {};
+  struct stat there {};
+  if (sys().fstat(fd_.get(), &ours) != 0) return false;
+  if (sys().fstatat(AT_FDCWD, path_.c_str(), &there, 0) != 0) return true;
+  return ours.st_ino != there.st_ino || ours.st_dev != there.st_dev;
+}
+
+}  // namespace ferrule::io

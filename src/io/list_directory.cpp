@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/list_directory.hpp"
+
+#include <dirent.h>
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+
+#include "io/syscalls.hpp"
+#include "io/system_error.hpp"
+
+namespace ferrule::io {
+
+namespace {
+
+// The kernel's struct linux_dirent64, by offset: no library header declares it.
+constexpr std::size_t kLengthAt = 16;
+constexpr std::size_t kTypeAt = 18;
+constexpr std::size_t kNameAt = 19;
+
+}  // namespace
+
+Result<std::vector<DirectoryEntry>> list_directory(int fd, const std::filesystem::path& path) {
+  std::vector<DirectoryEntry> entries;
+  std::array<char, 32768> buffer;
+  for (;;) {
+    const ssize_t got =
+        uninterrupted([&] { return sys().getdents(fd, buffer.data(), buffer.size()); });
+    if (got < 0) return system_error(errno, "cannot list the directory", path);
+    if (got == 0) return entries;
+    for (std::size_t at = 0; at < static_cast<std::size_t>(got);) {
+      unsigned short length = 0;
+      std::memcpy(&length, buffer.data() + at + kLengthAt, sizeof(length));
+      std::string name(buffer.data() + at + kNameAt);
+      if (name != "." && name != "..") {
+        entries.push_back({std::move(name), static_cast<unsigned char>(buffer[at + kTypeAt])});
+      }
+      at += length;
+    }
+  }
+}
+
+}  // namespace ferrule::io

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "ferrule/result.hpp"
+
+namespace ferrule::io {
+
+struct DirectoryEntry {
+  std::string name;
+  unsigned char type = 0;  ///< A DT_ constant; DT_UNKNOWN on file systems that do not tell.
+};
+
+/// What stands in the directory, from the position of `fd` on, in no order, "." and ".." left out.
+Result<std::vector<DirectoryEntry>> list_directory(int fd, const std::filesystem::path& path);
+
+}  // namespace ferrule::io

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/mapping.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/try.hpp"
+#include "io/system_error.hpp"
+
+namespace ferrule::io {
+
+namespace {
+
+// From this size on a huge page costs less than the 512 faults it saves.
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+// A second thread costs about as much as copying this from the page cache.
+constexpr std::size_t kBytesPerThread = std::size_t{8} << 20;
+constexpr std::size_t kMaxThreads = 4;
+
+/// Fills `out` from the start of the file, large files in several threads.
+Result<void> read_all(const InputFile& file, std::span<std::byte> out) {
+  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  const std::size_t parts =
+      std::clamp<std::size_t>(out.size() / kBytesPerThread, 1, std::min(cores, kMaxThreads));
+  // Parts start on huge pages, so that no page is faulted in by two threads.
+  const std::size_t step = (out.size() / parts + kHugePage - 1) / kHugePage * kHugePage;
+  std::vector<Result<void>> results(parts);
+  auto read_part = [&](std::size_t part) {
+    const std::size_t begin = std::min(part * step, out.size());
+    const std::size_t end = part + 1 == parts ? out.size() : std::min(begin + step, out.size());
+    results[part] = file.read_at(begin, out.subspan(begin, end - begin));
+  };
+  std::vector<std::thread> threads;
+  std::size_t next = 1;
+  try {
+    threads.reserve(parts);
+    for (; next < parts; ++next) threads.emplace_back(read_part, next);
+  } catch (const std::system_error&) {
+    // No more threads to be had: what is left is read here.
+  }
+  for (; next < parts; ++next) read_part(next);
+  read_part(0);
+  for (auto& thread : threads) thread.join();
+  for (auto& result : results) FERRULE_CHECK(std::move(result));
+  return {};
+}
+
+}  // namespace
+
+Result<Mapping> Mapping::of(const InputFile& file, Backing backing) {
+  Mapping mapping;
+  if (file.size() == 0) return mapping;
+  if (file.size() > static_cast<std::uint64_t>(std::numeric_limits<std::ptrdiff_t>::max())) {
+    return system_error(ENOMEM, "cannot hold it in memory", file.path());
+  }
+  const auto size = static_cast<std::size_t>(file.size());
+  // Writable, because who maps may hand the bytes on to code that writes; private, so that such a
+  // write never reaches the file.
+  const bool copy = backing == Backing::kCopy;
+  void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | (copy ? MAP_ANONYMOUS | MAP_NORESERVE : MAP_NORESERVE),
+                      copy ? -1 : file.fd(), 0);
+  if (data == MAP_FAILED) return system_error(errno, "cannot map it into memory", file.path());
+  mapping.data_ = static_cast<std::byte*>(data);
+  mapping.size_ = size;
+  if (copy) {
+    if (size >= kHugePage) ::madvise(data, size, MADV_HUGEPAGE);
+    FERRULE_CHECK(read_all(file, {mapping.data_, size}));
+  }
+  return mapping;
+}
+
+Mapping::Mapping(Mapping&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+Mapping& Mapping::operator=(Mapping&& other) noexcept {
+  if (this != &other) {
+    if (data_ != nullptr) ::munmap(data_, size_);
+    data_ = std::exchange(other.data_, nullptr);
+    size_ = std::exchange(other.size_, 0);
+  }
+  return *this;
+}
+
+Mapping::~Mapping() {
+  if (data_ != nullptr) ::munmap(data_, size_);
+}
+
+}  // namespace ferrule::io

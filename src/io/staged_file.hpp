@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+
+#include "ferrule/durability.hpp"
+#include "ferrule/result.hpp"
+#include "io/directory_transaction.hpp"
+#include "io/unique_fd.hpp"
+
+namespace ferrule::io {
+
+/// A new file under a name that nobody looks at yet.
+class StagedFile final : public OutputFile {
+ public:
+  /// Takes over `fd`, opened for writing; `path` is the final name, for messages.
+  StagedFile(UniqueFd fd, std::filesystem::path path, Durability durability) noexcept;
+
+  using OutputFile::write;
+  Result<void> write(std::span<const std::span<const std::byte>> pieces) override;
+  Result<void> reserve(std::uint64_t bytes) override;
+  Result<void> write_at(std::uint64_t offset, std::span<const std::byte> piece) override;
+
+  int fd() const noexcept { return fd_.get(); }
+
+  /// Flushes the data as the durability asks (TX-3) and closes, looking at what close says.
+  Result<void> finish();
+
+ private:
+  Result<void> check_room(std::uint64_t end) const;
+  Result<void> start_writeback();
+
+  UniqueFd fd_;
+  std::filesystem::path path_;
+  Durability durability_;
+  std::uint64_t written_ = 0;
+  std::uint64_t writeback_ = 0;  // Where the last early writeback ended.
+};
+
+}  // namespace ferrule::io

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/system_error.hpp"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <system_error>
+
+namespace ferrule::io {
+
+Error system_error(int number, std::string_view what, const std::filesystem::path& path) {
+  Error error;
+  error.code = number == ENOMEM ? ErrorCode::kLimitExceeded : ErrorCode::kIo;
+  error.message = std::string(what) + ": " + std::generic_category().message(number);
+  error.path = path.string();
+  error.system_errno = number;
+  return error;
+}
+
+Error open_error(int number, std::string_view what, const std::filesystem::path& path) {
+  Error error = system_error(number, what, path);
+  if (number == ENOENT) {
+    error.code = ErrorCode::kNotFound;
+    error.message = "there is no such file or directory";
+  }
+  return error;
+}
+
+std::string_view kind_of(unsigned mode) noexcept {
+  if (S_ISREG(mode)) return "a regular file";
+  if (S_ISDIR(mode)) return "a directory";
+  if (S_ISFIFO(mode)) return "a FIFO";
+  if (S_ISSOCK(mode)) return "a socket";
+  if (S_ISCHR(mode) || S_ISBLK(mode)) return "a device";
+  if (S_ISLNK(mode)) return "a symbolic link";
+  return "something that is no regular file";
+}
+
+}  // namespace ferrule::io

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/mapping.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+
+#include "temp_dir.hpp"
+
+namespace ferrule::io {
+namespace {
+
+using test::read_file;
+using test::TempDir;
+using test::write_file;
+
+/// Every byte depends on its place, so that parts read to the wrong place show.
+std::string pattern(std::size_t size) {
+  std::string text(size, '\0');
+  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>((i * 2654435761U) >> 13);
+  return text;
+}
+
+bool same(std::span<const std::byte> bytes, std::string_view text) {
+  return bytes.size() == text.size() && std::memcmp(bytes.data(), text.data(), text.size()) == 0;
+}
+
+class MappingOf : public testing::TestWithParam<Backing> {};
+
+TEST_P(MappingOf, HoldsTheFile) {
+  TempDir dir;
+  for (const std::size_t size : {1U, 4095U, 4096U, (2U << 20) + 1, (41U << 20) + 77}) {
+    const std::string text = pattern(size);
+    write_file(dir / "a", text);
+    auto mapping = Mapping::of(InputFile::open(dir / "a").value(), GetParam());
+    ASSERT_TRUE(mapping) << mapping.error().to_string();
+    EXPECT_TRUE(same(mapping->bytes(), text)) << size;
+  }
+}
+
+TEST_P(MappingOf, AnEmptyFileIsNoBytes) {
+  TempDir dir;
+  write_file(dir / "a", "");
+  auto mapping = Mapping::of(InputFile::open(dir / "a").value(), GetParam());
+  ASSERT_TRUE(mapping);
+  EXPECT_TRUE(mapping->bytes().empty());
+}
+
+TEST_P(MappingOf, WritesDoNotReachTheFile) {
+  TempDir dir;
+  write_file(dir / "a", "abc");
+  auto mapping = Mapping::of(InputFile::open(dir / "a").value(), GetParam());
+  ASSERT_TRUE(mapping);
+  *const_cast<std::byte*>(mapping->bytes().data()) = std::byte{'X'};
+  EXPECT_EQ(read_file(dir / "a"), "abc");
+}
+
+TEST_P(MappingOf, TheBytesStayWhereTheyAreWhenItMoves) {
+  TempDir dir;
+  write_file(dir / "a", "abc");
+  auto mapping = Mapping::of(InputFile::open(dir / "a").value(), GetParam());
+  ASSERT_TRUE(mapping);
+  const std::byte* data = mapping->bytes().data();
+  Mapping moved = std::move(*mapping);
+  Mapping again;
+  again = std::move(moved);
+  EXPECT_EQ(again.bytes().data(), data);
+  EXPECT_TRUE(same(again.bytes(), "abc"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Backings, MappingOf, testing::Values(Backing::kMap, Backing::kCopy));
+
+TEST(Mapping, ACopyOfAFileThatShrankIsCorrupt) {
+  TempDir dir;
+  for (const std::size_t size : {10U, 41U << 20}) {
+    write_file(dir / "a", std::string(size, 'x'));
+    auto file = InputFile::open(dir / "a");
+    ASSERT_TRUE(file);
+    std::filesystem::resize_file(dir / "a", size / 2);
+    EXPECT_EQ(Mapping::of(*file, Backing::kCopy).error().code, ErrorCode::kCorrupt);
+  }
+}
+
+TEST(Mapping, ACopyDoesNotSeeWhatHappensToTheFileLater) {
+  TempDir dir;
+  write_file(dir / "a", "abc");
+  auto mapping = Mapping::of(InputFile::open(dir / "a").value(), Backing::kCopy);
+  ASSERT_TRUE(mapping);
+  write_file(dir / "a", "xyz");
+  EXPECT_TRUE(same(mapping->bytes(), "abc"));
+}
+
+}  // namespace
+}  // namespace ferrule::io
