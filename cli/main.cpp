@@ -43,17 +43,13 @@ struct Command {
   Action (*add)(CLI::App& command);
 };
 
-constexpr std::array<Command, 0> kCommands = {};
+constexpr std::array kCommands = {
+    Command{"config", "Make, show or upgrade an adapter_config.json", add_config},
+};
 
-constexpr const char* kExamples = R"(Examples:
-  ferrule save checkpoint-500 -o my-adapter --config adapter_config.json
-  ferrule inspect my-adapter
-  ferrule inspect adapters/ --json
-  ferrule verify my-adapter
-  ferrule config new LORA r=16 lora_alpha=32 'target_modules=["q_proj", "v_proj"]'
-  ferrule state-dict my-adapter -o live.safetensors
-
-Exit status: 0 good, 1 the file is bad, 2 usage, 3 the system refused.)";
+constexpr const char* kExamples =
+    R"(Exit status: 0 good, 1 the file is bad, 2 usage, 3 the system refused.
+'ferrule COMMAND --help' says more, with examples.)";
 
 int usage_error(const std::string& message) {
   print(Stream::kErr, "ferrule: " + message + "\nTry 'ferrule --help'.\n");
@@ -78,7 +74,7 @@ int run(const std::vector<std::string>& arguments) {
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::CallForHelp&) {
-    print(Stream::kOut, app.help());
+    print(Stream::kOut, app.help() + "\n");
     return kGood;
   } catch (const CLI::CallForVersion& request) {
     print(Stream::kOut, std::string(request.what()) + "\n");
@@ -89,7 +85,7 @@ int run(const std::vector<std::string>& arguments) {
   for (const auto& [subcommand, action] : actions) {
     if (subcommand->parsed()) return action();
   }
-  print(Stream::kErr, app.help());
+  print(Stream::kErr, app.help() + "\n");
   return kUsage;
 }
 

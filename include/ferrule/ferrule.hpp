@@ -8,6 +8,7 @@
 #include "ferrule/durability.hpp"       // IWYU pragma: export
 #include "ferrule/error.hpp"            // IWYU pragma: export
 #include "ferrule/finding.hpp"          // IWYU pragma: export
+#include "ferrule/inspect.hpp"        // IWYU pragma: export
 #include "ferrule/json.hpp"             // IWYU pragma: export
 #include "ferrule/model_facts.hpp"      // IWYU pragma: export
 #include "ferrule/read_limits.hpp"      // IWYU pragma: export
@@ -18,4 +19,5 @@
 #include "ferrule/tensor_source.hpp"    // IWYU pragma: export
 #include "ferrule/tensor_view.hpp"      // IWYU pragma: export
 #include "ferrule/text.hpp"           // IWYU pragma: export
+#include "ferrule/text_file.hpp"      // IWYU pragma: export
 #include "ferrule/version.hpp"          // IWYU pragma: export

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ferrule/adapter.hpp"
+#include "ferrule/checkpoint.hpp"
+#include "ferrule/export.hpp"
+#include "ferrule/finding.hpp"
+#include "ferrule/read_limits.hpp"
+#include "ferrule/result.hpp"
+
+namespace ferrule {
+
+/// Tensors by number: what fits into one row of a table.
+struct TensorTotals {
+  std::uint64_t tensors = 0;
+  std::uint64_t parameters = 0;
+  std::uint64_t bytes = 0;
+  /// Tensors of each dtype.
+  std::map<Dtype, std::uint64_t> dtypes;
+
+  FERRULE_API void add(const TensorView& tensor);
+  FERRULE_API void add(const TensorTotals& other);
+};
+
+/// One adapter in few words, and whether it is good. Only headers and configs are read for it.
+struct AdapterSummary {
+  std::filesystem::path directory;
+  /// Empty where the config could not be read, as are the others then.
+  std::string peft_type;
+  std::optional<std::string> task_type;
+  std::optional<std::string> base_model;
+  std::optional<std::int64_t> rank;
+  std::optional<double> alpha;
+  /// Plain name in `directory`; empty where the weights could not be read.
+  std::string weights_file;
+  std::uint64_t file_bytes = 0;
+  TensorTotals totals;
+  /// As of Adapter::findings(), or why it could not be opened.
+  std::vector<Finding> findings;
+  /// What kept the system from answering (permission, I/O), as opposed to bad data.
+  std::optional<Error> system_error;
+
+  bool good() const noexcept { return !system_error && !has_error(findings); }
+};
+
+/// Never fails: what prevents reading stands in the summary.
+FERRULE_API AdapterSummary summarize_adapter(const std::filesystem::path& directory,
+                                             const OpenOptions& options = {});
+
+/// The adapters of a folder and of all folders below it.
+struct FolderSummary {
+  /// Sorted by path.
+  std::vector<AdapterSummary> adapters;
+  /// Folders looked into.
+  std::uint64_t directories = 0;
+  /// Folders that could not be listed.
+  std::vector<Error> unreadable;
+
+  std::uint64_t bad() const noexcept;
+  TensorTotals totals() const;
+  std::uint64_t file_bytes() const noexcept;
+};
+
+struct FolderOptions {
+  /// 0 means as many as there are cores.
+  unsigned threads = 0;
+  OpenOptions open = {};
+  /// Called from one thread at a time, now and then, with the adapters read so far.
+  std::function<void(std::uint64_t adapters)> progress = {};
+};
+
+/// Walks the folder in parallel. An adapter is a folder with an adapter_config.json or with
+/// adapter_model.safetensors or .bin. Links to folders are not followed, links to files are.
+/// Fails with kNotFound, kIo or kUnsupported where `folder` itself cannot be listed.
+FERRULE_API Result<FolderSummary> inspect_folder(const std::filesystem::path& folder,
+                                                 const FolderOptions& options = {});
+
+/// What stands at a path.
+enum class PathKind : std::uint8_t {
+  kFile,
+  /// A directory that is an adapter itself.
+  kAdapter,
+  /// Any other directory.
+  kFolder,
+};
+
+/// Fails with kNotFound or kIo.
+FERRULE_API Result<PathKind> path_kind(const std::filesystem::path& path);
+
+}  // namespace ferrule
