@@ -3,6 +3,7 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
+#include "io/in_place.hpp"
 #include "io/input_file.hpp"
 #include "io/list_directory.hpp"
 #include "io/open_regular.hpp"
@@ -23,6 +24,7 @@ Result<DirectoryReader> DirectoryReader::open(const std::filesystem::path& path)
     error.system_errno = ENOTDIR;
     return error;
   }
+  FERRULE_CHECK(settle_pending(fd.get(), path));
   return DirectoryReader(std::move(fd), path);
 }
 
@@ -41,7 +43,7 @@ Result<std::optional<InputFile>> DirectoryReader::open_file(std::string_view nam
     if (opened.error().code == ErrorCode::kNotFound) return std::optional<InputFile>();
     return std::move(opened).error();
   }
-  return std::optional<InputFile>(InputFile(std::move(opened->fd), opened->size, path));
+  return std::optional<InputFile>(InputFile(std::move(*opened), path));
 }
 
 Result<std::vector<std::string>> DirectoryReader::names() const {

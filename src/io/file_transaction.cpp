@@ -1,28 +1,74 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/try.hpp"
 #include "io/directory_transaction.hpp"
 #include "io/staged_file.hpp"
+#include "io/staging.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
 
 namespace ferrule::io {
 
+namespace {
+
+constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+constexpr int kMaxRounds = 10000;
+
+Error refused(ErrorCode code, std::string message, const std::filesystem::path& path) {
+  Error error;
+  error.code = code;
+  error.rule = "TX-10";
+  error.message = std::move(message);
+  error.path = path.string();
+  return error;
+}
+
+/// The file that `path` names, with links followed; it need not exist. Bounded, as the kernel
+/// bounds it.
+Result<std::filesystem::path> follow_links(std::filesystem::path path) {
+  const std::filesystem::path named = path;
+  for (int hops = 0; hops < 40; ++hops) {
+    struct stat info {};
+    if (sys().fstatat(AT_FDCWD, path.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+      if (errno == ENOENT) return path;
+      return system_error(errno, "cannot examine it", named);
+    }
+    if (!S_ISLNK(info.st_mode)) return path;
+    std::string content(4096, '\0');
+    const ssize_t size = sys().readlinkat(AT_FDCWD, path.c_str(), content.data(), content.size());
+    if (size < 0) return system_error(errno, "cannot read the link", named);
+    content.resize(static_cast<std::size_t>(size));
+    path = path.parent_path() / content;
+  }
+  return system_error(ELOOP, "cannot follow the link", named);
+}
+
+}  // namespace
+
 struct FileTransaction::Rep {
   std::filesystem::path path;  // As the caller named it.
-  std::string directory;       // Of the file itself, links followed.
   std::string name;
   std::string temporary;
   UniqueFd parent;
+  UniqueFd parent_lock;
+  UniqueFd lock;  // Of the temporary file: it is ours as long as this is held.
   std::optional<StagedFile> file;
   Durability durability = Durability::kSafe;
-  bool published = false;
 
   ~Rep() {
-    if (!published && parent) sys().unlinkat(parent.get(), temporary.c_str(), 0);
+    if (!temporary.empty()) sys().unlinkat(parent.get(), temporary.c_str(), 0);
   }
+
+  Result<void> open_parent(const std::filesystem::path& directory);
+  Result<void> create(const struct stat& old);
+  Result<bool> create_once();
+  Result<void> wait_for_owner(const std::string& hidden);
 };
 
 FileTransaction::FileTransaction(std::unique_ptr<Rep> rep) noexcept : rep_(std::move(rep)) {}
@@ -30,36 +76,146 @@ FileTransaction::FileTransaction(FileTransaction&&) noexcept = default;
 FileTransaction& FileTransaction::operator=(FileTransaction&&) noexcept = default;
 FileTransaction::~FileTransaction() = default;
 
+Result<void> FileTransaction::Rep::open_parent(const std::filesystem::path& directory) {
+  parent = UniqueFd(uninterrupted([&] {
+    return sys().openat(AT_FDCWD, directory.empty() ? "." : directory.c_str(),
+                        O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+  }));
+  if (!parent) return open_error(errno, "cannot open its directory", path);
+  // As savers of a directory do: who replaces this one waits for us.
+  UniqueFd fd(uninterrupted([&] { return sys().openat(parent.get(), ".", kFolder, 0); }));
+  struct stat info {};
+  if (!fd || sys().fstat(fd.get(), &info) != 0 || (info.st_mode & S_ISVTX) != 0) return {};
+  if (uninterrupted([&] { return sys().flock(fd.get(), LOCK_SH); }) != 0) {
+    return system_error(errno, "cannot lock its directory", path);
+  }
+  parent_lock = std::move(fd);
+  return {};
+}
+
+/// Somebody's temporary file is in the way: once its owner has let go of it, it is rubbish.
+Result<void> FileTransaction::Rep::wait_for_owner(const std::string& hidden) {
+  const UniqueFd fd(uninterrupted([&] {
+    return sys().openat(parent.get(), hidden.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+  }));
+  if (!fd) {
+    if (errno == ENOENT) return {};
+    return system_error(errno, "cannot open a temporary file that is in the way", path);
+  }
+  if (uninterrupted([&] { return sys().flock(fd.get(), LOCK_EX); }) != 0) {
+    return system_error(errno, "cannot lock a temporary file", path);
+  }
+  struct stat ours {};
+  struct stat there {};
+  if (sys().fstat(fd.get(), &ours) == 0 &&
+      sys().fstatat(parent.get(), hidden.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+      ours.st_ino == there.st_ino && ours.st_dev == there.st_dev &&
+      sys().unlinkat(parent.get(), hidden.c_str(), 0) != 0 && errno != ENOENT) {
+    return system_error(errno, "cannot remove a temporary file", path);
+  }
+  return {};
+}
+
+/// False where another saver was in the way.
+Result<bool> FileTransaction::Rep::create_once() {
+  const std::string hidden = hidden_name(parent.get(), name, 0);
+  UniqueFd fd(uninterrupted([&] {
+    return sys().openat(parent.get(), hidden.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+                        0666);
+  }));
+  if (!fd) {
+    if (errno != EEXIST) return system_error(errno, "cannot create it", path);
+    FERRULE_CHECK(wait_for_owner(hidden));
+    return false;
+  }
+  temporary = hidden;
+  // Another descriptor of the same file, so that the lock outlives the one that is closed on
+  // finish.
+  lock = UniqueFd(uninterrupted([&] {
+    return sys().openat(parent.get(), hidden.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+  }));
+  if (!lock && errno == EACCES) lock = UniqueFd(::dup(fd.get()));  // A umask that denies reading.
+  if (!lock || uninterrupted([&] { return sys().flock(lock.get(), LOCK_EX); }) != 0) {
+    return system_error(errno, "cannot lock a temporary file", path);
+  }
+  struct stat there {};
+  struct stat ours {};
+  if (sys().fstat(fd.get(), &ours) != 0) return system_error(errno, "cannot examine it", path);
+  if (sys().fstatat(parent.get(), hidden.c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0 ||
+      there.st_ino != ours.st_ino) {
+    temporary.clear();  // Taken for rubbish in the moment before it was locked.
+    return false;
+  }
+  file.emplace(std::move(fd), path, durability);
+  return true;
+}
+
+Result<void> FileTransaction::Rep::create(const struct stat& old) {
+  for (int round = 0; !file; ++round) {
+    if (round == kMaxRounds) return system_error(EAGAIN, "other savers never let go of it", path);
+    FERRULE_TRY(const bool made, create_once());
+    static_cast<void>(made);
+  }
+  if (!S_ISREG(old.st_mode)) return {};
+  struct stat now {};
+  if (sys().fstat(file->fd(), &now) != 0) return system_error(errno, "cannot examine it", path);
+  if (now.st_uid != old.st_uid || now.st_gid != old.st_gid) {
+    (void)sys().fchown(file->fd(), old.st_uid, old.st_gid);  // Only the superuser may.
+  }
+  if (sys().fchmod(file->fd(), old.st_mode & 07777) != 0) {
+    return system_error(errno, "cannot keep the mode of the file", path);
+  }
+  return {};
+}
+
 Result<FileTransaction> FileTransaction::begin(const std::filesystem::path& path,
                                                Durability durability) {
   auto rep = std::make_unique<Rep>();
   rep->path = path;
   rep->durability = durability;
-  rep->directory = path.has_parent_path() ? path.parent_path().string() : ".";
-  rep->name = path.filename().string();
-  rep->temporary = ".ferrule-" + rep->name;
-  rep->parent = UniqueFd(sys().openat(AT_FDCWD, rep->directory.c_str(), O_PATH | O_DIRECTORY, 0));
-  if (!rep->parent) return open_error(errno, "cannot open its directory", path);
-  UniqueFd fd(sys().openat(rep->parent.get(), rep->temporary.c_str(),
-                           O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666));
-  if (!fd) return system_error(errno, "cannot create it", path);
-  struct stat old {};
-  if (sys().fstatat(rep->parent.get(), rep->name.c_str(), &old, 0) == 0) {
-    sys().fchmod(fd.get(), old.st_mode & 07777);
+  if (!path.has_filename() || path.filename() == "." || path.filename() == ".." ||
+      path.string().find('\0') != std::string::npos) {
+    return refused(ErrorCode::kInvalidArgument, "expected the path of a file", path);
   }
-  rep->file.emplace(std::move(fd), path, durability);
+  FERRULE_TRY(const auto real, follow_links(path));
+  rep->name = real.filename().string();
+  FERRULE_CHECK(rep->open_parent(real.parent_path()));
+  struct stat old {};
+  if (sys().fstatat(rep->parent.get(), rep->name.c_str(), &old, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno != ENOENT) return system_error(errno, "cannot examine it", path);
+    old = {};
+  } else if (S_ISDIR(old.st_mode)) {
+    return refused(ErrorCode::kInvalidArgument, "expected a file or nothing, found a directory",
+                   path);
+  } else if (!S_ISREG(old.st_mode)) {
+    return refused(ErrorCode::kUnsupported,
+                   "expected a regular file or nothing, found " + std::string(kind_of(old.st_mode)),
+                   path);
+  }
+  FERRULE_CHECK(rep->create(old));
   return FileTransaction(std::move(rep));
 }
 
 OutputFile& FileTransaction::file() noexcept { return *rep_->file; }
 
 Result<void> FileTransaction::commit() {
-  FERRULE_CHECK(rep_->file->finish());
-  if (sys().renameat2(rep_->parent.get(), rep_->temporary.c_str(), rep_->parent.get(),
-                      rep_->name.c_str(), 0) != 0) {
-    return system_error(errno, "cannot publish it", rep_->path);
+  Rep& rep = *rep_;
+  if (rep.temporary.empty()) {
+    return refused(ErrorCode::kInvalidArgument, "it is committed already", rep.path);
   }
-  rep_->published = true;
+  FERRULE_CHECK(rep.file->finish());
+  if (sys().renameat2(rep.parent.get(), rep.temporary.c_str(), rep.parent.get(), rep.name.c_str(),
+                      0) != 0) {
+    return system_error(errno, "cannot publish it", rep.path);
+  }
+  rep.temporary.clear();
+  if (rep.durability != Durability::kFull) return {};
+  const UniqueFd fd(uninterrupted([&] { return sys().openat(rep.parent.get(), ".", kFolder, 0); }));
+  if (uninterrupted([&] { return fd ? sys().fsync(fd.get()) : sys().syncfs(rep.lock.get()); }) !=
+      0) {
+    return system_error(errno, "it is saved, but its directory cannot be flushed to the disk",
+                        rep.path);
+  }
   return {};
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ferrule/result.hpp"
+#include "io/open_regular.hpp"
 #include "io/unique_fd.hpp"
 
 namespace ferrule::io {
@@ -23,9 +24,9 @@ class InputFile {
   /// Fails with kNotFound, kIo or kUnsupported.
   static Result<InputFile> open(const std::filesystem::path& path);
 
-  std::uint64_t size() const noexcept { return size_; }
+  std::uint64_t size() const noexcept { return file_.size; }
   const std::filesystem::path& path() const noexcept { return path_; }
-  int fd() const noexcept { return fd_.get(); }
+  int fd() const noexcept { return file_.fd.get(); }
 
   /// Fills `out` from `offset`. Short reads and EINTR are carried on; a file that ends early
   /// (truncated since open) is kCorrupt.
@@ -36,11 +37,10 @@ class InputFile {
 
  private:
   friend class DirectoryReader;
-  InputFile(UniqueFd fd, std::uint64_t size, std::filesystem::path path) noexcept
-      : fd_(std::move(fd)), size_(size), path_(std::move(path)) {}
+  InputFile(OpenedFile file, std::filesystem::path path) noexcept
+      : file_(std::move(file)), path_(std::move(path)) {}
 
-  UniqueFd fd_;
-  std::uint64_t size_ = 0;
+  OpenedFile file_;
   std::filesystem::path path_;
 };
 

@@ -30,11 +30,14 @@ Result<std::vector<DirectoryEntry>> list_directory(int fd, const std::filesystem
     if (got < 0) return system_error(errno, "cannot list the directory", path);
     if (got == 0) return entries;
     for (std::size_t at = 0; at < static_cast<std::size_t>(got);) {
+      std::uint64_t inode = 0;
+      std::memcpy(&inode, buffer.data() + at, sizeof(inode));
       unsigned short length = 0;
       std::memcpy(&length, buffer.data() + at + kLengthAt, sizeof(length));
       std::string name(buffer.data() + at + kNameAt);
       if (name != "." && name != "..") {
-        entries.push_back({std::move(name), static_cast<unsigned char>(buffer[at + kTypeAt])});
+        entries.push_back(
+            {std::move(name), inode, static_cast<unsigned char>(buffer[at + kTypeAt])});
       }
       at += length;
     }

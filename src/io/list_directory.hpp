@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -11,7 +12,8 @@ namespace ferrule::io {
 
 struct DirectoryEntry {
   std::string name;
-  unsigned char type = 0;  ///< A DT_ constant; DT_UNKNOWN on file systems that do not tell.
+  std::uint64_t inode = 0;  ///< As the directory has it; some layered file systems stat another.
+  unsigned char type = 0;   ///< A DT_ constant; DT_UNKNOWN on file systems that do not tell.
 };
 
 /// What stands in the directory, from the position of `fd` on, in no order, "." and ".." left out.

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "ferrule/result.hpp"
+#include "io/directory_tree.hpp"
+#include "io/unique_fd.hpp"
+
+namespace ferrule::io {
+
+/// A hidden folder beside the target in which one saver at a time prepares what will be swapped in:
+/// `.ferrule-HASH/new`, and `.ferrule-HASH/record` for whoever comes after a crash. Its lock is the
+/// lock of the target, taken whether the target exists or not; it goes with the save.
+class Staging {
+ public:
+  static constexpr const char* kNew = "new";
+
+  /// Waits for another saver of the same name. nullopt where `parent` takes no new folders (EACCES,
+  /// EPERM, EROFS). `parent` stays open as long as the result lives.
+  static Result<std::optional<Staging>> acquire(int parent, const std::string& target_name,
+                                                const std::filesystem::path& path);
+
+  Staging(Staging&& other) noexcept;
+  Staging& operator=(Staging&& other) noexcept;
+  /// Removes it with all it holds. What fails is left to the next saver.
+  ~Staging();
+
+  int fd() const noexcept { return fd_.get(); }
+
+  /// Writes the record: must be there before the swap.
+  Result<void> write_record(const Carried& carried);
+
+  /// Empties it. Where it holds the old directory after a swap, what appeared there meanwhile is
+  /// first brought into `current`, the directory that stands in its place (-1: there is none).
+  Result<void> clear(int current);
+
+ private:
+  Staging(int parent, std::string name, std::filesystem::path path) noexcept;
+  enum class Attempt { kOwned, kGone, kForeign };
+  Result<Attempt> lock();
+  Result<std::optional<Carried>> read_record() const;
+  Result<void> bring_what_appeared(int current);
+
+  int parent_ = -1;
+  std::string name_;
+  std::filesystem::path path_;
+  UniqueFd fd_;
+  bool owned_ = false;    // The lock is ours.
+  bool cleared_ = false;  // What an earlier save left is dealt with: all in it is ours.
+};
+
+/// The name for something that belongs to `target_name`: ".ferrule-" and a hash of it and of who we
+/// are; `attempt` counts up where a name is another's.
+std::string hidden_name(int parent, const std::string& target_name, int attempt);
+
+}  // namespace ferrule::io
