@@ -20,4 +20,5 @@
 #include "ferrule/tensor_view.hpp"      // IWYU pragma: export
 #include "ferrule/text.hpp"           // IWYU pragma: export
 #include "ferrule/text_file.hpp"      // IWYU pragma: export
+#include "ferrule/torch_file.hpp"       // IWYU pragma: export
 #include "ferrule/version.hpp"          // IWYU pragma: export

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace ferrule {
 
@@ -30,6 +31,9 @@ struct ReadLimits {
 struct OpenOptions {
   Backing backing = Backing::kMap;
   ReadLimits limits = {};
+  /// Of a torch file whose state dict lies one level down: the key it lies under, such as
+  /// "state_dict". Empty where the file is the state dict.
+  std::string torch_key = {};
 };
 
 }  // namespace ferrule

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "ferrule/dtype.hpp"
+
+namespace ferrule::format {
+
+/// What a global on the allow-list means to us. Nothing is ever imported: a global is a name.
+enum class GlobalId : std::uint8_t {
+  kUnknown,
+  kOrderedDict,
+  kRebuildTensor,
+  kRebuildTensorV2,
+  kRebuildTensorV3,
+  kRebuildParameter,
+  kRebuildParameterWithState,
+  kStorage,         ///< A typed storage class; see GlobalFacts::dtype.
+  kUntypedStorage,  ///< Counted in bytes.
+  kDtype,
+  kSize,
+  kSet,
+  /// A harmless value that no state dict of ours needs: torch.device, bytes, complex.
+  kInert,
+  /// A tensor of a kind that we refuse, which GlobalFacts::what names.
+  kRefusedTensor,
+  /// A dtype or storage that we refuse, which GlobalFacts::what names.
+  kRefusedDtype,
+};
+
+struct GlobalFacts {
+  GlobalId id = GlobalId::kUnknown;
+  /// Of a storage class or a dtype.
+  Dtype dtype = Dtype::kU8;
+  /// What a refused one is, for messages.
+  std::string_view what = {};
+};
+
+/// The entry of the allow-list with exactly that name, or nullopt. Python 2's names of modules are
+/// known as well.
+std::optional<GlobalFacts> find_global(std::string_view module, std::string_view name) noexcept;
+
+/// Why a global that is not on the list is notorious ("runs shell commands"), or an empty text.
+/// Only for messages: no decision hangs on it.
+std::string_view notorious_global(std::string_view module, std::string_view name) noexcept;
+
+}  // namespace ferrule::format
