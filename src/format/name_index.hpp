@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "ferrule/tensor_view.hpp"
+
+namespace ferrule::format {
+
+/// Where a name stands in a list of tensors. The names live in that list, which is handed in at
+/// every call; the index holds positions only (eight bytes a slot).
+///
+/// An open hash table whose seed differs from process to process. Should the names collide all the
+/// same (someone made them to), it gives up hashing and sorts: no input makes it quadratic.
+class NameIndex {
+ public:
+  /// `collision_budget` is how many probes a name may cost on average before the index sorts.
+  explicit NameIndex(std::uint64_t collision_budget = 24) noexcept;
+  NameIndex(NameIndex&& other) noexcept;
+  NameIndex& operator=(NameIndex&& other) noexcept;
+  ~NameIndex();
+
+  /// Announces how many names are coming. At most 2^31.
+  void reserve(std::size_t names);
+
+  /// Adds tensors.back() at its position. False where an earlier one has the same name.
+  bool add_last(std::span<const NamedTensor> tensors);
+
+  /// Ends a series of add_last(): false where names that went unchecked because of collisions
+  /// contain a pair of equal ones, whose later position is then in `duplicate`.
+  bool finish(std::span<const NamedTensor> tensors, std::size_t& duplicate);
+
+  /// Builds the index for a whole list; false where a name stands in it twice.
+  bool build(std::span<const NamedTensor> tensors, std::size_t& duplicate);
+
+  std::optional<std::size_t> find(std::span<const NamedTensor> tensors,
+                                  std::string_view name) const noexcept;
+
+ private:
+  std::uint32_t hash(std::string_view name) const noexcept;
+  void grow();
+
+  std::uint64_t seed_;
+  std::uint64_t collision_budget_;
+  std::uint64_t probes_ = 0;
+  /// hash << 32 | position + 1; zero is free. Zeroed lazily by the system where it is large.
+  std::uint64_t* slots_ = nullptr;
+  std::size_t capacity_ = 0;
+  std::size_t used_ = 0;
+  bool sorting_ = false;
+  std::vector<std::uint32_t> sorted_;
+};
+
+}  // namespace ferrule::format

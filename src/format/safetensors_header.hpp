@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "ferrule/dtype.hpp"
+#include "ferrule/read_limits.hpp"
+#include "ferrule/result.hpp"
+#include "ferrule/tensor_view.hpp"
+#include "format/arena.hpp"
+#include "format/name_index.hpp"
+
+namespace ferrule::format {
+
+/// The length of the header in the first eight bytes.
+inline constexpr std::uint64_t kHeaderLengthBytes = 8;
+inline constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // ST-2
+inline constexpr std::string_view kMetadataName = "__metadata__";
+
+using StringPairs = std::vector<std::pair<std::string, std::string>>;
+
+/// A header that keeps every ST rule. Names without escapes point into the bytes that were parsed,
+/// tensor data always does; moving the header invalidates neither.
+struct SafetensorsHeader {
+  /// In the order of their data.
+  std::vector<NamedTensor> tensors;
+  NameIndex index;
+  /// In the order of the file.
+  StringPairs metadata;
+  /// Where the data section starts in the file.
+  std::uint64_t data_start = 0;
+
+  Arena<std::uint64_t> shapes;
+  Arena<char> names;
+};
+
+/// The length of the header of a file that starts with `head` (nine bytes at least, where there are
+/// that many) and has `file_bytes`: rules ST-1 to ST-3, and the first byte of ST-4.
+Result<std::uint64_t> header_length(std::span<const std::byte> head, std::uint64_t file_bytes,
+                                    const ReadLimits& limits);
+
+/// Parses and checks a whole file (rules ST-1 to ST-15) in one pass over its header; the tensors'
+/// bytes are not touched. Fails with kCorrupt or kLimitExceeded; the message says which tensor.
+Result<SafetensorsHeader> parse_safetensors(std::span<const std::byte> file,
+                                            const ReadLimits& limits);
+
+/// What a header says of a tensor that is about to be written.
+struct HeaderEntry {
+  std::string_view name;
+  Dtype dtype = Dtype::kF32;
+  std::span<const std::uint64_t> shape;
+};
+
+struct EncodedHeader {
+  /// The first bytes of the file: length, JSON, padding.
+  std::string bytes;
+  /// The entries in the order in which their data follow.
+  std::vector<std::size_t> order;
+  /// Size of all data.
+  std::uint64_t data_bytes = 0;
+};
+
+/// Encodes as the reference does (ST-16): by descending dtype rank, then by name; `metadata` as
+/// given, left out where empty. Fails with kInvalidArgument (names that are equal, reserved or no
+/// UTF-8; a shape without a size in bytes) or kLimitExceeded.
+Result<EncodedHeader> encode_safetensors_header(
+    std::span<const HeaderEntry> entries,
+    std::span<const std::pair<std::string, std::string>> metadata);
+
+}  // namespace ferrule::format
