@@ -62,6 +62,7 @@ class FERRULE_API SafetensorsFile final : public TensorSource {
   std::uint64_t file_bytes() const noexcept;
 
  private:
+  friend struct SafetensorsFileOpener;
   struct Rep;
   explicit SafetensorsFile(std::unique_ptr<Rep> rep) noexcept;
 
