@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ferrule/checkpoint.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <set>
+#include <utility>
+
+#include "base/quote.hpp"
+#include "base/try.hpp"
+#include "file/container.hpp"
+#include "file/sharded_index.hpp"
+#include "format/name_index.hpp"
+
+namespace ferrule {
+
+struct Checkpoint::Rep {
+  std::vector<std::unique_ptr<TensorSource>> sources;
+  std::vector<std::filesystem::path> files;
+  std::uint64_t file_bytes = 0;
+  /// Of all sources; empty while there is only one.
+  std::vector<NamedTensor> tensors;
+  std::vector<TensorAlias> aliases;
+  format::NameIndex index;
+
+  Result<void> open_path(const std::filesystem::path& path, const OpenOptions& options);
+  Result<void> open_file(const io::InputFile& file, const io::DirectoryReader* directory,
+                         const OpenOptions& options);
+  Result<void> open_index(const io::InputFile& file, const io::DirectoryReader* directory,
+                          const OpenOptions& options);
+  Result<void> open_directory(const io::DirectoryReader& directory, const OpenOptions& options);
+  void add(const io::InputFile& file, std::unique_ptr<TensorSource> source);
+  Result<void> join();
+  void join_aliases();
+};
+
+namespace {
+
+Error not_found(const std::filesystem::path& path, std::string message) {
+  return {.code = ErrorCode::kNotFound, .message = std::move(message), .path = path.string()};
+}
+
+bool same(const TensorView& a, const TensorView& b) noexcept {
+  const auto x = a.bytes();
+  const auto y = b.bytes();
+  return a.dtype() == b.dtype() &&
+         std::equal(a.shape().begin(), a.shape().end(), b.shape().begin(), b.shape().end()) &&
+         x.size() == y.size() &&
+         (x.data() == y.data() || std::memcmp(x.data(), y.data(), x.size()) == 0);
+}
+
+/// One format's names in a directory, in the order in which they count.
+struct Naming {
+  std::string_view index_suffix;
+  std::string_view model;
+  std::string_view adapter;
+  std::span<const std::string_view> suffixes;
+};
+
+constexpr std::string_view kSafetensorsSuffixes[] = {".safetensors"};
+constexpr std::string_view kTorchSuffixes[] = {".bin", ".pt", ".pth"};
+constexpr Naming kNamings[] = {
+    {".safetensors.index.json", "model.safetensors", "adapter_model.safetensors",
+     kSafetensorsSuffixes},
+    {".bin.index.json", "pytorch_model.bin", "adapter_model.bin", kTorchSuffixes},
+};
+
+/// Torch keeps other things in files of these names: never opened for tensors unasked.
+bool is_training_state(std::string_view name) noexcept {
+  return name == "training_args.bin" || name == "optimizer.bin" || name == "optimizer.pt" ||
+         name == "scheduler.bin" || name == "scheduler.pt" || name == "scaler.pt" ||
+         name == "random_states.pt" || name.starts_with("rng_state") ||
+         name.starts_with("random_states_");
+}
+
+/// The names that a directory's tensors are read from; empty where it has none of this format.
+std::vector<std::string> choose(const std::vector<std::string>& names, const Naming& naming) {
+  const auto visible = [](const std::string& name) { return !name.starts_with('.'); };
+  std::vector<std::string> chosen;
+  for (const auto& name : names) {
+    if (visible(name) && name.ends_with(naming.index_suffix)) chosen.push_back(name);
+  }
+  if (!chosen.empty()) return chosen;
+  for (const auto preferred : {naming.model, naming.adapter}) {
+    if (std::binary_search(names.begin(), names.end(), preferred)) return {std::string(preferred)};
+  }
+  for (const auto& name : names) {
+    const bool fits = std::any_of(naming.suffixes.begin(), naming.suffixes.end(),
+                                  [&](std::string_view suffix) { return name.ends_with(suffix); });
+    if (fits && visible(name) && !is_training_state(name)) chosen.push_back(name);
+  }
+  return chosen;
+}
+
+}  // namespace
+
+void Checkpoint::Rep::add(const io::InputFile& file, std::unique_ptr<TensorSource> source) {
+  sources.push_back(std::move(source));
+  files.push_back(file.path());
+  file_bytes += file.size();
+}
+
+Result<void> Checkpoint::Rep::open_file(const io::InputFile& file,
+                                        const io::DirectoryReader* directory,
+                                        const OpenOptions& options) {
+  FERRULE_TRY(const FileKind kind, file::kind_of(file));
+  const bool json = kind == FileKind::kSafetensorsIndex || kind == FileKind::kJson;
+  // A long "metadata" can keep the word that tells an index out of the first bytes.
+  if (json && (kind == FileKind::kSafetensorsIndex || file.path().extension() == ".json")) {
+    return open_index(file, directory, options);
+  }
+  FERRULE_TRY(auto source, file::open_container(file, kind, options));
+  add(file, std::move(source));
+  return {};
+}
+
+Result<void> Checkpoint::Rep::open_index(const io::InputFile& file,
+                                         const io::DirectoryReader* directory,
+                                         const OpenOptions& options) {
+  const auto located = [&](Error error) {
+    error.path = file.path().string();
+    return error;
+  };
+  if (directory == nullptr) {
+    const auto parent =
+        file.path().has_parent_path() ? file.path().parent_path() : std::filesystem::path(".");
+    FERRULE_TRY(const auto reader, io::DirectoryReader::open(parent));
+    return open_index(file, &reader, options);
+  }
+  FERRULE_TRY(const std::string text, file.read_text(options.limits.text_bytes));
+  auto parsed = file::parse_sharded_index(text);
+  if (!parsed) return located(std::move(parsed).error());
+  for (const auto& shard : parsed->shards) {
+    FERRULE_TRY(const auto opened, directory->open_file(shard.file));
+    if (!opened) {
+      return located({.code = ErrorCode::kNotFound,
+                      .rule = "ST-23",
+                      .message = "shard " + base::quote(shard.file) + " with tensor " +
+                                 base::quote(shard.tensors.front()) + " is missing"});
+    }
+    FERRULE_TRY(const FileKind kind, file::kind_of(*opened));
+    FERRULE_TRY(auto source, file::open_container(*opened, kind, options));
+    if (auto held = file::check_shard(shard, *source); !held) {
+      return located(std::move(held).error());
+    }
+    add(*opened, std::move(source));
+  }
+  return {};
+}
+
+Result<void> Checkpoint::Rep::open_directory(const io::DirectoryReader& directory,
+                                             const OpenOptions& options) {
+  FERRULE_TRY(const auto names, directory.names());
+  for (const auto& naming : kNamings) {
+    const auto chosen = choose(names, naming);
+    for (const auto& name : chosen) {
+      FERRULE_TRY(const auto file, directory.open_file(name));
+      if (!file) {
+        return not_found(directory.path() / name,
+                         "the file went away while its directory was read");
+      }
+      FERRULE_CHECK(open_file(*file, &directory, options));
+    }
+    if (!chosen.empty()) return {};
+  }
+  return not_found(directory.path(),
+                   "the directory has no file of tensors (*.safetensors, *.safetensors.index.json, "
+                   "*.bin, *.pt)");
+}
+
+Result<void> Checkpoint::Rep::open_path(const std::filesystem::path& path,
+                                        const OpenOptions& options) {
+  const auto directory = io::DirectoryReader::open(path);
+  if (directory) return open_directory(*directory, options);
+  if (directory.error().code != ErrorCode::kUnsupported) return directory.error();
+  FERRULE_TRY(const auto file, io::InputFile::open(path));
+  return open_file(file, nullptr, options);
+}
+
+Result<void> Checkpoint::Rep::join() {
+  if (sources.size() == 1) return {};
+  std::vector<std::size_t> source_of;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    const auto list = sources[i]->tensors();
+    tensors.insert(tensors.end(), list.begin(), list.end());
+    source_of.resize(tensors.size(), i);
+  }
+  // Sorted rather than hashed: no choice of names makes this slow.
+  std::vector<std::size_t> order(tensors.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [this](std::size_t a, std::size_t b) {
+    return tensors[a].name < tensors[b].name;
+  });
+  std::vector<bool> repeated(tensors.size());
+  for (std::size_t i = 1; i < order.size(); ++i) {
+    const auto& before = tensors[order[i - 1]];
+    const auto& tensor = tensors[order[i]];
+    if (before.name != tensor.name) continue;
+    if (!same(before.tensor, tensor.tensor)) {
+      return Error{.code = ErrorCode::kCorrupt,
+                   .rule = "KY-1",
+                   .message = "tensor " + base::quote(tensor.name) + " differs from the one in " +
+                              base::quote(files[source_of[order[i - 1]]].string()),
+                   .path = files[source_of[order[i]]].string()};
+    }
+    repeated[order[i]] = true;
+  }
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    if (!repeated[i]) tensors[kept++] = tensors[i];
+  }
+  tensors.resize(kept);
+  std::size_t duplicate = 0;
+  index.build(tensors, duplicate);
+  join_aliases();
+  return {};
+}
+
+void Checkpoint::Rep::join_aliases() {
+  std::set<std::string_view> seen;
+  for (const auto& source : sources) {
+    for (const auto& alias : source->aliases()) {
+      // What one file dropped, another may hold.
+      if (index.find(tensors, alias.removed) || !seen.insert(alias.removed).second) continue;
+      aliases.push_back(alias);
+    }
+  }
+}
+
+Result<Checkpoint> Checkpoint::open(const std::filesystem::path& path, const OpenOptions& options) {
+  return open(std::span(&path, 1), options);
+}
+
+Result<Checkpoint> Checkpoint::open(std::span<const std::filesystem::path> paths,
+                                    const OpenOptions& options) {
+  if (paths.empty()) {
+    return Error{.code = ErrorCode::kInvalidArgument, .message = "no path to open was given"};
+  }
+  auto rep = std::make_unique<Rep>();
+  for (const auto& path : paths) FERRULE_CHECK(rep->open_path(path, options));
+  FERRULE_CHECK(rep->join());
+  return Checkpoint(std::move(rep));
+}
+
+Checkpoint::Checkpoint(std::unique_ptr<Rep> rep) noexcept : rep_(std::move(rep)) {}
+Checkpoint::Checkpoint(Checkpoint&&) noexcept = default;
+Checkpoint& Checkpoint::operator=(Checkpoint&&) noexcept = default;
+Checkpoint::~Checkpoint() = default;
+
+std::span<const NamedTensor> Checkpoint::tensors() const& noexcept {
+  return rep_->sources.size() == 1 ? rep_->sources[0]->tensors() : rep_->tensors;
+}
+
+std::optional<TensorView> Checkpoint::find(std::string_view name) const& noexcept {
+  if (rep_->sources.size() == 1) return rep_->sources[0]->find(name);
+  const auto position = rep_->index.find(rep_->tensors, name);
+  if (!position) return std::nullopt;
+  return rep_->tensors[*position].tensor;
+}
+
+std::span<const TensorAlias> Checkpoint::aliases() const& noexcept {
+  return rep_->sources.size() == 1 ? rep_->sources[0]->aliases() : rep_->aliases;
+}
+
+std::span<const std::filesystem::path> Checkpoint::files() const& noexcept { return rep_->files; }
+
+std::uint64_t Checkpoint::file_bytes() const noexcept { return rep_->file_bytes; }
+
+}  // namespace ferrule

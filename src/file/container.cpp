@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "file/container.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "base/try.hpp"
+#include "file/safetensors_opener.hpp"
+
+namespace ferrule::file {
+namespace {
+
+template <typename Source>
+Result<std::unique_ptr<TensorSource>> boxed(Result<Source> source) {
+  if (!source) return std::move(source).error();
+  return std::unique_ptr<TensorSource>(std::make_unique<Source>(std::move(*source)));
+}
+
+Error unsupported(const io::InputFile& file, std::string message) {
+  return {.code = ErrorCode::kUnsupported,
+          .rule = "ST-18",
+          .message = std::move(message),
+          .path = file.path().string()};
+}
+
+}  // namespace
+
+Result<FileKind> kind_of(const io::InputFile& file) {
+  std::array<std::byte, 4096> buffer{};
+  const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), file.size()));
+  const auto head = std::span(buffer).first(size);
+  FERRULE_CHECK(file.read_at(0, head));
+  return recognise(head, file.size());
+}
+
+Result<std::unique_ptr<TensorSource>> open_container(const io::InputFile& file, FileKind kind,
+                                                     const OpenOptions& options) {
+  switch (kind) {
+    case FileKind::kTorchZip:
+    case FileKind::kTorchLegacy:
+      // The one place where torch files are opened.
+      return unsupported(
+          file, "the file is " + std::string(describe(kind)) + ", which this build does not read");
+    case FileKind::kSafetensors:
+    case FileKind::kEmpty:
+    case FileKind::kUnknown:
+      // Empty and unknown files get the safetensors reader's own words.
+      return boxed(SafetensorsFileOpener::open(file, options));
+    default:
+      return unsupported(
+          file, "expected a file of tensors, found that it is " + std::string(describe(kind)));
+  }
+}
+
+}  // namespace ferrule::file

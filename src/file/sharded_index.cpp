@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "file/sharded_index.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "base/quote.hpp"
+#include "base/try.hpp"
+#include "ferrule/json.hpp"
+
+namespace ferrule::file {
+namespace {
+
+Error corrupt(std::string_view rule, std::string message) {
+  return {.code = ErrorCode::kCorrupt, .rule = std::string(rule), .message = std::move(message)};
+}
+
+/// A name that cannot lead out of the index's own directory, on any system.
+bool is_plain_name(std::string_view name) noexcept {
+  if (name.empty() || name == "." || name == ".." || name.size() > 255) return false;
+  return std::none_of(name.begin(), name.end(), [](char c) {
+    return c == '/' || c == '\\' || c == ':' || static_cast<unsigned char>(c) < 0x20;
+  });
+}
+
+}  // namespace
+
+Result<ShardedIndex> parse_sharded_index(std::string_view json) {
+  auto parsed = Json::parse(json);
+  if (!parsed) {
+    auto error = std::move(parsed).error();
+    error.rule = "ST-20";
+    error.message = "the index is no strict JSON: " + error.message;
+    return error;
+  }
+  const Json* const map = parsed->find("weight_map");
+  if (map == nullptr || map->if_object() == nullptr) {
+    return corrupt("ST-20", "the index must be an object with an object \"weight_map\", found " +
+                                std::string(map == nullptr ? "none" : map->type_name()));
+  }
+  std::map<std::string, std::vector<std::string>> by_file;
+  for (const auto& [tensor, file] : *map->if_object()) {
+    const std::string* const name = file.if_string();
+    if (name == nullptr) {
+      return corrupt("ST-21", "the file of tensor " + base::quote(tensor) +
+                                  " must be a string, found " + std::string(file.type_name()));
+    }
+    if (!is_plain_name(*name)) {
+      return corrupt("ST-22", "the file of tensor " + base::quote(tensor) +
+                                  " must be a plain name beside the index, found " +
+                                  base::quote(*name));
+    }
+    by_file[*name].push_back(tensor);
+  }
+  ShardedIndex index;
+  for (auto& [file, tensors] : by_file) {
+    std::sort(tensors.begin(), tensors.end());
+    index.shards.push_back({file, std::move(tensors)});
+  }
+  return index;
+}
+
+Result<void> check_shard(const ShardedIndex::Shard& shard, const TensorSource& source) {
+  std::vector<std::string_view> dropped;
+  for (const auto& alias : source.aliases()) dropped.push_back(alias.removed);
+  std::sort(dropped.begin(), dropped.end());
+  for (const auto& name : shard.tensors) {
+    if (!source.find(name) && !std::binary_search(dropped.begin(), dropped.end(), name)) {
+      return corrupt("ST-23", "the index expects tensor " + base::quote(name) + " in shard " +
+                                  base::quote(shard.file) +
+                                  ", which does not hold it (shards of two saves mixed?)");
+    }
+  }
+  for (const auto& [name, tensor] : source.tensors()) {
+    if (!std::binary_search(shard.tensors.begin(), shard.tensors.end(), name)) {
+      return corrupt("ST-24", "shard " + base::quote(shard.file) + " holds tensor " +
+                                  base::quote(name) +
+                                  ", which the index does not expect there (shards of two saves "
+                                  "mixed?)");
+    }
+  }
+  return {};
+}
+
+}  // namespace ferrule::file
