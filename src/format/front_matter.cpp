@@ -283,6 +283,9 @@ Result<YamlBlock> parse_yaml_block(std::string_view yaml) {
   }
   // yaml-cpp knows no lone carriage return as a line break; one byte for one keeps the offsets.
   std::string text(yaml);
+  // The line break before the closing fence ends the last line, and is part of a text folded over
+  // several lines. The end mark shows yaml-cpp a quote that never ends, which it takes otherwise.
+  text += "\n...\n";
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '\r' && (i + 1 == text.size() || text[i + 1] != '\n')) text[i] = '\n';
   }
@@ -293,7 +296,9 @@ Result<YamlBlock> parse_yaml_block(std::string_view yaml) {
         "expected a mapping of keys to values in the front matter, found another value");
   }
   if (top.has_odd_key) return bad_yaml("expected names as keys of the front matter");
-  if (!top.block.is_flow) FERRULE_CHECK(settle_ranges(text, top.block));
+  if (!top.block.is_flow) {
+    FERRULE_CHECK(settle_ranges(std::string_view(text).substr(0, yaml.size()), top.block));
+  }
   return std::move(top.block);
 }
 

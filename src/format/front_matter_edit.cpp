@@ -252,11 +252,13 @@ Result<std::string> edit_yaml_block(std::string_view yaml, std::span<const YamlE
   std::string text(block.is_flow ? std::string_view() : yaml);
   if (!added.empty()) {
     const bool needs_break = !text.empty() && text.back() != '\n' && text.back() != '\r';
-    patches.push_back({text.size(), text.size(), (needs_break ? std::string(eol) : "") + added});
+    // In front of those that begin at the same place: it comes after them in the text.
+    patches.insert(patches.begin(),
+                   {text.size(), text.size(), (needs_break ? std::string(eol) : "") + added});
   }
   // From the last to the first: what lies before a patch keeps its place.
-  std::sort(patches.begin(), patches.end(),
-            [](const Patch& a, const Patch& b) { return a.begin > b.begin; });
+  std::stable_sort(patches.begin(), patches.end(),
+                   [](const Patch& a, const Patch& b) { return a.begin > b.begin; });
   for (const Patch& patch : patches) {
     text.replace(patch.begin, patch.end - patch.begin, patch.text);
   }

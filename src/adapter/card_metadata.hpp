@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "adapter/card.hpp"
+
+namespace ferrule::adapter {
+
+/// The front matter that PEFT would write, before it meets an existing card.
+struct CardMetadata {
+  /// The base model's id on the Hub; absent where it has none (MC-5).
+  std::optional<std::string> base_model;
+  /// The name that was left out because it is no such id.
+  std::optional<std::string> local_base_model;
+  /// Sorted, each once.
+  std::vector<std::string> tags;
+  std::optional<std::string> pipeline_tag;
+  /// Whether the base model is one of transformers', as far as is known.
+  bool is_transformers = false;
+};
+
+/// `active` is the adapter whose method and task the card goes by.
+CardMetadata card_metadata(const CardAdapter& active, const ModelFacts& facts,
+                           const CardOptions& options);
+
+}  // namespace ferrule::adapter
