@@ -83,6 +83,9 @@ def field_kinds(peft_type: str, field, hint) -> set[str]:
     # Old files hold null, which PEFT takes for the empty object.
     if field.name == "loftq_config":
         kinds.add("kNull")
+    # Written by older versions, and read as null.
+    if (peft_type, field.name) == ("ADAMSS", "init_weights"):
+        kinds.add("kBool")
     # A list or one of them everywhere, whichever the class happens to say.
     if field.name == "layers_pattern":
         kinds |= {"kString", "kStringList"}

@@ -123,6 +123,13 @@ struct ModuleStrength {
 FERRULE_API Result<ModuleStrength> resolve_strength(const AdapterConfig& config,
                                                     std::string_view module_path);
 
+/// The value that a person's `field=text` means: JSON where the text is JSON of a kind that the
+/// field takes ("16", "true", "[\"q_proj\"]", "null"), a list where the field takes one and the text
+/// is "a,b,c", else a string. Fails with kInvalidArgument: an unknown type or field (with a
+/// suggestion), a text that is of no kind the field takes.
+FERRULE_API Result<Json> parse_field_value(std::string_view peft_type, std::string_view field,
+                                           std::string_view text);
+
 /// Every PEFT type that Ferrule knows, sorted.
 FERRULE_API std::span<const std::string_view> peft_types() noexcept;
 

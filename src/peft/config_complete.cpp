@@ -54,7 +54,9 @@ void complete_config(std::string_view peft_type, Json& document) {
   const ConfigFields fields(document);
   if (peft_type == "LORA" || peft_type == "ADALORA") complete_lora(document);
   if (peft_type == "CPT") complete_cpt(document);
-  if (peft_type == "ADAMSS" && !fields.truthy("init_weights")) document.set("init_weights", {});
+  if (peft_type == "ADAMSS" && *document.find("init_weights") == Json(false)) {
+    document.set("init_weights", {});
+  }
   if (peft_type == "XLORA") {
     if (!fields.given("hidden_size")) document.set("hidden_size", 4096);
     if (!fields.given("adapters")) document.set("adapters", Json::Object());

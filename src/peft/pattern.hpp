@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -10,8 +11,8 @@
 
 namespace ferrule::peft {
 
-/// A regular expression in the dialect of Python's `re`, run with a step limit so that a hostile one
-/// ends. Compiled patterns may be used from any number of threads.
+/// A regular expression in the dialect of Python's `re`, run with a step limit so that a hostile
+/// one ends. Compiled patterns may be used from any number of threads.
 class Pattern {
  public:
   /// Fails with kCorrupt (invalid in Python too) or kUnsupported (valid Python that the engine
@@ -28,8 +29,22 @@ class Pattern {
   std::shared_ptr<const Rep> rep_;
 };
 
-/// Whether the selector names the module at that path: the whole path matches the pattern, or the
-/// path equals a name or ends in "." and it.
+/// A ModuleSelector made ready to be asked about many modules.
+class CompiledSelector {
+ public:
+  /// Fails as Pattern::compile does.
+  static Result<CompiledSelector> compile(ModuleSelector selector);
+
+  /// Whether it names the module at that path: the whole path matches the pattern, or the path
+  /// equals a name or ends in "." and it. Fails as Pattern::fullmatch does.
+  Result<bool> selects(std::string_view module_path) const;
+
+ private:
+  ModuleSelector selector_;
+  std::optional<Pattern> pattern_;
+};
+
+/// The same for a single question.
 Result<bool> selects(const ModuleSelector& selector, std::string_view module_path);
 
 }  // namespace ferrule::peft

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "peft/pattern.hpp"
+
+#include <pcre2.h>
+
+#include <array>
+#include <cstdint>
+#include <utility>
+
+#include "base/quote.hpp"
+#include "base/try.hpp"
+#include "peft/python_regex.hpp"
+
+namespace ferrule::peft {
+namespace {
+
+/// Enough for any pattern that names modules (they need a few thousand), and over in some tens of
+/// milliseconds.
+constexpr std::uint32_t kMatchLimit = 1'000'000;
+constexpr std::uint32_t kHeapLimitKibibytes = 16 * 1024;
+
+struct Free {
+  void operator()(pcre2_code* p) const { pcre2_code_free(p); }
+  void operator()(pcre2_compile_context* p) const { pcre2_compile_context_free(p); }
+  void operator()(pcre2_match_context* p) const { pcre2_match_context_free(p); }
+  void operator()(pcre2_match_data* p) const { pcre2_match_data_free(p); }
+};
+template <typename T>
+using Owned = std::unique_ptr<T, Free>;
+
+Error failure(ErrorCode code, std::string_view rule, std::string_view expression,
+              std::string_view what) {
+  return {.code = code,
+          .rule = std::string(rule),
+          .message = "regular expression " + base::quote(expression) + " " + std::string(what)};
+}
+
+std::string engine_message(int code) {
+  std::array<PCRE2_UCHAR, 160> buffer{};
+  pcre2_get_error_message(code, buffer.data(), buffer.size());
+  return reinterpret_cast<const char*>(buffer.data());
+}
+
+}  // namespace
+
+struct Pattern::Rep {
+  std::string expression;
+  Owned<pcre2_code> code;
+  Owned<pcre2_match_context> limits;
+
+  Result<bool> run(std::string_view text, std::uint32_t options) const {
+    const Owned<pcre2_match_data> data(pcre2_match_data_create(1, nullptr));
+    if (!data) return failure(ErrorCode::kLimitExceeded, "CF-22", expression, "finds no memory");
+    const auto* bytes = reinterpret_cast<PCRE2_SPTR>(text.empty() ? "" : text.data());
+    const int found =
+        pcre2_match(code.get(), bytes, text.size(), 0, options, data.get(), limits.get());
+    if (found >= 0) return true;
+    if (found == PCRE2_ERROR_NOMATCH) return false;
+    if (found <= PCRE2_ERROR_UTF8_ERR1 && found >= PCRE2_ERROR_UTF8_ERR21) return false;
+    return failure(ErrorCode::kLimitExceeded, "CF-22", expression,
+                   "takes too many steps on " + base::quote(text) + " (" + engine_message(found) +
+                       "); PEFT would hang on it");
+  }
+};
+
+Result<Pattern> Pattern::compile(std::string_view expression) {
+  FERRULE_TRY(const std::string translated, translate_python_regex(expression));
+  const Owned<pcre2_compile_context> context(pcre2_compile_context_create(nullptr));
+  auto rep = std::make_shared<Rep>();
+  rep->expression = expression;
+  rep->limits.reset(pcre2_match_context_create(nullptr));
+  if (!context || !rep->limits) {
+    return failure(ErrorCode::kLimitExceeded, "CF-22", expression, "finds no memory");
+  }
+  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
+  pcre2_set_match_limit(rep->limits.get(), kMatchLimit);
+  pcre2_set_heap_limit(rep->limits.get(), kHeapLimitKibibytes);
+  int error = 0;
+  std::size_t offset = 0;
+  rep->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
+                                PCRE2_UTF | PCRE2_UCP | PCRE2_ALT_CIRCUMFLEX, &error, &offset,
+                                context.get()));
+  if (!rep->code) {
+    return failure(ErrorCode::kUnsupported, "CF-21", expression,
+                   "cannot be run by Ferrule: " + engine_message(error));
+  }
+  Pattern pattern;
+  pattern.rep_ = std::move(rep);
+  return pattern;
+}
+
+Result<bool> Pattern::fullmatch(std::string_view text) const {
+  return rep_->run(text, PCRE2_ANCHORED | PCRE2_ENDANCHORED);
+}
+
+Result<bool> Pattern::match(std::string_view text) const { return rep_->run(text, PCRE2_ANCHORED); }
+
+Result<bool> Pattern::search(std::string_view text) const { return rep_->run(text, 0); }
+
+Result<CompiledSelector> CompiledSelector::compile(ModuleSelector selector) {
+  CompiledSelector compiled;
+  if (selector.is_pattern) {
+    FERRULE_TRY(compiled.pattern_, Pattern::compile(selector.pattern));
+  }
+  compiled.selector_ = std::move(selector);
+  return compiled;
+}
+
+Result<bool> CompiledSelector::selects(std::string_view module_path) const {
+  if (pattern_) return pattern_->fullmatch(module_path);
+  for (const std::string& name : selector_.names) {
+    if (module_path == name) return true;
+    if (module_path.size() <= name.size()) continue;
+    const auto tail = module_path.substr(module_path.size() - name.size() - 1);
+    if (tail.front() == '.' && tail.substr(1) == name) return true;
+  }
+  return false;
+}
+
+Result<bool> selects(const ModuleSelector& selector, std::string_view module_path) {
+  FERRULE_TRY(const auto compiled, CompiledSelector::compile(selector));
+  return compiled.selects(module_path);
+}
+
+}  // namespace ferrule::peft

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "peft/pattern.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <string_view>
+
+namespace ferrule::peft {
+namespace {
+
+TEST(Pattern, AnchorsAsPythonDoes) {
+  const auto pattern = Pattern::compile(".*layers\\.1");
+  ASSERT_TRUE(pattern);
+  EXPECT_TRUE(*pattern->fullmatch("model.layers.1"));
+  EXPECT_FALSE(*pattern->fullmatch("model.layers.11"));
+  EXPECT_TRUE(*pattern->match("model.layers.11"));
+  EXPECT_TRUE(*Pattern::compile("q_proj")->search("model.q_proj.x"));
+  EXPECT_FALSE(*Pattern::compile("q_proj")->match("model.q_proj.x"));
+}
+
+TEST(Pattern, InvalidInPythonIsCorrupt) {
+  for (const std::string_view text :
+       {"(", "a**", "[z-a]", "(?<=a+)b", "(?P<n>a)(?P<n>b)", "\\q", "\\1", "a(?i)b", "*a", "\xff",
+        "(?", "[", "\\", "(?P=n)", "(?(1)a|b|c)"}) {
+    const auto pattern = Pattern::compile(text);
+    ASSERT_FALSE(pattern) << text;
+    EXPECT_EQ(pattern.error().code, ErrorCode::kCorrupt) << text;
+    EXPECT_EQ(pattern.error().rule, "CF-20") << text;
+  }
+}
+
+TEST(Pattern, ValidPythonThatTheEngineLacksIsUnsupported) {
+  for (const std::string& text : {std::string("\\N{BULLET}"), std::string("a{70000}"),
+                                  std::string(150, '(') + std::string(150, ')')}) {
+    const auto pattern = Pattern::compile(text);
+    ASSERT_FALSE(pattern) << text;
+    EXPECT_EQ(pattern.error().code, ErrorCode::kUnsupported) << text;
+    EXPECT_EQ(pattern.error().rule, "CF-21") << text;
+  }
+}
+
+TEST(Pattern, SlowOnesEnd) {
+  const std::string text = std::string(40, 'a') + "!";
+  for (const std::string_view slow :
+       {"(a+)+$", "(a|a)*$", "(a|aa)+$", "(.*a){20}$", "([a-z]+)*\\.x"}) {
+    const auto pattern = Pattern::compile(slow);
+    ASSERT_TRUE(pattern) << slow;
+    const auto hit = pattern->match(text);
+    if (hit) continue;  // The engine may see at once that it cannot match.
+    EXPECT_EQ(hit.error().code, ErrorCode::kLimitExceeded) << slow;
+    EXPECT_EQ(hit.error().rule, "CF-22") << slow;
+  }
+  EXPECT_FALSE(Pattern::compile("(a+)+$")->match(text));
+}
+
+TEST(CompiledSelector, NamesMatchAtADot) {
+  const ModuleSelector names{.is_pattern = false, .pattern = {}, .names = {"q_proj", "mlp.up"}};
+  const auto selector = CompiledSelector::compile(names);
+  ASSERT_TRUE(selector);
+  EXPECT_TRUE(*selector->selects("q_proj"));
+  EXPECT_TRUE(*selector->selects("model.q_proj"));
+  EXPECT_TRUE(*selector->selects("layers.0.mlp.up"));
+  EXPECT_FALSE(*selector->selects("model.xq_proj"));
+  EXPECT_FALSE(*selector->selects("q_proj.lora"));
+  EXPECT_FALSE(*selector->selects("up"));
+}
+
+TEST(CompiledSelector, APatternMatchesTheWholePath) {
+  const ModuleSelector pattern{.is_pattern = true, .pattern = ".*\\.q_proj", .names = {}};
+  EXPECT_TRUE(*selects(pattern, "model.q_proj"));
+  EXPECT_FALSE(*selects(pattern, "q_proj"));
+  EXPECT_FALSE(*selects(pattern, "model.q_proj.x"));
+  EXPECT_FALSE(selects({.is_pattern = true, .pattern = "(", .names = {}}, "x"));
+}
+
+}  // namespace
+}  // namespace ferrule::peft
