@@ -1,1 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
+# Library, headers, CMake package, pkg-config file, command, manual page and shell completions.
+include(CMakePackageConfigHelpers)
+
+set(FERRULE_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/ferrule)
+
+install(TARGETS ferrule EXPORT ferrule-targets
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT dev
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime NAMELINK_COMPONENT dev)
+install(DIRECTORY include/ferrule DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev
+  FILES_MATCHING PATTERN "*.hpp")
+install(EXPORT ferrule-targets NAMESPACE ferrule:: DESTINATION ${FERRULE_PACKAGE_DIR} COMPONENT dev)
+
+configure_package_config_file(cmake/ferrule-config.cmake.in
+  ${PROJECT_BINARY_DIR}/ferrule-config.cmake INSTALL_DESTINATION ${FERRULE_PACKAGE_DIR})
+# Before 1.0 a minor release may break: 0.1 does not stand in for 0.2.
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/ferrule-config-version.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/ferrule-config.cmake
+  ${PROJECT_BINARY_DIR}/ferrule-config-version.cmake
+  DESTINATION ${FERRULE_PACKAGE_DIR} COMPONENT dev)
+
+# A shared library brings its own dependencies; a static one needs them named.
+set(FERRULE_PC_REQUIRES_PRIVATE "libpcre2-8 yaml-cpp")
+configure_file(cmake/ferrule.pc.in ${PROJECT_BINARY_DIR}/ferrule.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/ferrule.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
+  COMPONENT dev)
+
+if(FERRULE_BUILD_CLI)
+  set_target_properties(ferrule_cli PROPERTIES
+    INSTALL_RPATH "$<$<BOOL:${BUILD_SHARED_LIBS}>:\$ORIGIN/../${CMAKE_INSTALL_LIBDIR}>")
+  install(TARGETS ferrule_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
+  install(FILES man/ferrule.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT runtime)
+  install(FILES completions/ferrule.bash RENAME ferrule
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT runtime)
+  install(FILES completions/_ferrule
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions COMPONENT runtime)
+  install(FILES completions/ferrule.fish
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT runtime)
+endif()

@@ -83,6 +83,31 @@ struct FolderOptions {
 FERRULE_API Result<FolderSummary> inspect_folder(const std::filesystem::path& folder,
                                                  const FolderOptions& options = {});
 
+/// One tensor by name, without its content.
+struct TensorSummary {
+  std::string name;
+  Dtype dtype = Dtype::kF32;
+  std::vector<std::uint64_t> shape;
+  std::uint64_t bytes = 0;
+};
+
+/// A container, or a checkpoint of several: what its headers say.
+struct ContainerSummary {
+  std::vector<std::filesystem::path> files;
+  /// "safetensors", "safetensors index", "torch", ...
+  std::string container;
+  std::uint64_t file_bytes = 0;
+  TensorTotals totals;
+  /// In the order of the file.
+  std::vector<TensorSummary> tensors;
+  /// Of a single safetensors file.
+  Metadata metadata;
+};
+
+/// Opens any file that Checkpoint opens. Fails as that does.
+FERRULE_API Result<ContainerSummary> inspect_container(const std::filesystem::path& path,
+                                                       const OpenOptions& options = {});
+
 /// What stands at a path.
 enum class PathKind : std::uint8_t {
   kFile,

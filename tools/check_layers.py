@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Checks which files include which: an arrow may only point to a layer on the left.
+
+    check_layers.py [ROOT]
+
+    include/ferrule (std only) <- base <- format, io <- file <- peft <- adapter <- ops <- cli
+"""
+
+import pathlib
+import re
+import sys
+
+MAY_INCLUDE = {
+    "base": {"base"},
+    "format": {"base", "format"},
+    "io": {"base", "io"},
+    "file": {"base", "format", "io", "file"},
+    "peft": {"base", "format", "io", "file", "peft"},
+    "adapter": {"base", "format", "io", "file", "peft", "adapter"},
+    "ops": {"base", "format", "io", "file", "peft", "adapter", "ops"},
+}
+
+# Third-party libraries, and where they may be included.
+LIBRARIES = {
+    "nlohmann/": {"src/format"},
+    "yaml-cpp/": {"src/format"},
+    "pcre2.h": {"src/peft"},
+    "CLI/": {"cli"},
+}
+
+# Headers by which code reaches the system: src/io alone (and the command, for its terminal).
+SYSTEM = re.compile(r"(sys/|unistd\.h|fcntl\.h|dirent\.h|signal\.h|linux/|poll\.h|fstream)")
+SYSTEM_MAY = {"src/io", "cli"}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+
+def complaints(root: pathlib.Path):
+    folders = [root / "include", root / "src", root / "cli"]
+    for path in sorted(p for folder in folders for p in folder.rglob("*") if p.suffix in (".hpp", ".cpp")):
+        place = path.relative_to(root)
+        layer = "/".join(place.parts[:2]) if place.parts[0] != "cli" else "cli"
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            found = INCLUDE.match(line)
+            if not found:
+                continue
+            bracket, name = found.groups()
+            why = complaint(layer, bracket, name)
+            if why:
+                yield f"{place}:{number}: {why}: {name}"
+
+
+def complaint(layer: str, bracket: str, name: str):
+    for library, places in LIBRARIES.items():
+        if name.startswith(library):
+            return None if layer in places else "a library that this layer may not see"
+    if bracket == "<":
+        if layer == "include/ferrule" and ("/" in name or name.endswith(".h")):
+            return "public headers include the C++ standard library alone"
+        if SYSTEM.match(name) and layer not in SYSTEM_MAY:
+            return "system calls belong in src/io"
+        return None
+    if name.startswith("ferrule/"):
+        return None
+    if layer == "include/ferrule":
+        return "public headers include nothing of the inside"
+    if layer == "cli":
+        return None if "/" not in name else "the command sees public headers only"
+    own = layer.split("/")[1]
+    target = name.split("/")[0]
+    if target not in MAY_INCLUDE.get(own, set()):
+        return f"{own} may not see this"
+    return None
+
+
+def main() -> int:
+    root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent)
+    found = list(complaints(root.resolve()))
+    print("\n".join(found))
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
