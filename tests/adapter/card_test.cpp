@@ -4,12 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "format/front_matter.hpp"
+#include "temp_dir.hpp"
 
 namespace ferrule::adapter {
 namespace {
@@ -323,6 +325,22 @@ TEST(CheckCard, WarnsAndNeverRefuses) {
     EXPECT_EQ(findings[0].path, "dir/README.md");
     EXPECT_FALSE(has_error(findings));
   }
+}
+
+TEST(CheckCard, NamesTheRuleThatAMalformedCardBreaks) {
+  std::size_t cards = 0;
+  const std::filesystem::path folder = std::filesystem::path(FERRULE_TEST_DATA) / "malformed";
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (name.compare(0, 3, "MC-") != 0) continue;
+    ++cards;
+    const std::string rule = "MC-" + std::to_string(std::stoi(name.substr(3, 2)));
+    const auto findings = check_card(test::read_file(entry.path()), name);
+    ASSERT_EQ(findings.size(), 1U) << name;
+    EXPECT_EQ(findings[0].rule, rule) << name;
+    EXPECT_FALSE(has_error(findings)) << name;
+  }
+  EXPECT_EQ(cards, 11U);
 }
 
 TEST(CheckCard, HasNothingToSayOfAGoodCard) {
