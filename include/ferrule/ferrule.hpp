@@ -21,4 +21,5 @@
 #include "ferrule/text.hpp"           // IWYU pragma: export
 #include "ferrule/text_file.hpp"      // IWYU pragma: export
 #include "ferrule/torch_file.hpp"       // IWYU pragma: export
+#include "ferrule/torch_writer.hpp"     // IWYU pragma: export
 #include "ferrule/version.hpp"          // IWYU pragma: export

@@ -54,6 +54,7 @@ class FERRULE_API TorchFile final : public TensorSource {
   std::uint64_t file_bytes() const noexcept;
 
  private:
+  friend struct TorchFileOpener;
   struct Rep;
   explicit TorchFile(std::unique_ptr<Rep> rep) noexcept;
 

@@ -7,6 +7,7 @@
 
 #include "base/try.hpp"
 #include "file/safetensors_opener.hpp"
+#include "file/torch_opener.hpp"
 
 namespace ferrule::file {
 namespace {
@@ -39,9 +40,11 @@ Result<std::unique_ptr<TensorSource>> open_container(const io::InputFile& file, 
   switch (kind) {
     case FileKind::kTorchZip:
     case FileKind::kTorchLegacy:
-      // The one place where torch files are opened.
-      return unsupported(
-          file, "the file is " + std::string(describe(kind)) + ", which this build does not read");
+    case FileKind::kTorchScript:
+    case FileKind::kTorchTar:
+    case FileKind::kPickle:
+      // What torch's reader does not read either, it refuses in its own words.
+      return boxed(TorchFileOpener::open(file, options));
     case FileKind::kSafetensors:
     case FileKind::kEmpty:
     case FileKind::kUnknown:

@@ -10,6 +10,7 @@
 #include "base/quote.hpp"
 #include "base/try.hpp"
 #include "file/torch_layout.hpp"
+#include "file/torch_opener.hpp"
 #include "format/crc32.hpp"
 #include "format/strided_copy.hpp"
 #include "format/torch_archive.hpp"
@@ -87,14 +88,18 @@ TorchFile::~TorchFile() = default;
 
 Result<TorchFile> TorchFile::open(const std::filesystem::path& path, const OpenOptions& options) {
   FERRULE_TRY(const auto file, io::InputFile::open(path));
-  auto rep = std::make_unique<Rep>();
+  return TorchFileOpener::open(file, options);
+}
+
+Result<TorchFile> TorchFileOpener::open(const io::InputFile& file, const OpenOptions& options) {
+  auto rep = std::make_unique<TorchFile::Rep>();
   FERRULE_TRY(rep->mapping, io::Mapping::of(file, options.backing));
-  rep->path = path;
+  rep->path = file.path();
   rep->bytes = rep->mapping.bytes();
   auto loaded = rep->load(options);
   if (!loaded) {
     auto error = std::move(loaded).error();
-    if (error.path.empty()) error.path = path.string();
+    if (error.path.empty()) error.path = file.path().string();
     return error;
   }
   return TorchFile(std::move(rep));

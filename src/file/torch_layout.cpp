@@ -2,17 +2,19 @@
 #include "file/torch_layout.hpp"
 
 #include <algorithm>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/try.hpp"
+#include "ferrule/checkpoint.hpp"
 #include "format/torch_archive.hpp"
 
 namespace ferrule::file {
 
 Result<format::TorchLayout> read_torch_layout(const format::ByteSource& source,
                                               const OpenOptions& options) {
-  std::vector<std::byte> head(std::min<std::uint64_t>(source.size(), 4));
+  std::vector<std::byte> head(std::min<std::uint64_t>(source.size(), 1024));
   FERRULE_CHECK(source.read_at(0, head));
   const std::string_view start(reinterpret_cast<const char*>(head.data()), head.size());
   if (start.starts_with("PK\x03\x04") || start.starts_with("PK\x05\x06")) {
@@ -21,9 +23,15 @@ Result<format::TorchLayout> read_torch_layout(const format::ByteSource& source,
   if (start.starts_with('\x80')) {
     return format::read_torch_legacy(source, options.torch_key, options.limits);
   }
+  const FileKind kind = recognise(head, source.size());
+  const bool tar = kind == FileKind::kTorchTar;
   return Error{.code = ErrorCode::kUnsupported,
                .rule = "PK-17",
-               .message = "neither a zip archive nor a pickle, so no torch file"};
+               .message = "not a file that torch.save wrote since 0.1.10, but " +
+                          std::string(describe(kind)) +
+                          (tar ? "; load and save it once with torch.load(weights_only=False), if "
+                                 "you trust it"
+                               : "")};
 }
 
 }  // namespace ferrule::file

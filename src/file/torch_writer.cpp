@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ferrule/torch_writer.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <tuple>
+#include <unordered_set>
+#include <utility>
+
+#include "base/quote.hpp"
+#include "base/try.hpp"
+#include "base/utf8.hpp"
+#include "file/tensor_plan.hpp"
+#include "file/torch_plan.hpp"
+#include "format/crc32.hpp"
+#include "format/torch_encode.hpp"
+#include "io/directory_transaction.hpp"
+
+namespace ferrule {
+namespace file {
+namespace {
+
+constexpr std::string_view kRoot = "archive";
+/// Small enough for a core's cache: the checksum and the write read it from there.
+constexpr std::size_t kPiece = std::size_t{512} << 10;
+
+std::uint64_t item_bytes(Dtype dtype) noexcept {
+  return std::max<std::uint64_t>(1, bit_width(dtype) / 8);
+}
+
+/// Finds tensors that lie in the same memory and gives them one storage.
+class StorageFinder {
+ public:
+  explicit StorageFinder(const TensorPlan& plan) : plan_(plan) {
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < plan.size(); ++i) {
+      if (!plan[i].read && !plan[i].bytes.empty()) order.push_back(i);
+    }
+    std::sort(order.begin(), order.end(), [&plan](std::size_t a, std::size_t b) {
+      const auto* x = plan[a].bytes.data();
+      const auto* y = plan[b].bytes.data();
+      return x != y ? std::less<>()(x, y) : a < b;
+    });
+    places_.resize(plan.size());
+    for (std::size_t i = 0; i < order.size();) i = add_group(order, i);
+  }
+
+  TorchPlan make_plan() const {
+    TorchPlan out;
+    out.tensors.reserve(plan_.size());
+    std::vector<std::size_t> storage_of(next_group_, kNone);
+    for (std::size_t i = 0; i < plan_.size(); ++i) {
+      const auto& tensor = plan_[i];
+      const auto& place = places_[i];
+      TorchPlan::Tensor row{
+          .name = tensor.name, .dtype = tensor.dtype, .shape = tensor.shape, .strides = {}};
+      const bool shared = place.group != kNone;
+      if (!shared || storage_of[place.group] == kNone) {
+        if (shared) storage_of[place.group] = out.storages.size();
+        row.storage = out.storages.size();
+        const auto streamed = byte_size(tensor.dtype, tensor.shape).value_or(0);
+        out.storages.push_back({.dtype = tensor.dtype,
+                                .bytes = tensor.read ? streamed : place.memory.size(),
+                                .memory = place.memory,
+                                .read = tensor.read});
+      } else {
+        row.storage = storage_of[place.group];
+      }
+      if (shared) {
+        row.offset = static_cast<std::uint64_t>(tensor.bytes.data() - place.memory.data());
+      }
+      out.tensors.push_back(std::move(row));
+    }
+    return out;
+  }
+
+ private:
+  static constexpr std::size_t kNone = ~std::size_t{0};
+
+  struct Place {
+    /// Tensors of one group share a storage; streams and empty tensors are in none.
+    std::size_t group = kNone;
+    std::span<const std::byte> memory;
+  };
+
+  /// The tensors from `first` on that overlap; returns the one behind them.
+  std::size_t add_group(const std::vector<std::size_t>& order, std::size_t first) {
+    const auto& start = plan_[order[first]];
+    const std::byte* end = start.bytes.data() + start.bytes.size();
+    bool fits = true;
+    std::size_t last = first + 1;
+    for (; last < order.size() && std::less<>()(plan_[order[last]].bytes.data(), end); ++last) {
+      const auto& tensor = plan_[order[last]];
+      const auto offset = static_cast<std::uint64_t>(tensor.bytes.data() - start.bytes.data());
+      fits = fits && tensor.dtype == start.dtype && offset % item_bytes(tensor.dtype) == 0;
+      end = std::max(end, tensor.bytes.data() + tensor.bytes.size(), std::less<>());
+    }
+    if (fits) {
+      for (std::size_t i = first; i < last; ++i) {
+        places_[order[i]] = {next_group_, {start.bytes.data(), end}};
+      }
+      ++next_group_;
+      return last;
+    }
+    // A storage has one dtype: where views of others overlap, only equal ones share.
+    std::map<std::tuple<const std::byte*, std::size_t, Dtype>, std::size_t> groups;
+    for (std::size_t i = first; i < last; ++i) {
+      const auto& tensor = plan_[order[i]];
+      const auto [known, is_new] =
+          groups.try_emplace({tensor.bytes.data(), tensor.bytes.size(), tensor.dtype}, next_group_);
+      if (is_new) ++next_group_;
+      places_[order[i]] = {known->second, tensor.bytes};
+    }
+    return last;
+  }
+
+  const TensorPlan& plan_;
+  std::vector<Place> places_;
+  std::size_t next_group_ = 0;
+};
+
+/// The archive while it is written.
+class ArchiveWriter {
+ public:
+  explicit ArchiveWriter(io::OutputFile& out) : out_(out) {}
+
+  Result<void> add(std::string_view name, std::span<const std::byte> content) {
+    const std::string full = std::string(kRoot) + "/" + std::string(name);
+    const std::string before = zip_.begin_entry(full, content.size());
+    std::uint32_t crc = 0;
+    bool first = true;
+    // In pieces, so that the write finds in the cache what the checksum has read.
+    for (std::size_t at = 0; first || at < content.size(); at += kPiece) {
+      const auto piece = content.subspan(at, std::min(kPiece, content.size() - at));
+      crc = format::crc32(crc, piece);
+      const std::span<const std::byte> pieces[] = {
+          first ? std::as_bytes(std::span(before)) : std::span<const std::byte>(), piece};
+      FERRULE_CHECK(out_.write(std::span<const std::span<const std::byte>>(pieces)));
+      first = false;
+    }
+    return end(crc);
+  }
+
+  Result<void> add(std::string_view name, std::uint64_t bytes,
+                   const std::function<Result<void>(std::uint64_t, std::span<std::byte>)>& read) {
+    const std::string full = std::string(kRoot) + "/" + std::string(name);
+    const std::string before = zip_.begin_entry(full, bytes);
+    FERRULE_CHECK(out_.write(std::as_bytes(std::span(before))));
+    if (buffer_.empty()) buffer_.resize(kPiece);
+    std::uint32_t crc = 0;
+    for (std::uint64_t at = 0; at < bytes; at += kPiece) {
+      const auto piece = std::span(buffer_).first(
+          static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, bytes - at)));
+      FERRULE_CHECK(read(at, piece));
+      crc = format::crc32(crc, piece);
+      FERRULE_CHECK(out_.write(piece));
+    }
+    return end(crc);
+  }
+
+  Result<void> finish() {
+    const std::string last = zip_.finish(kRoot);
+    return out_.write(std::as_bytes(std::span(last)));
+  }
+
+ private:
+  Result<void> end(std::uint32_t crc) {
+    const std::string behind = zip_.end_entry(crc);
+    return out_.write(std::as_bytes(std::span(behind)));
+  }
+
+  io::OutputFile& out_;
+  format::TorchZipEncoder zip_;
+  std::vector<std::byte> buffer_;
+};
+
+std::span<const std::byte> as_bytes(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+Result<void> check_names(const TensorPlan& plan) {
+  std::unordered_set<std::string_view> names;
+  for (const auto& tensor : plan) {
+    const auto refuse = [&tensor](const std::string& why) {
+      return Error{.code = ErrorCode::kInvalidArgument,
+                   .message = "tensor " + base::quote(tensor.name) + " " + why};
+    };
+    if (!base::is_utf8(tensor.name)) return refuse("has a name that is no UTF-8");
+    if (!names.insert(tensor.name).second) return refuse("stands twice");
+    const auto bytes = byte_size(tensor.dtype, tensor.shape);
+    if (!bytes || (!tensor.read && *bytes != tensor.bytes.size())) {
+      return refuse("has " + std::to_string(tensor.bytes.size()) +
+                    " bytes, which do not fit its dtype and shape");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> write_torch(io::OutputFile& out, const TorchPlan& plan) {
+  std::vector<format::TorchOutputStorage> storages;
+  std::vector<format::TorchOutputTensor> tensors;
+  storages.reserve(plan.storages.size());
+  tensors.reserve(plan.tensors.size());
+  for (const auto& storage : plan.storages) storages.push_back({storage.dtype, storage.bytes});
+  for (const auto& tensor : plan.tensors) {
+    tensors.push_back({.name = tensor.name,
+                       .dtype = tensor.dtype,
+                       .shape = tensor.shape,
+                       .strides = tensor.strides,
+                       .storage = tensor.storage,
+                       .offset = tensor.offset});
+  }
+  FERRULE_TRY(const auto pickle, format::encode_torch_pickle(storages, tensors));
+  std::uint64_t content = pickle.size();
+  for (const auto& storage : plan.storages) content += storage.bytes;
+  FERRULE_CHECK(out.reserve(content));
+  ArchiveWriter archive(out);
+  FERRULE_CHECK(archive.add("data.pkl", as_bytes(pickle)));
+  FERRULE_CHECK(archive.add(".format_version", as_bytes("1")));
+  FERRULE_CHECK(archive.add(".storage_alignment", as_bytes("64")));
+  FERRULE_CHECK(archive.add("byteorder", as_bytes("little")));
+  for (std::size_t i = 0; i < plan.storages.size(); ++i) {
+    const auto& storage = plan.storages[i];
+    const std::string name = "data/" + std::to_string(i);
+    if (storage.read) {
+      FERRULE_CHECK(archive.add(name, storage.bytes, storage.read));
+    } else {
+      FERRULE_CHECK(archive.add(name, storage.memory));
+    }
+  }
+  FERRULE_CHECK(archive.add("version", as_bytes("3\n")));
+  return archive.finish();
+}
+
+Result<void> write_torch(io::OutputFile& out, const TensorPlan& plan) {
+  FERRULE_CHECK(check_names(plan));
+  return write_torch(out, StorageFinder(plan).make_plan());
+}
+
+}  // namespace file
+
+Result<void> write_torch_file(const std::filesystem::path& path,
+                              std::span<const NamedTensor> tensors, Durability durability) {
+  file::TensorPlan plan;
+  plan.reserve(tensors.size());
+  for (const auto& [name, tensor] : tensors) {
+    const auto shape = tensor.shape();
+    plan.push_back({.name = std::string(name),
+                    .dtype = tensor.dtype(),
+                    .shape = {shape.begin(), shape.end()},
+                    .bytes = tensor.bytes(),
+                    .owner = nullptr,
+                    .read = nullptr});
+  }
+  FERRULE_TRY(auto transaction, io::FileTransaction::begin(path, durability));
+  if (auto wrote = file::write_torch(transaction.file(), plan); !wrote) {
+    auto error = std::move(wrote).error();
+    if (error.path.empty()) error.path = path.string();
+    return error;
+  }
+  return transaction.commit();
+}
+
+}  // namespace ferrule
