@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ferrule/adapter.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "adapter/examine.hpp"
+#include "adapter/open_adapter.hpp"
+#include "base/try.hpp"
+
+namespace ferrule {
+
+struct Adapter::Rep {
+  AdapterFiles files;
+  Examination examination;
+  std::filesystem::path directory;
+};
+
+Adapter::Adapter(std::unique_ptr<Rep> rep) noexcept : rep_(std::move(rep)) {}
+Adapter::Adapter(Adapter&&) noexcept = default;
+Adapter& Adapter::operator=(Adapter&&) noexcept = default;
+Adapter::~Adapter() = default;
+
+Result<Adapter> Adapter::open(const std::filesystem::path& directory, const OpenOptions& options) {
+  FERRULE_TRY(auto files, open_adapter_files(directory, options));
+  auto rep = std::make_unique<Rep>(Rep{std::move(files), {}, directory});
+  rep->examination = AdapterBuilder::examine(rep->files.config, rep->files.weights->tensors());
+  auto& findings = rep->examination.findings;
+  for (auto& finding : findings) finding.path = rep->files.weights_file.string();
+  const auto& config_findings = rep->files.config.findings();
+  findings.insert(findings.end(), config_findings.begin(), config_findings.end());
+  std::stable_sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) {
+    return static_cast<int>(a.severity) < static_cast<int>(b.severity);
+  });
+  return Adapter(std::move(rep));
+}
+
+const AdapterConfig& Adapter::config() const& noexcept { return rep_->files.config; }
+std::span<const Module> Adapter::modules() const& noexcept { return rep_->examination.modules; }
+std::span<const AdapterTensor> Adapter::tensors() const& noexcept {
+  return rep_->examination.tensors;
+}
+std::span<const Finding> Adapter::findings() const& noexcept { return rep_->examination.findings; }
+const std::filesystem::path& Adapter::directory() const noexcept { return rep_->directory; }
+const std::filesystem::path& Adapter::weights_file() const noexcept {
+  return rep_->files.weights_file;
+}
+const Metadata& Adapter::metadata() const noexcept { return rep_->files.metadata; }
+std::uint64_t Adapter::file_bytes() const noexcept { return rep_->files.file_bytes; }
+
+std::optional<std::string> Adapter::live_key(std::string_view disk_key,
+                                             std::string_view adapter_name) const {
+  for (const auto& tensor : rep_->examination.tensors) {
+    if (tensor.key != disk_key) continue;
+    const auto at = static_cast<std::size_t>(&tensor - rep_->examination.tensors.data());
+    return peft::live_key(disk_key, rep_->examination.keys[at], adapter_name);
+  }
+  return std::nullopt;
+}
+
+std::vector<std::pair<std::string, TensorView>> Adapter::state_dict(
+    std::string_view adapter_name) const {
+  std::vector<std::pair<std::string, TensorView>> out;
+  out.reserve(rep_->examination.tensors.size());
+  for (std::size_t i = 0; i < rep_->examination.tensors.size(); ++i) {
+    const auto& tensor = rep_->examination.tensors[i];
+    out.emplace_back(peft::live_key(tensor.key, rep_->examination.keys[i], adapter_name),
+                     tensor.tensor);
+  }
+  return out;
+}
+
+}  // namespace ferrule

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "adapter/module_rules.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/quote.hpp"
+#include "peft/pattern.hpp"
+
+namespace ferrule {
+namespace {
+
+using base::quote;
+using peft::KeyKind;
+
+Finding error(std::string rule, std::string_view key, std::string message, std::string advice = {}) {
+  return {.severity = Severity::kError,
+          .rule = std::move(rule),
+          .path = {},
+          .key = std::string(key),
+          .message = std::move(message),
+          .advice = std::move(advice)};
+}
+
+Finding warning(std::string rule, std::string_view key, std::string message) {
+  auto finding = error(std::move(rule), key, std::move(message));
+  finding.severity = Severity::kWarning;
+  return finding;
+}
+
+std::string shape_text(const TensorView& tensor) {
+  std::string text = "[";
+  for (const auto extent : tensor.shape()) {
+    if (text.size() > 1) text += ", ";
+    text += std::to_string(extent);
+  }
+  return text + "]";
+}
+
+bool has_role(const Module& module, std::string_view role) {
+  return std::any_of(module.tensors().begin(), module.tensors().end(),
+                     [&](const AdapterTensor& tensor) { return tensor.role == role; });
+}
+
+const AdapterTensor* find_tensor(const Module& module, std::string_view role) {
+  const AdapterTensor* found = nullptr;
+  for (const auto& tensor : module.tensors()) {
+    if (tensor.role != role) continue;
+    if (tensor.leaf.empty() || tensor.leaf == "weight") return &tensor;
+    if (found == nullptr) found = &tensor;
+  }
+  return found;
+}
+
+// AD-4: a half of a pair does nothing, and PEFT loads the other half at its initial value.
+void judge_pairs(const peft::Method& method, const Module& module, std::vector<Finding>& out) {
+  for (const auto& [first, second] : method.pairs) {
+    const bool has_first = has_role(module, first);
+    if (has_first == has_role(module, second)) continue;
+    const auto there = has_first ? first : second;
+    const auto lacking = has_first ? second : first;
+    out.push_back(error("AD-4", find_tensor(module, there)->key,
+                        "module " + quote(module.path()) + " has " + std::string(there) + " without " +
+                            std::string(lacking),
+                        "the file is incomplete: save it again from the whole state dict"));
+  }
+}
+
+// AD-3: what a sharded model leaves when one rank saves it.
+void judge_shape(const peft::Method& method, const AdapterTensor& tensor, std::vector<Finding>& out) {
+  const bool pruned = method.peft_type == "ADALORA" || method.peft_type == "VBLORA";
+  const bool empty = std::find(tensor.tensor.shape().begin(), tensor.tensor.shape().end(), 0U) !=
+                     tensor.tensor.shape().end();
+  const bool matrix = (tensor.role == "lora_A" || tensor.role == "lora_B" ||
+                       tensor.role == "lora_embedding_A" || tensor.role == "lora_embedding_B" ||
+                       tensor.role == "hira_A" || tensor.role == "hira_B" ||
+                       tensor.role == "delora_A" || tensor.role == "delora_B" ||
+                       tensor.role.starts_with("hada_w")) &&
+                      tensor.leaf != "bias";
+  if (empty && !(pruned && tensor.tensor.shape().size() > 1)) {
+    out.push_back(error("AD-3", tensor.key,
+                        "tensor " + quote(tensor.key) + " of shape " + shape_text(tensor.tensor) +
+                            " is empty",
+                        "a sharded model (ZeRO-3, FSDP) was saved by one rank: gather the parameters "
+                        "before saving"));
+  } else if (matrix && tensor.tensor.shape().size() < 2) {
+    out.push_back(error("AD-3", tensor.key,
+                        "tensor " + quote(tensor.key) + " of shape " + shape_text(tensor.tensor) +
+                            " should have at least two dimensions",
+                        "a flattened shard of a sharded model was saved: gather the parameters before "
+                        "saving"));
+  }
+}
+
+/// The rank that AdaLoRA's pattern leaves the module, or init_r.
+std::optional<std::uint64_t> adalora_rank(const AdapterConfig& config, std::string_view path) {
+  const auto* pattern = config.find("rank_pattern");
+  if (pattern != nullptr && pattern->if_object() != nullptr) {
+    if (const auto* mask = pattern->find(std::string(path) + ".lora_E");
+        mask != nullptr && mask->if_array() != nullptr) {
+      return static_cast<std::uint64_t>(
+          std::count_if(mask->if_array()->begin(), mask->if_array()->end(), [](const Json& flag) {
+            return flag.if_bool() != nullptr && *flag.if_bool();
+          }));
+    }
+  }
+  const auto rank = config.integer("init_r");
+  return rank && *rank >= 0 ? std::optional(static_cast<std::uint64_t>(*rank)) : std::nullopt;
+}
+
+void demand_rank(const AdapterTensor& tensor, std::size_t axis, std::uint64_t rank,
+                 bool multiple, std::string_view why, std::vector<Finding>& out) {
+  if (tensor.tensor.shape().size() <= axis) return;
+  const auto found = tensor.tensor.shape()[axis];
+  if (found == rank || (multiple && rank != 0 && found % rank == 0)) return;
+  out.push_back(error("AD-5", tensor.key,
+                      "tensor " + quote(tensor.key) + " of shape " + shape_text(tensor.tensor) +
+                          " has rank " + std::to_string(found) + ", the config says " +
+                          std::to_string(rank) + (why.empty() ? "" : " (" + std::string(why) + ")"),
+                      "the config belongs to another adapter, or was edited"));
+}
+
+// AD-5: PEFT sizes its tensors by the config and refuses others.
+void judge_ranks(const AdapterConfig& config, const peft::Method& method, const Module& module,
+                 std::vector<Finding>& out) {
+  if (method.peft_type == "ADALORA") {
+    const auto rank = adalora_rank(config, module.path());
+    for (const auto& [role, axis] :
+         {std::pair<std::string_view, std::size_t>{"lora_A", 0}, {"lora_E", 0}, {"lora_B", 1}}) {
+      const auto* tensor = find_tensor(module, role);
+      if (tensor != nullptr && rank) demand_rank(*tensor, axis, *rank, false, {}, out);
+    }
+    return;
+  }
+  const auto& resolved = module.resolved();
+  if (!resolved.rank || *resolved.rank < 1) return;
+  const auto rank = static_cast<std::uint64_t>(*resolved.rank);
+  // Fused experts hold r rows for each expert.
+  const bool multiple = !config.target_parameters().empty();
+  for (const auto& [role, axis] : method.ranks) {
+    const auto* tensor = find_tensor(module, role);
+    if (tensor != nullptr) {
+      demand_rank(*tensor, static_cast<std::size_t>(axis), rank, multiple, resolved.rule, out);
+    }
+  }
+  const auto* a = find_tensor(module, "lora_A");
+  const auto* b = find_tensor(module, "lora_B");
+  if (a == nullptr || b == nullptr || a->tensor.shape().empty() || b->tensor.shape().size() < 2) return;
+  const auto rows = a->tensor.shape()[0];
+  const auto columns = b->tensor.shape()[1];
+  // Grouped convolutions and block-diagonal LoRA divide B's columns.
+  const auto* blocks = config.find("use_bdlora");
+  const bool divided = b->tensor.shape().size() > 2 || (blocks != nullptr && !blocks->is_null());
+  if (rows == columns || (divided && columns != 0 && rows % columns == 0)) return;
+  out.push_back(error("AD-5", b->key,
+                      "tensor " + quote(b->key) + " of shape " + shape_text(b->tensor) +
+                          " does not fit lora_A of shape " + shape_text(a->tensor)));
+}
+
+struct Required {
+  std::string_view peft_type;
+  std::string_view key;
+  std::string_view flag;
+};
+
+// AD-12: PEFT raises without these.
+constexpr Required kRequired[] = {
+    {"VERA", "base_model.vera_A", "save_projection"},
+    {"VERA", "base_model.vera_B", "save_projection"},
+    {"PVERA", "base_model.pvera_A", "save_projection"},
+    {"PVERA", "base_model.pvera_B", "save_projection"},
+    {"UNILORA", "base_model.unilora_theta_d", {}},
+    {"VBLORA", "base_model.vblora_vector_bank", {}},
+    {"MULTITASK_PROMPT_TUNING", "prefix_task_cols", {}},
+    {"MULTITASK_PROMPT_TUNING", "prefix_task_rows", {}},
+};
+
+void judge_required(const AdapterConfig& config, const Examination& examination,
+                    std::vector<Finding>& out) {
+  const auto has = [&](std::string_view key) {
+    return std::any_of(examination.tensors.begin(), examination.tensors.end(),
+                       [&](const AdapterTensor& tensor) { return tensor.key == key; });
+  };
+  for (const auto& [type, key, flag] : kRequired) {
+    if (config.peft_type() != type || (!flag.empty() && !config.flag(flag)) || has(key)) continue;
+    out.push_back(error("AD-12", key, "there is no tensor " + quote(key) + ", which " +
+                                          std::string(type) + " cannot be loaded without"));
+  }
+  if (config.is_prompt_learning() && !has("prompt_embeddings")) {
+    out.push_back(error("AD-12", "prompt_embeddings", "there is no tensor \"prompt_embeddings\""));
+  }
+  if (config.peft_type() == "FROD" && config.flag("save_projection") &&
+      std::none_of(examination.keys.begin(), examination.keys.end(), [](const peft::DiskKey& key) {
+        return key.kind == KeyKind::kMethod && key.scope == peft::Scope::kModel;
+      })) {
+    out.push_back(error("AD-12", "base_model.frod_V",
+                        "save_projection is set and no projection is in the file"));
+  }
+}
+
+// AD-13: PEFT raises KeyError for a wrapped module without its tensors. Task types add head names
+// of which a model has one at most, so one entry may be absent.
+void judge_saved_modules(const AdapterConfig& config, const Examination& examination,
+                         std::vector<Finding>& out) {
+  const auto entries = config.modules_to_save();
+  std::vector<std::string> lacking;
+  for (const auto& entry : entries) {
+    const bool found = std::any_of(
+        examination.keys.begin(), examination.keys.end(), [&](const peft::DiskKey& key) {
+          return key.kind == KeyKind::kModulesToSave && key.module.ends_with(entry);
+        });
+    if (!found) lacking.push_back(entry);
+  }
+  if (lacking.empty()) return;
+  if (lacking.size() == entries.size()) {
+    out.push_back(error("AD-13", "modules_to_save",
+                        "modules_to_save names " + quote(lacking.front()) +
+                            ", and the file has no tensor of it: PEFT raises KeyError"));
+    return;
+  }
+  for (const auto& entry : lacking) {
+    if (entry == "classifier" || entry == "score" || entry == "qa_outputs") continue;
+    out.push_back(warning("AD-13", "modules_to_save",
+                          "modules_to_save names " + quote(entry) +
+                              ", and the file has no tensor of it"));
+  }
+}
+
+// AD-14: tensors of a module that the config does not target are dropped on load.
+void judge_targets(const AdapterConfig& config, const Examination& examination,
+                   std::vector<Finding>& out) {
+  const auto targets = config.target_modules();
+  const auto& type = config.peft_type();
+  if (!targets || type == "SHADOW" || type == "XLORA" || type == "ADAPTION_PROMPT" ||
+      type == "TRAINABLE_TOKENS" || !config.target_parameters().empty()) {
+    return;
+  }
+  for (const auto& module : examination.modules) {
+    const bool adapted = std::any_of(
+        examination.keys.begin(), examination.keys.end(), [&](const peft::DiskKey& key) {
+          return key.kind == KeyKind::kMethod && key.scope == peft::Scope::kLayer &&
+                 peft::base_path(key.module) == module.path();
+        });
+    // nn.MultiheadAttention's output projection is adapted with it.
+    if (!adapted || module.path().find("base_layer") != std::string_view::npos) continue;
+    const auto hit = peft::selects(*targets, module.path());
+    if (!hit) {
+      out.push_back(warning(hit.error().rule, "target_modules", hit.error().message));
+      return;
+    }
+    if (*hit) continue;
+    out.push_back(warning("AD-14", module.path(),
+                          "target_modules does not name module " + quote(module.path()) +
+                              ", which the file has tensors of: PEFT would drop them"));
+  }
+}
+
+}  // namespace
+
+std::vector<Finding> judge_modules(const AdapterConfig& config, const peft::Method& method,
+                                   const Examination& examination) {
+  std::vector<Finding> out;
+  const bool any = std::any_of(
+      examination.keys.begin(), examination.keys.end(), [](const peft::DiskKey& key) {
+        return key.kind == KeyKind::kMethod || key.kind == KeyKind::kPrompt ||
+               key.kind == KeyKind::kTokens || key.kind == KeyKind::kModulesToSave;
+      });
+  if (!any) {
+    out.push_back(error("AD-1", {}, "the adapter is empty: the file has no tensor of " +
+                                        config.peft_type(),
+                        "a sharded or wrapped model was saved without its parameters"));
+  }
+  for (const auto& module : examination.modules) {
+    judge_pairs(method, module, out);
+    for (const auto& tensor : module.tensors()) {
+      if (!tensor.role.empty()) judge_shape(method, tensor, out);
+    }
+    judge_ranks(config, method, module, out);
+  }
+  if (any) {
+    judge_required(config, examination, out);
+    judge_saved_modules(config, examination, out);
+    judge_targets(config, examination, out);
+  }
+  return out;
+}
+
+}  // namespace ferrule

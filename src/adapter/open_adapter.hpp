@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "ferrule/adapter_config.hpp"
+#include "ferrule/read_limits.hpp"
+#include "ferrule/result.hpp"
+#include "ferrule/safetensors_file.hpp"
+#include "ferrule/tensor_source.hpp"
+
+namespace ferrule {
+
+inline constexpr const char* kConfigFile = "adapter_config.json";
+inline constexpr const char* kSafetensorsFile = "adapter_model.safetensors";
+inline constexpr const char* kBinFile = "adapter_model.bin";
+inline constexpr const char* kCardFile = "README.md";
+
+/// The parts of an adapter's directory, all of one generation.
+struct AdapterFiles {
+  AdapterConfig config;
+  std::unique_ptr<TensorSource> weights;
+  std::filesystem::path weights_file;
+  Metadata metadata;
+  std::uint64_t file_bytes = 0;
+};
+
+/// Reads config and weights in PEFT's own lookup order: adapter_model.safetensors wins over
+/// adapter_model.bin, and a bad one never falls back to the other (AD-15). Reads again where a save
+/// swapped the directory meanwhile.
+Result<AdapterFiles> open_adapter_files(const std::filesystem::path& directory,
+                                        const OpenOptions& options);
+
+}  // namespace ferrule

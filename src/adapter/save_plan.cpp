@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "adapter/save_plan.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "adapter/examine.hpp"
+#include "adapter/open_adapter.hpp"
+#include "base/quote.hpp"
+#include "base/try.hpp"
+#include "peft/initial_conversion.hpp"
+#include "peft/method_tensors.hpp"
+#include "peft/selection.hpp"
+#include "peft/state_layout.hpp"
+#include "peft/strength.hpp"
+
+namespace ferrule {
+namespace {
+
+using base::quote;
+
+Error refuse(ErrorCode code, std::string rule, std::string message) {
+  return {.code = code, .rule = std::move(rule), .message = std::move(message)};
+}
+
+/// A name becomes a folder: it must stay below the target and be what torch accepts (no dot).
+Result<void> check_name(const std::string& name) {
+  const bool plain = !name.empty() && name.find('.') == std::string::npos &&
+                     name.find('\0') == std::string::npos && !name.starts_with('/') &&
+                     !name.ends_with('/') && name.find("//") == std::string::npos;
+  if (plain) return {};
+  return refuse(ErrorCode::kInvalidArgument, "KY-9",
+                "adapter name " + quote(name) +
+                    " is empty, holds a dot, or is no plain relative path");
+}
+
+Result<std::vector<const NamedConfig*>> choose(std::span<const NamedConfig> configs,
+                                               const SaveOptions& options) {
+  std::vector<const NamedConfig*> chosen;
+  std::set<std::string_view> names;
+  for (const auto& config : configs) {
+    FERRULE_CHECK(check_name(config.name));
+    if (!names.insert(config.name).second) {
+      return refuse(ErrorCode::kInvalidArgument, "KY-9",
+                    "two configs are given for adapter " + quote(config.name));
+    }
+    if (options.selected_adapters.empty()) chosen.push_back(&config);
+  }
+  for (const auto& name : options.selected_adapters) {
+    const auto found = std::find_if(configs.begin(), configs.end(),
+                                    [&](const NamedConfig& config) { return config.name == name; });
+    if (found == configs.end()) {
+      return refuse(ErrorCode::kInvalidArgument, "KY-9",
+                    "adapter " + quote(name) + " was selected, but has no config");
+    }
+    if (std::find(chosen.begin(), chosen.end(), &*found) == chosen.end()) chosen.push_back(&*found);
+  }
+  if (chosen.empty()) {
+    return refuse(ErrorCode::kInvalidArgument, "KY-9", "there is no adapter to save");
+  }
+  return chosen;
+}
+
+/// What PeftModel.save_pretrained sets on the config it writes (spec 1.7).
+Result<void> complete_config(AdapterConfig& config, const ModelFacts& facts) {
+  FERRULE_CHECK(config.set("inference_mode", Json(true)));
+  const auto* base = config.find("base_model_name_or_path");
+  const bool unnamed = base == nullptr || base->is_null();
+  if (unnamed && facts.name_or_path && !facts.name_or_path->empty()) {
+    FERRULE_CHECK(config.set("base_model_name_or_path", Json(*facts.name_or_path)));
+  }
+  if (!config.task_type() && facts.class_name && facts.module) {
+    FERRULE_CHECK(config.set("auto_mapping", Json(Json::Object{{"base_model_class", Json(*facts.class_name)},
+                                                               {"parent_library", Json(*facts.module)}})));
+  }
+  return {};
+}
+
+void convert_dtype(file::TensorPlan& plan, StoredDtype stored) {
+  if (stored == StoredDtype::kKeep) return;
+  const auto dtype = stored == StoredDtype::kF32    ? Dtype::kF32
+                     : stored == StoredDtype::kBF16 ? Dtype::kBF16
+                                                    : Dtype::kF16;
+  for (auto& tensor : plan) {
+    if (tensor.dtype == dtype) continue;
+    const auto values = peft::to_floats(tensor.dtype, tensor.bytes);
+    if (!values) continue;
+    tensor = peft::from_floats(std::move(tensor.name), dtype, std::move(tensor.shape), *values);
+  }
+}
+
+std::string dtype_text(const file::TensorPlan& plan) {
+  std::set<std::string_view> names;
+  for (const auto& tensor : plan) names.insert(dtype_name(tensor.dtype));
+  std::string text;
+  for (const auto name : names) text += (text.empty() ? "" : ", ") + std::string(name);
+  return text;
+}
+
+adapter::CardAdapter summarise(const AdapterPlan& plan, const Examination& examination) {
+  adapter::CardAdapter card{.name = plan.name,
+                            .config = nullptr,
+                            .tensors = plan.tensors.size(),
+                            .parameters = 0,
+                            .file_bytes = 0,
+                            .module_paths = {},
+                            .strength_min = {},
+                            .strength_max = {},
+                            .dtype = dtype_text(plan.tensors)};
+  for (const auto& tensor : plan.tensors) {
+    card.parameters += element_count(tensor.shape).value_or(0);
+    card.file_bytes += tensor.bytes.size();
+  }
+  for (const auto& module : examination.modules) {
+    if (module.path().empty()) continue;
+    card.module_paths.emplace_back(module.path());
+    if (const auto& strength = module.resolved().strength) {
+      card.strength_min = std::min(card.strength_min.value_or(*strength), *strength);
+      card.strength_max = std::max(card.strength_max.value_or(*strength), *strength);
+    }
+  }
+  return card;
+}
+
+/// Where nothing was selected the likely cause is a name: say which ones the state has.
+std::string names_present(const peft::StateLayout& layout, const AdapterConfig& config) {
+  const auto* method = peft::find_method(config.peft_type());
+  std::set<std::string_view> names;
+  for (const auto& [key, view] : layout.entries()) {
+    const auto parts = peft::split(key);
+    for (std::size_t i = 1; method != nullptr && i + 1 < parts.size(); ++i) {
+      const bool prompt = method->prompt_learning && parts[i - 1] == "prompt_encoder";
+      if (prompt) names.insert(parts[i]);
+      if (peft::find_role(*method, peft::Scope::kLayer, parts[i]) != nullptr) names.insert(parts[i + 1]);
+    }
+    if (names.size() > 8) break;
+  }
+  std::string text;
+  for (const auto name : names) text += (text.empty() ? "" : ", ") + quote(name);
+  return text;
+}
+
+Result<void> judge(const AdapterPlan& plan, const Examination& examination,
+                   const peft::StateLayout& layout) {
+  const auto first = std::find_if(
+      examination.findings.begin(), examination.findings.end(),
+      [](const Finding& finding) { return finding.severity == Severity::kError; });
+  if (first == examination.findings.end()) return {};
+  const auto errors = std::count_if(
+      examination.findings.begin(), examination.findings.end(),
+      [](const Finding& finding) { return finding.severity == Severity::kError; });
+  auto message = "adapter " + quote(plan.name) + ": " + first->message;
+  if (plan.tensors.empty()) {
+    const auto names = names_present(layout, plan.config);
+    message += names.empty() ? "; the state dict has no tensor of this type"
+                             : "; the state dict has adapters called " + names;
+  }
+  if (errors > 1) message += " (and " + std::to_string(errors - 1) + " more errors)";
+  if (!first->advice.empty()) message += "; " + first->advice;
+  return refuse(ErrorCode::kCorrupt, first->rule, std::move(message));
+}
+
+Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const NamedConfig& chosen,
+                                 const SaveOptions& options, SavePlan& plan) {
+  FERRULE_TRY(auto selection, peft::select_adapter(context, chosen));
+  if (options.initial) {
+    FERRULE_TRY(const auto initial, open_adapter_files(*options.initial, {}));
+    FERRULE_CHECK(peft::convert_from_initial(selection, initial.config, *initial.weights));
+  }
+  convert_dtype(selection.tensors, options.dtype);
+  FERRULE_CHECK(complete_config(selection.config, options.facts));
+  AdapterPlan ready{.name = chosen.name,
+                    .folder = chosen.name == "default" ? "" : chosen.name,
+                    .tensors = std::move(selection.tensors),
+                    .config = std::move(selection.config),
+                    .card = {}};
+  std::vector<NamedTensor> views;
+  views.reserve(ready.tensors.size());
+  for (const auto& tensor : ready.tensors) {
+    views.push_back({tensor.name, TensorView::trusted(tensor.dtype, tensor.shape, tensor.bytes)});
+  }
+  const auto examination = AdapterBuilder::examine(ready.config, views);
+  FERRULE_CHECK(judge(ready, examination, context.layout));
+  ready.card = summarise(ready, examination);
+  const auto append = [&plan](std::vector<Finding> findings) {
+    std::move(findings.begin(), findings.end(), std::back_inserter(plan.findings));
+  };
+  append(std::move(selection.findings));
+  append(examination.findings);
+  append(examine_values(examination));
+  append(peft::pattern_order_findings(ready.config, ready.card.module_paths));
+  std::move(selection.left_out.begin(), selection.left_out.end(), std::back_inserter(plan.left_out));
+  return ready;
+}
+
+}  // namespace
+
+Result<SavePlan> plan_save(const TensorSource& state, std::span<const NamedConfig> configs,
+                           const SaveOptions& options) {
+  FERRULE_TRY(const auto chosen, choose(configs, options));
+  FERRULE_TRY(const auto layout, peft::StateLayout::read(state));
+  SavePlan plan;
+  plan.findings = layout.notes();
+  const peft::SelectionContext context{.layout = layout,
+                                       .configs = configs,
+                                       .facts = options.facts,
+                                       .base_config = options.base_config,
+                                       .embeddings = options.save_embedding_layers};
+  for (const auto* config : chosen) {
+    FERRULE_TRY(auto adapter, plan_adapter(context, *config, options, plan));
+    plan.adapters.push_back(std::move(adapter));
+  }
+  return plan;
+}
+
+}  // namespace ferrule

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "adapter/card.hpp"
+#include "ferrule/save_pretrained.hpp"
+#include "file/tensor_plan.hpp"
+
+namespace ferrule {
+
+/// One adapter ready to be written: verified, converted, with its final config.
+struct AdapterPlan {
+  std::string name;
+  /// Below the target directory: "" for "default", the name for others.
+  std::string folder;
+  file::TensorPlan tensors;
+  AdapterConfig config;
+  adapter::CardAdapter card;
+};
+
+/// Everything a save will write, and what it has to say.
+struct SavePlan {
+  std::vector<AdapterPlan> adapters;
+  std::vector<Finding> findings;
+  std::vector<LeftOut> left_out;
+};
+
+/// Selects, converts and verifies, without touching the target. Errors of the AD and KY rules
+/// refuse the plan: the first is the Error, its message counts the others.
+Result<SavePlan> plan_save(const TensorSource& state, std::span<const NamedConfig> configs,
+                           const SaveOptions& options);
+
+}  // namespace ferrule

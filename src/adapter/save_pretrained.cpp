@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ferrule/save_pretrained.hpp"
+
+#include <iterator>
+#include <utility>
+#include <vector>
+
+#include "adapter/open_adapter.hpp"
+#include "adapter/save_plan.hpp"
+#include "base/try.hpp"
+#include "io/directory_transaction.hpp"
+
+namespace ferrule {
+namespace {
+
+// A card beyond this is not edited (MC rules); it stays as it is.
+constexpr std::uint64_t kMostCardBytes = 16'000'000;
+
+/// Counts what goes through to the file.
+class CountingFile final : public io::OutputFile {
+ public:
+  explicit CountingFile(io::OutputFile& file) : file_(file) {}
+  Result<void> write(std::span<const std::span<const std::byte>> pieces) override {
+    for (const auto& piece : pieces) bytes_ += piece.size();
+    return file_.write(pieces);
+  }
+  Result<void> reserve(std::uint64_t bytes) override { return file_.reserve(bytes); }
+  Result<void> write_at(std::uint64_t offset, std::span<const std::byte> piece) override {
+    return file_.write_at(offset, piece);
+  }
+  std::uint64_t bytes() const noexcept { return bytes_; }
+
+ private:
+  io::OutputFile& file_;
+  std::uint64_t bytes_ = 0;
+};
+
+Result<SavedAdapter> stage_adapter(io::DirectoryTransaction& transaction, const AdapterPlan& plan,
+                                   const std::filesystem::path& directory, WeightsFormat format) {
+  const bool bin = format == WeightsFormat::kBin;
+  const auto prefix = plan.folder.empty() ? std::string() : plan.folder + "/";
+  FERRULE_TRY(auto* file, transaction.create(prefix + (bin ? kBinFile : kSafetensorsFile)));
+  CountingFile counted(*file);
+  // The one pair of metadata that PEFT writes.
+  const Metadata metadata = {{"format", "pt"}};
+  FERRULE_CHECK(bin ? file::write_torch(counted, plan.tensors)
+                    : file::write_safetensors(counted, plan.tensors, metadata));
+  FERRULE_CHECK(transaction.create(prefix + kConfigFile, plan.config.to_json()));
+  // A stale file of the other format would win on load, or mislead.
+  FERRULE_CHECK(transaction.remove(prefix + (bin ? kSafetensorsFile : kBinFile)));
+  return SavedAdapter{.name = plan.name,
+                      .directory = plan.folder.empty() ? directory : directory / plan.folder,
+                      .peft_type = plan.config.peft_type(),
+                      .tensors = plan.tensors.size(),
+                      .parameters = plan.card.parameters,
+                      .file_bytes = counted.bytes(),
+                      .files = {bin ? kBinFile : kSafetensorsFile, kConfigFile}};
+}
+
+Result<void> stage_card(io::DirectoryTransaction& transaction, SavePlan& plan, SaveReport& report,
+                        const ModelFacts& facts) {
+  std::vector<adapter::CardAdapter> cards;
+  for (std::size_t i = 0; i < plan.adapters.size(); ++i) {
+    auto card = plan.adapters[i].card;
+    card.config = &plan.adapters[i].config;
+    card.file_bytes = report.adapters[i].file_bytes;
+    cards.push_back(std::move(card));
+  }
+  auto existing = transaction.existing(kCardFile, kMostCardBytes);
+  if (!existing) {
+    if (existing.error().code != ErrorCode::kLimitExceeded) return std::move(existing).error();
+    report.findings.push_back({.severity = Severity::kWarning,
+                               .rule = "MC-1",
+                               .path = kCardFile,
+                               .key = {},
+                               .message = "the card is larger than Ferrule edits: it stays as it is",
+                               .advice = {}});
+    return {};
+  }
+  auto card = adapter::make_card(cards, facts, *existing);
+  std::move(card.findings.begin(), card.findings.end(), std::back_inserter(report.findings));
+  if (card.changed || !*existing) FERRULE_CHECK(transaction.create(kCardFile, card.text));
+  return {};
+}
+
+}  // namespace
+
+Result<SaveReport> save_pretrained(const TensorSource& state, std::span<const NamedConfig> configs,
+                                   const std::filesystem::path& directory,
+                                   const SaveOptions& options) {
+  FERRULE_TRY(auto plan, plan_save(state, configs, options));
+  SaveReport report;
+  for (const auto& [name, tensor] : state.tensors()) report.state_bytes += tensor.bytes().size();
+  FERRULE_TRY(auto transaction, io::DirectoryTransaction::begin(directory, options.durability));
+  for (const auto& adapter : plan.adapters) {
+    FERRULE_TRY(auto saved, stage_adapter(transaction, adapter, directory, options.format));
+    report.adapters.push_back(std::move(saved));
+  }
+  report.findings = std::move(plan.findings);
+  report.left_out = std::move(plan.left_out);
+  if (options.card == WriteCard::kYes) FERRULE_CHECK(stage_card(transaction, plan, report, options.facts));
+  FERRULE_CHECK(transaction.commit());
+  return report;
+}
+
+Result<SaveReport> save_pretrained(const TensorSource& state,
+                                   std::initializer_list<NamedConfig> configs,
+                                   const std::filesystem::path& directory,
+                                   const SaveOptions& options) {
+  return save_pretrained(state, std::span(configs.begin(), configs.size()), directory, options);
+}
+
+}  // namespace ferrule

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ferrule/finding.hpp"
+#include "ferrule/result.hpp"
+#include "ferrule/tensor_source.hpp"
+#include "peft/method.hpp"
+
+namespace ferrule::peft {
+
+inline constexpr std::string_view kModelPrefix = "base_model.model.";
+
+/// A live key taken apart for one adapter: `base_model.model.PATH.ATTRIBUTE.NAME.LEAF`.
+struct AdapterKey {
+  const Role* role;
+  /// Live path of the tuner layer, "base_model." for the model's own tensors.
+  std::string_view path;
+  /// What stands behind the adapter's name (before it for NamePlace::kAtEnd); may be empty.
+  std::string_view leaf;
+  /// The attribute as it stands in the key: a role's, or one that only its prefix explains.
+  std::string_view attribute;
+};
+
+/// A state dict with its wrappers taken off and its structure read from the names: which modules
+/// are tuner layers, and which keys are shared memory. Views live as long as the source.
+class StateLayout {
+ public:
+  /// Takes off `module.` (DDP), `_orig_mod` (torch.compile), `_fsdp_wrapped_module` and
+  /// `_checkpoint_wrapped_module`, and whatever stands before `base_model.`; puts
+  /// `base_model.model.` before the keys of a model with injected layers. Each step is a note.
+  /// Fails with kCorrupt (KY-2) where two keys become one.
+  static Result<StateLayout> read(const TensorSource& state);
+
+  using Entries = std::map<std::string, TensorView, std::less<>>;
+  /// Normalised key -> tensor, dropped aliases included.
+  const Entries& entries() const noexcept { return entries_; }
+  std::optional<TensorView> find(std::string_view key) const;
+
+  /// True where the module at that live path owns a `base_layer`.
+  bool is_tuner_layer(std::string_view path) const { return tuner_layers_.contains(path); }
+  bool has_tuner_layers() const noexcept { return !tuner_layers_.empty(); }
+
+  /// Takes `key` apart as a tensor of adapter `name`, or nullopt where it is none. Known attributes
+  /// are found anywhere; unknown ones only below a tuner layer and with the method's prefix.
+  std::optional<AdapterKey> parse(std::string_view key, const Method& method,
+                                  std::string_view name) const;
+
+  /// True where the key belongs to some adapter (any method, any name) or to a wrapper's copy of a
+  /// module, and not to the base model.
+  bool is_adapter_key(std::string_view key) const;
+
+  /// True for models whose layers were injected without a PeftModel around them.
+  bool injected() const noexcept { return injected_; }
+
+  const std::vector<Finding>& notes() const noexcept { return notes_; }
+
+ private:
+  Entries entries_;
+  std::set<std::string, std::less<>> tuner_layers_;
+  std::vector<Finding> notes_;
+  bool injected_ = false;
+};
+
+/// The components of a dotted key.
+std::vector<std::string_view> split(std::string_view key);
+
+/// True where the views are the same memory.
+bool same_memory(const TensorView& a, const TensorView& b) noexcept;
+
+}  // namespace ferrule::peft

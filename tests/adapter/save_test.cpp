@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <deque>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "ferrule/ferrule.hpp"
+#include "temp_dir.hpp"
+
+namespace ferrule {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kQ = "base_model.model.q_proj";
+
+class State {
+ public:
+  State& add(const std::string& name, std::vector<std::uint64_t> shape, float value = 1) {
+    auto& values = memory_.emplace_back(element_count(shape).value(), value);
+    EXPECT_TRUE(state_.add(name, Dtype::kF32, shape, std::as_bytes(std::span(values))));
+    return *this;
+  }
+  const StateDict& dict() const { return state_; }
+
+ private:
+  std::deque<std::vector<float>> memory_;
+  StateDict state_;
+};
+
+State lora(float b = 1) {
+  State state;
+  state.add(std::string(kQ) + ".base_layer.weight", {4, 4})
+      .add(std::string(kQ) + ".lora_A.default.weight", {2, 4})
+      .add(std::string(kQ) + ".lora_B.default.weight", {4, 2}, b);
+  return state;
+}
+
+AdapterConfig lora_config(std::vector<Json::Member> more = {}) {
+  std::vector<Json::Member> fields = {{"r", Json(2)},
+                                      {"lora_alpha", Json(8)},
+                                      {"target_modules", Json(Json::Array{Json("q_proj")})}};
+  fields.insert(fields.end(), more.begin(), more.end());
+  return AdapterConfig::make("LORA", fields).value();
+}
+
+bool has_rule(const std::vector<Finding>& findings, std::string_view rule) {
+  return std::any_of(findings.begin(), findings.end(),
+                     [&](const Finding& finding) { return finding.rule == rule; });
+}
+
+TEST(Save, AnOpenedAdapterHasModulesTensorsAndStrength) {
+  const test::TempDir out;
+  const auto state = lora();
+  ASSERT_TRUE(save_pretrained(state.dict(), {{"default", lora_config()}}, out / "a"));
+  const auto adapter = Adapter::open(out / "a");
+  ASSERT_TRUE(adapter) << adapter.error().to_string();
+  ASSERT_EQ(adapter->modules().size(), 1U);
+  const auto& module = adapter->modules()[0];
+  EXPECT_EQ(module.path(), "q_proj");
+  EXPECT_EQ(module.strength(), 4.0);
+  ASSERT_TRUE(module.tensor("lora_A"));
+  EXPECT_EQ(module.tensor("lora_A")->shape()[0], 2U);
+  EXPECT_FALSE(module.tensor("lora_B.bias"));
+  EXPECT_EQ(adapter->live_key(std::string(kQ) + ".lora_A.weight", "x"), std::string(kQ) + ".lora_A.x.weight");
+  EXPECT_TRUE(adapter->findings().empty());
+}
+
+TEST(Save, NamedAdaptersGoToTheirFolders) {
+  const test::TempDir out;
+  auto state = lora();
+  state.add(std::string(kQ) + ".lora_A.my/name.weight", {2, 4})
+      .add(std::string(kQ) + ".lora_B.my/name.weight", {4, 2});
+  const auto saved = save_pretrained(
+      state.dict(), {{"default", lora_config()}, {"my/name", lora_config()}}, out / "a");
+  ASSERT_TRUE(saved) << saved.error().to_string();
+  EXPECT_TRUE(fs::exists(out / "a" / "my" / "name" / "adapter_model.safetensors"));
+  EXPECT_TRUE(verify(out / "a").good());
+}
+
+TEST(Save, TheOtherFormatGoes) {
+  const test::TempDir out;
+  test::write_file(out / "a" / "adapter_model.bin", "stale");
+  test::write_file(out / "a" / "notes.txt", "mine");
+  const auto state = lora();
+  ASSERT_TRUE(save_pretrained(state.dict(), {{"default", lora_config()}}, out / "a"));
+  EXPECT_FALSE(fs::exists(out / "a" / "adapter_model.bin"));
+  EXPECT_EQ(test::read_file(out / "a" / "notes.txt"), "mine");
+}
+
+struct Refusal {
+  const char* name;
+  const char* rule;
+  ErrorCode code;
+  State (*state)();
+  std::vector<Json::Member> fields;
+};
+
+void PrintTo(const Refusal& refusal, std::ostream* out) { *out << refusal.name; }
+
+class Refuses : public testing::TestWithParam<Refusal> {};
+
+TEST_P(Refuses, AndLeavesNothingBehind) {
+  const test::TempDir out;
+  const auto state = GetParam().state();
+  const auto saved =
+      save_pretrained(state.dict(), {{"default", lora_config(GetParam().fields)}}, out / "a");
+  ASSERT_FALSE(saved);
+  EXPECT_EQ(saved.error().rule, GetParam().rule);
+  EXPECT_EQ(saved.error().code, GetParam().code);
+  EXPECT_TRUE(fs::is_empty(out.path()));
+}
+
+State shards() {
+  State state;
+  return std::move(state.add(std::string(kQ) + ".lora_A.default.weight", {0})
+                       .add(std::string(kQ) + ".lora_B.default.weight", {0}));
+}
+State flat() {
+  State state;
+  return std::move(state.add(std::string(kQ) + ".lora_A.default.weight", {8})
+                       .add(std::string(kQ) + ".lora_B.default.weight", {8}));
+}
+State half() {
+  State state;
+  return std::move(state.add(std::string(kQ) + ".lora_A.default.weight", {2, 4}));
+}
+State other_name() {
+  State state;
+  return std::move(state.add(std::string(kQ) + ".lora_A.trained.weight", {2, 4})
+                       .add(std::string(kQ) + ".lora_B.trained.weight", {4, 2}));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Save, Refuses,
+    testing::Values(Refusal{"Shards", "AD-3", ErrorCode::kCorrupt, shards, {}},
+                    Refusal{"FlatShards", "AD-3", ErrorCode::kCorrupt, flat, {}},
+                    Refusal{"AWithoutB", "AD-4", ErrorCode::kCorrupt, half, {}},
+                    Refusal{"AnotherName", "AD-1", ErrorCode::kCorrupt, other_name, {}},
+                    Refusal{"AnotherRank", "AD-5", ErrorCode::kCorrupt, [] { return lora(); },
+                            {{"r", Json(3)}}},
+                    Refusal{"LackingModule", "AD-13", ErrorCode::kCorrupt, [] { return lora(); },
+                            {{"modules_to_save", Json(Json::Array{Json("lm_head")})}}}),
+    [](const auto& test) { return std::string(test.param.name); });
+
+TEST(Save, RefusesNamesThatLeaveTheFolder) {
+  const test::TempDir out;
+  const auto state = lora();
+  for (const auto* name : {"", "a.b", "..", "/etc/x", "a//b", "a/"}) {
+    const auto saved = save_pretrained(state.dict(), {{name, lora_config()}}, out / "a");
+    ASSERT_FALSE(saved) << name;
+    EXPECT_EQ(saved.error().rule, "KY-9");
+    EXPECT_EQ(saved.error().code, ErrorCode::kInvalidArgument);
+  }
+}
+
+TEST(Save, AnUnknownSelectionIsRefused) {
+  const test::TempDir out;
+  const auto state = lora();
+  const auto saved = save_pretrained(state.dict(), {{"default", lora_config()}}, out / "a",
+                                     {.selected_adapters = {"defualt"}});
+  ASSERT_FALSE(saved);
+  EXPECT_EQ(saved.error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST(Save, WarnsOfValuesThatAreNotFinite) {
+  const test::TempDir out;
+  const auto state = lora(std::numeric_limits<float>::quiet_NaN());
+  const auto saved = save_pretrained(state.dict(), {{"default", lora_config()}}, out / "a");
+  ASSERT_TRUE(saved);
+  EXPECT_TRUE(has_rule(saved->findings, "AD-20"));
+}
+
+TEST(Save, WarnsOfAnAdapterThatChangesNothing) {
+  const test::TempDir out;
+  const auto state = lora(0);
+  const auto saved = save_pretrained(state.dict(), {{"default", lora_config()}}, out / "a");
+  ASSERT_TRUE(saved);
+  EXPECT_TRUE(has_rule(saved->findings, "AD-21"));
+}
+
+TEST(Save, ConvertsToAnotherDtype) {
+  const test::TempDir out;
+  const auto state = lora(1.00390625F);  // Halfway between two bf16 values: rounds to even.
+  ASSERT_TRUE(save_pretrained(state.dict(), {{"default", lora_config()}}, out / "a",
+                              {.dtype = StoredDtype::kBF16}));
+  const auto adapter = Adapter::open(out / "a").value();
+  const auto b = adapter.modules()[0].tensor("lora_B");
+  ASSERT_EQ(b->dtype(), Dtype::kBF16);
+  EXPECT_EQ(b->bytes()[0], std::byte{0x80});
+  EXPECT_EQ(b->bytes()[1], std::byte{0x3f});
+}
+
+TEST(Save, TheInitialFolderIsOnlyRead) {
+  const test::TempDir out;
+  const auto initial = lora(0.5F);
+  ASSERT_TRUE(save_pretrained(initial.dict(), {{"default", lora_config()}}, out / "initial"));
+  const auto before = test::read_file(out / "initial" / "adapter_config.json");
+  const auto state = lora();
+  const auto pissa = lora_config({{"init_lora_weights", Json("pissa")}});
+  ASSERT_TRUE(save_pretrained(state.dict(), {{"default", pissa}}, out / "a", {.initial = out / "initial"}));
+  EXPECT_EQ(test::read_file(out / "initial" / "adapter_config.json"), before);
+  const auto adapter = Adapter::open(out / "a").value();
+  EXPECT_EQ(adapter.config().rank(), 4);
+  EXPECT_EQ(adapter.modules()[0].strength(), 4.0);
+  EXPECT_EQ(adapter.modules()[0].tensor("lora_B")->as<float>()->back(), -0.5F);
+}
+
+TEST(Save, AnInitialAdapterThatMutatesTheBaseIsRefused) {
+  const test::TempDir out;
+  const auto state = lora();
+  const auto pissa = lora_config({{"init_lora_weights", Json("pissa")}});
+  ASSERT_TRUE(save_pretrained(state.dict(), {{"default", pissa}}, out / "initial"));
+  const auto saved =
+      save_pretrained(state.dict(), {{"default", pissa}}, out / "a", {.initial = out / "initial"});
+  ASSERT_FALSE(saved);
+  EXPECT_EQ(saved.error().rule, "KY-10");
+}
+
+}  // namespace
+}  // namespace ferrule
