@@ -108,6 +108,7 @@ Result<DirectoryTransaction> DirectoryTransaction::begin(const std::filesystem::
     }
     FERRULE_TRY(const bool locked, rep->lock_target());
     if (!locked) continue;
+    Staging::sweep_above(rep->target.parent_path);
     FERRULE_CHECK(rep->prepare());
     return DirectoryTransaction(std::move(rep));
   }
@@ -377,11 +378,12 @@ Result<bool> DirectoryTransaction::Rep::swap_in() {
   }
   published = true;
   auto flushed = flush_parent();
-  auto cleared = beside->clear(stage.get());
+  auto cleared = beside->clear_after_swap(stage.get(), carried);
   FERRULE_CHECK(std::move(flushed));
   if (!cleared) {
     Error error = std::move(cleared).error();
-    error.message = "it is saved, but the old directory cannot be cleared away: " + error.message;
+    error.message =
+        "it is saved, but what appeared in it meanwhile cannot be kept: " + error.message;
     return error;
   }
   return true;

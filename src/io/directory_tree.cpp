@@ -46,18 +46,18 @@ Result<unsigned char> type_of(int dir, const DirectoryEntry& entry,
   return system_error(errno, "cannot examine " + base::quote(entry.name), path);
 }
 
-/// unlinkat; a folder of ours that lacks the permission to change it is given it.
-int unlink_from(int dir, const std::string& name, int flags) {
-  int result = sys().unlinkat(dir, name.c_str(), flags);
-  if (result != 0 && errno == EACCES && sys().fchmod(dir, 0700) == 0) {
-    result = sys().unlinkat(dir, name.c_str(), flags);
-  }
-  return result;
+/// Removes an entry of `folder`, which is about to go itself and so may be made writable for that.
+bool remove_entry(int folder, const std::string& name, int flags) {
+  const auto gone = [&] {
+    return sys().unlinkat(folder, name.c_str(), flags) == 0 || errno == ENOENT;
+  };
+  return gone() || (errno == EACCES && sys().fchmod(folder, 0700) == 0 && gone());
 }
 
-Result<void> remove_folder(int dir, const std::string& name, const std::filesystem::path& path,
-                           int depth) {
-  UniqueFd folder = open_folder(dir, name);
+/// Removes all that the folder `name` of `dir` holds, and then not the folder itself.
+Result<void> empty_folder(int dir, const std::string& name, const std::filesystem::path& path,
+                          int depth) {
+  const UniqueFd folder = open_folder(dir, name);
   if (!folder) {
     if (errno == ENOENT) return {};
     return system_error(errno, "cannot open " + base::quote(name), path);
@@ -66,15 +66,10 @@ Result<void> remove_folder(int dir, const std::string& name, const std::filesyst
   FERRULE_TRY(const auto entries, list_directory(folder.get(), path));
   for (const auto& entry : entries) {
     FERRULE_TRY(const unsigned char type, type_of(folder.get(), entry, path));
-    if (type == DT_DIR) {
-      FERRULE_CHECK(remove_folder(folder.get(), entry.name, path, depth + 1));
-    } else if (unlink_from(folder.get(), entry.name, 0) != 0 && errno != ENOENT) {
+    if (type == DT_DIR) FERRULE_CHECK(empty_folder(folder.get(), entry.name, path, depth + 1));
+    if (!remove_entry(folder.get(), entry.name, type == DT_DIR ? AT_REMOVEDIR : 0)) {
       return system_error(errno, "cannot remove " + base::quote(entry.name), path);
     }
-  }
-  folder.reset();
-  if (unlink_from(dir, name, AT_REMOVEDIR) != 0 && errno != ENOENT) {
-    return system_error(errno, "cannot remove " + base::quote(name), path);
   }
   return {};
 }
@@ -311,7 +306,10 @@ Result<void> remove_tree(int dir, const std::string& name, const std::filesystem
   if (errno != EISDIR && errno != EPERM) {
     return system_error(errno, "cannot remove " + base::quote(name), path);
   }
-  return remove_folder(dir, name, path, 0);
+  FERRULE_CHECK(empty_folder(dir, name, path, 0));
+  // `dir` itself is not ours to change.
+  if (sys().unlinkat(dir, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
+  return system_error(errno, "cannot remove " + base::quote(name), path);
 }
 
 Result<bool> carry_over(int from, int to, Carried& carried, Durability durability,

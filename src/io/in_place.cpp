@@ -285,7 +285,11 @@ Result<void> InPlace::publish(std::span<const Change> changes, Durability durabi
     return unfinished(std::move(done).error());
   }
   // Before the record goes, what it would repeat must stand.
-  FERRULE_CHECK(flush_folders(directory_, steps, durability, path_));
+  if (auto flushed = flush_folders(directory_, steps, durability, path_); !flushed) {
+    Error error = std::move(flushed).error();
+    error.message = "it is saved, but " + error.message;
+    return error;
+  }
   // It is published; a failure to clean up is the next save's to mend.
   (void)drop_pending(directory_, path_).has_value();
   return {};

@@ -21,6 +21,7 @@ namespace {
 constexpr const char* kRecord = "record";
 constexpr std::uint64_t kMaxRecord = std::uint64_t{1} << 30;
 constexpr int kAttempts = 8;
+constexpr int kMaxLevels = 16;
 
 /// Where several machines see one directory. Locks do not reach from one to the other there, so the
 /// name of the stage must keep them apart.
@@ -129,6 +130,26 @@ Result<std::optional<Staging>> Staging::acquire(int parent, const std::string& t
   return system_error(EEXIST, "cannot create a folder beside it", path);
 }
 
+void Staging::sweep_above(const std::filesystem::path& directory) {
+  std::filesystem::path at = directory;
+  for (int level = 0; level < kMaxLevels && at.has_relative_path(); ++level) {
+    const std::string name = at.filename().string();
+    at = at.parent_path();
+    const UniqueFd parent(uninterrupted(
+        [&] { return sys().openat(AT_FDCWD, at.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC, 0); }));
+    if (!parent) return;
+    Staging left(parent.get(), hidden_name(parent.get(), name, 0), directory);
+    left.fd_ = UniqueFd(
+        sys().openat(parent.get(), left.name_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0));
+    struct stat info {};
+    // One that is locked is at work; one with a record belongs to the next saver of that name.
+    left.owned_ = left.fd_ && sys().flock(left.fd_.get(), LOCK_EX | LOCK_NB) == 0 &&
+                  sys().fstatat(left.fd_.get(), kRecord, &info, AT_SYMLINK_NOFOLLOW) != 0 &&
+                  errno == ENOENT;
+    left.cleared_ = left.owned_;
+  }
+}
+
 Result<Staging::Attempt> Staging::lock() {
   fd_ = UniqueFd(uninterrupted([&] {
     return sys().openat(parent_, name_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
@@ -187,12 +208,10 @@ Result<std::optional<Carried>> Staging::read_record() const {
   return Carried::decode(text);
 }
 
-Result<void> Staging::bring_what_appeared(int current) {
-  FERRULE_TRY(const auto record, read_record());
+Result<void> Staging::bring_what_appeared(int current, const std::optional<Carried>& record) const {
   if (!record) return {};
-  const UniqueFd held(uninterrupted([&] {
-    return sys().openat(fd_.get(), kNew, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-  }));
+  const UniqueFd held(uninterrupted(
+      [&] { return sys().openat(fd_.get(), kNew, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0); }));
   if (!held && errno == ENOENT) return {};
   struct stat info {};
   if (!held || sys().fstat(held.get(), &info) != 0) {
@@ -202,13 +221,27 @@ Result<void> Staging::bring_what_appeared(int current) {
   return bring_changes(held.get(), current, *record, path_);
 }
 
-Result<void> Staging::clear(int current) {
-  cleared_ = current < 0;
-  if (current >= 0) FERRULE_CHECK(bring_what_appeared(current));
+Result<void> Staging::empty() {
   cleared_ = true;
   // The record goes first: with it, a half removed folder would look like the user's removals.
   FERRULE_CHECK(remove_tree(fd_.get(), kRecord, path_));
   return remove_tree(fd_.get(), kNew, path_);
+}
+
+Result<void> Staging::clear(int current) {
+  cleared_ = current < 0;
+  if (current >= 0) {
+    FERRULE_TRY(const auto record, read_record());
+    FERRULE_CHECK(bring_what_appeared(current, record));
+  }
+  return empty();
+}
+
+Result<void> Staging::clear_after_swap(int current, const Carried& carried) {
+  cleared_ = false;
+  FERRULE_CHECK(bring_what_appeared(current, carried));
+  (void)empty().has_value();
+  return {};
 }
 
 }  // namespace ferrule::io

@@ -23,6 +23,10 @@ class Staging {
   static Result<std::optional<Staging>> acquire(int parent, const std::string& target_name,
                                                 const std::filesystem::path& path);
 
+  /// Removes what saves that made `directory` or a parent of it left beside it when they crashed:
+  /// the stage of a new directory stands beside the topmost one that was missing.
+  static void sweep_above(const std::filesystem::path& directory);
+
   Staging(Staging&& other) noexcept;
   Staging& operator=(Staging&& other) noexcept;
   /// Removes it with all it holds. What fails is left to the next saver.
@@ -33,16 +37,22 @@ class Staging {
   /// Writes the record: must be there before the swap.
   Result<void> write_record(const Carried& carried);
 
-  /// Empties it. Where it holds the old directory after a swap, what appeared there meanwhile is
-  /// first brought into `current`, the directory that stands in its place (-1: there is none).
+  /// Empties it of what an earlier save left. Where that is the old directory of a swap, what
+  /// appeared in it meanwhile is first brought into `current`, the directory that stands in its
+  /// place (-1: there is none).
   Result<void> clear(int current);
+
+  /// After the swap: brings what appeared meanwhile into `current`. Fails where that fails; a rest
+  /// that cannot be removed is left to the next saver.
+  Result<void> clear_after_swap(int current, const Carried& carried);
 
  private:
   Staging(int parent, std::string name, std::filesystem::path path) noexcept;
   enum class Attempt { kOwned, kGone, kForeign };
   Result<Attempt> lock();
   Result<std::optional<Carried>> read_record() const;
-  Result<void> bring_what_appeared(int current);
+  Result<void> bring_what_appeared(int current, const std::optional<Carried>& record) const;
+  Result<void> empty();
 
   int parent_ = -1;
   std::string name_;

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+// A save that dies, or fails, at each of its system calls in turn.
+#include <gtest/gtest.h>
+#include <linux/fs.h>
+#include <sys/wait.h>
+
+#include <memory>
+
+#include "faults.hpp"
+#include "io/input_file.hpp"
+#include "scene.hpp"
+
+namespace ferrule::test {
+namespace {
+
+using io::DirectoryReader;
+
+/// Calls that an interruption by a signal must not end.
+const std::set<std::string> kInterruptible = {"openat", "getdents", "pread",     "writev",
+                                              "fsync",  "pwrite",   "fallocate", "flock"};
+
+class Save : public testing::TestWithParam<Scene> {
+ protected:
+  // Thousands of saves, none of which need reach a disk: in memory where the system has that.
+  Save() : mask_(::umask(kMask)), calls_(io::sys()) {
+    io::sys().fsync = [](int) { return 0; };
+    if (::access("/dev/shm", W_OK) == 0) ::setenv("TMPDIR", "/dev/shm", 1);
+  }
+  ~Save() override {
+    io::sys() = calls_;
+    if (temporary_.empty()) {
+      ::unsetenv("TMPDIR");
+    } else {
+      ::setenv("TMPDIR", temporary_.c_str(), 1);
+    }
+    ::umask(mask_);
+  }
+
+  /// A fresh copy of the scene.
+  std::unique_ptr<TempDir> fresh() {
+    auto dir = std::make_unique<TempDir>();
+    set_up(GetParam(), dir->path());
+    return dir;
+  }
+
+  /// `fault` at call number `when`, and EBUSY for exchanges where the scene has it so.
+  Faults::Plan plan(int when, std::function<int(const std::string&)> fault) {
+    return [this, when, fault, count = 0](const std::string& call) mutable {
+      if (++count == when) {
+        if (const int number = fault(call); number != 0) return number;
+      }
+      return refuses_exchange(call) ? EBUSY : 0;
+    };
+  }
+
+  bool refuses_exchange(const std::string& call) {
+    return !GetParam().swappable && call == "renameat2" && faults_ != nullptr &&
+           (faults_->rename_flags & RENAME_EXCHANGE) != 0;
+  }
+
+  Result<void> save_with(const std::filesystem::path& top, Faults::Plan plan,
+                         Durability durability = Durability::kFull) {
+    Faults faults(std::move(plan));
+    faults_ = &faults;
+    auto result = save(top / GetParam().below, durability);
+    faults_ = nullptr;
+    return result;
+  }
+
+  static Faults::Plan none() {
+    return [](const std::string&) { return 0; };
+  }
+
+  Tree before() { return tree_of(fresh()->path()); }
+  Tree after() {
+    auto dir = fresh();
+    const auto saved = save_with(dir->path(), plan(0, none()));
+    EXPECT_TRUE(saved) << saved.error().to_string();
+    return tree_of(dir->path());
+  }
+
+  /// As a later Ferrule command does.
+  void open_once(const std::filesystem::path& top) {
+    if (!std::filesystem::exists(top / GetParam().below)) return;
+    auto reader = DirectoryReader::open(top / GetParam().below);
+    EXPECT_TRUE(reader) << reader.error().to_string();
+  }
+
+  void expect_next_save_is_clean(const std::filesystem::path& top, const Tree& after) {
+    const auto saved = save_with(top, plan(0, none()));
+    EXPECT_TRUE(saved) << saved.error().to_string();
+    EXPECT_EQ(tree_of(top), after);
+  }
+
+ private:
+  mode_t mask_;
+  io::Syscalls calls_;
+  std::string temporary_ = ::getenv("TMPDIR") == nullptr ? "" : ::getenv("TMPDIR");
+  Faults* faults_ = nullptr;
+};
+
+/// What plain readers see: without what is hidden and ours.
+Tree visible(Tree tree) {
+  for (auto at = tree.begin(); at != tree.end();) {
+    at = at->first.find(".ferrule-") != std::string::npos ? tree.erase(at) : std::next(at);
+  }
+  return tree;
+}
+
+TEST_P(Save, ChangesNothingButItsOwnFiles) {
+  Tree expected = before();
+  const std::string out = GetParam().below;
+  if (!GetParam().exists) {
+    expected.clear();
+    for (std::size_t end = out.find('/');; end = out.find('/', end + 1)) {
+      expected[out.substr(0, end)] = "488 folder";
+      if (end == out.npos) break;
+    }
+    expected[out + "/second"] = "488 folder";
+  }
+  expected[out + "/weights"] = GetParam().exists ? "388 file new weights" : "416 file new weights";
+  expected[out + "/config"] = expected[out + "/config"].substr(0, 4) == "420 "
+                                  ? "420 file new config"
+                                  : "416 file new config";
+  expected[out + "/second/config"] = "416 file new second";
+  expected[out + "/third"] = "488 folder";
+  expected[out + "/third/config"] = "416 file new third";
+  expected.erase(out + "/weights.bin");
+  EXPECT_EQ(after(), expected);
+}
+
+TEST_P(Save, KilledAtAnyCallLeavesOldOrNew) {
+  const Tree old = before();
+  const Tree whole = after();
+  bool finished = false;
+  int died = 0;
+  for (int when = 1; !finished; ++when) {
+    auto dir = fresh();
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      const auto saved =
+          save_with(dir->path(), plan(when, [](const std::string&) -> int { ::_exit(9); }));
+      ::_exit(saved ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status));
+    ASSERT_NE(WEXITSTATUS(status), 1);
+    finished = WEXITSTATUS(status) == 0;
+    died += finished ? 0 : 1;
+    if (!GetParam().swappable) open_once(dir->path());
+    const Tree now = visible(tree_of(dir->path()));
+    EXPECT_TRUE(now == old || now == whole) << "killed at call " << when << ":\n"
+                                            << testing::PrintToString(now);
+    expect_next_save_is_clean(dir->path(), whole);
+    if (HasFailure()) break;
+  }
+  EXPECT_GT(died, 20);
+}
+
+TEST_P(Save, AnErrorAtAnyCallLeavesOldOrNewAndSaysSo) {
+  const Tree old = before();
+  const Tree whole = after();
+  for (const int number : {EIO, ENOSPC, EACCES, EXDEV}) {
+    bool reached = true;
+    for (int when = 1; reached; ++when) {
+      auto dir = fresh();
+      reached = false;
+      std::string failed;
+      const auto saved = save_with(dir->path(), plan(when, [&](const std::string& call) {
+                                     reached = true;
+                                     failed = call;
+                                     return number;
+                                   }));
+      const std::string where = failed + ", call " + std::to_string(when) + ", errno " +
+                                std::to_string(number) + ": " +
+                                (saved ? "success" : saved.error().to_string());
+      Tree now = tree_of(dir->path());
+      if (saved) {
+        EXPECT_EQ(visible(now), whole) << where;
+      } else if (visible(now) == whole && now != old) {
+        // Published, then something failed: the message must not say otherwise.
+        EXPECT_EQ(saved.error().message.rfind("it is saved, but", 0), 0U) << where;
+      } else {
+        if (saved.error().rule == "TX-6") {
+          open_once(dir->path());
+          now = tree_of(dir->path());
+          EXPECT_EQ(now, whole) << where;
+        } else if (failed == "unlinkat") {  // What cannot be removed stays, hidden.
+          EXPECT_EQ(visible(now), old) << where;
+        } else {
+          EXPECT_EQ(now, old) << where;
+        }
+      }
+      expect_next_save_is_clean(dir->path(), whole);
+      if (HasFailure()) return;
+    }
+  }
+}
+
+TEST_P(Save, AnInterruptedCallIsRepeated) {
+  const Tree whole = after();
+  bool reached = true;
+  for (int when = 1; reached; ++when) {
+    auto dir = fresh();
+    reached = false;
+    std::string failed;
+    const auto saved = save_with(dir->path(), plan(when, [&](const std::string& call) {
+                                   reached = true;
+                                   failed = call;
+                                   return kInterruptible.count(call) != 0 ? EINTR : 0;
+                                 }));
+    ASSERT_TRUE(saved) << failed << ": " << saved.error().to_string();
+    ASSERT_EQ(tree_of(dir->path()), whole) << failed;
+  }
+}
+
+TEST_P(Save, AFlushOrACloseThatFailsIsNeverSuccess) {
+  for (const std::string call_name : {"fsync", "close"}) {
+    bool reached = true;
+    for (int nth = 1; reached; ++nth) {
+      auto dir = fresh();
+      reached = false;
+      bool written = false;
+      int count = 0;
+      const auto saved = save_with(dir->path(), [&](const std::string& call) {
+        if (refuses_exchange(call)) return int{EBUSY};
+        // Of the closes only those that follow a flush: of files that were written.
+        const bool counts = call == call_name && (call_name == "fsync" || written);
+        written = call == "fsync";
+        if (!counts || ++count != nth) return 0;
+        reached = true;
+        return int{EIO};
+      });
+      // After the four files come closes of directories, which say nothing about data.
+      if (reached && (call_name == "fsync" || nth <= 4)) {
+        EXPECT_FALSE(saved) << call_name << " " << nth;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Scenes, Save, testing::ValuesIn(scenes()),
+                         [](const auto& scene) { return scene.param.name; });
+
+}  // namespace
+}  // namespace ferrule::test
