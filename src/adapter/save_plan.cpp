@@ -161,6 +161,26 @@ Result<void> judge(const AdapterPlan& plan, const Examination& examination,
   return refuse(ErrorCode::kCorrupt, first->rule, std::move(message));
 }
 
+/// PEFT wraps no module that the base lacks, and loads such an adapter: AD-13 is then no error. Only
+/// a state that shows its base can tell.
+void forgive_absent_modules(const peft::StateLayout& layout, const AdapterConfig& config,
+                            std::vector<Finding>& findings) {
+  if (!layout.has_tuner_layers()) return;
+  const auto entries = config.modules_to_save();
+  for (const auto& [key, view] : layout.entries()) {
+    for (auto dot = key.find('.'); dot != std::string::npos; dot = key.find('.', dot + 1)) {
+      const auto module = std::string_view(key).substr(0, dot);
+      if (std::any_of(entries.begin(), entries.end(),
+                      [&](const std::string& entry) { return module.ends_with(entry); })) {
+        return;
+      }
+    }
+  }
+  for (auto& finding : findings) {
+    if (finding.rule == "AD-13") finding.severity = Severity::kWarning;
+  }
+}
+
 Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const NamedConfig& chosen,
                                  const SaveOptions& options, SavePlan& plan) {
   FERRULE_TRY(auto selection, peft::select_adapter(context, chosen));
@@ -180,7 +200,8 @@ Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const Na
   for (const auto& tensor : ready.tensors) {
     views.push_back({tensor.name, TensorView::trusted(tensor.dtype, tensor.shape, tensor.bytes)});
   }
-  const auto examination = AdapterBuilder::examine(ready.config, views);
+  auto examination = AdapterBuilder::examine(ready.config, views);
+  forgive_absent_modules(context.layout, ready.config, examination.findings);
   FERRULE_CHECK(judge(ready, examination, context.layout));
   ready.card = summarise(ready, examination);
   const auto append = [&plan](std::vector<Finding> findings) {

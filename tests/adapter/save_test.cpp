@@ -128,6 +128,10 @@ State half() {
   State state;
   return std::move(state.add(std::string(kQ) + ".lora_A.default.weight", {2, 4}));
 }
+State with_head() {
+  auto state = lora();
+  return std::move(state.add("base_model.model.lm_head.weight", {4, 4}));
+}
 State other_name() {
   State state;
   return std::move(state.add(std::string(kQ) + ".lora_A.trained.weight", {2, 4})
@@ -142,7 +146,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Refusal{"AnotherName", "AD-1", ErrorCode::kCorrupt, other_name, {}},
                     Refusal{"AnotherRank", "AD-5", ErrorCode::kCorrupt, [] { return lora(); },
                             {{"r", Json(3)}}},
-                    Refusal{"LackingModule", "AD-13", ErrorCode::kCorrupt, [] { return lora(); },
+                    Refusal{"LackingModule", "AD-13", ErrorCode::kCorrupt, with_head,
                             {{"modules_to_save", Json(Json::Array{Json("lm_head")})}}}),
     [](const auto& test) { return std::string(test.param.name); });
 
@@ -155,6 +159,15 @@ TEST(Save, RefusesNamesThatLeaveTheFolder) {
     EXPECT_EQ(saved.error().rule, "KY-9");
     EXPECT_EQ(saved.error().code, ErrorCode::kInvalidArgument);
   }
+}
+
+TEST(Save, WarnsOfAModuleThatTheBaseLacks) {
+  const test::TempDir out;
+  const auto state = lora();
+  const auto config = lora_config({{"modules_to_save", Json(Json::Array{Json("embed_out")})}});
+  const auto saved = save_pretrained(state.dict(), {{"default", config}}, out / "a");
+  ASSERT_TRUE(saved) << saved.error().to_string();
+  EXPECT_TRUE(has_rule(saved->findings, "AD-13"));
 }
 
 TEST(Save, AnUnknownSelectionIsRefused) {
