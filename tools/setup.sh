@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sourced by ./quickstart and ./test: installs what is missing, quickly where nothing is.
+# shellcheck shell=bash
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*" | if [[ -t 1 ]]; then cat; else sed 's/\x1b\[[0-9]*m//g'; fi; }
+
+as_root() {
+  if [[ $(id -u) -eq 0 ]]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    echo "These packages are missing, and this is neither root nor is there sudo: $*" >&2
+    return 1
+  fi
+}
+
+# need PACKAGE...: installs those of the distribution's packages that are missing.
+need() {
+  local package missing=()
+  if ! command -v dpkg-query >/dev/null; then
+    echo "No Debian or Ubuntu: make sure that these are installed: $*" >&2
+    return 0
+  fi
+  for package in "$@"; do
+    [[ $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) == "install ok installed" ]] || missing+=("$package")
+  done
+  [[ ${#missing[@]} -gt 0 ]] || return 0
+  say "Installing ${missing[*]}"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
+}
+
+need_build_tools() {
+  need g++ cmake ninja-build pkg-config nlohmann-json3-dev libpcre2-dev libyaml-cpp-dev libcli11-dev
+}
+
+# need_python: .venv with the pinned reference programs.
+need_python() {
+  local stamp
+  stamp=$(sha256sum tools/requirements-test.txt | cut -d ' ' -f 1)
+  [[ $(cat .venv/.stamp 2>/dev/null) != "$stamp" ]] || return 0
+  need python3 python3-venv
+  say "Installing the reference programs (torch, PEFT, ...) into .venv"
+  rm -rf .venv
+  python3 -m venv .venv
+  # The plain file of some registries brings gigabytes for GPUs that no test uses.
+  local torch
+  torch=$(grep '^torch==' tools/requirements-test.txt)
+  .venv/bin/python -m pip install -q --disable-pip-version-check "$torch+cpu" 2>/dev/null ||
+    .venv/bin/python -m pip install -q --disable-pip-version-check "$torch"
+  .venv/bin/python -m pip install -q --disable-pip-version-check -r tools/requirements-test.txt
+  echo "$stamp" >.venv/.stamp
+}
