@@ -39,7 +39,7 @@ CLI::Option* add_choice(CLI::App& command, const std::string& name, T& value,
         }
         return "no such choice: " + quote(given) + did_you_mean(given, words);
       },
-      list));
+      ""));
   return option->type_name(list);
 }
 

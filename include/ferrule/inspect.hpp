@@ -19,15 +19,15 @@
 namespace ferrule {
 
 /// Tensors by number: what fits into one row of a table.
-struct TensorTotals {
+struct FERRULE_API TensorTotals {
   std::uint64_t tensors = 0;
   std::uint64_t parameters = 0;
   std::uint64_t bytes = 0;
   /// Tensors of each dtype.
   std::map<Dtype, std::uint64_t> dtypes;
 
-  FERRULE_API void add(const TensorView& tensor);
-  FERRULE_API void add(const TensorTotals& other);
+  void add(const TensorView& tensor);
+  void add(const TensorTotals& other);
 };
 
 /// One adapter in few words, and whether it is good. Only headers and configs are read for it.
@@ -56,7 +56,7 @@ FERRULE_API AdapterSummary summarize_adapter(const std::filesystem::path& direct
                                              const OpenOptions& options = {});
 
 /// The adapters of a folder and of all folders below it.
-struct FolderSummary {
+struct FERRULE_API FolderSummary {
   /// Sorted by path.
   std::vector<AdapterSummary> adapters;
   /// Folders looked into.
