@@ -47,7 +47,7 @@ class FERRULE_API SafetensorsFile final : public TensorSource {
   /// In the order of their data in the file.
   std::span<const NamedTensor> tensors() const& noexcept override;
   std::span<const NamedTensor> tensors() const&& = delete;  // It would dangle.
-  /// O(1) on average.
+  /// O(log n) at most.
   std::optional<TensorView> find(std::string_view name) const& noexcept override;
   std::optional<TensorView> find(std::string_view name) const&& = delete;
   std::span<const TensorAlias> aliases() const& noexcept override;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "base/try.hpp"
 #include "ferrule/checkpoint.hpp"
@@ -14,12 +15,18 @@ namespace ferrule {
 
 struct SafetensorsFile::Rep {
   std::filesystem::path path;
+  std::uint64_t file_bytes = 0;
   io::Mapping mapping;
-  std::span<const std::byte> bytes;
+  /// What was read instead of mapped: the header, or all of a small file.
+  std::unique_ptr<std::byte[]> read;
   format::SafetensorsHeader header;
   std::vector<TensorAlias> aliases;
 
-  Result<void> parse(const ReadLimits& limits);
+  Result<void> parse(std::string_view json, std::span<const std::byte> data,
+                     const ReadLimits& limits);
+  Result<void> parse_whole(std::span<const std::byte> file, const ReadLimits& limits);
+  Result<void> read_mapped(const io::InputFile& file, std::span<const std::byte> head,
+                           std::size_t header_bytes, const ReadLimits& limits);
 };
 
 namespace {
@@ -47,28 +54,60 @@ Error explained(Error error, std::span<const std::byte> head, std::uint64_t file
       .message = "expected a safetensors file, found that it is " + std::string(describe(kind))};
 }
 
-/// Refuses what is no safetensors file before all of it is read into memory.
-Result<void> check_head(const io::InputFile& file, const ReadLimits& limits) {
-  std::array<std::byte, 4096> buffer{};
-  const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), file.size()));
-  const auto head = std::span(buffer).first(size);
-  FERRULE_CHECK(file.read_at(0, head));
-  auto length = format::header_length(head, file.size(), limits);
-  if (!length) return explained(std::move(length).error(), head, file.size());
-  return {};
+/// What is read before anything else is known: most headers, many whole adapters.
+constexpr std::size_t kHeadBytes = std::size_t{16} << 10;
+
+/// Up to here a header is cheaper to read than to map (and the names stay readable whatever becomes
+/// of the file).
+constexpr std::size_t kLargestReadHeader = std::size_t{128} << 10;
+
+/// Up to here a whole file is cheaper to read than to map, page fault and unmap.
+constexpr std::size_t kLargestReadFile = std::size_t{64} << 10;
+
+std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 }  // namespace
 
-Result<void> SafetensorsFile::Rep::parse(const ReadLimits& limits) {
-  auto parsed = format::parse_safetensors(bytes, limits);
-  if (!parsed) {
-    return explained(std::move(parsed).error(),
-                     bytes.first(std::min<std::size_t>(bytes.size(), 4096)), bytes.size());
-  }
-  header = std::move(*parsed);
+Result<void> SafetensorsFile::Rep::parse(std::string_view json, std::span<const std::byte> data,
+                                         const ReadLimits& limits) {
+  FERRULE_TRY(header, format::parse_safetensors_header(json, data, limits));
   aliases = aliases_of(header);
   return {};
+}
+
+Result<void> SafetensorsFile::Rep::parse_whole(std::span<const std::byte> file,
+                                               const ReadLimits& limits) {
+  file_bytes = file.size();
+  auto length = format::header_length(file, file.size(), limits);
+  if (!length) {
+    return explained(std::move(length).error(), file.first(std::min(file.size(), kHeadBytes)),
+                     file.size());
+  }
+  const auto json = file.subspan(format::kHeaderLengthBytes, static_cast<std::size_t>(*length));
+  return parse(as_text(json), file.subspan(format::kHeaderLengthBytes + json.size()), limits);
+}
+
+/// Maps the file for its data and, unless the header is long, reads the header beside it.
+Result<void> SafetensorsFile::Rep::read_mapped(const io::InputFile& file,
+                                               std::span<const std::byte> head,
+                                               std::size_t header_bytes, const ReadLimits& limits) {
+  const std::size_t data_start = format::kHeaderLengthBytes + header_bytes;
+  const bool small = file_bytes <= kLargestReadFile;
+  if (!small) {
+    FERRULE_TRY(mapping, io::Mapping::of(file, Backing::kMap));
+  }
+  if (!small && header_bytes > kLargestReadHeader) return parse_whole(mapping.bytes(), limits);
+  const std::size_t wanted = small ? static_cast<std::size_t>(file_bytes) : data_start;
+  read.reset(new std::byte[wanted]);  // Uninitialised on purpose.
+  const std::span<std::byte> bytes(read.get(), wanted);
+  const std::size_t have = std::min(head.size(), wanted);
+  std::memcpy(bytes.data(), head.data(), have);
+  if (have < wanted) FERRULE_CHECK(file.read_at(have, bytes.subspan(have)));
+  const auto data = small ? std::span<const std::byte>(bytes).subspan(data_start)
+                          : mapping.bytes().subspan(data_start);
+  return parse(as_text(bytes.subspan(format::kHeaderLengthBytes, header_bytes)), data, limits);
 }
 
 Result<SafetensorsFile> SafetensorsFileOpener::open(const io::InputFile& file,
@@ -77,17 +116,25 @@ Result<SafetensorsFile> SafetensorsFileOpener::open(const io::InputFile& file,
     error.path = file.path().string();
     return error;
   };
-  if (options.backing == Backing::kCopy) {
-    if (auto head = check_head(file, options.limits); !head)
-      return located(std::move(head).error());
-  }
+  // What is no safetensors file is refused before it is mapped or read.
+  std::array<std::byte, kHeadBytes> buffer;  // Uninitialised on purpose.
+  const auto head = std::span(buffer).first(
+      static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), file.size())));
+  FERRULE_CHECK(file.read_at(0, head));
+  auto length = format::header_length(head, file.size(), options.limits);
+  if (!length) return located(explained(std::move(length).error(), head, file.size()));
+
   auto rep = std::make_unique<SafetensorsFile::Rep>();
   rep->path = file.path();
-  FERRULE_TRY(rep->mapping, io::Mapping::of(file, options.backing));
-  rep->bytes = rep->mapping.bytes();
-  if (auto parsed = rep->parse(options.limits); !parsed) {
-    return located(std::move(parsed).error());
+  rep->file_bytes = file.size();
+  Result<void> parsed;
+  if (options.backing == Backing::kCopy) {
+    FERRULE_TRY(rep->mapping, io::Mapping::of(file, Backing::kCopy));
+    parsed = rep->parse_whole(rep->mapping.bytes(), options.limits);
+  } else {
+    parsed = rep->read_mapped(file, head, static_cast<std::size_t>(*length), options.limits);
   }
+  if (!parsed) return located(std::move(parsed).error());
   return SafetensorsFile(std::move(rep));
 }
 
@@ -100,8 +147,7 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path,
 Result<SafetensorsFile> SafetensorsFile::from_bytes(std::span<const std::byte> bytes,
                                                     const ReadLimits& limits) {
   auto rep = std::make_unique<Rep>();
-  rep->bytes = bytes;
-  FERRULE_CHECK(rep->parse(limits));
+  FERRULE_CHECK(rep->parse_whole(bytes, limits));
   return SafetensorsFile(std::move(rep));
 }
 
@@ -126,6 +172,6 @@ const Metadata& SafetensorsFile::metadata() const& noexcept { return rep_->heade
 
 const std::filesystem::path& SafetensorsFile::path() const noexcept { return rep_->path; }
 
-std::uint64_t SafetensorsFile::file_bytes() const noexcept { return rep_->bytes.size(); }
+std::uint64_t SafetensorsFile::file_bytes() const noexcept { return rep_->file_bytes; }
 
 }  // namespace ferrule

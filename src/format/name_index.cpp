@@ -3,10 +3,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
 #include <cstring>
-#include <new>
-#include <utility>
+#include <numeric>
 
 namespace ferrule::format {
 namespace {
@@ -48,35 +46,6 @@ std::uint64_t process_seed() noexcept {
 NameIndex::NameIndex(std::uint64_t collision_budget) noexcept
     : seed_(process_seed()), collision_budget_(collision_budget) {}
 
-NameIndex::NameIndex(NameIndex&& other) noexcept
-    : seed_(other.seed_),
-      collision_budget_(other.collision_budget_),
-      probes_(other.probes_),
-      slots_(std::exchange(other.slots_, nullptr)),
-      capacity_(std::exchange(other.capacity_, 0)),
-      used_(std::exchange(other.used_, 0)),
-      sorting_(std::exchange(other.sorting_, false)),
-      sorted_(std::move(other.sorted_)) {
-  other.sorted_.clear();
-}
-
-NameIndex& NameIndex::operator=(NameIndex&& other) noexcept {
-  if (this == &other) return *this;
-  std::free(slots_);
-  seed_ = other.seed_;
-  collision_budget_ = other.collision_budget_;
-  probes_ = other.probes_;
-  slots_ = std::exchange(other.slots_, nullptr);
-  capacity_ = std::exchange(other.capacity_, 0);
-  used_ = std::exchange(other.used_, 0);
-  sorting_ = std::exchange(other.sorting_, false);
-  sorted_ = std::move(other.sorted_);
-  other.sorted_.clear();
-  return *this;
-}
-
-NameIndex::~NameIndex() { std::free(slots_); }
-
 std::uint32_t NameIndex::hash(std::string_view name) const noexcept {
   const char* p = name.data();
   std::size_t left = name.size();
@@ -107,43 +76,36 @@ std::uint32_t NameIndex::hash(std::string_view name) const noexcept {
   return static_cast<std::uint32_t>(fold(state ^ kThird, seed_ ^ kSecond) >> 32);
 }
 
-void NameIndex::reserve(std::size_t names) {
-  // At most four slots in five are used.
-  const std::size_t wanted = std::bit_ceil(std::max<std::size_t>(names + names / 4, 16));
-  if (wanted <= capacity_) return;
-  auto* const slots = static_cast<std::uint64_t*>(std::calloc(wanted, sizeof(std::uint64_t)));
-  if (slots == nullptr) throw std::bad_alloc();
-  const auto shift = static_cast<unsigned>(32 - std::countr_zero(wanted));
-  for (std::size_t i = 0; i < capacity_; ++i) {
-    if (slots_[i] == 0) continue;
-    std::size_t at = (slots_[i] >> 32) >> shift;
-    while (slots[at] != 0) at = (at + 1) & (wanted - 1);
-    slots[at] = slots_[i];
-  }
-  std::free(slots_);
-  slots_ = slots;
-  capacity_ = wanted;
+std::size_t NameIndex::home(std::uint32_t key) const noexcept {
+  return key >> (32 - std::countr_zero(slots_.size()));
 }
 
-void NameIndex::grow() { reserve(std::max<std::size_t>(capacity_, 16)); }
+/// Makes room for that many names: at most four slots in five are used.
+void NameIndex::grow(std::size_t names) {
+  std::vector<std::uint64_t> old(std::bit_ceil(std::max<std::size_t>(names + names / 4, 16)));
+  old.swap(slots_);
+  for (const auto slot : old) {
+    if (slot == 0) continue;
+    std::size_t at = home(static_cast<std::uint32_t>(slot >> 32));
+    while (slots_[at] != 0) at = (at + 1) & (slots_.size() - 1);
+    slots_[at] = slot;
+  }
+}
 
-bool NameIndex::add_last(std::span<const NamedTensor> tensors) {
-  if (sorting_) return true;
-  if (used_ >= capacity_ - capacity_ / 5) grow();
-  const std::size_t position = tensors.size() - 1;
+bool NameIndex::insert(std::span<const NamedTensor> tensors, std::size_t position) {
+  if (used_ >= slots_.size() - slots_.size() / 5) grow(slots_.size());
   const std::string_view name = tensors[position].name;
   const std::uint32_t key = hash(name);
-  const auto shift = static_cast<unsigned>(32 - std::countr_zero(capacity_));
-  std::size_t at = key >> shift;
   std::uint64_t steps = 0;
-  for (; slots_[at] != 0; at = (at + 1) & (capacity_ - 1)) {
+  std::size_t at = home(key);
+  for (; slots_[at] != 0; at = (at + 1) & (slots_.size() - 1), ++steps) {
     const std::uint64_t slot = slots_[at];
-    ++steps;
     if (slot >> 32 == key && tensors[static_cast<std::uint32_t>(slot) - 1].name == name) {
       return false;
     }
-    if (probes_ + steps > collision_budget_ * (used_ + 64)) {
-      sorting_ = true;
+    if (probes_ + steps >= collision_budget_ * (used_ + 64)) {
+      order_ = Order::kSorted;
+      slots_ = {};
       return true;
     }
   }
@@ -153,12 +115,33 @@ bool NameIndex::add_last(std::span<const NamedTensor> tensors) {
   return true;
 }
 
+bool NameIndex::start_hashing(std::span<const NamedTensor> tensors) {
+  order_ = Order::kHashed;
+  grow(std::max(expected_, tensors.size()));
+  for (std::size_t i = 0; i < tensors.size() && order_ == Order::kHashed; ++i) {
+    if (!insert(tensors, i)) return false;
+  }
+  return true;
+}
+
+bool NameIndex::add_last(std::span<const NamedTensor> tensors) {
+  const std::size_t position = tensors.size() - 1;
+  switch (order_) {
+    case Order::kAscending:
+      if (position == 0 || tensors[position - 1].name < tensors[position].name) return true;
+      return start_hashing(tensors);
+    case Order::kHashed:
+      return insert(tensors, position);
+    case Order::kSorted:
+      return true;
+  }
+  return true;
+}
+
 bool NameIndex::finish(std::span<const NamedTensor> tensors, std::size_t& duplicate) {
-  if (!sorting_) return true;
-  std::free(std::exchange(slots_, nullptr));
-  capacity_ = 0;
+  if (order_ != Order::kSorted) return true;
   sorted_.resize(tensors.size());
-  for (std::size_t i = 0; i < sorted_.size(); ++i) sorted_[i] = static_cast<std::uint32_t>(i);
+  std::iota(sorted_.begin(), sorted_.end(), std::uint32_t{0});
   std::sort(sorted_.begin(), sorted_.end(), [&](std::uint32_t a, std::uint32_t b) {
     const int order = tensors[a].name.compare(tensors[b].name);
     return order != 0 ? order < 0 : a < b;
@@ -172,7 +155,7 @@ bool NameIndex::finish(std::span<const NamedTensor> tensors, std::size_t& duplic
 }
 
 bool NameIndex::build(std::span<const NamedTensor> tensors, std::size_t& duplicate) {
-  reserve(tensors.size());
+  expect(tensors.size());
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     if (!add_last(tensors.first(i + 1))) {
       duplicate = i;
@@ -184,22 +167,27 @@ bool NameIndex::build(std::span<const NamedTensor> tensors, std::size_t& duplica
 
 std::optional<std::size_t> NameIndex::find(std::span<const NamedTensor> tensors,
                                            std::string_view name) const noexcept {
-  if (sorting_) {
-    const auto found =
-        std::lower_bound(sorted_.begin(), sorted_.end(), name,
-                         [&](std::uint32_t i, std::string_view n) { return tensors[i].name < n; });
-    if (found == sorted_.end() || tensors[*found].name != name) return std::nullopt;
-    return *found;
+  if (order_ == Order::kHashed) {
+    const std::uint32_t key = hash(name);
+    for (std::size_t at = home(key); slots_[at] != 0; at = (at + 1) & (slots_.size() - 1)) {
+      const std::uint64_t slot = slots_[at];
+      const std::size_t position = static_cast<std::uint32_t>(slot) - 1;
+      if (slot >> 32 == key && tensors[position].name == name) return position;
+    }
+    return std::nullopt;
   }
-  if (used_ == 0) return std::nullopt;
-  const std::uint32_t key = hash(name);
-  const auto shift = static_cast<unsigned>(32 - std::countr_zero(capacity_));
-  for (std::size_t at = key >> shift; slots_[at] != 0; at = (at + 1) & (capacity_ - 1)) {
-    const std::uint64_t slot = slots_[at];
-    const std::size_t position = static_cast<std::uint32_t>(slot) - 1;
-    if (slot >> 32 == key && tensors[position].name == name) return position;
+  if (order_ == Order::kAscending) {
+    const auto found = std::lower_bound(
+        tensors.begin(), tensors.end(), name,
+        [](const NamedTensor& tensor, std::string_view n) { return tensor.name < n; });
+    if (found == tensors.end() || found->name != name) return std::nullopt;
+    return static_cast<std::size_t>(found - tensors.begin());
   }
-  return std::nullopt;
+  const auto found =
+      std::lower_bound(sorted_.begin(), sorted_.end(), name,
+                       [&](std::uint32_t i, std::string_view n) { return tensors[i].name < n; });
+  if (found == sorted_.end() || tensors[*found].name != name) return std::nullopt;
+  return *found;
 }
 
 }  // namespace ferrule::format

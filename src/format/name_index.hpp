@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -14,20 +13,19 @@
 namespace ferrule::format {
 
 /// Where a name stands in a list of tensors. The names live in that list, which is handed in at
-/// every call; the index holds positions only (eight bytes a slot).
+/// every call; the index holds positions only.
 ///
-/// An open hash table whose seed differs from process to process. Should the names collide all the
-/// same (someone made them to), it gives up hashing and sorts: no input makes it quadratic.
+/// While names come in ascending order, as safetensors' own writer puts those of one dtype, the
+/// list is its own index. From the first that does not on, it is an open hash table whose seed
+/// differs from process to process. Should the names collide all the same (someone made them to),
+/// it sorts: no input makes it quadratic.
 class NameIndex {
  public:
   /// `collision_budget` is how many probes a name may cost on average before the index sorts.
   explicit NameIndex(std::uint64_t collision_budget = 24) noexcept;
-  NameIndex(NameIndex&& other) noexcept;
-  NameIndex& operator=(NameIndex&& other) noexcept;
-  ~NameIndex();
 
   /// Announces how many names are coming. At most 2^31.
-  void reserve(std::size_t names);
+  void expect(std::size_t names) noexcept { expected_ = names; }
 
   /// Adds tensors.back() at its position. False where an earlier one has the same name.
   bool add_last(std::span<const NamedTensor> tensors);
@@ -43,17 +41,22 @@ class NameIndex {
                                   std::string_view name) const noexcept;
 
  private:
-  std::uint32_t hash(std::string_view name) const noexcept;
-  void grow();
+  enum class Order : std::uint8_t { kAscending, kHashed, kSorted };
 
+  std::uint32_t hash(std::string_view name) const noexcept;
+  std::size_t home(std::uint32_t key) const noexcept;
+  void grow(std::size_t names);
+  bool start_hashing(std::span<const NamedTensor> tensors);
+  bool insert(std::span<const NamedTensor> tensors, std::size_t position);
+
+  Order order_ = Order::kAscending;
   std::uint64_t seed_;
   std::uint64_t collision_budget_;
   std::uint64_t probes_ = 0;
-  /// hash << 32 | position + 1; zero is free. Zeroed lazily by the system where it is large.
-  std::uint64_t* slots_ = nullptr;
-  std::size_t capacity_ = 0;
+  std::size_t expected_ = 0;
   std::size_t used_ = 0;
-  bool sorting_ = false;
+  /// hash << 32 | position + 1; zero is free. The length is a power of two.
+  std::vector<std::uint64_t> slots_;
   std::vector<std::uint32_t> sorted_;
 };
 

@@ -109,7 +109,7 @@ void Parser::expect_entries(std::size_t first_entry_bytes) {
   const std::size_t guess = left / std::max(first_entry_bytes, kSmallestEntry) + 2;
   const std::size_t rank = out_.tensors[0].tensor.shape().size();
   out_.tensors.reserve(guess + guess / 16);
-  out_.index.reserve(guess);
+  out_.index.expect(guess);
   out_.shapes.expect(std::min(guess * (rank + 1), left / 2 + 1));
 }
 
@@ -428,22 +428,28 @@ Result<std::uint64_t> header_length(std::span<const std::byte> head, std::uint64
   return length;
 }
 
+Result<SafetensorsHeader> parse_safetensors_header(std::string_view json,
+                                                   std::span<const std::byte> data,
+                                                   const ReadLimits& limits) {
+  // canonical_entry() relies on this: behind a digit or a comma there is always another byte.
+  if (json.empty() || std::string_view("} \n\t\r").find(json.back()) == std::string_view::npos) {
+    return corrupt("ST-4", "the header must end in '}' and white space, found " +
+                               (json.empty() ? std::string("nothing")
+                                             : base::quote(json.substr(json.size() - 1))));
+  }
+  SafetensorsHeader header;
+  Parser parser(json, data, limits, header);
+  if (!parser.parse()) return std::move(parser.error());
+  return header;
+}
+
 Result<SafetensorsHeader> parse_safetensors(std::span<const std::byte> file,
                                             const ReadLimits& limits) {
   FERRULE_TRY(const std::uint64_t length, header_length(file, file.size(), limits));
   const auto header_bytes = static_cast<std::size_t>(length);
   const std::string_view json(reinterpret_cast<const char*>(file.data()) + kHeaderLengthBytes,
                               header_bytes);
-  // canonical_entry() relies on this: behind a digit or a comma there is always another byte.
-  if (std::string_view("} \n\t\r").find(json.back()) == std::string_view::npos) {
-    return corrupt("ST-4", "the header must end in '}' and white space, found " +
-                               base::quote(json.substr(json.size() - 1)));
-  }
-  SafetensorsHeader header;
-  header.data_start = kHeaderLengthBytes + length;
-  Parser parser(json, file.subspan(kHeaderLengthBytes + header_bytes), limits, header);
-  if (!parser.parse()) return std::move(parser.error());
-  return header;
+  return parse_safetensors_header(json, file.subspan(kHeaderLengthBytes + header_bytes), limits);
 }
 
 }  // namespace ferrule::format

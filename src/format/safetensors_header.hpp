@@ -25,16 +25,14 @@ inline constexpr std::string_view kMetadataName = "__metadata__";
 
 using StringPairs = std::vector<std::pair<std::string, std::string>>;
 
-/// A header that keeps every ST rule. Names without escapes point into the bytes that were parsed,
-/// tensor data always does; moving the header invalidates neither.
+/// A header that keeps every ST rule. Names without escapes point into the JSON that was parsed,
+/// tensors into the data beside it; moving the header invalidates neither.
 struct SafetensorsHeader {
   /// In the order of their data.
   std::vector<NamedTensor> tensors;
   NameIndex index;
   /// In the order of the file.
   StringPairs metadata;
-  /// Where the data section starts in the file.
-  std::uint64_t data_start = 0;
 
   Arena<std::uint64_t> shapes;
   Arena<char> names;
@@ -45,8 +43,14 @@ struct SafetensorsHeader {
 Result<std::uint64_t> header_length(std::span<const std::byte> head, std::uint64_t file_bytes,
                                     const ReadLimits& limits);
 
-/// Parses and checks a whole file (rules ST-1 to ST-15) in one pass over its header; the tensors'
-/// bytes are not touched. Fails with kCorrupt or kLimitExceeded; the message says which tensor.
+/// Parses and checks a header of header_length() bytes (rules ST-4 to ST-15) in one pass; `data` is
+/// all of the file behind it, which is not touched. The two need not lie beside each other in
+/// memory. Fails with kCorrupt or kLimitExceeded; the message says which tensor.
+Result<SafetensorsHeader> parse_safetensors_header(std::string_view json,
+                                                   std::span<const std::byte> data,
+                                                   const ReadLimits& limits);
+
+/// The same for a whole file in one piece.
 Result<SafetensorsHeader> parse_safetensors(std::span<const std::byte> file,
                                             const ReadLimits& limits);
 
