@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ferrule/save_pretrained.hpp"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "adapter/save_plan.hpp"
 #include "base/try.hpp"
 #include "io/directory_transaction.hpp"
+#include "io/input_file.hpp"
 
 namespace ferrule {
 namespace {
@@ -57,6 +59,18 @@ Result<SavedAdapter> stage_adapter(io::DirectoryTransaction& transaction, const 
                       .files = {bin ? kBinFile : kSafetensorsFile, kConfigFile}};
 }
 
+/// Whether the base model's name leads to a directory here: "models/llama" looks like a Hub id, too.
+bool base_is_local(const SavePlan& plan, const ModelFacts& facts) {
+  std::vector<std::string> names;
+  if (facts.name_or_path) names.push_back(*facts.name_or_path);
+  for (const auto& adapter : plan.adapters) {
+    if (const auto name = adapter.config.base_model_name_or_path()) names.push_back(*name);
+  }
+  return std::any_of(names.begin(), names.end(), [](const std::string& name) {
+    return !name.empty() && io::DirectoryReader::open(name).has_value();
+  });
+}
+
 Result<void> stage_card(io::DirectoryTransaction& transaction, SavePlan& plan, SaveReport& report,
                         const ModelFacts& facts) {
   std::vector<adapter::CardAdapter> cards;
@@ -77,7 +91,7 @@ Result<void> stage_card(io::DirectoryTransaction& transaction, SavePlan& plan, S
                                .advice = {}});
     return {};
   }
-  auto card = adapter::make_card(cards, facts, *existing);
+  auto card = adapter::make_card(cards, facts, *existing, {.base_is_local = base_is_local(plan, facts)});
   std::move(card.findings.begin(), card.findings.end(), std::back_inserter(report.findings));
   if (card.changed || !*existing) FERRULE_CHECK(transaction.create(kCardFile, card.text));
   return {};

@@ -179,6 +179,20 @@ TEST(Save, AnUnknownSelectionIsRefused) {
   EXPECT_EQ(saved.error().code, ErrorCode::kInvalidArgument);
 }
 
+TEST(Save, ABaseThatIsADirectoryHereIsNoHubId) {
+  const test::TempDir out;
+  const auto before = fs::current_path();
+  fs::create_directories(out / "models" / "llama");
+  fs::current_path(out.path());
+  const auto state = lora();
+  const auto config = lora_config({{"base_model_name_or_path", Json("models/llama")}});
+  const auto saved = save_pretrained(state.dict(), {{"default", config}}, out / "a");
+  fs::current_path(before);
+  ASSERT_TRUE(saved) << saved.error().to_string();
+  const auto card = test::read_file(out / "a" / "README.md");
+  EXPECT_EQ(card.find("base_model: models/llama"), std::string::npos);
+}
+
 TEST(Save, WarnsOfValuesThatAreNotFinite) {
   const test::TempDir out;
   const auto state = lora(std::numeric_limits<float>::quiet_NaN());
