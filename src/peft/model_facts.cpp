@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ferrule/model_facts.hpp"
 
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/quote.hpp"
@@ -9,31 +11,56 @@
 namespace ferrule {
 namespace {
 
-Error wrong_type(std::string_view key, const Json& value, std::string_view expected) {
+using StringMap = std::map<std::string, std::string, std::less<>>;
+
+Error wrong_type(std::string_view key, std::string_view expected, const Json& found) {
   return {.code = ErrorCode::kCorrupt,
           .rule = "CF-30",
-          .message = "model facts: " + base::quote(key) + " should be " + std::string(expected) +
-                     ", found " + std::string(value.type_name())};
+          .message = "model facts: " + base::quote(key) + " must be " + std::string(expected) +
+                     " or null, found " + std::string(found.type_name())};
 }
 
-/// Null and absent alike leave `out` as it is.
-Result<void> read_text(const Json& facts, std::string_view key, std::optional<std::string>& out) {
+/// The member of that name, or nullptr where it is absent or null: both mean "not known".
+const Json* known(const Json& facts, std::string_view key) {
   const auto* value = facts.find(key);
-  if (value == nullptr || value->is_null()) return {};
-  if (value->if_string() == nullptr) return wrong_type(key, *value, "a string");
+  return value == nullptr || value->is_null() ? nullptr : value;
+}
+
+Result<void> read(const Json& facts, std::string_view key, std::optional<std::string>& out) {
+  const auto* value = known(facts, key);
+  if (value == nullptr) return {};
+  if (!value->is_string()) return wrong_type(key, "a string", *value);
   out = *value->if_string();
   return {};
 }
 
-Result<void> read_map(const Json& facts, std::string_view key,
-                      std::map<std::string, std::string, std::less<>>& out) {
-  const auto* value = facts.find(key);
-  if (value == nullptr || value->is_null()) return {};
-  if (value->if_object() == nullptr) return wrong_type(key, *value, "an object of strings");
-  for (const auto& [name, text] : *value->if_object()) {
-    if (text.is_null()) continue;
-    if (text.if_string() == nullptr) return wrong_type(name, text, "a string");
-    out.emplace(name, *text.if_string());
+Result<void> read(const Json& facts, std::string_view key, std::optional<bool>& out) {
+  const auto* value = known(facts, key);
+  if (value == nullptr) return {};
+  if (!value->is_bool()) return wrong_type(key, "true, false", *value);
+  out = *value->if_bool();
+  return {};
+}
+
+Result<void> read(const Json& facts, std::string_view key, std::vector<std::string>& out) {
+  const auto* value = known(facts, key);
+  if (value == nullptr) return {};
+  if (!value->is_array()) return wrong_type(key, "a list of strings", *value);
+  for (const Json& item : *value->if_array()) {
+    if (!item.is_string()) return wrong_type(key, "a list of strings", item);
+    out.push_back(*item.if_string());
+  }
+  return {};
+}
+
+Result<void> read(const Json& facts, std::string_view key, StringMap& out) {
+  const auto* value = known(facts, key);
+  if (value == nullptr) return {};
+  if (!value->is_object()) return wrong_type(key, "an object of strings", *value);
+  for (const auto& [name, item] : *value->if_object()) {
+    if (item.is_null()) continue;
+    if (!item.is_string()) return wrong_type(key, "an object of strings", item);
+    out.emplace(name, *item.if_string());
   }
   return {};
 }
@@ -41,31 +68,22 @@ Result<void> read_map(const Json& facts, std::string_view key,
 }  // namespace
 
 Result<ModelFacts> ModelFacts::parse(std::string_view json) {
-  FERRULE_TRY(const Json document, Json::parse(json));
-  if (!document.is_object()) return wrong_type("the document", document, "an object");
+  FERRULE_TRY(const Json document, Json::parse(json, {.allow_nan = true}));
+  if (!document.is_object()) return wrong_type("", "an object", document);
   ModelFacts facts;
-  FERRULE_CHECK(read_text(document, "class", facts.class_name));
-  FERRULE_CHECK(read_text(document, "module", facts.module));
-  FERRULE_CHECK(read_text(document, "name_or_path", facts.name_or_path));
-  FERRULE_CHECK(read_text(document, "input_embeddings", facts.input_embeddings));
-  FERRULE_CHECK(read_text(document, "output_embeddings", facts.output_embeddings));
-  FERRULE_CHECK(read_text(document, "model_type", facts.model_type));
-  FERRULE_CHECK(read_map(document, "modules", facts.modules));
-  FERRULE_CHECK(read_map(document, "class_bases", facts.class_bases));
-  FERRULE_CHECK(read_map(document, "tied", facts.tied));
-  if (const auto* tags = document.find("model_tags"); tags != nullptr && !tags->is_null()) {
-    if (tags->if_array() == nullptr) return wrong_type("model_tags", *tags, "a list of strings");
-    for (const auto& tag : *tags->if_array()) {
-      if (tag.if_string() == nullptr) return wrong_type("model_tags", tag, "a string");
-      facts.model_tags.push_back(*tag.if_string());
-    }
-  }
-  if (const auto* flag = document.find("is_transformers"); flag != nullptr && !flag->is_null()) {
-    if (flag->if_bool() == nullptr) return wrong_type("is_transformers", *flag, "a bool");
-    facts.is_transformers = *flag->if_bool();
-  }
-  if (const auto* config = document.find("config"); config != nullptr && !config->is_null()) {
-    if (!config->is_object()) return wrong_type("config", *config, "an object");
+  FERRULE_CHECK(read(document, "class", facts.class_name));
+  FERRULE_CHECK(read(document, "module", facts.module));
+  FERRULE_CHECK(read(document, "name_or_path", facts.name_or_path));
+  FERRULE_CHECK(read(document, "model_tags", facts.model_tags));
+  FERRULE_CHECK(read(document, "input_embeddings", facts.input_embeddings));
+  FERRULE_CHECK(read(document, "output_embeddings", facts.output_embeddings));
+  FERRULE_CHECK(read(document, "is_transformers", facts.is_transformers));
+  FERRULE_CHECK(read(document, "model_type", facts.model_type));
+  FERRULE_CHECK(read(document, "modules", facts.modules));
+  FERRULE_CHECK(read(document, "class_bases", facts.class_bases));
+  FERRULE_CHECK(read(document, "tied", facts.tied));
+  if (const auto* config = known(document, "config")) {
+    if (!config->is_object()) return wrong_type("config", "an object", *config);
     facts.config = *config;
   }
   return facts;
