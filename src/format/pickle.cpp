@@ -39,6 +39,7 @@ class PickleMachine : PickleState {
 
   Pickle take() { return std::move(pickle_); }
   std::vector<PickleEvent> take_events() { return std::move(events_); }
+  std::uint64_t calls() const { return calls_; }
   std::uint64_t offset() const { return reader_.offset(); }
 
  private:
@@ -51,6 +52,8 @@ class PickleMachine : PickleState {
   }
 
   Result<void> push_decoded(std::optional<std::string> text) {
+    // Python knows more escapes; a name that needs them is on no list.
+    if (!text && policy_ == PicklePolicy::kNote) text = std::string(op_.text);
     if (!text) return corrupt("PK-4", "has a malformed line " + base::quote(op_.text, 40));
     FERRULE_CHECK(spend());
     pickle_.texts_.push_back(std::move(*text));
@@ -177,6 +180,7 @@ class PickleMachine : PickleState {
   Result<void> number_line() {
     if (op_.code == Opcode::kFloat) {
       const auto value = parse_float(op_.text);
+      if (!value && policy_ == PicklePolicy::kNote) return push_float(0);
       if (!value) return corrupt("PK-4", "has a malformed number " + base::quote(op_.text, 40));
       return push_float(*value);
     }
@@ -186,6 +190,7 @@ class PickleMachine : PickleState {
     auto digits = op_.text;
     if (op_.code == Opcode::kLong && digits.ends_with('L')) digits.remove_suffix(1);
     const auto value = parse_decimal(digits);
+    if (!value && policy_ == PicklePolicy::kNote) return push_int(0);  // Python reads more of them.
     if (!value) {
       return corrupt("PK-4",
                      "has a malformed number or one beyond 64 bits, " + base::quote(op_.text, 40));
@@ -281,8 +286,8 @@ class PickleMachine : PickleState {
                           : op_.code == Opcode::kAddItems ? Kind::kSet
                                                           : Kind::kList;
     if (container->kind != expected) {
-      // Where it is a stand-in, what made it was noted already.
-      if (policy_ == PicklePolicy::kNote && container->kind == Kind::kCall) return {};
+      // Where it is a stand-in, what made it was noted already; Python sets items of lists, too.
+      if (policy_ == PicklePolicy::kNote) return {};
       return corrupt("PK-5", "expects " + std::string(describe(expected)) + ", finds " +
                                  std::string(describe(container->kind)));
     }
@@ -374,6 +379,9 @@ class PickleMachine : PickleState {
     } else if (pickle_.global(callable).facts.id == GlobalId::kOrderedDict) {
       return ordered_dict(arguments);
     }
+    if (callable.kind == Kind::kCall || pickle_.global(callable).facts.id == GlobalId::kUnknown) {
+      ++calls_;
+    }
     return push_node(Kind::kCall, {callable, arguments});
   }
 
@@ -413,6 +421,7 @@ class PickleMachine : PickleState {
       const std::string full = std::string(target.module) + "." + std::string(target.name);
       return forbidden("PK-8", full, "changes attributes of " + base::quote(full) + " itself");
     }
+    if (policy_ == PicklePolicy::kNote) return {};
     return corrupt("PK-8", "sets attributes of " + std::string(describe(object->kind)));
   }
 
@@ -487,7 +496,10 @@ Result<Pickle> Pickle::read(std::span<const std::byte> bytes, const PickleLimits
 Pickle::Scan Pickle::scan(std::span<const std::byte> bytes, const PickleLimits& limits) {
   PickleMachine machine(bytes, limits, PicklePolicy::kNote);
   const auto done = machine.run();
-  Scan result{.events = machine.take_events(), .end = machine.offset(), .failure = {}};
+  Scan result{.events = machine.take_events(),
+              .calls = machine.calls(),
+              .end = machine.offset(),
+              .failure = {}};
   if (!done) result.failure = done.error();
   return result;
 }

@@ -112,6 +112,8 @@ class Pickle {
   /// Reads as far as it can be read, and tells what would run up to there.
   struct Scan {
     std::vector<PickleEvent> events;
+    /// Calls among what would run: an import alone happens by chance in a text that is no pickle.
+    std::uint64_t calls = 0;
     /// Behind STOP, or where reading broke off.
     std::uint64_t end = 0;
     /// Why it broke off; nothing after `end` is known then.

@@ -215,6 +215,7 @@ class PickleState {
   std::uint64_t budget_;
   std::uint64_t spent_ = 0;
   std::uint64_t items_ = 0;
+  std::uint64_t calls_ = 0;
   PickleOp op_;
   Pickle pickle_;
   std::vector<PickleValue> stack_;

@@ -88,9 +88,18 @@ std::optional<std::string> parse_string_literal(std::string_view line) {
       if (!value) return std::nullopt;
       out.push_back(static_cast<char>(*value));
       i += 2;
+    } else if (line[i] >= '0' && line[i] <= '7') {
+      unsigned value = 0;
+      std::size_t digits = 0;
+      while (digits < 3 && i + digits < line.size() && line[i + digits] >= '0' &&
+             line[i + digits] <= '7') {
+        value = value * 8 + static_cast<unsigned>(line[i + digits] - '0');
+        ++digits;
+      }
+      out.push_back(static_cast<char>(value & 0xff));
+      i += digits - 1;
     } else {
-      // Octal escapes and unknown ones: Python's repr writes neither.
-      return std::nullopt;
+      out.append({'\\', line[i]});  // As Python keeps escapes that it does not know.
     }
   }
   return out;

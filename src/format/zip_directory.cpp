@@ -194,6 +194,14 @@ class DirectoryParser {
   /// TZ-4: the directory fills the room up to the end records. TZ-5: bounded before it is read.
   Result<DirectoryPlace> check_place(const DirectoryPlace& place,
                                      std::uint64_t directory_end) const {
+    if (place.bytes > limits_.header_bytes || place.entries > limits_.tensors) {
+      return Error{.code = ErrorCode::kLimitExceeded,
+                   .rule = "TZ-5",
+                   .message = "a central directory of " + std::to_string(place.entries) +
+                              " entries and " + std::to_string(place.bytes) +
+                              " bytes; the limits are " + std::to_string(limits_.tensors) +
+                              " and " + std::to_string(limits_.header_bytes)};
+    }
     const auto end = base::checked_add(place.offset, place.bytes);
     if (!end || *end != directory_end) {
       return corrupt("TZ-4", "the central directory should take " + std::to_string(place.bytes) +
@@ -205,14 +213,6 @@ class DirectoryParser {
     if (!least || *least > place.bytes) {
       return corrupt("TZ-4", std::to_string(place.entries) + " entries do not fit a central " +
                                  "directory of " + std::to_string(place.bytes) + " bytes");
-    }
-    if (place.bytes > limits_.header_bytes || place.entries > limits_.tensors) {
-      return Error{.code = ErrorCode::kLimitExceeded,
-                   .rule = "TZ-5",
-                   .message = "a central directory of " + std::to_string(place.entries) +
-                              " entries and " + std::to_string(place.bytes) +
-                              " bytes; the limits are " + std::to_string(limits_.tensors) +
-                              " and " + std::to_string(limits_.header_bytes)};
     }
     return place;
   }
@@ -282,8 +282,8 @@ class DirectoryParser {
     while (extra.size() - at >= 4) {
       const auto id = load_le<std::uint16_t>(extra, at);
       const std::size_t length = load_le<std::uint16_t>(extra, at + 2);
+      if (length > extra.size() - at - 4) break;
       at += 4;
-      if (length > extra.size() - at) break;
       if (id == kExtraUnicodePath) {
         return unsupported("TZ-9", "entry " + base::quote(name) +
                                        " carries a second name in an extra field: readers would "
@@ -405,12 +405,13 @@ class DirectoryParser {
                                    base::quote(previous) + ", which ends at " +
                                    std::to_string(previous_end));
       }
+      FERRULE_TRY(const auto end, check_local(item));
       if (entry.header_offset != previous_end && profile_ == ZipProfile::kTorch) {
         return corrupt("TZ-8", "the bytes from " + std::to_string(previous_end) + " to " +
                                    std::to_string(entry.header_offset) + ", before entry " +
                                    base::quote(entry.name) + ", belong to no entry");
       }
-      FERRULE_TRY(previous_end, check_local(item));
+      previous_end = end;
       previous = entry.name;
     }
     if (previous_end != place_.offset && profile_ == ZipProfile::kTorch) {

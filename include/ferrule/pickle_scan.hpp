@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ferrule/checkpoint.hpp"
+#include "ferrule/error.hpp"
+#include "ferrule/export.hpp"
+#include "ferrule/read_limits.hpp"
+#include "ferrule/result.hpp"
+
+namespace ferrule {
+
+/// Something that would run code if the file were unpickled: a global that is not on the list of
+/// what a state dict needs, or an opcode that can reach one.
+struct ScanHit {
+  /// The entry of an archive that holds the pickle ("archive/data.pkl", "a.zip!b.pkl"), raw; empty
+  /// for a bare pickle.
+  std::string entry;
+  /// Of the opcode, in bytes from the start of the entry or file.
+  std::uint64_t offset = 0;
+  /// As Python's pickletools calls it: "GLOBAL", "STACK_GLOBAL", "INST", "EXT1" ...
+  std::string opcode;
+  /// "os.system", raw; empty where it is computed.
+  std::string global;
+  /// In words; names in it are quoted.
+  std::string why;
+};
+
+/// A part that could not be read to its end: nobody knows what it would run.
+struct ScanGap {
+  std::string entry;
+  /// The TZ or PK rule that it breaks; may be empty.
+  std::string rule;
+  std::string message;
+};
+
+struct ScannedFile {
+  std::filesystem::path path;
+  FileKind kind = FileKind::kUnknown;
+  std::uint64_t pickles = 0;
+  std::vector<ScanHit> hits;
+  std::vector<ScanGap> gaps;
+  /// What kept the system from answering.
+  std::optional<Error> system_error;
+
+  /// Nothing would run, and all of it was read.
+  bool harmless() const noexcept { return !system_error && hits.empty() && gaps.empty(); }
+};
+
+/// Tells what would run if the file were unpickled, by reading it as data. An allow-list decides:
+/// what is not known to be harmless is reported. Never fails: what prevents reading is in the
+/// result.
+FERRULE_API ScannedFile scan_file(const std::filesystem::path& path,
+                                  const OpenOptions& options = {});
+
+/// The same for every file in a folder and below it, sorted by path; for a file, that one. The
+/// content decides what is looked into, never the name. Links to folders are not followed.
+/// Fails with kNotFound or kIo where `path` itself cannot be listed.
+FERRULE_API Result<std::vector<ScannedFile>> scan_path(const std::filesystem::path& path,
+                                                       const OpenOptions& options = {});
+
+}  // namespace ferrule

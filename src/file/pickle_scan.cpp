@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ferrule/pickle_scan.hpp"
+
+#include <algorithm>
+#include <mutex>
+#include <system_error>
+#include <utility>
+
+#include "base/try.hpp"
+#include "file/container.hpp"
+#include "format/scan_content.hpp"
+#include "io/input_file.hpp"
+#include "io/mapping.hpp"
+#include "io/walk.hpp"
+
+namespace ferrule {
+namespace {
+
+Result<void> scan_into(ScannedFile& result, const OpenOptions& options) {
+  FERRULE_TRY(const auto file, io::InputFile::open(result.path));
+  FERRULE_TRY(result.kind, file::kind_of(file));
+  FERRULE_TRY(const auto mapping, io::Mapping::of(file, options.backing));
+  auto content = format::scan_content(mapping.bytes(), options.limits);
+  result.pickles = content.pickles;
+  for (auto& hit : content.hits) {
+    result.hits.push_back({.entry = std::move(hit.entry),
+                           .offset = hit.offset,
+                           .opcode = std::move(hit.opcode),
+                           .global = std::move(hit.global),
+                           .why = std::move(hit.why)});
+  }
+  for (auto& gap : content.gaps) {
+    result.gaps.push_back({.entry = std::move(gap.entry),
+                           .rule = std::move(gap.rule),
+                           .message = std::move(gap.message)});
+  }
+  return {};
+}
+
+}  // namespace
+
+ScannedFile scan_file(const std::filesystem::path& path, const OpenOptions& options) {
+  ScannedFile result;
+  result.path = path;
+  if (auto scanned = scan_into(result, options); !scanned) {
+    auto error = std::move(scanned).error();
+    if (error.code == ErrorCode::kIo || error.code == ErrorCode::kNotFound) {
+      result.system_error = std::move(error);
+    } else {
+      result.gaps.push_back({.entry = {}, .rule = error.rule, .message = error.message});
+    }
+  }
+  return result;
+}
+
+Result<std::vector<ScannedFile>> scan_path(const std::filesystem::path& path,
+                                           const OpenOptions& options) {
+  std::vector<ScannedFile> results;
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(path, ignored)) {
+    results.push_back(scan_file(path, options));
+    return results;
+  }
+  std::vector<std::filesystem::path> files;
+  std::mutex mutex;
+  const auto visit = [&](const std::filesystem::path& directory, const io::Listing& listing) {
+    const std::lock_guard lock(mutex);
+    for (const auto& name : listing.files) files.push_back(directory / name);
+  };
+  FERRULE_TRY(auto walk, io::walk_directories(path, 0, visit));
+  std::sort(files.begin(), files.end());
+  for (const auto& file : files) results.push_back(scan_file(file, options));
+  for (auto& error : walk.unreadable) {
+    ScannedFile unread;
+    unread.path = error.path;
+    unread.system_error = std::move(error);
+    results.push_back(std::move(unread));
+  }
+  return results;
+}
+
+}  // namespace ferrule
