@@ -129,21 +129,20 @@ Result<bool> FileTransaction::Rep::create_once() {
     return false;
   }
   temporary = hidden;
-  // Another descriptor of the same file, so that the lock outlives the one that is closed on
-  // finish.
-  lock = UniqueFd(uninterrupted([&] {
-    return sys().openat(parent.get(), hidden.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-  }));
-  if (!lock && errno == EACCES) lock = UniqueFd(::dup(fd.get()));  // A umask that denies reading.
+  // The lock belongs to both descriptors, so it outlives the one that is closed on finish.
+  lock = UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
   if (!lock || uninterrupted([&] { return sys().flock(lock.get(), LOCK_EX); }) != 0) {
     return system_error(errno, "cannot lock a temporary file", path);
   }
   struct stat there {};
   struct stat ours {};
-  if (sys().fstat(fd.get(), &ours) != 0) return system_error(errno, "cannot examine it", path);
-  if (sys().fstatat(parent.get(), hidden.c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0 ||
-      there.st_ino != ours.st_ino) {
+  const bool found = sys().fstatat(parent.get(), hidden.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0;
+  if ((!found && errno != ENOENT) || sys().fstat(fd.get(), &ours) != 0) {
+    return system_error(errno, "cannot examine it", path);
+  }
+  if (!found || there.st_ino != ours.st_ino) {
     temporary.clear();  // Taken for rubbish in the moment before it was locked.
+    lock.reset();
     return false;
   }
   file.emplace(std::move(fd), path, durability);

@@ -84,18 +84,6 @@ Result<void> flush_at(int dir, const char* name, Durability durability,
   return flush(fd.get(), durability, path);
 }
 
-/// Makes the folders that `name` lies in.
-Result<void> make_folders(int directory, const std::string& name,
-                          const std::filesystem::path& path) {
-  for (std::size_t slash = name.find('/'); slash != name.npos; slash = name.find('/', slash + 1)) {
-    FERRULE_TRY(const Place place, open_place(directory, name.substr(0, slash), path));
-    if (sys().mkdirat(place.folder.get(), place.name.c_str(), 0777) != 0 && errno != EEXIST) {
-      return system_error(errno, "cannot create the folder " + base::quote(place.name), path);
-    }
-  }
-  return {};
-}
-
 Result<void> do_step(int directory, int stage, std::size_t index, const Step& step,
                      const std::filesystem::path& path) {
   const std::string& name = step.change.name;

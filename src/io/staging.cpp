@@ -185,6 +185,7 @@ Result<Staging::Attempt> Staging::lock() {
 }
 
 Result<void> Staging::write_record(const Carried& carried) {
+  FERRULE_CHECK(remove_tree(fd_.get(), kRecord, path_));
   UniqueFd fd(uninterrupted([&] {
     return sys().openat(fd_.get(), kRecord, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
   }));

@@ -183,4 +183,14 @@ Result<Place> open_place(int dir, std::string_view name, const std::filesystem::
   return place;
 }
 
+Result<void> make_folders(int dir, const std::string& name, const std::filesystem::path& path) {
+  for (std::size_t slash = name.find('/'); slash != name.npos; slash = name.find('/', slash + 1)) {
+    FERRULE_TRY(const Place place, open_place(dir, name.substr(0, slash), path));
+    if (sys().mkdirat(place.folder.get(), place.name.c_str(), 0777) != 0 && errno != EEXIST) {
+      return system_error(errno, "cannot create the folder " + base::quote(place.name), path);
+    }
+  }
+  return {};
+}
+
 }  // namespace ferrule::io

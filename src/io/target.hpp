@@ -42,4 +42,7 @@ struct Place {
 };
 Result<Place> open_place(int dir, std::string_view name, const std::filesystem::path& path);
 
+/// Makes the folders below `dir` that `name` lies in.
+Result<void> make_folders(int dir, const std::string& name, const std::filesystem::path& path);
+
 }  // namespace ferrule::io

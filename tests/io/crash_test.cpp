@@ -43,32 +43,48 @@ class Save : public testing::TestWithParam<Scene> {
     return dir;
   }
 
-  /// `fault` at call number `when`, and EBUSY for exchanges where the scene has it so.
-  Faults::Plan plan(int when, std::function<int(const std::string&)> fault) {
-    return [this, when, fault, count = 0](const std::string& call) mutable {
+  /// `fault` at call number `when`; the scene's obstacle at all of them.
+  static Faults::Plan plan(int when, Faults::Plan fault) {
+    return [when, fault, count = 0](const Call& call) mutable {
       if (++count == when) {
         if (const int number = fault(call); number != 0) return number;
       }
-      return refuses_exchange(call) ? EBUSY : 0;
+      return obstacle(call);
     };
   }
 
-  bool refuses_exchange(const std::string& call) {
-    return !GetParam().swappable && call == "renameat2" && faults_ != nullptr &&
-           (faults_->rename_flags & RENAME_EXCHANGE) != 0;
+  static int obstacle(const Call& call) {
+    const bool exchange = call.name == "renameat2" && (call.flags & RENAME_EXCHANGE) != 0;
+    switch (GetParam().obstacle) {
+      case Obstacle::kNone:
+        return 0;
+      case Obstacle::kExchangeBusy:
+        return exchange ? EBUSY : 0;
+      case Obstacle::kOtherMount:
+        // Whatever leaves the folder beside the directory for the directory.
+        return exchange || (call.name == "renameat2" && call.to.rfind("new", 0) == 0) ? EXDEV : 0;
+      case Obstacle::kClosedParent:
+        return call.name == "mkdirat" && call.path.rfind(".ferrule-", 0) == 0 &&
+                       call.path != ".ferrule-stage"
+                   ? EACCES
+                   : 0;
+    }
+    return 0;
   }
 
   Result<void> save_with(const std::filesystem::path& top, Faults::Plan plan,
                          Durability durability = Durability::kFull) {
+    const auto directory = top / GetParam().below;
+    const auto standing = std::filesystem::current_path();
+    if (GetParam().standing) std::filesystem::current_path(directory);
     Faults faults(std::move(plan));
-    faults_ = &faults;
-    auto result = save(top / GetParam().below, durability);
-    faults_ = nullptr;
+    auto result = save(GetParam().standing ? "." : directory, durability);
+    if (GetParam().standing) std::filesystem::current_path(standing);
     return result;
   }
 
   static Faults::Plan none() {
-    return [](const std::string&) { return 0; };
+    return [](const Call&) { return 0; };
   }
 
   Tree before() { return tree_of(fresh()->path()); }
@@ -96,8 +112,12 @@ class Save : public testing::TestWithParam<Scene> {
   mode_t mask_;
   io::Syscalls calls_;
   std::string temporary_ = ::getenv("TMPDIR") == nullptr ? "" : ::getenv("TMPDIR");
-  Faults* faults_ = nullptr;
 };
+
+ino_t inode_of(const std::filesystem::path& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 ? info.st_ino : 0;
+}
 
 /// What plain readers see: without what is hidden and ours.
 Tree visible(Tree tree) {
@@ -139,8 +159,7 @@ TEST_P(Save, KilledAtAnyCallLeavesOldOrNew) {
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
-      const auto saved =
-          save_with(dir->path(), plan(when, [](const std::string&) -> int { ::_exit(9); }));
+      const auto saved = save_with(dir->path(), plan(when, [](const Call&) -> int { ::_exit(9); }));
       ::_exit(saved ? 0 : 1);
     }
     int status = 0;
@@ -149,7 +168,7 @@ TEST_P(Save, KilledAtAnyCallLeavesOldOrNew) {
     ASSERT_NE(WEXITSTATUS(status), 1);
     finished = WEXITSTATUS(status) == 0;
     died += finished ? 0 : 1;
-    if (!GetParam().swappable) open_once(dir->path());
+    if (GetParam().obstacle != Obstacle::kNone) open_once(dir->path());
     const Tree now = visible(tree_of(dir->path()));
     EXPECT_TRUE(now == old || now == whole) << "killed at call " << when << ":\n"
                                             << testing::PrintToString(now);
@@ -168,9 +187,9 @@ TEST_P(Save, AnErrorAtAnyCallLeavesOldOrNewAndSaysSo) {
       auto dir = fresh();
       reached = false;
       std::string failed;
-      const auto saved = save_with(dir->path(), plan(when, [&](const std::string& call) {
+      const auto saved = save_with(dir->path(), plan(when, [&](const Call& call) {
                                      reached = true;
-                                     failed = call;
+                                     failed = call.name;
                                      return number;
                                    }));
       const std::string where = failed + ", call " + std::to_string(when) + ", errno " +
@@ -206,10 +225,10 @@ TEST_P(Save, AnInterruptedCallIsRepeated) {
     auto dir = fresh();
     reached = false;
     std::string failed;
-    const auto saved = save_with(dir->path(), plan(when, [&](const std::string& call) {
+    const auto saved = save_with(dir->path(), plan(when, [&](const Call& call) {
                                    reached = true;
-                                   failed = call;
-                                   return kInterruptible.count(call) != 0 ? EINTR : 0;
+                                   failed = call.name;
+                                   return kInterruptible.count(call.name) != 0 ? EINTR : 0;
                                  }));
     ASSERT_TRUE(saved) << failed << ": " << saved.error().to_string();
     ASSERT_EQ(tree_of(dir->path()), whole) << failed;
@@ -221,18 +240,24 @@ TEST_P(Save, AFlushOrACloseThatFailsIsNeverSuccess) {
     bool reached = true;
     for (int nth = 1; reached; ++nth) {
       auto dir = fresh();
+      const auto before = inode_of(dir->path() / GetParam().below);
       reached = false;
       bool written = false;
       int count = 0;
-      const auto saved = save_with(dir->path(), [&](const std::string& call) {
-        if (refuses_exchange(call)) return int{EBUSY};
+      const auto saved = save_with(dir->path(), [&](const Call& call) {
+        if (const int number = obstacle(call); number != 0) return number;
         // Of the closes only those that follow a flush: of files that were written.
-        const bool counts = call == call_name && (call_name == "fsync" || written);
-        written = call == "fsync";
+        const bool counts = call.name == call_name && (call_name == "fsync" || written);
+        written = call.name == "fsync";
         if (!counts || ++count != nth) return 0;
         reached = true;
         return int{EIO};
       });
+      // What was to be swapped back is not, where it could not be flushed: the other one was.
+      if (reached && saved && GetParam().standing && call_name == "fsync") {
+        EXPECT_NE(inode_of(dir->path() / GetParam().below), before);
+        continue;
+      }
       // After the four files come closes of directories, which say nothing about data.
       if (reached && (call_name == "fsync" || nth <= 4)) {
         EXPECT_FALSE(saved) << call_name << " " << nth;

@@ -13,12 +13,20 @@
 
 namespace ferrule::test {
 
+/// A call about to be made, as far as tests ask.
+struct Call {
+  std::string name;
+  std::string path;    ///< Its first path, where it has one.
+  std::string to;      ///< Its second.
+  unsigned flags = 0;  ///< Of renameat2.
+};
+
 /// Stands between the library and the system as long as it lives: decides before each call whether
 /// it is made, fails, or is the last thing that the process does. One at a time, one thread.
 class Faults {
  public:
   /// What happens instead of a call: 0 makes it, a positive number is the errno it fails with.
-  using Plan = std::function<int(const std::string& call)>;
+  using Plan = std::function<int(const Call& call)>;
 
   explicit Faults(Plan plan) : saved_(io::sys()) {
     current() = this;
@@ -62,8 +70,6 @@ class Faults {
 
   /// The table as it was, for plans that make a call of their own.
   const io::Syscalls& real() const { return saved_; }
-  /// The arguments of the renameat2 under way.
-  unsigned rename_flags = 0;
 
  private:
   template <auto Member>
@@ -80,11 +86,7 @@ class Faults {
   struct Hook<Member, Return (*)(Arguments...)> {
     static Return call(Arguments... arguments) {
       Faults& self = *current();
-      if constexpr (std::is_same_v<decltype(Member), decltype(&io::Syscalls::renameat2)> &&
-                    sizeof...(Arguments) == 5) {
-        self.note_flags(arguments...);
-      }
-      const int fault = self.plan_(Name<Member>::get());
+      const int fault = self.plan_(describe(Name<Member>::get(), arguments...));
       if (fault == 0) return (self.saved_.*Member)(arguments...);
       if constexpr (std::is_same_v<Return (*)(Arguments...), int (*)(int)>) {
         // A close that fails closes all the same; a descriptor kept open would keep its lock.
@@ -99,9 +101,18 @@ class Faults {
     }
   };
 
-  void note_flags(int, const char*, int, const char*, unsigned flags) { rename_flags = flags; }
+  static Call describe(std::string name, int, const char* path, int, const char* to,
+                       unsigned flags) {
+    return {std::move(name), path, to, flags};
+  }
   template <typename... Others>
-  void note_flags(Others...) {}
+  static Call describe(std::string name, int, const char* path, Others...) {
+    return {std::move(name), path, "", 0};
+  }
+  template <typename... Others>
+  static Call describe(std::string name, Others...) {
+    return {std::move(name), "", "", 0};
+  }
 
   template <auto Member>
   void install(const char* name) {

@@ -38,12 +38,16 @@ inline Tree tree_of(const std::filesystem::path& top) {
   return tree;
 }
 
+/// What keeps a directory from being swapped.
+enum class Obstacle { kNone, kExchangeBusy, kOtherMount, kClosedParent };
+
 /// A situation and the save that changes it: from `before` to `after`, nothing else ever.
 struct Scene {
   std::string name;
-  bool exists = true;         ///< There is a directory with files of the user and an old save.
-  bool swappable = true;      ///< Else the exchange answers EBUSY, as at a mount point.
+  bool exists = true;  ///< There is a directory with files of the user and an old save.
+  Obstacle obstacle = Obstacle::kNone;
   std::string below = "out";  ///< The directory below the scene's own.
+  bool standing = false;      ///< The saver's working directory is the target.
 };
 
 inline void PrintTo(const Scene& scene, std::ostream* out) { *out << scene.name; }
@@ -52,8 +56,11 @@ inline std::vector<Scene> scenes() {
   return {
       {"New", false},
       {"Over", true},
-      {"MissingParents", false, true, "a/b/out"},
-      {"InPlace", true, false},
+      {"MissingParents", false, Obstacle::kNone, "a/b/out"},
+      {"Standing", true, Obstacle::kNone, "out", true},
+      {"ExchangeBusy", true, Obstacle::kExchangeBusy},
+      {"OtherMount", true, Obstacle::kOtherMount},
+      {"ClosedParent", true, Obstacle::kClosedParent},
   };
 }
 

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <linux/fs.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "base/try.hpp"
+#include "io/directory_save.hpp"
+#include "io/move_file.hpp"
+#include "io/standing.hpp"
+#include "io/syscalls.hpp"
+#include "io/system_error.hpp"
+
+namespace ferrule::io {
+
+namespace {
+
+constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+/// A swap was tried and this is the answer of a place where there are none.
+bool says_no_swap(int number) noexcept {
+  return number == EBUSY || number == EXDEV || number == EINVAL || number == ENOSYS ||
+         number == EPERM || number == EACCES || number == EOPNOTSUPP;
+}
+
+}  // namespace
+
+Result<void> DirectoryTransaction::Rep::finish_files() {
+  for (auto& file : files) FERRULE_CHECK(file.file->finish());
+  return {};
+}
+
+Result<void> DirectoryTransaction::Rep::flush_stage() const {
+  if (durability == Durability::kFast) return {};
+  const auto flush_at = [&](int dir, const std::string& name) -> Result<void> {
+    const UniqueFd fd(uninterrupted([&] { return sys().openat(dir, name.c_str(), kFolder, 0); }));
+    if (!fd || uninterrupted([&] { return sys().fsync(fd.get()); }) != 0) {
+      return system_error(errno, "cannot flush the new directory to the disk", path());
+    }
+    return {};
+  };
+  for (const auto& folder : folders) FERRULE_CHECK(flush_at(stage.get(), folder));
+  // The directory itself, and the new parents it lies in.
+  for (std::string up = stage_path;; up.resize(up.rfind('/'))) {
+    FERRULE_CHECK(flush_at(beside->fd(), up));
+    if (up.find('/') == up.npos) return {};
+  }
+}
+
+Result<void> DirectoryTransaction::Rep::flush_parent() const {
+  if (durability != Durability::kFull) return {};
+  const UniqueFd fd(
+      uninterrupted([&] { return sys().openat(target.parent.get(), ".", kFolder, 0); }));
+  // A parent that may not be read is flushed with its whole file system.
+  const int result = uninterrupted(
+      [&] { return fd ? sys().fsync(fd.get()) : sys().syncfs(target.directory.get()); });
+  if (result == 0) return {};
+  return system_error(errno, "it is saved, but its parent directory cannot be flushed to the disk",
+                      path());
+}
+
+/// Exchanges the directory for the prepared one; false where it cannot be exchanged.
+Result<bool> DirectoryTransaction::Rep::swap_in() {
+  const int old = target.directory.get();
+  Carried carried;
+  for (const auto& file : files) carried.managed.insert(file.name);
+  for (const auto& name : removed) carried.managed.insert(name);
+  FERRULE_TRY(bool possible, carry_over(old, stage.get(), carried, durability, path()));
+  if (!possible) return false;
+  struct stat info {};
+  if (sys().fstat(old, &info) != 0) return system_error(errno, "cannot examine it", path());
+  FERRULE_TRY(possible, copy_owner_and_mode(info, stage.get(), path()));
+  if (!possible) return false;
+  if (sys().fstat(stage.get(), &info) != 0) return system_error(errno, "cannot examine it", path());
+  carried.staged_inode = info.st_ino;
+  FERRULE_CHECK(beside->write_record(carried));
+  FERRULE_CHECK(flush_stage());
+  // Savers who come now lock the new directory, and must wait until the old one is cleared away.
+  if (uninterrupted([&] { return sys().flock(stage.get(), LOCK_EX); }) != 0) {
+    return system_error(errno, "cannot lock the new directory", path());
+  }
+  FERRULE_TRY(const bool same, still_there(target));
+  if (!same) return system_error(ESTALE, "the directory was moved away during the save", path());
+  const bool standing = stands_in(target.parent_path + "/" + target.name);
+  if (sys().renameat2(beside->fd(), Staging::kNew, target.parent.get(), target.name.c_str(),
+                      RENAME_EXCHANGE) != 0) {
+    if (says_no_swap(errno)) return false;
+    return system_error(errno, "cannot publish it", path());
+  }
+  published = true;
+  const bool back = standing && swap_back(carried);
+  auto flushed = flush_parent();
+  auto cleared = beside->clear_after_swap(back ? old : stage.get(), carried);
+  FERRULE_CHECK(std::move(flushed));
+  if (!cleared) {
+    Error error = std::move(cleared).error();
+    error.message =
+        "it is saved, but what appeared in it meanwhile cannot be kept: " + error.message;
+    return error;
+  }
+  return true;
+}
+
+/// Whoever saves into `.` would stand in a removed directory. So the old one is brought up to date
+/// while it is out of sight, and takes its place again. False where that fails: then the new one
+/// stays, which is as good for everybody else.
+bool DirectoryTransaction::Rep::swap_back(Carried& carried) {
+  const int old = target.directory.get();
+  struct stat info {};
+  if (sys().fstat(old, &info) != 0 || !bring_changes(old, stage.get(), carried, path()) ||
+      !renew(old, stage.get(), carried, durability, path())) {
+    return false;
+  }
+  // From here on the other one is the stage, for whoever comes after a crash.
+  const std::uint64_t inode = std::exchange(carried.staged_inode, info.st_ino);
+  if (beside->write_record(carried) &&
+      sys().renameat2(beside->fd(), Staging::kNew, target.parent.get(), target.name.c_str(),
+                      RENAME_EXCHANGE) == 0) {
+    return true;
+  }
+  carried.staged_inode = inode;
+  return false;
+}
+
+/// Gives a new directory its name; false where there is a directory of that name by now.
+Result<bool> DirectoryTransaction::Rep::move_in() {
+  FERRULE_CHECK(flush_stage());
+  if (uninterrupted([&] { return sys().flock(stage.get(), LOCK_EX); }) != 0) {
+    return system_error(errno, "cannot lock the new directory", path());
+  }
+  const char* to = target.name.c_str();
+  int result =
+      sys().renameat2(beside->fd(), Staging::kNew, target.parent.get(), to, RENAME_NOREPLACE);
+  if (result != 0 && (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) {
+    // Without the flag an empty directory would be replaced, and nothing else.
+    result = sys().renameat2(beside->fd(), Staging::kNew, target.parent.get(), to, 0);
+  }
+  if (result != 0) {
+    if (errno == EEXIST || errno == ENOTEMPTY) return false;
+    return system_error(errno, "cannot publish it", path());
+  }
+  published = true;
+  FERRULE_CHECK(flush_parent());
+  return true;
+}
+
+/// Another program made the directory, or a parent of it, since we looked: what is prepared goes on
+/// from there, as if it had been there from the start.
+Result<void> DirectoryTransaction::Rep::meet_new_directory() {
+  FERRULE_TRY(Target now, resolve_target(path()));
+  if (now.parent_path != target.parent_path) {
+    FERRULE_TRY(auto next, Staging::acquire(now.parent.get(), now.name, path()));
+    if (!next) return system_error(EACCES, "its parent directory is not writable", path());
+    FERRULE_CHECK(next->clear(now.directory ? now.directory.get() : -1));
+    // The part of what is prepared that is still missing.
+    std::string from = stage_path;
+    for (std::string rest = now.below; !rest.empty();) {
+      from.resize(from.rfind('/'));
+      const std::size_t slash = rest.find('/');
+      rest = slash == rest.npos ? std::string() : rest.substr(slash + 1);
+    }
+    if (sys().renameat2(beside->fd(), from.c_str(), next->fd(), Staging::kNew, 0) != 0) {
+      return system_error(errno, "cannot move what is prepared", path());
+    }
+    stage_path = now.below.empty() ? Staging::kNew : Staging::kNew + ("/" + now.below);
+    beside.reset();  // While the parent that it names is still open.
+    target = std::move(now);
+    beside = std::move(next);
+    FERRULE_CHECK(lock_parent());
+  } else {
+    target.directory = std::move(now.directory);
+    target.below = std::move(now.below);
+  }
+  if (!target.directory) return {};
+  FERRULE_TRY(const bool locked, lock_target());
+  if (!locked) return system_error(ESTALE, "the directory comes and goes during the save", path());
+  if (sys().faccessat(target.directory.get(), ".", W_OK | X_OK, AT_EACCESS) != 0) {
+    return system_error(errno, "the directory is not writable", path());
+  }
+  FERRULE_CHECK(recover_in_place(target.directory.get(), path()));
+  FERRULE_TRY(const bool same, copy_attributes(target.directory.get(), stage.get(), path()));
+  static_cast<void>(same);  // Where they cannot be had, neither can the owner: see swap_in().
+  return {};
+}
+
+Result<void> DirectoryTransaction::Rep::change_in_place() {
+  std::vector<Change> changes;
+  for (const auto& file : files) changes.push_back({file.name, false});
+  for (const auto& name : removed) changes.push_back({name, true});
+  if (!inside) {
+    FERRULE_TRY(auto made, InPlace::begin(target.directory.get(), path()));
+    inside.emplace(std::move(made));
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      FERRULE_CHECK(move_file(stage.get(), files[i].staged_as, inside->stage(),
+                              InPlace::staged_name(i), durability, path() / files[i].name));
+    }
+  }
+  FERRULE_CHECK(inside->publish(changes, durability));
+  published = true;
+  return {};
+}
+
+Result<void> DirectoryTransaction::commit() {
+  Rep& rep = *rep_;
+  if (rep.published) return refused_place("the save is committed already", rep.path());
+  FERRULE_CHECK(rep.finish_files());
+  while (!rep.target.directory) {
+    FERRULE_TRY(const bool moved, rep.move_in());
+    if (moved) return {};
+    FERRULE_CHECK(rep.meet_new_directory());
+  }
+  if (rep.inside) return rep.change_in_place();
+  FERRULE_TRY(const bool swapped, rep.swap_in());
+  if (swapped) return {};
+  return rep.change_in_place();
+}
+
+}  // namespace ferrule::io

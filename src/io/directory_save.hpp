@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "io/directory_transaction.hpp"
+#include "io/directory_tree.hpp"
+#include "io/in_place.hpp"
+#include "io/staged_file.hpp"
+#include "io/staging.hpp"
+#include "io/target.hpp"
+#include "io/unique_fd.hpp"
+
+namespace ferrule::io {
+
+struct DirectoryTransaction::Rep {
+  // In this order: what is declared later goes first.
+  Target target;
+  Durability durability = Durability::kSafe;
+  UniqueFd parent_lock;  // Shared: who replaces the parent waits for us.
+  std::optional<Staging> beside;
+  std::optional<InPlace> inside;
+  UniqueFd stage;          // The directory that is prepared.
+  std::string stage_path;  // Where: "new", or below it where parents are missing.
+  bool published = false;
+
+  struct File {
+    std::string name;
+    std::unique_ptr<StagedFile> file;
+    std::string staged_as;
+  };
+  std::vector<File> files;
+  std::set<std::string> removed;
+  std::set<std::string> folders;  // Made in the stage.
+
+  const std::filesystem::path& path() const { return target.path; }
+
+  Result<void> lock_parent();
+  Result<bool> lock_target();
+  Result<void> prepare();
+  Result<void> prepare_beside();
+  Result<struct stat> look_at(std::string_view name) const;
+  Result<void> make_stage_folders(const std::string& name);
+  Result<UniqueFd> open_staged(const std::string& staged_as, const struct stat& old);
+
+  Result<void> finish_files();
+  Result<void> flush_stage() const;
+  Result<bool> swap_in();
+  bool swap_back(Carried& carried);
+  Result<bool> move_in();
+  Result<void> meet_new_directory();
+  Result<void> change_in_place();
+  Result<void> flush_parent() const;
+};
+
+/// kInvalidArgument by the rule on places (TX-10).
+Error refused_place(std::string message, const std::filesystem::path& path);
+
+}  // namespace ferrule::io

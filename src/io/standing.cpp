@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/standing.hpp"
+
+#include <limits.h>
+
+#include <array>
+#include <set>
+#include <string_view>
+
+#include "base/quote.hpp"
+#include "base/try.hpp"
+#include "io/syscalls.hpp"
+#include "io/system_error.hpp"
+#include "io/target.hpp"
+
+namespace ferrule::io {
+
+namespace {
+
+constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+constexpr const char* kTemporary = ".ferrule-stage";
+
+Result<void> renew_file(int old, const Place& from, const std::string& name,
+                        const std::filesystem::path& path) {
+  FERRULE_CHECK(make_folders(old, name, path));
+  FERRULE_TRY(const Place to, open_place(old, name, path));
+  FERRULE_CHECK(remove_tree(to.folder.get(), kTemporary, path));
+  if (sys().linkat(from.folder.get(), from.name.c_str(), to.folder.get(), kTemporary, 0) != 0 ||
+      sys().renameat2(to.folder.get(), kTemporary, to.folder.get(), to.name.c_str(), 0) != 0) {
+    return system_error(errno, "cannot renew " + base::quote(name), path);
+  }
+  return {};
+}
+
+Result<void> remove_file(int old, const std::string& name, const std::filesystem::path& path) {
+  auto place = open_place(old, name, path);
+  if (!place && place.error().code == ErrorCode::kNotFound) return {};
+  if (!place) return std::move(place).error();
+  if (sys().unlinkat(place->folder.get(), place->name.c_str(), 0) != 0 && errno != ENOENT) {
+    return system_error(errno, "cannot remove " + base::quote(name), path);
+  }
+  return {};
+}
+
+Result<void> flush(int old, const std::set<std::string>& folders,
+                   const std::filesystem::path& path) {
+  for (const auto& folder : folders) {
+    const UniqueFd fd(uninterrupted([&] { return sys().openat(old, folder.c_str(), kFolder, 0); }));
+    if (!fd || uninterrupted([&] { return sys().fsync(fd.get()); }) != 0) {
+      return system_error(errno, "cannot flush the directory to the disk", path);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+bool stands_in(const std::string& directory) noexcept {
+  std::array<char, PATH_MAX> buffer;
+  if (sys().realpath(".", buffer.data()) == nullptr) return false;
+  const std::string_view here(buffer.data());
+  return here == directory ||
+         (here.size() > directory.size() && here.substr(0, directory.size()) == directory &&
+          here[directory.size()] == '/');
+}
+
+Result<void> renew(int old, int current, const Carried& carried, Durability durability,
+                   const std::filesystem::path& path) {
+  std::set<std::string> folders = {"."};
+  for (const auto& name : carried.managed) {
+    auto from = open_place(current, name, path);
+    struct stat info {};
+    const bool there = from && sys().fstatat(from->folder.get(), from->name.c_str(), &info,
+                                             AT_SYMLINK_NOFOLLOW) == 0;
+    if (!there && from && errno != ENOENT) return system_error(errno, "cannot examine it", path);
+    if (!there && !from && from.error().code != ErrorCode::kNotFound) {
+      return std::move(from).error();
+    }
+    FERRULE_CHECK(there ? renew_file(old, *from, name, path) : remove_file(old, name, path));
+    for (std::size_t at = name.find('/'); there && at != name.npos; at = name.find('/', at + 1)) {
+      folders.insert(name.substr(0, at));
+    }
+  }
+  return durability == Durability::kFast ? Result<void>() : flush(old, folders, path);
+}
+
+}  // namespace ferrule::io
