@@ -29,6 +29,7 @@ using Action = std::function<int()>;
 Action add_save(CLI::App& command);
 Action add_inspect(CLI::App& command);
 Action add_verify(CLI::App& command);
+Action add_convert(CLI::App& command);
 Action add_config(CLI::App& command);
 Action add_scan(CLI::App& command);
 Action add_state_dict(CLI::App& command);

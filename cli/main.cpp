@@ -49,6 +49,7 @@ constexpr std::array kCommands = {
     Command{"verify", "Judge adapters and files", add_verify},
     Command{"config", "Make, show or upgrade an adapter_config.json", add_config},
     Command{"state-dict", "Write the live keys of an adapter", add_state_dict},
+    Command{"convert", "Write an adapter's weights in the other format", add_convert},
     Command{"scan", "Tell what would run if files were unpickled", add_scan},
 };
 
