@@ -21,7 +21,7 @@ install(FILES ${PROJECT_BINARY_DIR}/ferrule-config.cmake
   DESTINATION ${FERRULE_PACKAGE_DIR} COMPONENT dev)
 
 # A shared library brings its own dependencies; a static one needs them named.
-set(FERRULE_PC_REQUIRES_PRIVATE "libpcre2-8 libdeflate yaml-cpp")
+set(FERRULE_PC_REQUIRES_PRIVATE "libpcre2-8 libdeflate libcrypto yaml-cpp")
 configure_file(cmake/ferrule.pc.in ${PROJECT_BINARY_DIR}/ferrule.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/ferrule.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
   COMPONENT dev)

@@ -4,7 +4,7 @@
 
     check_layers.py [ROOT]
 
-    include/ferrule (std only) <- base <- format, io <- file <- peft <- adapter <- ops <- cli
+    include/ferrule (std only) <- base <- format, io <- file <- peft <- adapter <- ops <- hub <- cli
 """
 
 import pathlib
@@ -19,6 +19,7 @@ MAY_INCLUDE = {
     "peft": {"base", "format", "io", "file", "peft"},
     "adapter": {"base", "format", "io", "file", "peft", "adapter"},
     "ops": {"base", "format", "io", "file", "peft", "adapter", "ops"},
+    "hub": {"base", "format", "io", "file", "peft", "adapter", "ops", "hub"},
 }
 
 # Third-party libraries, and where they may be included.
@@ -27,6 +28,8 @@ LIBRARIES = {
     "yaml-cpp/": {"src/format"},
     "pcre2.h": {"src/peft"},
     "CLI/": {"cli"},
+    "curl/": {"src/hub"},
+    "openssl/": {"src/io"},
 }
 
 # Headers by which code reaches the system: src/io alone (and the command, for its terminal).
