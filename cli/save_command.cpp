@@ -28,6 +28,7 @@ struct Options {
   std::string model;
   bool no_card = false;
   bool json = false;
+  OpenOptions open;
   SaveOptions save;
 };
 
@@ -73,7 +74,7 @@ int save(Options& options) {
   options.save.card = options.no_card ? WriteCard::kNo : WriteCard::kYes;
 
   const std::vector<std::filesystem::path> paths(options.states.begin(), options.states.end());
-  const auto state = Checkpoint::open(paths);
+  const auto state = Checkpoint::open(paths, options.open);
   if (!state) {
     const bool named = !state.error().path.empty();
     return fail(state.error(), options, named ? state.error().path : options.states.front());
@@ -138,6 +139,7 @@ Action add_save(CLI::App& command) {
       ->take_all()
       ->type_name("NAME");
   add_choices(command, *options);
+  add_torch_key(command, options->open);
   command
       .add_option("--initial", options->initial,
                   "The adapter as it was initialised (PiSSA, OLoRA): saves a plain LoRA")
