@@ -204,8 +204,9 @@ void judge_required(const AdapterConfig& config, const Examination& examination,
   }
 }
 
-// AD-13: PEFT raises KeyError for a wrapped module without its tensors. Task types add head names
-// of which a model has one at most, so one entry may be absent.
+// AD-13: PEFT wraps the modules that the base has, and raises KeyError for a wrapped one without
+// its tensors. The adapter alone cannot tell which are in the base. Task types add head names of
+// which a model has one at most, so one entry may be absent without a word.
 void judge_saved_modules(const AdapterConfig& config, const Examination& examination,
                          std::vector<Finding>& out) {
   const auto entries = config.modules_to_save();
@@ -217,18 +218,14 @@ void judge_saved_modules(const AdapterConfig& config, const Examination& examina
         });
     if (!found) lacking.push_back(entry);
   }
-  if (lacking.empty()) return;
-  if (lacking.size() == entries.size()) {
-    out.push_back(error("AD-13", "modules_to_save",
-                        "modules_to_save names " + quote(lacking.front()) +
-                            ", and the file has no tensor of it: PEFT raises KeyError"));
-    return;
-  }
+  const bool all = lacking.size() == entries.size();
   for (const auto& entry : lacking) {
-    if (entry == "classifier" || entry == "score" || entry == "qa_outputs") continue;
-    out.push_back(
-        warning("AD-13", "modules_to_save",
-                "modules_to_save names " + quote(entry) + ", and the file has no tensor of it"));
+    const bool head = entry == "classifier" || entry == "score" || entry == "qa_outputs";
+    if (head && !all) continue;
+    out.push_back(warning("AD-13", entry,
+                          "modules_to_save names " + quote(entry) +
+                              ", and the file has no tensor of it: PEFT raises KeyError where the "
+                              "base has such a module"));
   }
 }
 
