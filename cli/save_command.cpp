@@ -80,7 +80,11 @@ int save(Options& options) {
     return fail(state.error(), options, named ? state.error().path : options.states.front());
   }
   const auto saved = save_pretrained(*state, configs, options.output, options.save);
-  if (!saved) return fail(saved.error(), options, options.output);
+  if (!saved) {
+    const bool initial = saved.error().path.starts_with(options.initial);
+    return fail(saved.error(), options,
+                initial && !options.initial.empty() ? options.initial : options.output);
+  }
   if (options.json) {
     print_json(to_json(*saved));
   } else {
