@@ -135,10 +135,15 @@ Examination AdapterBuilder::examine(const AdapterConfig& config,
   }
   std::sort(result.modules.begin(), result.modules.end(),
             [](const Module& a, const Module& b) { return a.path_ < b.path_; });
+  for (auto& finding : peft::pattern_findings(config)) {
+    findings.add(finding.severity, finding.rule, finding.key, std::move(finding.message),
+                 std::move(finding.advice));
+  }
+  // Where an expression does not compile, the findings have just told it.
   const auto resolver = peft::StrengthResolver::compile(config);
   for (auto& module : result.modules) {
-    if (module.path_.empty()) continue;
-    auto strength = resolver ? resolver->resolve(module.path_) : resolver.error();
+    if (module.path_.empty() || !resolver) continue;
+    auto strength = resolver->resolve(module.path_);
     if (strength) {
       module.strength_ = std::move(*strength);
     } else {

@@ -240,6 +240,7 @@ void judge_targets(const AdapterConfig& config, const Examination& examination,
     return;
   }
   const auto selector = peft::CompiledSelector::compile(*targets);
+  if (!selector) return;  // CF-20 or CF-21 has told it.
   std::set<std::string_view> adapted;
   for (const auto& key : examination.keys) {
     if (key.kind == KeyKind::kMethod && key.scope == peft::Scope::kLayer) {
@@ -252,7 +253,7 @@ void judge_targets(const AdapterConfig& config, const Examination& examination,
         module.path().find("base_layer") != std::string_view::npos) {
       continue;
     }
-    const auto hit = selector ? selector->selects(module.path()) : selector.error();
+    const auto hit = selector->selects(module.path());
     if (!hit) {
       out.push_back(warning(hit.error().rule, "target_modules", hit.error().message));
       return;
