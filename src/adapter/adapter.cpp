@@ -28,8 +28,7 @@ Result<Adapter> Adapter::open(const std::filesystem::path& directory, const Open
   auto& findings = rep->examination.findings;
   const auto config_file = (directory / kConfigFile).string();
   for (auto& finding : findings) {
-    finding.path =
-        finding.rule.starts_with("CF-") ? config_file : rep->files.weights_file.string();
+    finding.path = finding.rule.starts_with("CF-") ? config_file : rep->files.weights_file.string();
   }
   const auto& config_findings = rep->files.config.findings();
   findings.insert(findings.end(), config_findings.begin(), config_findings.end());
