@@ -213,7 +213,7 @@ Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const Na
   };
   append(std::move(selection.findings));
   append(examination.findings);
-  append(examine_values(examination));
+  append(examine_values(ready.config, examination));
   append(peft::pattern_order_findings(ready.config, ready.card.module_paths));
   std::move(selection.left_out.begin(), selection.left_out.end(),
             std::back_inserter(plan.left_out));
