@@ -8,6 +8,7 @@
 #include "ferrule/dtype.hpp"            // IWYU pragma: export
 #include "ferrule/durability.hpp"       // IWYU pragma: export
 #include "ferrule/error.hpp"            // IWYU pragma: export
+#include "ferrule/explain.hpp"          // IWYU pragma: export
 #include "ferrule/finding.hpp"          // IWYU pragma: export
 #include "ferrule/inspect.hpp"        // IWYU pragma: export
 #include "ferrule/json.hpp"             // IWYU pragma: export

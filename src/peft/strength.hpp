@@ -40,6 +40,9 @@ class StrengthResolver {
     std::string how;
   };
 
+  /// As PEFT resolves a layer at exactly that path.
+  Result<ModuleStrength> resolve_at(std::string_view module_path) const;
+
   explicit StrengthResolver(const AdapterConfig& config) : config_(config) {}
   static Result<Table> compile_table(std::string_view name, bool search,
                                      const PatternTable& patterns);
