@@ -35,6 +35,7 @@ Action add_inspect(CLI::App& command);
 Action add_verify(CLI::App& command);
 Action add_convert(CLI::App& command);
 Action add_explain(CLI::App& command);
+Action add_id(CLI::App& command);
 Action add_config(CLI::App& command);
 Action add_scan(CLI::App& command);
 Action add_state_dict(CLI::App& command);

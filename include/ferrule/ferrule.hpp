@@ -4,6 +4,7 @@
 #include "ferrule/adapter.hpp"          // IWYU pragma: export
 #include "ferrule/adapter_config.hpp"   // IWYU pragma: export
 #include "ferrule/checkpoint.hpp"       // IWYU pragma: export
+#include "ferrule/content_id.hpp"       // IWYU pragma: export
 #include "ferrule/convert.hpp"          // IWYU pragma: export
 #include "ferrule/dtype.hpp"            // IWYU pragma: export
 #include "ferrule/durability.hpp"       // IWYU pragma: export

@@ -72,8 +72,29 @@ std::optional<double> kept_ranks(const AdapterConfig& config, std::string_view m
   }));
 }
 
-/// The paths that PEFT asks its patterns about for the layer at `module_path`, which may be another
-/// one than where its tensors stand; several where the file does not tell which of them it is.
+std::string formula_text(Formula formula, bool rslora, bool has_alpha) {
+  switch (formula) {
+    case Formula::kAlphaOverRank:
+      return "alpha/r";
+    case Formula::kRslora:
+      return rslora ? "alpha/sqrt(r)" : "alpha/r";
+    case Formula::kAdalora:
+      return "alpha, or init_r where it is not positive";
+    case Formula::kGralora:
+      return "alpha/(r + hybrid_r)";
+    case Formula::kDeft:
+    case Formula::kSupertuning:
+      return has_alpha ? "alpha/r" : "1";
+    case Formula::kField:
+      return "the config's factor";
+    case Formula::kOne:
+      return "1";
+  }
+  return {};
+}
+
+}  // namespace
+
 std::vector<std::string> pattern_paths(const AdapterConfig& config, std::string_view module_path) {
   constexpr std::string_view kBase = ".base_layer";
   constexpr std::string_view kOutProjection = ".base_layer.out_proj";
@@ -105,29 +126,6 @@ std::vector<std::string> pattern_paths(const AdapterConfig& config, std::string_
   for (auto& name : names) name = std::string(owner) + "." + name;
   return names;
 }
-
-std::string formula_text(Formula formula, bool rslora, bool has_alpha) {
-  switch (formula) {
-    case Formula::kAlphaOverRank:
-      return "alpha/r";
-    case Formula::kRslora:
-      return rslora ? "alpha/sqrt(r)" : "alpha/r";
-    case Formula::kAdalora:
-      return "alpha, or init_r where it is not positive";
-    case Formula::kGralora:
-      return "alpha/(r + hybrid_r)";
-    case Formula::kDeft:
-    case Formula::kSupertuning:
-      return has_alpha ? "alpha/r" : "1";
-    case Formula::kField:
-      return "the config's factor";
-    case Formula::kOne:
-      return "1";
-  }
-  return {};
-}
-
-}  // namespace
 
 Result<StrengthResolver::Table> StrengthResolver::compile_table(std::string_view name, bool search,
                                                                 const PatternTable& patterns) {
