@@ -34,6 +34,7 @@ Action add_save(CLI::App& command);
 Action add_inspect(CLI::App& command);
 Action add_verify(CLI::App& command);
 Action add_convert(CLI::App& command);
+Action add_diff(CLI::App& command);
 Action add_explain(CLI::App& command);
 Action add_id(CLI::App& command);
 Action add_config(CLI::App& command);

@@ -6,6 +6,7 @@
 #include "ferrule/checkpoint.hpp"       // IWYU pragma: export
 #include "ferrule/content_id.hpp"       // IWYU pragma: export
 #include "ferrule/convert.hpp"          // IWYU pragma: export
+#include "ferrule/diff.hpp"             // IWYU pragma: export
 #include "ferrule/dtype.hpp"            // IWYU pragma: export
 #include "ferrule/durability.hpp"       // IWYU pragma: export
 #include "ferrule/error.hpp"            // IWYU pragma: export
