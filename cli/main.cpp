@@ -47,6 +47,7 @@ constexpr std::array kCommands = {
     Command{"save", "Save adapters out of a state dict, as PEFT does", add_save},
     Command{"inspect", "Show what is in an adapter, a file, or a folder of thousands", add_inspect},
     Command{"verify", "Judge adapters and files", add_verify},
+    Command{"check", "Tell whether an adapter will work on its base", add_check},
     Command{"config", "Make, show or upgrade an adapter_config.json", add_config},
     Command{"state-dict", "Write the live keys of an adapter", add_state_dict},
     Command{"convert", "Write an adapter's weights in the other format", add_convert},

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ferrule/adapter_config.hpp"
 #include "ferrule/result.hpp"
@@ -23,6 +24,10 @@ class Pattern {
   Result<bool> fullmatch(std::string_view text) const;
   Result<bool> match(std::string_view text) const;
   Result<bool> search(std::string_view text) const;
+
+  /// As re.search, with what each group matched: the whole first, then by number; views into
+  /// `text`, without data where a group took no part. Empty where nothing matches.
+  Result<std::vector<std::string_view>> search_groups(std::string_view text) const;
 
  private:
   struct Rep;
