@@ -57,6 +57,7 @@ constexpr std::array kCommands = {
     Command{"explain", "Show the strength of each module and where it comes from", add_explain},
     Command{"diff", "Compare what two adapters do to a base", add_diff},
     Command{"id", "Print a content id that survives re-serialisation", add_id},
+    Command{"check", "Tell whether an adapter will work on its base", add_check},
     Command{"config", "Make, show or upgrade an adapter_config.json", add_config},
     Command{"state-dict", "Write the live keys of an adapter", add_state_dict},
     Command{"convert", "Write an adapter's weights in the other format", add_convert},
