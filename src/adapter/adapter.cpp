@@ -69,6 +69,10 @@ const std::filesystem::path& Adapter::weights_file() const noexcept {
 const Metadata& Adapter::metadata() const noexcept { return rep_->files.metadata; }
 std::uint64_t Adapter::file_bytes() const noexcept { return rep_->files.file_bytes; }
 
+const Examination& AdapterBuilder::of(const Adapter& adapter) noexcept {
+  return adapter.rep_->examination;
+}
+
 std::optional<std::string> Adapter::live_key(std::string_view disk_key,
                                              std::string_view adapter_name) const {
   for (const auto& tensor : rep_->examination.tensors) {

@@ -79,10 +79,16 @@ struct Pattern::Rep {
 
   Result<bool> run(std::string_view text, std::uint32_t options) const {
     const Owned<pcre2_match_data> data(pcre2_match_data_create(1, nullptr));
-    if (!data) return failure(ErrorCode::kLimitExceeded, "CF-22", expression, "finds no memory");
+    return run(text, options, data.get());
+  }
+
+  Result<bool> run(std::string_view text, std::uint32_t options, pcre2_match_data* data) const {
+    if (data == nullptr) {
+      return failure(ErrorCode::kLimitExceeded, "CF-22", expression, "finds no memory");
+    }
     const auto* bytes = reinterpret_cast<PCRE2_SPTR>(text.empty() ? "" : text.data());
     const int found =
-        pcre2_match(code.get(), bytes, text.size(), 0, options, data.get(), limits.get());
+        pcre2_match(code.get(), bytes, text.size(), 0, options, data, limits.get());
     if (found >= 0) return true;
     if (found == PCRE2_ERROR_NOMATCH) return false;
     if (found <= PCRE2_ERROR_UTF8_ERR1 && found >= PCRE2_ERROR_UTF8_ERR21) return false;
@@ -140,6 +146,22 @@ Result<bool> Pattern::match(std::string_view text) const {
 }
 
 Result<bool> Pattern::search(std::string_view text) const { return rep_->run(text, 0); }
+
+Result<std::vector<std::string_view>> Pattern::search_groups(std::string_view text) const {
+  const Owned<pcre2_match_data> data(
+      pcre2_match_data_create_from_pattern(rep_->code.get(), nullptr));
+  FERRULE_TRY(const bool found, rep_->run(text, 0, data.get()));
+  std::vector<std::string_view> groups;
+  if (!found) return groups;
+  const auto* ends = pcre2_get_ovector_pointer(data.get());
+  const auto count = pcre2_get_ovector_count(data.get());
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto from = ends[2 * i];
+    const auto to = ends[2 * i + 1];
+    groups.push_back(from == PCRE2_UNSET ? std::string_view() : text.substr(from, to - from));
+  }
+  return groups;
+}
 
 Result<CompiledSelector> CompiledSelector::compile(ModuleSelector selector) {
   CompiledSelector compiled;
