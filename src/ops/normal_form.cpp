@@ -16,6 +16,7 @@
 #include "ops/low_rank.hpp"
 #include "ops/method_modules.hpp"
 #include "ops/normal_config.hpp"
+#include "ops/tensor_values.hpp"
 
 namespace ferrule::ops {
 namespace {
@@ -135,7 +136,8 @@ double measure_error(const Job& job, const SplitStrength& factors) {
   } else {
     distance = compare_updates(job.update, after).distance;
   }
-  return std::sqrt(distance / before);
+  // Roundings of F64 itself are below what sums in double can show: one of them is said then.
+  return std::max(std::sqrt(distance / before), unit_roundoff(Dtype::kF64));
 }
 
 void rewrite_job(Job& job, ScalePlace place) {
