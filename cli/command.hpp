@@ -30,6 +30,7 @@ int fail(const Error& error, const std::filesystem::path& given, bool json);
 using Action = std::function<int()>;
 
 // Each adds its options to `command` and returns what to run.
+Action add_check(CLI::App& command);
 Action add_save(CLI::App& command);
 Action add_inspect(CLI::App& command);
 Action add_verify(CLI::App& command);

@@ -58,6 +58,7 @@ constexpr std::array kCommands = {
     Command{"normalize", "Write a LoRA as one that every engine reads the same", add_normalize},
     Command{"diff", "Compare what two adapters do to a base", add_diff},
     Command{"id", "Print a content id that survives re-serialisation", add_id},
+    Command{"check", "Tell whether an adapter will work on its base", add_check},
     Command{"config", "Make, show or upgrade an adapter_config.json", add_config},
     Command{"state-dict", "Write the live keys of an adapter", add_state_dict},
     Command{"convert", "Write an adapter's weights in the other format", add_convert},

@@ -3,6 +3,8 @@
 
 #include "ferrule/adapter.hpp"          // IWYU pragma: export
 #include "ferrule/adapter_config.hpp"   // IWYU pragma: export
+#include "ferrule/base_model.hpp"       // IWYU pragma: export
+#include "ferrule/check.hpp"            // IWYU pragma: export
 #include "ferrule/checkpoint.hpp"       // IWYU pragma: export
 #include "ferrule/content_id.hpp"       // IWYU pragma: export
 #include "ferrule/convert.hpp"          // IWYU pragma: export

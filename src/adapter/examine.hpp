@@ -27,6 +27,8 @@ struct Examination {
 /// Makes what users see out of what the rules know.
 struct AdapterBuilder {
   static Examination examine(const AdapterConfig& config, std::span<const NamedTensor> tensors);
+  /// What examine() said when the adapter was opened; lives as long as the adapter.
+  static const Examination& of(const Adapter& adapter) noexcept;
 };
 
 /// Non-finite values and B matrices of zeros (rules AD-20, AD-21): reads every value.
