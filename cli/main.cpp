@@ -55,6 +55,7 @@ constexpr std::array kCommands = {
     Command{"inspect", "Show what is in an adapter, a file, or a folder of thousands", add_inspect},
     Command{"verify", "Judge adapters and files", add_verify},
     Command{"explain", "Show the strength of each module and where it comes from", add_explain},
+    Command{"normalize", "Write a LoRA as one that every engine reads the same", add_normalize},
     Command{"diff", "Compare what two adapters do to a base", add_diff},
     Command{"id", "Print a content id that survives re-serialisation", add_id},
     Command{"check", "Tell whether an adapter will work on its base", add_check},

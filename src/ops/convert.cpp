@@ -13,13 +13,14 @@
 #include "io/directory_transaction.hpp"
 #include "io/input_file.hpp"
 #include "io/walk.hpp"
+#include "ops/carry_files.hpp"
 
 namespace ferrule {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kCopyPiece = std::size_t{1} << 20;
+constexpr std::string_view kWeights[] = {kSafetensorsFile, kBinFile};
 
 /// One directory that holds an adapter.
 struct Source {
@@ -72,33 +73,6 @@ Result<std::vector<Source>> find_sources(const fs::path& directory) {
                "there is neither adapter_model.safetensors nor adapter_model.bin");
 }
 
-Result<void> copy_file(const io::InputFile& from, io::OutputFile& to,
-                       std::vector<std::byte>& buffer) {
-  FERRULE_CHECK(to.reserve(from.size()));
-  buffer.resize(kCopyPiece);
-  for (std::uint64_t at = 0; at < from.size(); at += kCopyPiece) {
-    const auto piece = std::span(buffer).first(
-        static_cast<std::size_t>(std::min<std::uint64_t>(kCopyPiece, from.size() - at)));
-    FERRULE_CHECK(from.read_at(at, piece));
-    FERRULE_CHECK(to.write(piece));
-  }
-  return {};
-}
-
-Result<void> copy_others(const Source& source, const std::string& prefix,
-                         io::DirectoryTransaction& transaction, ConvertedAdapter& done) {
-  std::vector<std::byte> buffer;
-  for (const auto& name : source.files) {
-    if (name == kSafetensorsFile || name == kBinFile) continue;
-    FERRULE_TRY(const auto file, source.reader.open_file(name));
-    if (!file) continue;  // It went away since it was listed, as it might have a moment before.
-    FERRULE_TRY(auto* copy, transaction.create(prefix + name));
-    FERRULE_CHECK(copy_file(*file, *copy, buffer));
-    done.copied.push_back(name);
-  }
-  return {};
-}
-
 Result<ConvertedAdapter> convert_one(const Source& source, const ConvertOptions& options,
                                      bool in_place, io::DirectoryTransaction& transaction) {
   const bool to_bin = options.format == WeightsFormat::kBin;
@@ -117,7 +91,9 @@ Result<ConvertedAdapter> convert_one(const Source& source, const ConvertOptions&
   FERRULE_TRY(auto* out, transaction.create(prefix + done.to));
   FERRULE_CHECK(weights.write(*out, options.format));
   FERRULE_CHECK(transaction.remove(prefix + (to_bin ? kSafetensorsFile : kBinFile)));
-  if (!in_place) FERRULE_CHECK(copy_others(source, prefix, transaction, done));
+  if (!in_place) {
+    FERRULE_TRY(done.copied, ops::carry_files(source.reader, source.files, kWeights, prefix, transaction));
+  }
   return done;
 }
 
