@@ -28,6 +28,7 @@ struct Options {
   std::string model;
   bool no_card = false;
   bool json = false;
+  OpenOptions open;
   SaveOptions save;
 };
 
@@ -73,13 +74,17 @@ int save(Options& options) {
   options.save.card = options.no_card ? WriteCard::kNo : WriteCard::kYes;
 
   const std::vector<std::filesystem::path> paths(options.states.begin(), options.states.end());
-  const auto state = Checkpoint::open(paths);
+  const auto state = Checkpoint::open(paths, options.open);
   if (!state) {
     const bool named = !state.error().path.empty();
     return fail(state.error(), options, named ? state.error().path : options.states.front());
   }
   const auto saved = save_pretrained(*state, configs, options.output, options.save);
-  if (!saved) return fail(saved.error(), options, options.output);
+  if (!saved) {
+    const bool initial = saved.error().path.starts_with(options.initial);
+    return fail(saved.error(), options,
+                initial && !options.initial.empty() ? options.initial : options.output);
+  }
   if (options.json) {
     print_json(to_json(*saved));
   } else {
@@ -138,6 +143,7 @@ Action add_save(CLI::App& command) {
       ->take_all()
       ->type_name("NAME");
   add_choices(command, *options);
+  add_torch_key(command, options->open);
   command
       .add_option("--initial", options->initial,
                   "The adapter as it was initialised (PiSSA, OLoRA): saves a plain LoRA")

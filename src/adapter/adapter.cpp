@@ -26,7 +26,11 @@ Result<Adapter> Adapter::open(const std::filesystem::path& directory, const Open
   auto rep = std::make_unique<Rep>(Rep{std::move(files), {}, directory});
   rep->examination = AdapterBuilder::examine(rep->files.config, rep->files.weights->tensors());
   auto& findings = rep->examination.findings;
-  for (auto& finding : findings) finding.path = rep->files.weights_file.string();
+  const auto config_file = (directory / kConfigFile).string();
+  for (auto& finding : findings) {
+    finding.path =
+        finding.rule.starts_with("CF-") ? config_file : rep->files.weights_file.string();
+  }
   const auto& config_findings = rep->files.config.findings();
   findings.insert(findings.end(), config_findings.begin(), config_findings.end());
   std::stable_sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) {

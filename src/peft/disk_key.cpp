@@ -100,6 +100,10 @@ const Method* foreign_method(std::string_view key, const std::vector<std::string
       (key == "prompt_embeddings" || key == "prefix_task_cols" || key == "prefix_task_rows")) {
     return find_method(key == "prompt_embeddings" ? "PROMPT_TUNING" : "MULTITASK_PROMPT_TUNING");
   }
+  // Several methods have a lora_A; far the most files with one are LoRA's.
+  if (const auto* lora = find_method("LORA"); lora != &own && parse_method_key(key, parts, *lora)) {
+    return lora;
+  }
   for (const auto& method : all_methods()) {
     if (&method != &own && parse_method_key(key, parts, method)) return &method;
   }
