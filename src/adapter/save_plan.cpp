@@ -220,7 +220,7 @@ Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const Na
 Result<SavePlan> plan_save(const TensorSource& state, std::span<const NamedConfig> configs,
                            const SaveOptions& options) {
   FERRULE_TRY(const auto chosen, choose(configs, options));
-  FERRULE_TRY(const auto layout, peft::StateLayout::read(state));
+  FERRULE_TRY(const auto layout, peft::StateLayout::read(state, options.facts));
   SavePlan plan;
   plan.findings = layout.notes();
   const peft::SelectionContext context{.layout = layout,
