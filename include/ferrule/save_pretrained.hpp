@@ -34,6 +34,8 @@ enum class WriteCard : std::uint8_t { kYes, kNo };
 struct NamedConfig {
   std::string name;
   AdapterConfig config;
+  /// For this adapter in place of SaveOptions::save_embedding_layers.
+  std::optional<SaveEmbeddings> save_embedding_layers = {};
 };
 
 struct SaveOptions {

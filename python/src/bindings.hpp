@@ -8,5 +8,6 @@
 namespace ferrule::python {
 
 void bind_live_tensors(nanobind::module_& module);
+void bind_save(nanobind::module_& module);
 
 }  // namespace ferrule::python

@@ -11,4 +11,5 @@ NB_MODULE(_ferrule, module) {
   module.attr("__version__") = py::to_str(ferrule::version());
   module.attr("peft_version") = py::to_str(ferrule::peft_version());
   py::bind_live_tensors(module);
+  py::bind_save(module);
 }
