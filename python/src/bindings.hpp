@@ -7,6 +7,9 @@
 /// other.
 namespace ferrule::python {
 
+void bind_findings(nanobind::module_& module);
+void bind_config(nanobind::module_& module);
+void bind_adapter(nanobind::module_& module);
 void bind_live_tensors(nanobind::module_& module);
 void bind_save(nanobind::module_& module);
 

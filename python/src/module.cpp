@@ -10,6 +10,9 @@ NB_MODULE(_ferrule, module) {
   module.doc() = "The native half of ferrule. Its public names stand in the package.";
   module.attr("__version__") = py::to_str(ferrule::version());
   module.attr("peft_version") = py::to_str(ferrule::peft_version());
+  py::bind_findings(module);
+  py::bind_config(module);
+  py::bind_adapter(module);
   py::bind_live_tensors(module);
   py::bind_save(module);
 }
