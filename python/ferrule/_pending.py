@@ -139,10 +139,7 @@ def wait_for(path: str | os.PathLike[Any] | None = None) -> None:
     """
     if not _registry.saves:
         return
-    real = None if path is None else os.path.realpath(path)
-    with _registry.lock:
-        saves = [pending for pending in _registry.saves if real is None or pending._concerns(real)]
-    _settle(saves)
+    _settle(_concerned(path))
 
 
 def raise_failures() -> None:
@@ -152,6 +149,20 @@ def raise_failures() -> None:
     with _registry.lock:
         saves = [pending for pending in _registry.saves if pending.done()]
     _settle(saves)
+
+
+def finish(path: str | os.PathLike[Any] | None = None) -> None:
+    """Waits as wait_for does, but leaves errors for the next who asks."""
+    if not _registry.saves:
+        return
+    for pending in _concerned(path):
+        pending._finished.wait()
+
+
+def _concerned(path: str | os.PathLike[Any] | None) -> list[PendingSave]:
+    real = None if path is None else os.path.realpath(path)
+    with _registry.lock:
+        return [pending for pending in _registry.saves if real is None or pending._concerns(real)]
 
 
 def wait_for_room(most: int) -> None:

@@ -12,7 +12,7 @@ from .. import _ferrule
 from . import _live_model as live
 
 #: PEFT's own, whatever is patched.
-_stock_save = peft.PeftModel.save_pretrained
+stock_save = peft.PeftModel.save_pretrained
 
 
 def _is_known(config: Any) -> bool:
@@ -36,4 +36,4 @@ def peft_save(model: torch.nn.Module, directory: str, **arguments: Any) -> None:
     if not isinstance(model, peft.PeftModel):
         kinds = sorted({live.type_of(config) for config in model.peft_config.values()})
         raise NotImplementedError(f"adapters of type {', '.join(kinds)} can be saved from a PeftModel only")
-    _stock_save(model, directory, **arguments)
+    stock_save(model, directory, **arguments)
