@@ -30,9 +30,9 @@ Result<void> check_name(const std::string& name) {
                      name.find('\0') == std::string::npos && !name.starts_with('/') &&
                      !name.ends_with('/') && name.find("//") == std::string::npos;
   if (plain) return {};
-  return refuse(ErrorCode::kInvalidArgument, "KY-9",
-                "adapter name " + quote(name) +
-                    " is empty, holds a dot, or is no plain relative path");
+  return refuse(
+      ErrorCode::kInvalidArgument, "KY-9",
+      "adapter name " + quote(name) + " is empty, holds a dot, or is no plain relative path");
 }
 
 Result<std::vector<const NamedConfig*>> choose(std::span<const NamedConfig> configs,
@@ -71,8 +71,9 @@ Result<void> complete_config(AdapterConfig& config, const ModelFacts& facts) {
     FERRULE_CHECK(config.set("base_model_name_or_path", Json(*facts.name_or_path)));
   }
   if (!config.task_type() && facts.class_name && facts.module) {
-    FERRULE_CHECK(config.set("auto_mapping", Json(Json::Object{{"base_model_class", Json(*facts.class_name)},
-                                                               {"parent_library", Json(*facts.module)}})));
+    FERRULE_CHECK(
+        config.set("auto_mapping", Json(Json::Object{{"base_model_class", Json(*facts.class_name)},
+                                                     {"parent_library", Json(*facts.module)}})));
   }
   return {};
 }
@@ -132,7 +133,8 @@ std::string names_present(const peft::StateLayout& layout, const AdapterConfig& 
     for (std::size_t i = 1; method != nullptr && i + 1 < parts.size(); ++i) {
       const bool prompt = method->prompt_learning && parts[i - 1] == "prompt_encoder";
       if (prompt) names.insert(parts[i]);
-      if (peft::find_role(*method, peft::Scope::kLayer, parts[i]) != nullptr) names.insert(parts[i + 1]);
+      if (peft::find_role(*method, peft::Scope::kLayer, parts[i]) != nullptr)
+        names.insert(parts[i + 1]);
     }
     if (names.size() > 8) break;
   }
@@ -143,13 +145,13 @@ std::string names_present(const peft::StateLayout& layout, const AdapterConfig& 
 
 Result<void> judge(const AdapterPlan& plan, const Examination& examination,
                    const peft::StateLayout& layout) {
-  const auto first = std::find_if(
-      examination.findings.begin(), examination.findings.end(),
-      [](const Finding& finding) { return finding.severity == Severity::kError; });
+  const auto first =
+      std::find_if(examination.findings.begin(), examination.findings.end(),
+                   [](const Finding& finding) { return finding.severity == Severity::kError; });
   if (first == examination.findings.end()) return {};
-  const auto errors = std::count_if(
-      examination.findings.begin(), examination.findings.end(),
-      [](const Finding& finding) { return finding.severity == Severity::kError; });
+  const auto errors =
+      std::count_if(examination.findings.begin(), examination.findings.end(),
+                    [](const Finding& finding) { return finding.severity == Severity::kError; });
   auto message = "adapter " + quote(plan.name) + ": " + first->message;
   if (plan.tensors.empty()) {
     const auto names = names_present(layout, plan.config);
@@ -161,8 +163,8 @@ Result<void> judge(const AdapterPlan& plan, const Examination& examination,
   return refuse(ErrorCode::kCorrupt, first->rule, std::move(message));
 }
 
-/// PEFT wraps no module that the base lacks, and loads such an adapter: AD-13 is then no error. Only
-/// a state that shows its base can tell.
+/// PEFT wraps no module that the base lacks, and loads such an adapter: AD-13 is then no error.
+/// Only a state that shows its base can tell.
 void forgive_absent_modules(const peft::StateLayout& layout, const AdapterConfig& config,
                             std::vector<Finding>& findings) {
   if (!layout.has_tuner_layers()) return;
@@ -186,7 +188,8 @@ Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const Na
   FERRULE_TRY(auto selection, peft::select_adapter(context, chosen));
   if (options.initial) {
     FERRULE_TRY(const auto initial, open_adapter_files(*options.initial, {}));
-    FERRULE_CHECK(peft::convert_from_initial(selection, initial.config, *initial.weights));
+    FERRULE_CHECK(peft::convert_from_initial(selection, initial.config, *initial.weights,
+                                             options.trust_initial));
   }
   convert_dtype(selection.tensors, options.dtype);
   FERRULE_CHECK(complete_config(selection.config, options.facts));
@@ -211,7 +214,8 @@ Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const Na
   append(examination.findings);
   append(examine_values(examination));
   append(peft::pattern_order_findings(ready.config, ready.card.module_paths));
-  std::move(selection.left_out.begin(), selection.left_out.end(), std::back_inserter(plan.left_out));
+  std::move(selection.left_out.begin(), selection.left_out.end(),
+            std::back_inserter(plan.left_out));
   return ready;
 }
 

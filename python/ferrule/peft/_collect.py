@@ -25,6 +25,8 @@ class Collected:
     """State-dict key -> tensor, and where the tuner layers are."""
 
     tensors: dict[str, Any] = field(default_factory=dict)
+    #: The same, but in no state dict: SHiRA keeps its indices in a plain dict.
+    beside: dict[str, Any] = field(default_factory=dict)
     tuner_layers: list[str] = field(default_factory=list)
     #: Path of each module that was asked for.
     paths: dict[int, str] = field(default_factory=dict)
@@ -85,12 +87,12 @@ class _Walk:
                 self.everything(token_adapter.base_layer, f"{prefix}token_adapter.base_layer.")
             return
         self.found.tensors.update(live.own_state(module, prefix))
+        for name, indices in vars(module).get("shira_indices", {}).items():
+            self.found.beside[f"{prefix}shira_indices.{name}"] = indices
         for name, child in module._modules.items():
             if child is None:
                 continue
-            if name not in base_children:
-                self.everything(child, f"{prefix}{name}.")
-            elif sought:
+            if name not in base_children or sought:
                 self.everything(child, f"{prefix}{name}.")
             else:
                 self.base(child, f"{prefix}{name}.", in_tuner=True)

@@ -113,3 +113,8 @@ def has_own_rules(module: torch.nn.Module) -> bool:
         or bool(module._state_dict_hooks)
         or bool(module._state_dict_pre_hooks)
     )
+
+
+def has_own_state_dict(model: torch.nn.Module) -> bool:
+    """Whether somebody decided what the model's state dict is: then that is what gets saved."""
+    return "state_dict" in vars(model) or type(model).state_dict is not torch.nn.Module.state_dict

@@ -77,11 +77,15 @@ def save_pretrained(
         raise ValueError(f"save_embedding_layers must be True, False or \"auto\", not {save_embedding_layers!r}")
     if state_dict is not None and not isinstance(state_dict, Mapping):
         raise TypeError(f"state_dict must be a dict, not {type(state_dict).__name__}")
+    if state_dict is None and live.has_own_state_dict(model):
+        state_dict = model.state_dict()
     _pending.raise_failures()
     if not _native.can_save(model, configs):
         return _with_peft(model, directory, asynchronous, safe_serialization, names, save_embedding_layers,
                           is_main_process, path_initial_model_for_weight_conversion, state_dict, kwargs)
     initial = _initial_folder(path_initial_model_for_weight_conversion, kwargs)
+    if initial is not None:
+        _refuse_conversion(configs, names)
     options = {"safe_serialization": bool(safe_serialization), "initial": initial, "durability": durability}
     jobs = [_prepare(model, configs, group, state_dict, save_embedding_layers, options)
             for group in _groups(model, configs, names)]
@@ -130,6 +134,14 @@ def _initial_folder(path: Any, kwargs: Mapping[str, Any]) -> str | None:
     return os.path.join(path, subfolder) if subfolder else os.fspath(path)
 
 
+def _refuse_conversion(configs: Mapping[str, Any], names: list[str]) -> None:
+    for name in names:
+        config = configs[name]
+        if getattr(config, "use_rslora", False) and (config.rank_pattern or config.alpha_pattern):
+            raise ValueError("Passing `path_initial_model_for_weight_conversion` to `save_pretrained` is not supported "
+                             "when using `rank_pattern` or `alpha_pattern` at the same time as `use_rslora=True`.")
+
+
 def _groups(model: torch.nn.Module, configs: Mapping[str, Any], names: list[str]) -> list[list[str]]:
     """Adapters that are saved from one look at the model.
 
@@ -152,6 +164,7 @@ def _prepare(model: torch.nn.Module, configs: Mapping[str, Any], names: list[str
         found = _collect.walk(model, wanted)
     # An adaption prompt that was swapped in only now is in nobody's state dict.
     tensors = found.tensors if state_dict is None else _collect.from_state_dict(found, state_dict)
+    tensors.update(found.beside)
     for name in names:
         if configs[name].is_prompt_learning:
             tensors.update(_collect.prompt_tensors(model, name, configs[name]))
