@@ -11,5 +11,7 @@ void bind_findings(nanobind::module_& module);
 void bind_config(nanobind::module_& module);
 void bind_adapter(nanobind::module_& module);
 void bind_live_tensors(nanobind::module_& module);
+void bind_safetensors(nanobind::module_& module);
+void bind_tensor_spec(nanobind::module_& module);
 
 }  // namespace ferrule::python
