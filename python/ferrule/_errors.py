@@ -14,6 +14,7 @@ __all__ = [
     "LimitExceededError",
     "NotFoundError",
     "PermissionDeniedError",
+    "SafetensorError",
     "UnsupportedError",
 ]
 
@@ -94,6 +95,17 @@ class LimitExceededError(Error, ValueError):
     """The data ask for more memory or time than the limits in force allow."""
 
     code = "limit_exceeded"
+
+
+class SafetensorError(Error):
+    """What safetensors' functions raise, with Ferrule's reasons where there are any."""
+
+    @classmethod
+    def of(cls, prefix: str, error: Error) -> SafetensorError:
+        """The same failure, as safetensors words it."""
+        made = cls(error.message, error.rule, error.path, error.errno, f"{prefix}{error}")
+        made.code = error.code
+        return made
 
 
 _BY_CODE: dict[str, type[Error]] = {

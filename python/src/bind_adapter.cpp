@@ -185,7 +185,7 @@ void bind_adapter(nb::module_& module) {
   nb::class_<OpenedAdapter>(module, "Adapter",
                             "An opened adapter: config, weights, and every tensor matched to a "
                             "role of its method.")
-      .def_static("open", &open_adapter, "path"_a, nb::kw_only(), "backing"_a = "map",
+      .def_static("open", &open_adapter, "path"_a.none(), nb::kw_only(), "backing"_a = "map",
                   "torch_key"_a = "", nb::sig(kOpenSignature), kOpenText)
       .def_prop_ro("config", [](const OpenedAdapter& self) { return self.adapter->config(); })
       .def_prop_ro(
@@ -244,7 +244,7 @@ void bind_adapter(nb::module_& module) {
                       quote(self.adapter->directory().native()) + ", " +
                       std::to_string(self.adapter->tensors().size()) + " tensors>");
       });
-  module.def("open", &open_adapter, "path"_a, nb::kw_only(), "backing"_a = "map",
+  module.def("open", &open_adapter, "path"_a.none(), nb::kw_only(), "backing"_a = "map",
              "torch_key"_a = "", nb::sig(kOpenSignature), kOpenText);
 }
 

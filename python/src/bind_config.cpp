@@ -108,7 +108,7 @@ void bind_config(nb::module_& module) {
       "adapter_config.json as a value: the document in full, and typed readings of what Ferrule "
       "acts on.");
   config
-      .def_static("open", &open_config, "path"_a,
+      .def_static("open", &open_config, "path"_a.none(),
                   nb::sig("def open(path: str | os.PathLike[str]) -> AdapterConfig"),
                   "Reads the file, or adapter_config.json in the directory. Raises CorruptError "
                   "(rules CF-*), NotFoundError.")
@@ -142,7 +142,8 @@ void bind_config(nb::module_& module) {
           [](AdapterConfig& self, std::string_view field, nb::handle value) {
             value_or_raise(self.set(field, to_json(value, field)));
           },
-          "field"_a, "value"_a, nb::sig("def set(self, field: str, value: typing.Any) -> None"),
+          "field"_a, "value"_a.none(),
+          nb::sig("def set(self, field: str, value: typing.Any) -> None"),
           "Replaces or adds a field. Raises CorruptError where the field cannot hold the value.")
       .def("to_json", &AdapterConfig::to_json, "The text that PEFT writes of this config.")
       .def_prop_ro(

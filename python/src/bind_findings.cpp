@@ -89,7 +89,7 @@ void bind_findings(nb::module_& module) {
         const OpenOptions options{.backing = backing_of(backing)};
         return without_gil([&] { return verify(where, options); });
       },
-      "path"_a, nb::kw_only(), "backing"_a = "map",
+      "path"_a.none(), nb::kw_only(), "backing"_a = "map",
       nb::sig("def verify(path: str | os.PathLike[str], *, backing: typing.Literal['map', 'copy'] "
               "= 'map') -> VerifyReport"),
       "Judges a directory as an adapter, a single file as a container, by the same rules as the "

@@ -15,4 +15,6 @@ NB_MODULE(_ferrule, module) {
   py::bind_adapter(module);
   py::bind_live_tensors(module);
   py::bind_save(module);
+  py::bind_safetensors(module);
+  py::bind_tensor_spec(module);
 }

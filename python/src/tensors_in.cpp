@@ -27,7 +27,8 @@ std::string TensorName::to_string() const {
 /// Fills a LiveTensors.
 class TensorReader {
  public:
-  TensorReader(LiveTensors& into, std::string_view argument) : into_(into), argument_(argument) {}
+  TensorReader(LiveTensors& into, std::string_view argument, Accept accept)
+      : into_(into), argument_(argument), accept_(accept) {}
 
   void read(nb::handle tensors) {
     if (!PyDict_Check(tensors.ptr())) {
@@ -59,10 +60,17 @@ class TensorReader {
 
   void read_one(std::string_view name, nb::handle value) {
     const TensorName full{argument_, name};
-    auto outcome = read_torch(value, full, tensor_);
-    if (outcome == ReadOutcome::kOther) outcome = read_numpy(value, full, tensor_);
+    auto outcome = ReadOutcome::kOther;
+    if (accept_ != Accept::kNumpy) outcome = read_torch(value, full, tensor_);
+    if (outcome == ReadOutcome::kOther && accept_ != Accept::kTorch) {
+      outcome = read_numpy(value, full, tensor_);
+    }
     if (outcome == ReadOutcome::kOther) {
-      raise_type(full.to_string(), "a torch.Tensor or numpy.ndarray", value);
+      raise_type(full.to_string(),
+                 accept_ == Accept::kTorch   ? "a torch.Tensor"
+                 : accept_ == Accept::kNumpy ? "a numpy.ndarray"
+                                             : "a torch.Tensor or numpy.ndarray",
+                 value);
     }
     if (outcome == ReadOutcome::kOnDevice) {
       on_device_.append(tensor_.owner);
@@ -110,6 +118,7 @@ class TensorReader {
   }
 
   std::span<const std::uint64_t> keep_shape(std::span<const std::uint64_t> shape) {
+    if (shape.empty()) return {};
     if (room_ < shape.size()) {
       into_.shapes_.push_back(std::make_unique<std::uint64_t[]>(kShapeBlock));
       room_ = kShapeBlock;
@@ -122,6 +131,7 @@ class TensorReader {
 
   LiveTensors& into_;
   std::string_view argument_;
+  Accept accept_;
   HostTensor tensor_;
   nb::list on_device_;
   std::vector<std::size_t> device_positions_;
@@ -129,9 +139,10 @@ class TensorReader {
   std::size_t room_ = 0;
 };
 
-std::shared_ptr<LiveTensors> LiveTensors::of(nb::handle tensors, std::string_view argument) {
+std::shared_ptr<LiveTensors> LiveTensors::of(nb::handle tensors, std::string_view argument,
+                                             Accept accept) {
   const std::shared_ptr<LiveTensors> live(new LiveTensors());
-  TensorReader(*live, argument).read(tensors);
+  TensorReader(*live, argument, accept).read(tensors);
   return live;
 }
 

@@ -3,6 +3,7 @@
 
 #include <nanobind/nanobind.h>
 
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -16,6 +17,9 @@
 #include "kept_objects.hpp"
 
 namespace ferrule::python {
+
+/// Whose tensors are taken.
+enum class Accept : std::uint8_t { kAny, kTorch, kNumpy };
 
 /// Tensors of Python (torch's or numpy's) as a tensor source, without copying what is contiguous in
 /// host memory. Keeps the objects alive, so it may be read, and destroyed, by any thread, with or
@@ -31,7 +35,8 @@ class LiveTensors final : public TensorSource {
   /// Conj and neg bits are resolved, other strides than row-major made contiguous, DTensors
   /// gathered by their own full_tensor() (collective: every rank must take part), tensors on a
   /// device copied to the host together.
-  static std::shared_ptr<LiveTensors> of(nanobind::handle tensors, std::string_view argument);
+  static std::shared_ptr<LiveTensors> of(nanobind::handle tensors, std::string_view argument,
+                                         Accept accept = Accept::kAny);
 
   std::span<const NamedTensor> tensors() const& noexcept override { return tensors_; }
   std::optional<TensorView> find(std::string_view name) const& noexcept override;
