@@ -12,7 +12,6 @@ import os
 import queue
 import sys
 import threading
-import traceback
 from typing import Any, Callable, Iterable
 
 __all__ = ["PendingSave", "submit", "wait_for"]
@@ -181,6 +180,8 @@ def _at_exit() -> None:
     for pending in saves:
         error = pending.exception()
         if error is not None:
+            import traceback
+
             print(f"ferrule: the asynchronous save into {pending.directory} failed:", file=sys.stderr)
             traceback.print_exception(type(error), error, error.__traceback__)
 

@@ -105,9 +105,6 @@ std::shared_ptr<Snapshot> take_snapshot(const LiveTensors& tensors) {
 }  // namespace
 
 void bind_save(nb::module_& module) {
-  nb::list types;
-  for (const auto type : peft_types()) types.append(to_str(type));
-  module.attr("peft_types") = nb::frozenset(types);
   nb::class_<Snapshot>(module, "Snapshot", "A copy of LiveTensors at one moment.")
       .def(nb::new_(&take_snapshot), "tensors"_a)
       .def("__len__", [](const Snapshot& self) { return self.tensors().size(); })

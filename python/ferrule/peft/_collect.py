@@ -173,3 +173,17 @@ def active_adaption_prompt(model: torch.nn.Module, name: str, config: Any) -> An
     if tuner._active_adapter == name:
         return contextlib.nullcontext()
     return tuner._temporarily_active(name)
+
+
+def take_top_k(tensors: dict[str, Any], name: str, config: Any) -> None:
+    """VB-LoRA's save_only_topk_weights, computed where the logits are and as PEFT computes it."""
+    if live.type_of(config) != "VBLORA" or not config.save_only_topk_weights:
+        return
+    bits = config.num_vectors
+    indices_dtype = (torch.uint8 if bits < 2**8 else torch.int16 if bits < 2**15
+                     else torch.int32 if bits < 2**31 else torch.int64)
+    for key in [key for key in tensors if ".vblora_logits_" in key and key.endswith(f".{name}")]:
+        path = key.removesuffix(f".{name}")
+        logits, indices = tensors.pop(key).detach().topk(config.topk)
+        tensors[f"{path}_topk_indices.{name}"] = indices.to(indices_dtype)
+        tensors[f"{path}_topk_weights.{name}"] = torch.softmax(logits, dim=-1)[:, :, :-1].contiguous()

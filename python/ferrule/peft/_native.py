@@ -11,13 +11,15 @@ import torch
 from .. import _ferrule
 from . import _live_model as live
 
+_KNOWN = frozenset(_ferrule.peft_types())
+
 #: PEFT's own, whatever is patched.
 stock_save = peft.PeftModel.save_pretrained
 
 
 def _is_known(config: Any) -> bool:
     kind = live.type_of(config)
-    if kind not in _ferrule.peft_types:
+    if kind not in _KNOWN:
         return False
     # The OFT of PEFT 0.13 has other tensors.
     return kind != "OFT" or hasattr(config, "oft_block_size")

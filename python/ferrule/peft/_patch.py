@@ -11,6 +11,8 @@ import threading
 import warnings
 from typing import Any, Callable
 
+import ferrule
+import ferrule.torch
 import peft
 import peft.config
 import peft.peft_model
@@ -92,8 +94,22 @@ def _waiting(function: Callable[..., Any]) -> Callable[..., Any]:
     return by_name
 
 
+def _waiting_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def waiting(*args: Any, **kwargs: Any) -> Any:
+        for value in (*args[:1], *kwargs.values()):
+            if isinstance(value, (str, os.PathLike)):
+                _pending.wait_for(value)
+        return function(*args, **kwargs)
+
+    return waiting
+
+
 def _put_waits() -> None:
     """Whoever reads, deletes or uploads what is still being written waits."""
+    for module, name in ((ferrule, "open"), (ferrule, "verify"), (ferrule.torch, "load_file"),
+                         (ferrule.torch, "load_model")):
+        _put(module, name, _waiting_function(vars(module)[name]))
     for name in ("from_pretrained", "_get_peft_type"):
         stock = vars(peft.config.PeftConfigMixin)[name]
         _put(peft.config.PeftConfigMixin, name, classmethod(_waiting(stock.__func__)))

@@ -166,6 +166,7 @@ def _prepare(model: torch.nn.Module, configs: Mapping[str, Any], names: list[str
     tensors = found.tensors if state_dict is None else _collect.from_state_dict(found, state_dict)
     tensors.update(found.beside)
     for name in names:
+        _collect.take_top_k(tensors, name, configs[name])
         if configs[name].is_prompt_learning:
             tensors.update(_collect.prompt_tensors(model, name, configs[name]))
     _shards.refuse(tensors, may_be_empty=any(live.type_of(configs[name]) == "ADALORA" for name in names))
