@@ -51,10 +51,14 @@ struct Pattern::Rep {
 
   Result<bool> run(std::string_view text, std::uint32_t options) const {
     const Owned<pcre2_match_data> data(pcre2_match_data_create(1, nullptr));
-    if (!data) return failure(ErrorCode::kLimitExceeded, "CF-22", expression, "finds no memory");
+    return run(text, options, data.get());
+  }
+
+  Result<bool> run(std::string_view text, std::uint32_t options, pcre2_match_data* data) const {
+    if (data == nullptr)
+      return failure(ErrorCode::kLimitExceeded, "CF-22", expression, "finds no memory");
     const auto* bytes = reinterpret_cast<PCRE2_SPTR>(text.empty() ? "" : text.data());
-    const int found =
-        pcre2_match(code.get(), bytes, text.size(), 0, options, data.get(), limits.get());
+    const int found = pcre2_match(code.get(), bytes, text.size(), 0, options, data, limits.get());
     if (found >= 0) return true;
     if (found == PCRE2_ERROR_NOMATCH) return false;
     if (found <= PCRE2_ERROR_UTF8_ERR1 && found >= PCRE2_ERROR_UTF8_ERR21) return false;
@@ -97,6 +101,13 @@ Result<bool> Pattern::fullmatch(std::string_view text) const {
 Result<bool> Pattern::match(std::string_view text) const { return rep_->run(text, PCRE2_ANCHORED); }
 
 Result<bool> Pattern::search(std::string_view text) const { return rep_->run(text, 0); }
+
+Result<std::optional<std::string_view>> Pattern::matched(std::string_view text) const {
+  const Owned<pcre2_match_data> data(pcre2_match_data_create(1, nullptr));
+  FERRULE_TRY(const bool hit, rep_->run(text, PCRE2_ANCHORED, data.get()));
+  if (!hit) return std::optional<std::string_view>();
+  return std::optional(text.substr(0, pcre2_get_ovector_pointer(data.get())[1]));
+}
 
 Result<CompiledSelector> CompiledSelector::compile(ModuleSelector selector) {
   CompiledSelector compiled;

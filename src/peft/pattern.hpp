@@ -24,6 +24,9 @@ class Pattern {
   Result<bool> match(std::string_view text) const;
   Result<bool> search(std::string_view text) const;
 
+  /// As re.match(...).group(): what matched, or nullopt.
+  Result<std::optional<std::string_view>> matched(std::string_view text) const;
+
  private:
   struct Rep;
   std::shared_ptr<const Rep> rep_;
