@@ -119,7 +119,7 @@ class Comparison:
             self.failures.append(f"{case}: {what}: ours {describe(ours)}, PEFT's {describe(theirs)}")
             return
         difference = (ours.double() - theirs.double()).abs().max().item() if ours.numel() else 0.0
-        kind = what.split(" ")[0]
+        kind = what.split(" ")[0] + (" (half)" if case.endswith("bf16") else "")
         self.worst[kind] = max(self.worst.get(kind, (0.0, "")), (difference, case))
         if not difference <= tolerance:
             self.failures.append(f"{case}: {what}: differs by {difference:.3g}")
@@ -261,7 +261,7 @@ def main(driver: str, only: str = "") -> int:
             if int(ours["tensors.default"].item()) != count:
                 comparison.say(f"{name}: loaded {ours['tensors.default'].item()} of {count} tensors")
     for kind, (difference, case) in sorted(comparison.worst.items()):
-        print(f"{kind:14} worst {difference:.3g} ({case})")
+        print(f"{kind:20} worst {difference:.3g} ({case})")
     for failure in comparison.failures[:60]:
         print("FAILED", failure)
     print(f"torch: {len(cases)} cases, {comparison.checked} checked, {len(comparison.failures)} differ")
