@@ -23,11 +23,14 @@ class AdaptableLayer : public Impl, public Adaptable {
  public:
   using Impl::Impl;
   /// The same layer, sharing its parameters.
-  explicit AdaptableLayer(const Impl& layer) : Impl(layer) {}
+  explicit AdaptableLayer(const Impl& layer) : Impl(layer) {
+    // Module is a virtual base in older releases: it is not copied on the way up.
+    static_cast<detail::Module&>(*this) = static_cast<const detail::Module&>(layer);
+  }
 
   ::at::Tensor forward(const ::at::Tensor& input) {
     if (is_adapted()) return adapted_forward(input, this->is_training());
-    if (is_saved_whole()) return static_cast<Impl&>(answering()).forward(input);
+    if (is_saved_whole()) return dynamic_cast<Impl&>(answering()).forward(input);
     return Impl::forward(input);
   }
 
@@ -56,7 +59,7 @@ class AdaptableLayer : public Impl, public Adaptable {
   }
 
   std::unique_ptr<detail::BaseLayer> base_of(std::shared_ptr<detail::Module> child) override {
-    return detail::make_base(std::static_pointer_cast<Impl>(std::move(child)));
+    return detail::make_base(std::dynamic_pointer_cast<Impl>(std::move(child)));
   }
 
   std::unique_ptr<detail::BaseLayer> peek_base() override {

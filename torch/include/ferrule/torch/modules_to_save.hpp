@@ -22,11 +22,14 @@ template <typename Impl, typename Owner, typename R, typename... Arguments>
 class SavableModule<Impl, R (Owner::*)(Arguments...)> : public Impl, public Adaptable {
  public:
   using Impl::Impl;
-  explicit SavableModule(const Impl& module) : Impl(module) {}
+  explicit SavableModule(const Impl& module) : Impl(module) {
+    // Module is a virtual base in older releases: it is not copied on the way up.
+    static_cast<Module&>(*this) = static_cast<const Module&>(module);
+  }
 
   R forward(Arguments... arguments) {
     if (!is_saved_whole()) return Impl::forward(std::forward<Arguments>(arguments)...);
-    return static_cast<Impl&>(answering()).forward(std::forward<Arguments>(arguments)...);
+    return dynamic_cast<Impl&>(answering()).forward(std::forward<Arguments>(arguments)...);
   }
 
   std::optional<LayerKind> kind() const override { return std::nullopt; }
