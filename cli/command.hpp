@@ -37,6 +37,7 @@ Action add_verify(CLI::App& command);
 Action add_convert(CLI::App& command);
 Action add_diff(CLI::App& command);
 Action add_explain(CLI::App& command);
+Action add_fix(CLI::App& command);
 Action add_id(CLI::App& command);
 Action add_normalize(CLI::App& command);
 Action add_config(CLI::App& command);

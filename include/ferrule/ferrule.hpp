@@ -14,6 +14,7 @@
 #include "ferrule/error.hpp"            // IWYU pragma: export
 #include "ferrule/explain.hpp"          // IWYU pragma: export
 #include "ferrule/finding.hpp"          // IWYU pragma: export
+#include "ferrule/fix.hpp"              // IWYU pragma: export
 #include "ferrule/inspect.hpp"        // IWYU pragma: export
 #include "ferrule/json.hpp"             // IWYU pragma: export
 #include "ferrule/model_facts.hpp"      // IWYU pragma: export

@@ -93,7 +93,7 @@ Result<void> open_parts(const fs::path& path, const OpenOptions& options, BaseMo
   const auto parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
   if (path.extension() == ".json") {
     FERRULE_TRY(const auto text, read_text_file(path, options.limits.text_bytes));
-    FERRULE_TRY(auto json, Json::parse(text));
+    FERRULE_TRY(auto json, Json::parse(text, {.depth = 128, .allow_nan = true}));
     if (json.find("weight_map") == nullptr) {
       if (!json.is_object()) {
         return Error{.code = ErrorCode::kUnsupported, .rule = "BS-1",
