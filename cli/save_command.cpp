@@ -7,6 +7,7 @@
 
 #include "command.hpp"
 #include "ferrule/adapter_config.hpp"
+#include "ferrule/base_model.hpp"
 #include "ferrule/checkpoint.hpp"
 #include "ferrule/model_facts.hpp"
 #include "ferrule/save_pretrained.hpp"
@@ -26,6 +27,7 @@ struct Options {
   std::string initial;
   std::string base;
   std::string model;
+  bool fingerprint = false;
   bool no_card = false;
   bool json = false;
   OpenOptions open;
@@ -58,6 +60,17 @@ int save(Options& options) {
     auto base = read_base_config(options.base);
     if (!base) return fail(base.error(), options, options.base);
     options.save.base_config = std::move(base).value();
+  }
+  if (options.fingerprint) {
+    const auto base = BaseModel::open(options.base);
+    if (!base) return fail(base.error(), options, options.base);
+    if (!base->has_tensors()) {
+      return fail({.code = ErrorCode::kInvalidArgument,
+                   .message = "--fingerprint needs the base's weights or their index, not its config alone",
+                   .path = options.base},
+                  options, options.base);
+    }
+    options.save.base_fingerprint = base->fingerprint();
   }
   if (!options.model.empty()) {
     auto text = read_text_file(options.model);
@@ -148,10 +161,14 @@ Action add_save(CLI::App& command) {
       .add_option("--initial", options->initial,
                   "The adapter as it was initialised (PiSSA, OLoRA): saves a plain LoRA")
       ->type_name("DIR");
+  auto* base = command
+                   .add_option("--base", options->base,
+                               "Base model's directory or config.json, for --embeddings auto")
+                   ->type_name("PATH");
   command
-      .add_option("--base", options->base,
-                  "Base model's directory or config.json, for --embeddings auto")
-      ->type_name("PATH");
+      .add_flag("--fingerprint", options->fingerprint,
+                "Keep the fingerprint of --base in the metadata, for ferrule check")
+      ->needs(base);
   command.add_option("--model", options->model, "Facts of the live model (docs/model-facts.md)")
       ->type_name("FACTS");
   command.add_flag("--no-card", options->no_card, "Write no README.md");

@@ -40,7 +40,7 @@ need_python() {
   local stamp
   stamp=$(sha256sum tools/requirements-test.txt | cut -d ' ' -f 1)
   [[ $(cat .venv/.stamp 2>/dev/null) != "$stamp" ]] || return 0
-  need python3 python3-venv
+  need python3 python3-dev python3-venv
   say "Installing the reference programs (torch, PEFT, ...) into .venv"
   rm -rf .venv
   python3 -m venv .venv

@@ -47,7 +47,4 @@ class FERRULE_API BaseModel {
   std::unique_ptr<const Rep> rep_;
 };
 
-/// The key of a safetensors file's metadata under which `save` keeps the fingerprint of the base.
-inline constexpr const char* kBaseFingerprintKey = "ferrule.base_fingerprint";
-
 }  // namespace ferrule

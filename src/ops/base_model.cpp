@@ -93,7 +93,7 @@ Result<void> open_parts(const fs::path& path, const OpenOptions& options, BaseMo
   const auto parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
   if (path.extension() == ".json") {
     FERRULE_TRY(const auto text, read_text_file(path, options.limits.text_bytes));
-    FERRULE_TRY(auto json, Json::parse(text));
+    FERRULE_TRY(auto json, Json::parse(text, {.depth = 128, .allow_nan = true}));
     if (json.find("weight_map") == nullptr) {
       if (!json.is_object()) {
         return Error{.code = ErrorCode::kUnsupported, .rule = "BS-1",
@@ -151,7 +151,7 @@ Result<void> name_by_rules(BaseModel::Rep& rep) {
 
 /// Names of a state dict: wrappers taken off, an adapter's own tensors left out.
 Result<void> name_as_they_are(BaseModel::Rep& rep) {
-  FERRULE_TRY(const auto layout, peft::StateLayout::read(*rep.source));
+  FERRULE_TRY(const auto layout, peft::StateLayout::read(*rep.source, {}));
   for (const auto& [key, tensor] : layout.entries()) {
     if (layout.is_adapter_key(key)) continue;
     std::string name = key;

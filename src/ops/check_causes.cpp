@@ -58,6 +58,13 @@ std::string nearest(const BaseModel::Rep& base, const std::string& path) {
   return {};
 }
 
+bool is_tower(std::string_view path) {
+  for (const std::string_view part : {"vision", "visual", "audio", "image"}) {
+    if (path.find(part) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
 class Explainer {
  public:
   Explainer(const Adapter& adapter, const BaseModel::Rep& base, const MatchResult& match)
@@ -213,7 +220,9 @@ class Explainer {
 }  // namespace
 
 std::optional<std::string> other_prefix(const BaseModel::Rep& base, std::string_view path) {
-  const auto found = with_core(base, path_core(path));
+  auto found = with_core(base, path_core(path));
+  // Towers for pictures and sound have layers of the same names as the language model.
+  if (found.size() > 1 && !is_tower(path)) std::erase_if(found, is_tower);
   if (found.size() != 1 || found.front() == path) return std::nullopt;
   return std::string(found.front());
 }

@@ -9,6 +9,7 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/save_pretrained.hpp"
 #include "peft/method.hpp"
 #include "peft/pattern.hpp"
 
