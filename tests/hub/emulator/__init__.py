@@ -17,6 +17,7 @@ from . import api, faults
 from .storage import Storage
 from .wire import Origin, Response, json_response
 from .world import World
+from .xet import Xet
 
 __all__ = ["Hub", "faults", "Response", "json_response"]
 
@@ -26,7 +27,6 @@ class Hub:
         self.world = World()
         self.faults = faults.Faults()
         self.store = Storage(self)
-        self.xet = None
         # How this Hub behaves; tests change what they need.
         self.lfs_threshold = 10 << 20  # above it a text is a large file too
         self.multipart_threshold = 64 << 20
@@ -45,10 +45,7 @@ class Hub:
         self.storage = Origin("storage", "127.0.0.2", lambda request: self.store.handle(request), self.faults)
         self.elsewhere = Origin("elsewhere", "127.0.0.3", lambda request: Response(404, b"", {}), self.faults)
         self.url = self.public_url = self.hub.url
-        if xet:
-            from .xet import Xet
-
-            self.xet = Xet(self)
+        self.xet = Xet(self) if xet else None
 
     def __enter__(self):
         return self

@@ -3,7 +3,7 @@
 import re
 import urllib.parse
 
-from . import commits, discussions, git_http, lfs, resolve
+from . import commits, discussions, git_http, lfs, resolve, xet
 from .wire import HttpError, Response, json_response
 from .world import REPO_PART
 
@@ -329,3 +329,4 @@ def raw_file(hub, request, plural, repo_id, revision, path):
 
 discussions.add_routes(route, REPO)
 git_http.add_routes(route, WEB)
+xet.add_routes(route, REPO)
