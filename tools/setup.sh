@@ -52,3 +52,13 @@ need_python() {
   .venv/bin/python -m pip install -q --disable-pip-version-check -r tools/requirements-test.txt
   echo "$stamp" >.venv/.stamp
 }
+
+# need_javascript: the pinned JavaScript client of the Hub, by the node of .venv.
+need_javascript() {
+  local stamp folder=tests/hub/js
+  stamp=$(sha256sum $folder/package-lock.json | cut -d ' ' -f 1)
+  [[ $(cat $folder/node_modules/.stamp 2>/dev/null) != "$stamp" ]] || return 0
+  say "Installing the JavaScript client of the Hub"
+  (cd $folder && ../../../.venv/bin/npm ci --no-audit --no-fund --silent)
+  echo "$stamp" >$folder/node_modules/.stamp
+}

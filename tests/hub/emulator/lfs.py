@@ -56,10 +56,10 @@ def _upload(hub, repo, one, may_split):
         count = math.ceil(size / hub.part_size)
         header = {"chunk_size": str(hub.part_size)}
         for number in range(1, count + 1):
-            header[f"{number:05d}"] = hub.store.sign("PUT", f"/multipart/{repo.id}/{oid}", uploadId=upload_id, partNumber=number)
-        upload = {"href": hub.store.sign("POST", f"/complete/{repo.id}/{oid}", uploadId=upload_id), "header": header, "expires_in": 900}
+            header[f"{number:05d}"] = hub.store.sign("PUT", f"/multipart/{repo.web}/{oid}", uploadId=upload_id, partNumber=number)
+        upload = {"href": hub.store.sign("POST", f"/complete/{repo.web}/{oid}", uploadId=upload_id), "header": header, "expires_in": 900}
     else:
-        upload = {"href": hub.store.sign("PUT", f"/lfs/{repo.id}/{oid}"), "expires_in": 900}
+        upload = {"href": hub.store.sign("PUT", f"/lfs/{repo.web}/{oid}"), "expires_in": 900}
     # verify carries what git-lfs is to send: a token of its own, for this object alone
     verify = {"href": f"{hub.public_url}/{repo.web}.git/info/lfs/objects/verify", "header": {"Authorization": f"Basic {hub.verify_key(repo)}"}}
     if not hub.verify_header:

@@ -78,13 +78,25 @@ class Storage:
             return self.hub.xet.handle(request)
         if refused := self._check(request):
             return refused
-        route = re.fullmatch(r"/(lfs|multipart|complete|cdn)/(?:[^?]*/)?([0-9a-f]{64})", request.path)
+        route = re.fullmatch(r"/(lfs|multipart|complete|cdn)/(?:(.+)/)?([0-9a-f]{64})", request.path)
         if not route:
             return xml_error(404, "NoSuchKey", "The specified key does not exist.")
-        kind, oid = route.groups()
+        kind, repo_id, oid = route.groups()
         serve = {("lfs", "PUT"): self._put, ("multipart", "PUT"): self._put_part, ("complete", "POST"): self._complete,
                  ("cdn", "GET"): self._get, ("cdn", "HEAD"): self._get}.get((kind, request.method))
-        return serve(request, oid) if serve else xml_error(405, "MethodNotAllowed", "The specified method is not allowed.")
+        if serve is None:
+            return xml_error(405, "MethodNotAllowed", "The specified method is not allowed.")
+        response = serve(request, oid)
+        if kind in ("lfs", "complete") and response.status == 200:
+            self._know(repo_id, oid)
+        return response
+
+    def _know(self, repo_id, oid):
+        """The repository has the object from here on: not every client calls verify."""
+        kind, _, rest = repo_id.partition("s/")
+        repo = self.hub.world.lookup(kind, rest) if kind in ("dataset", "space") else self.hub.world.lookup("model", repo_id)
+        if repo is not None:
+            repo.objects.setdefault(oid, "")
 
     def _body(self, request):
         if "Transfer-Encoding" in request.headers:

@@ -211,7 +211,7 @@ class World:
     def resolve(self, repo, revision):
         """The commit of a branch, tag, pull request or (shortened) id."""
         revision = urllib.parse.unquote(revision)
-        for name in (revision, f"refs/tags/{revision}", revision.removeprefix("refs/heads/")):
+        for name in (revision, f"refs/tags/{revision}", revision.removeprefix("refs/heads/"), {"HEAD": "main"}.get(revision)):
             if name in repo.refs:
                 return repo.commits[repo.refs[name]]
         if re.fullmatch(r"[0-9a-f]{7,40}", revision):
