@@ -28,18 +28,18 @@ int hub_exit_code(const Error& error) {
   return bad ? kBad : kSystem;
 }
 
+Json hub_error(const Error& error) {
+  return Json::Object{{"kind", hub::failure_kind(error)},
+                      {"message", error.message},
+                      {"status", error.http_status != 0 ? Json(error.http_status) : Json()},
+                      {"request_id", error.request_id.empty() ? Json() : Json(error.request_id)},
+                      {"rule", error.rule},
+                      {"path", error.path}};
+}
+
 int hub_failure(const Error& error, bool json) {
   report(error);
-  if (json) {
-    Json document;
-    document.set("kind", hub::failure_kind(error));
-    document.set("message", error.message);
-    document.set("status", error.http_status != 0 ? Json(error.http_status) : Json());
-    document.set("request_id", error.request_id.empty() ? Json() : Json(error.request_id));
-    document.set("rule", error.rule);
-    document.set("path", error.path);
-    print_json(Json::Object{{"version", 1}, {"error", std::move(document)}});
-  }
+  if (json) print_json(Json::Object{{"version", 1}, {"error", hub_error(error)}});
   return hub_exit_code(error);
 }
 
@@ -77,6 +77,19 @@ std::string HubWatcher::total() const {
   const auto rate = static_cast<double>(last_.bytes_done) / std::max(seconds_since(start_), 1e-3);
   return " (" + human_bytes(last_.bytes_done) + ", " +
          human_bytes(static_cast<std::uint64_t>(rate)) + "/s)";
+}
+
+int RemotePath::open(std::string& path, bool headers_only, bool json) {
+  if (!hub::is_remote(path)) return kGood;
+  HubWatcher watcher("pulling");
+  hub::PullOptions options;
+  options.watcher = watcher.watcher();
+  auto opened = hub::HubClient().open_remote(path, headers_only, options);
+  watcher.clear();
+  if (!opened) return hub_failure(opened.error(), json);
+  remote_ = std::move(*opened);
+  path = remote_.path.string();
+  return kGood;
 }
 
 void print_push(const hub::PushReport& report, const HubWatcher& watcher) {

@@ -18,6 +18,9 @@ int hub_exit_code(const Error& error);
 /// Reports a failure, with `json` also as the document of docs/cli.md; returns the exit code.
 int hub_failure(const Error& error, bool json);
 
+/// The "error" of that document.
+Json hub_error(const Error& error);
+
 Json to_json(const hub::PushReport& report);
 
 /// Shows bytes, rate and files on a terminal, and prints warnings.
@@ -37,6 +40,17 @@ class HubWatcher {
   hub::Progress last_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point shown_ = {};
+};
+
+/// A path of the command line that may be one of the Hub ("hf://...").
+class RemotePath {
+ public:
+  /// Leaves a path of this machine as it is; pulls one of the Hub and puts the folder in its place.
+  /// The exit code where that failed, 0 otherwise.
+  int open(std::string& path, bool headers_only, bool json);
+
+ private:
+  hub::HubClient::Remote remote_;
 };
 
 /// What `push` and `save --push` print of a push that worked.

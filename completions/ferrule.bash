@@ -14,15 +14,17 @@ _ferrule() {
     return
   fi
   if ((COMP_CWORD == 1)); then
-    words="save inspect verify config state-dict --help --version"
+    words="save inspect verify config state-dict push pull --help --version"
   else
     case ${COMP_WORDS[1]} in
-      save) words="--output --config --select --format --embeddings --initial --base --model --dtype --no-card --durability --json --help" ;;
+      save) words="--output --config --select --format --embeddings --initial --base --model --dtype --no-card --push --durability --json --help" ;;
       inspect) words="--tensors --json --help" ;;
       verify) words="--json --help" ;;
       config)
         if ((COMP_CWORD == 2)); then words="new show upgrade --help"; else words="--output --json --help"; fi
         ;;
+      push) words="--revision --private --allow-public --create-pr --commit-message --commit-description --json --help" ;;
+      pull) words="--revision --cache-dir --output --offline --json --help" ;;
       state-dict) words="--adapter --output --help" ;;
     esac
   fi

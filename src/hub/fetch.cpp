@@ -89,17 +89,17 @@ Result<Response> get_following(Http& http, Request request) {
               request.what + ": more than " + std::to_string(kMaxRedirects) + " redirects");
 }
 
-Result<void> fetch(Http& http, const Source& source, io::PartialFile& partial, Meter& meter) {
+Result<std::string> fetch(Http& http, const Source& source, io::PartialFile& partial, Meter& meter) {
   const auto& settings = http.settings();
   if (partial.size() > source.size) FERRULE_CHECK(partial.clear());
   meter.add(static_cast<std::int64_t>(partial.size()));
   int fresh = 0;
   for (int tried = 1;; ++tried) {
     const auto before = partial.size();
-    if (before == source.size && source.size > 0) return {};
+    if (before == source.size && source.size > 0) return std::string();
     auto answer = get_following(http, request_for(source, partial, meter, settings));
     if (answer && answer->ok()) {
-      if (partial.size() == source.size) return {};
+      if (partial.size() == source.size) return answer->url;
       answer = fail(Failure::kNetwork,
                     source.what + ": " + std::to_string(partial.size()) + " of " +
                         std::to_string(source.size) + " bytes came");

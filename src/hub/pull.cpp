@@ -122,6 +122,17 @@ Result<void> Pull::download(const std::vector<RemoteFile>& files) {
   return {};
 }
 
+/// The Hub redirects small files of public repositories to its own cache. Once one of them went that
+/// way the others take it at once.
+std::string Pull::source_url(const RemoteFile& file) const {
+  const auto path = percent_encode(file.path, true);
+  if (!serves_cached_ || file.large()) return repository_.page("/resolve/" + commit_ + "/" + path);
+  const auto place = "/" + repository_.id() + "/resolve/" + commit_ + "/" + file.path;
+  return client_.settings.endpoint + "/api/resolve-cache/models/" +
+         percent_encode(repository_.id(), true) + "/" + commit_ + "/" + path + "?" +
+         percent_encode(place, false) + "=&etag=%22" + file.blob + "%22";
+}
+
 /// Under the lock of the blob, so that it is fetched once however many want it.
 Result<void> Pull::download(const RemoteFile& file, Meter& meter) {
   FERRULE_TRY(const auto lock, io::FileLock::acquire(cache_->lock_path(file.etag())));
@@ -129,8 +140,7 @@ Result<void> Pull::download(const RemoteFile& file, Meter& meter) {
   if (there) return {};
   FERRULE_TRY(const auto partials, cache_->partials());
   FERRULE_TRY(const auto blobs, cache_->blobs());
-  const Source source{.url = repository_.page("/resolve/" + commit_ + "/" +
-                                              percent_encode(file.path, true)),
+  Source source{.url = source_url(file),
                       .what = file.path + " of " + where(),
                       .size = file.size,
                       .with_token = true};
@@ -138,7 +148,20 @@ Result<void> Pull::download(const RemoteFile& file, Meter& meter) {
   for (int tried = 1;; ++tried) {
     {
       FERRULE_TRY(auto partial, io::PartialFile::open(partials, name));
-      FERRULE_CHECK(fetch(client_.http, source, partial, meter));
+      const auto address = fetch(client_.http, source, partial, meter);
+      if (!address) {
+        // The short way was a guess from another file's.
+        const bool guessed = std::exchange(serves_cached_, false);
+        const auto plain = source_url(file);
+        if (!guessed || source.url == plain || is(address.error(), Failure::kNetwork)) {
+          return address.error();
+        }
+        source.url = plain;
+        --tried;
+        continue;
+      }
+      const auto short_way = client_.settings.endpoint + "/api/resolve-cache/";
+      serves_cached_ = serves_cached_ || (!file.large() && address->rfind(short_way, 0) == 0);
       FERRULE_CHECK(partial.flush());
     }
     FERRULE_TRY(const auto opened, partials.open_file(name));

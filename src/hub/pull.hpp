@@ -31,6 +31,7 @@ class Pull {
  private:
   Result<void> download(const std::vector<RemoteFile>& files);
   Result<void> download(const RemoteFile& file, Meter& meter);
+  std::string source_url(const RemoteFile& file) const;
   Result<PullReport> from_cache();
   Result<void> require_cached(const RemoteFile& file);
   Result<PullReport> report(const std::vector<RemoteFile>& files);
@@ -44,6 +45,7 @@ class Pull {
   std::optional<RepoCache> cache_;
   std::string commit_;
   std::vector<RemoteFile> files_;
+  bool serves_cached_ = false;  // See source_url().
 };
 
 /// Those that are wanted by name, all where none is named. Fails with HB-8.
