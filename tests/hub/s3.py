@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An object store: moto behind a door of ours, which keeps a log and can be told to misbehave."""
 import http.client
+import logging
 import os
 import urllib.parse
 
@@ -12,6 +13,7 @@ from emulator.faults import Faults  # noqa: E402
 from emulator.wire import Origin, Response  # noqa: E402
 from moto.server import ThreadedMotoServer  # noqa: E402
 
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
 HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
 
 

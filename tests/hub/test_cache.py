@@ -117,7 +117,7 @@ def test_python_goes_on_in_our_cache_without_fetching(stage):
 def test_peft_loads_offline_what_we_pulled(stage):
     from test_emulator_others import PEFT
 
-    stage.python(PEFT + "model = get_peft_model(base, LoraConfig(r=4, target_modules=['q_proj'], task_type='CAUSAL_LM'))\n"
+    stage.python(PEFT + "base.config._name_or_path = base.name_or_path = 'acme/base'\nmodel = get_peft_model(base, LoraConfig(r=4, target_modules=['q_proj'], task_type='CAUSAL_LM'))\n"
                  "model.save_pretrained(args[0])", stage.folder / "made")
     stage.ferrule("push", stage.folder / "made", "ann/peft")
     pull(stage, "ann/peft")

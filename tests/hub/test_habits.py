@@ -85,7 +85,7 @@ def test_answers_that_speak_of_huggingface_co_stay_at_the_endpoint(stage):
 
 @pytest.mark.parametrize("endpoint", ["ftp://127.0.0.1/", "127.0.0.1:80", "http://", "file:///tmp", "http://user:pw@127.0.0.1:9"])
 def test_an_endpoint_that_is_none(stage, endpoint):
-    stage.ferrule("pull", "ann/a", code=None, HF_ENDPOINT=endpoint, limit=20)
+    stage.ferrule("pull", "ann/a", code=None, HF_ENDPOINT=endpoint, limit=90)
     assert stage.hub.requests() == []
 
 

@@ -14,7 +14,7 @@ LIMIT = 64 << 20
 HUGE = 200 << 20
 
 
-def peak(stage, *arguments, limit=60):
+def peak(stage, *arguments, limit=90):
     """(exit status, most memory used, in bytes)."""
     import time
 

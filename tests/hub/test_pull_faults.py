@@ -217,7 +217,7 @@ def test_hostile_entries_are_refused(stage, change):
         response.body = json.dumps(entries).encode()
 
     stage.hub.faults.add("GET", "/tree/", faults.edit(plant), times=None)
-    done = stage.ferrule("pull", "ann/a", code=None, limit=30)
+    done = stage.ferrule("pull", "ann/a", code=None, limit=90)
     assert done.code in (1, 3) or change.get("type") == "symlink", done
 
 
@@ -301,4 +301,4 @@ def test_the_next_page_elsewhere_is_not_followed(stage):
 def test_pages_that_never_end(stage):
     host(stage)
     stage.hub.faults.add("GET", "/tree/", faults.with_headers(Link=f'<{stage.hub.url}/api/models/ann/a/tree/main?cursor=0>; rel="next"'), times=None)
-    stage.ferrule("pull", "ann/a", code=3, limit=60)
+    stage.ferrule("pull", "ann/a", code=3, limit=90)

@@ -53,7 +53,7 @@ def test_a_date_in_retry_after_is_understood(stage, target):
 def test_a_hidden_quota_ends_with_the_servers_words(stage):
     folder = stage.adapter()
     rule = stage.hub.faults.add("POST", COMMIT, faults.status(429, QUOTA, {"RateLimit": '"api";r=949;t=271'}), times=None)
-    error = stage.ferrule("push", folder, "ann/a", "--json", code=3, limit=20).json["error"]
+    error = stage.ferrule("push", folder, "ann/a", "--json", code=3, limit=90).json["error"]
     assert rule["met"] == 1 and error["status"] == 429
     assert "128 per hour" in error["message"]
 
@@ -62,7 +62,7 @@ def test_a_hidden_quota_ends_with_the_servers_words(stage):
 def test_a_long_wait_is_refused_or_ends(stage, target):
     """Nobody wants to wait for an hour: the server's words, at once."""
     stage.hub.faults.add("POST", target, faults.status(429, "Too many requests", {"Retry-After": "3600"}), times=None)
-    error = stage.ferrule("push", stage.adapter(), "ann/a", "--json", code=3, limit=30).json["error"]
+    error = stage.ferrule("push", stage.adapter(), "ann/a", "--json", code=3, limit=90).json["error"]
     assert error["status"] == 429 and "Too many requests" in error["message"]
 
 
