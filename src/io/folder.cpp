@@ -166,6 +166,18 @@ Result<void> Folder::link(const std::string& name, const std::string& content) c
   return done;
 }
 
+Result<void> Folder::hard_link(const std::string& name, const Folder& to,
+                               const std::string& as) const {
+  const auto scratch = scratch_name();
+  if (sys().linkat(fd_.get(), name.c_str(), to.fd_.get(), scratch.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+    return system_error(errno, "cannot give the file another name", to.path_ / as);
+  }
+  auto done = to.move_to(scratch, to, as);
+  // Also where both names were of one file: the rename does nothing then.
+  (void)sys().unlinkat(to.fd_.get(), scratch.c_str(), 0);
+  return done;
+}
+
 Result<void> Folder::move_to(const std::string& name, const Folder& to,
                              const std::string& as) const {
   if (sys().renameat2(fd_.get(), name.c_str(), to.fd_.get(), as.c_str(), 0) == 0) return {};

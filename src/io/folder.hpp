@@ -59,6 +59,8 @@ class Folder {
   Result<void> write(const std::string& name, std::string_view content) const;
   /// Puts a link in the place of whatever file or link has that name.
   Result<void> link(const std::string& name, const std::string& content) const;
+  /// A second name, `as` in `to`, for the file `name` (or for the one that it links to).
+  Result<void> hard_link(const std::string& name, const Folder& to, const std::string& as) const;
   Result<void> move_to(const std::string& name, const Folder& to, const std::string& as) const;
   /// No error where there is nothing.
   Result<void> remove(const std::string& name) const;

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "ferrule/error.hpp"
+#include "ferrule/hub.hpp"
+#include "ferrule/json.hpp"
+#include "terminal.hpp"
+
+namespace ferrule::cli {
+
+/// 1 for a bad adapter and for damaged content, 2 for what makes no sense, 3 for all that network,
+/// server and system refuse.
+int hub_exit_code(const Error& error);
+
+/// Reports a failure, with `json` also as the document of docs/cli.md; returns the exit code.
+int hub_failure(const Error& error, bool json);
+
+Json to_json(const hub::PushReport& report);
+
+/// Shows bytes, rate and files on a terminal, and prints warnings.
+class HubWatcher {
+ public:
+  explicit HubWatcher(std::string verb) : verb_(std::move(verb)) {}
+  hub::Watcher watcher();
+  void clear() { line_.clear(); }
+  /// " (41.9 MB, 12.3 MB/s)", or nothing where nothing was transferred.
+  std::string total() const;
+
+ private:
+  void show(const hub::Progress& progress);
+
+  std::string verb_;
+  ProgressLine line_;
+  hub::Progress last_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point shown_ = {};
+};
+
+/// What `push` and `save --push` print of a push that worked.
+void print_push(const hub::PushReport& report, const HubWatcher& watcher);
+
+}  // namespace ferrule::cli
