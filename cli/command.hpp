@@ -39,6 +39,7 @@ Action add_diff(CLI::App& command);
 Action add_explain(CLI::App& command);
 Action add_fix(CLI::App& command);
 Action add_id(CLI::App& command);
+Action add_normalize(CLI::App& command);
 Action add_config(CLI::App& command);
 Action add_scan(CLI::App& command);
 Action add_state_dict(CLI::App& command);

@@ -57,6 +57,7 @@ constexpr std::array kCommands = {
     Command{"check", "Tell whether an adapter will work on its base", add_check},
     Command{"fix", "Mend what has one right answer", add_fix},
     Command{"explain", "Show the strength of each module and where it comes from", add_explain},
+    Command{"normalize", "Write a LoRA as one that every engine reads the same", add_normalize},
     Command{"diff", "Compare what two adapters do to a base", add_diff},
     Command{"id", "Print a content id that survives re-serialisation", add_id},
     Command{"config", "Make, show or upgrade an adapter_config.json", add_config},

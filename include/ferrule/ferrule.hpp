@@ -18,6 +18,7 @@
 #include "ferrule/inspect.hpp"        // IWYU pragma: export
 #include "ferrule/json.hpp"             // IWYU pragma: export
 #include "ferrule/model_facts.hpp"      // IWYU pragma: export
+#include "ferrule/normalize.hpp"        // IWYU pragma: export
 #include "ferrule/pickle_scan.hpp"      // IWYU pragma: export
 #include "ferrule/read_limits.hpp"      // IWYU pragma: export
 #include "ferrule/result.hpp"           // IWYU pragma: export

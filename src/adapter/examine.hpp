@@ -31,7 +31,8 @@ struct AdapterBuilder {
   static const Examination& of(const Adapter& adapter) noexcept;
 };
 
-/// Non-finite values and B matrices of zeros (rules AD-20, AD-21): reads every value.
-std::vector<Finding> examine_values(const Examination& examination);
+/// Non-finite values, B matrices of zeros, and LILY's shared factors that are not (rules AD-20 to
+/// AD-22): reads every value.
+std::vector<Finding> examine_values(const AdapterConfig& config, const Examination& examination);
 
 }  // namespace ferrule

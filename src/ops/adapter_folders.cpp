@@ -7,13 +7,12 @@
 #include "adapter/open_adapter.hpp"
 #include "base/try.hpp"
 #include "io/walk.hpp"
+#include "ops/carry_files.hpp"
 
 namespace ferrule::ops {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::size_t kCopyPiece = std::size_t{1} << 20;
 
 Error lacks(const fs::path& directory, const char* rule, std::string message) {
   return {.code = ErrorCode::kCorrupt,
@@ -28,19 +27,6 @@ bool has_file(const std::vector<std::string>& names, std::string_view name) {
 
 bool has_weights(const std::vector<std::string>& names) {
   return has_file(names, kSafetensorsFile) || has_file(names, kBinFile);
-}
-
-Result<void> copy_file(const io::InputFile& from, io::OutputFile& to,
-                       std::vector<std::byte>& buffer) {
-  FERRULE_CHECK(to.reserve(from.size()));
-  buffer.resize(kCopyPiece);
-  for (std::uint64_t at = 0; at < from.size(); at += kCopyPiece) {
-    const auto piece = std::span(buffer).first(
-        static_cast<std::size_t>(std::min<std::uint64_t>(kCopyPiece, from.size() - at)));
-    FERRULE_CHECK(from.read_at(at, piece));
-    FERRULE_CHECK(to.write(piece));
-  }
-  return {};
 }
 
 }  // namespace
@@ -78,17 +64,7 @@ Result<std::vector<AdapterFolder>> find_adapter_folders(const fs::path& director
 Result<std::vector<std::string>> copy_files(const AdapterFolder& folder,
                                             const std::vector<std::string_view>& except,
                                             io::DirectoryTransaction& transaction) {
-  std::vector<std::string> copied;
-  std::vector<std::byte> buffer;
-  for (const auto& name : folder.files) {
-    if (std::find(except.begin(), except.end(), name) != except.end()) continue;
-    FERRULE_TRY(const auto file, folder.reader.open_file(name));
-    if (!file) continue;  // It went away since it was listed, as it might have a moment before.
-    FERRULE_TRY(auto* copy, transaction.create(folder.prefix() + name));
-    FERRULE_CHECK(copy_file(*file, *copy, buffer));
-    copied.push_back(name);
-  }
-  return copied;
+  return carry_files(folder.reader, folder.files, except, folder.prefix(), transaction);
 }
 
 }  // namespace ferrule::ops

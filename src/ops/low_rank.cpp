@@ -169,6 +169,19 @@ std::optional<LowRankUpdate> low_rank_update(const AdapterConfig& config, const 
   return update;
 }
 
+LowRankUpdate with_factors(const LowRankUpdate& update, const AdapterTensor& a,
+                           const AdapterTensor& b, double strength) {
+  LowRankUpdate result{.blocks = {},
+                       .strength = strength,
+                       .a = &a,
+                       .b = &b,
+                       .diagonal = update.diagonal,
+                       .diagonal_tensor = update.diagonal_tensor};
+  const bool experts = update.blocks.front().b.vector_stride > 1;
+  add_blocks(result, update.blocks.size(), experts);
+  return result;
+}
+
 bool same_shape(const LowRankUpdate& a, const LowRankUpdate& b) {
   if (a.blocks.size() != b.blocks.size() || a.a->role != b.a->role) return false;
   const auto& mine = a.a->tensor.shape();
@@ -228,6 +241,22 @@ double squared_norm(const LowRankUpdate& update) {
     sum += product(gram_of(a), gram_of(b), 0, block.a.count, 0, block.a.count);
   }
   return sum * update.strength * update.strength;
+}
+
+double squared_distance(const LowRankUpdate& a, const LowRankUpdate& b, Factor shared,
+                        double multiple) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.blocks.size(); ++i) {
+    const bool is_a = shared == Factor::kA;
+    const Vectors common[] = {{.set = is_a ? a.blocks[i].a : a.blocks[i].b}};
+    const Vectors varying[] = {{.set = is_a ? a.blocks[i].b : a.blocks[i].a,
+                                .factor = a.strength,
+                                .other = is_a ? b.blocks[i].b : b.blocks[i].a,
+                                .other_factor = b.strength * multiple}};
+    const auto rank = a.blocks[i].a.count;
+    sum += product(gram_of(common), gram_of(varying), 0, rank, 0, rank);
+  }
+  return sum;
 }
 
 }  // namespace ferrule::ops

@@ -38,6 +38,10 @@ struct LowRankUpdate {
 /// reading as one (more than kMostVectors / 2 ranks, dtypes without values).
 std::optional<LowRankUpdate> low_rank_update(const AdapterConfig& config, const Module& module);
 
+/// The same product with other factors of the same kind: as many blocks, any rank.
+LowRankUpdate with_factors(const LowRankUpdate& update, const AdapterTensor& a,
+                           const AdapterTensor& b, double strength);
+
 /// True where both are of one shape, whatever their ranks.
 bool same_shape(const LowRankUpdate& a, const LowRankUpdate& b);
 
@@ -59,5 +63,12 @@ UpdateProducts compare_updates(const LowRankUpdate& a, const LowRankUpdate& b);
 
 /// |a|^2.
 double squared_norm(const LowRankUpdate& update);
+
+enum class Factor : std::uint8_t { kA, kB };
+
+/// |a - b|^2 where b's `shared` factor is exactly `multiple` times that of a, rows of zeros apart:
+/// without cancellation, so that a single rounding in the other factor is seen.
+double squared_distance(const LowRankUpdate& a, const LowRankUpdate& b, Factor shared,
+                        double multiple);
 
 }  // namespace ferrule::ops

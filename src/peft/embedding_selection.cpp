@@ -140,13 +140,14 @@ void add_module(SelectionBuilder& builder, const std::string& module, bool targe
 Result<void> select_embeddings(SelectionBuilder& builder) {
   const auto& context = builder.context();
   const auto& config = builder.adapter().config;
-  if (context.embeddings == SaveEmbeddings::kNever) return {};
+  const auto wanted = builder.adapter().save_embedding_layers.value_or(context.embeddings);
+  if (wanted == SaveEmbeddings::kNever) return {};
   FERRULE_TRY(const bool targeted, is_targeted(context, config));
   const bool tokens =
       config.peft_type() == "TRAINABLE_TOKENS" || config.has_trainable_token_indices();
   const auto input = find_module(context, context.facts.input_embeddings, kInputNames);
   const auto output = find_module(context, context.facts.output_embeddings, kOutputNames);
-  if (context.embeddings == SaveEmbeddings::kAuto) {
+  if (wanted == SaveEmbeddings::kAuto) {
     const bool has_facts = context.facts.config.is_object();
     const bool resized =
         has_facts ? vocabulary_resized(context, config) : input && rows_differ(context, *input, config);
