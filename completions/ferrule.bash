@@ -8,6 +8,7 @@ _ferrule() {
     --embeddings) words="auto always never" ;;
     --dtype) words="keep f32 bf16 f16" ;;
     --key) words="state_dict model module" ;;
+    --for) words="llama.cpp lmdeploy lorax mistral.rs mlx openvino sglang tensorrt-llm vllm" ;;
     --durability) words="fast safe full" ;;
   esac
   if [[ -n $words ]]; then
@@ -15,12 +16,14 @@ _ferrule() {
     return
   fi
   if ((COMP_CWORD == 1)); then
-    words="save inspect verify config state-dict convert scan --help --version"
+    words="save inspect verify check fix config state-dict convert scan --help --version"
   else
     case ${COMP_WORDS[1]} in
-      save) words="--output --config --select --format --embeddings --initial --base --model --dtype --no-card --durability --key --json --help" ;;
+      save) words="--output --config --select --format --embeddings --initial --base --fingerprint --model --dtype --no-card --durability --key --json --help" ;;
       inspect) words="--tensors --key --json --help" ;;
       verify) words="--key --json --help" ;;
+      check) words="--base --values --for --allow-partial --json --help" ;;
+      fix) words="--output --base --durability --json --help" ;;
       scan) words="--json --help" ;;
       convert) words="--output --format --key --durability --json --help" ;;
       config)
