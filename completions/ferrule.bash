@@ -10,6 +10,7 @@ _ferrule() {
     --rank) words="uniform keep" ;;
     --scale) words="b a split" ;;
     --key) words="state_dict model module" ;;
+    --for) words="llama.cpp lmdeploy lorax mistral.rs mlx openvino sglang tensorrt-llm vllm" ;;
     --durability) words="fast safe full" ;;
   esac
   if [[ -n $words ]]; then
@@ -20,9 +21,11 @@ _ferrule() {
     words="save inspect verify check fix explain normalize diff id config state-dict convert scan push pull --help --version"
   else
     case ${COMP_WORDS[1]} in
-      save) words="--output --config --select --format --embeddings --initial --base --model --push --dtype --no-card --durability --key --json --help" ;;
+      save) words="--output --config --select --format --embeddings --initial --base --fingerprint --model --push --dtype --no-card --durability --key --json --help" ;;
       inspect) words="--tensors --key --json --help" ;;
       verify) words="--key --json --help" ;;
+      check) words="--base --values --for --allow-partial --json --help" ;;
+      fix) words="--output --base --durability --json --help" ;;
       scan) words="--json --help" ;;
       convert) words="--output --format --key --durability --json --help" ;;
       explain) words="--module --json --help" ;;
