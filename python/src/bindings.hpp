@@ -13,6 +13,7 @@ void bind_adapter(nanobind::module_& module);
 void bind_checkpoint(nanobind::module_& module);
 void bind_inspect(nanobind::module_& module);
 void bind_live_tensors(nanobind::module_& module);
+void bind_save(nanobind::module_& module);
 void bind_safetensors(nanobind::module_& module);
 void bind_tensor_spec(nanobind::module_& module);
 

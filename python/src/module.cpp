@@ -16,6 +16,7 @@ NB_MODULE(_ferrule, module) {
   py::bind_checkpoint(module);
   py::bind_inspect(module);
   py::bind_live_tensors(module);
+  py::bind_save(module);
   py::bind_safetensors(module);
   py::bind_tensor_spec(module);
 }
