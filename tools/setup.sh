@@ -52,3 +52,12 @@ need_python() {
   .venv/bin/python -m pip install -q --disable-pip-version-check -r tools/requirements-test.txt
   echo "$stamp" >.venv/.stamp
 }
+
+# find_old_torch: Debian's python3-torch (1.13), installed where apt has it.
+find_old_torch() {
+  if ! /usr/bin/python3 -c 'import torch' 2>/dev/null; then
+    apt-cache show python3-torch >/dev/null 2>&1 || return 1
+    need python3-torch || return 1
+  fi
+  /usr/bin/python3 -c 'import torch' 2>/dev/null
+}

@@ -38,6 +38,9 @@ struct NamedConfig {
   std::optional<SaveEmbeddings> save_embedding_layers = {};
 };
 
+/// The key of a safetensors file's metadata under which a save keeps the fingerprint of the base.
+inline constexpr const char* kBaseFingerprintKey = "ferrule.base_fingerprint";
+
 struct SaveOptions {
   /// Names of adapters to save, in that order; empty saves all configured ones.
   std::vector<std::string> selected_adapters = {};
@@ -55,6 +58,9 @@ struct SaveOptions {
   ModelFacts facts = {};
   StoredDtype dtype = StoredDtype::kKeep;
   WriteCard card = WriteCard::kYes;
+  /// BaseModel::fingerprint() of the base, kept in the metadata of safetensors files for `check` to
+  /// compare. PEFT's own bytes have none: empty writes those.
+  std::string base_fingerprint = {};
   Durability durability = Durability::kSafe;
 };
 

@@ -163,23 +163,25 @@ Result<void> judge(const AdapterPlan& plan, const Examination& examination,
   return refuse(ErrorCode::kCorrupt, first->rule, std::move(message));
 }
 
-/// PEFT wraps no module that the base lacks, and loads such an adapter: AD-13 is then no error.
-/// Only a state that shows its base can tell.
-void forgive_absent_modules(const peft::StateLayout& layout, const AdapterConfig& config,
-                            std::vector<Finding>& findings) {
-  if (!layout.has_tuner_layers()) return;
-  const auto entries = config.modules_to_save();
-  for (const auto& [key, view] : layout.entries()) {
+/// Whether the state shows a module whose path ends in `name`.
+bool shows_module(const peft::StateLayout& layout, std::string_view name) {
+  const auto& keys = layout.entries();
+  return std::any_of(keys.begin(), keys.end(), [&](const auto& entry) {
+    const std::string_view key = entry.first;
     for (auto dot = key.find('.'); dot != std::string::npos; dot = key.find('.', dot + 1)) {
-      const auto module = std::string_view(key).substr(0, dot);
-      if (std::any_of(entries.begin(), entries.end(),
-                      [&](const std::string& entry) { return module.ends_with(entry); })) {
-        return;
-      }
+      if (key.substr(0, dot).ends_with(name)) return true;
     }
-  }
+    return false;
+  });
+}
+
+/// Where the state shows that the base has a module of `modules_to_save`, PEFT wrapped it, and will
+/// not load an adapter without its tensors: AD-13 is then an error.
+void insist_on_present_modules(const peft::StateLayout& layout, std::vector<Finding>& findings) {
   for (auto& finding : findings) {
-    if (finding.rule == "AD-13") finding.severity = Severity::kWarning;
+    if (finding.rule == "AD-13" && shows_module(layout, finding.key)) {
+      finding.severity = Severity::kError;
+    }
   }
 }
 
@@ -205,7 +207,7 @@ Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const Na
     views.push_back({tensor.name, TensorView::trusted(tensor.dtype, tensor.shape, tensor.bytes)});
   }
   auto examination = AdapterBuilder::examine(ready.config, views);
-  forgive_absent_modules(context.layout, ready.config, examination.findings);
+  insist_on_present_modules(context.layout, examination.findings);
   FERRULE_CHECK(judge(ready, examination, context.layout));
   ready.card = summarise(ready, examination);
   const auto append = [&plan](std::vector<Finding> findings) {

@@ -61,12 +61,13 @@ Result<bool> is_targeted(const SelectionContext& context, const AdapterConfig& c
     });
   }
   if (targets->pattern == "all-linear") return false;
+  FERRULE_TRY(const auto selector, CompiledSelector::compile(*targets));
   for (const auto& path : module_paths(context)) {
     const auto name = last_component(path);
     if (std::find(kTargetedNames.begin(), kTargetedNames.end(), name) == kTargetedNames.end()) {
       continue;
     }
-    FERRULE_TRY(const bool hit, selects(*targets, path));
+    FERRULE_TRY(const bool hit, selector.selects(path));
     if (hit) return true;
   }
   return false;

@@ -69,6 +69,7 @@ using Keys = std::vector<std::string>;
 const Keys kLoraKeys = {"base_model.model.layers.0.q_proj.lora_A.weight",
                         "base_model.model.layers.0.q_proj.lora_B.weight"};
 
+// KY-3
 TEST(Selection, WrappersAreTakenOff) {
   for (const auto* prefix : {"module.", "_orig_mod.", "module._orig_mod.", "_fsdp_wrapped_module.",
                              "module.module.", "trainer.net."}) {
