@@ -151,7 +151,7 @@ Result<void> name_by_rules(BaseModel::Rep& rep) {
 
 /// Names of a state dict: wrappers taken off, an adapter's own tensors left out.
 Result<void> name_as_they_are(BaseModel::Rep& rep) {
-  FERRULE_TRY(const auto layout, peft::StateLayout::read(*rep.source));
+  FERRULE_TRY(const auto layout, peft::StateLayout::read(*rep.source, {}));
   for (const auto& [key, tensor] : layout.entries()) {
     if (layout.is_adapter_key(key)) continue;
     std::string name = key;
