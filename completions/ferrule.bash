@@ -15,10 +15,10 @@ _ferrule() {
     return
   fi
   if ((COMP_CWORD == 1)); then
-    words="save inspect verify config state-dict convert scan --help --version"
+    words="save inspect verify config state-dict convert scan push pull --help --version"
   else
     case ${COMP_WORDS[1]} in
-      save) words="--output --config --select --format --embeddings --initial --base --model --dtype --no-card --durability --key --json --help" ;;
+      save) words="--output --config --select --format --embeddings --initial --base --model --push --dtype --no-card --durability --key --json --help" ;;
       inspect) words="--tensors --key --json --help" ;;
       verify) words="--key --json --help" ;;
       scan) words="--json --help" ;;
@@ -27,6 +27,8 @@ _ferrule() {
         if ((COMP_CWORD == 2)); then words="new show upgrade --help"; else words="--output --json --help"; fi
         ;;
       state-dict) words="--adapter --output --key --help" ;;
+      push) words="--revision --private --allow-public --create-pr --commit-message --commit-description --json --help" ;;
+      pull) words="--revision --cache-dir --output --offline --json --help" ;;
     esac
   fi
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")

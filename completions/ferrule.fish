@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-set -l commands save inspect verify config state-dict convert scan
+set -l commands save inspect verify config state-dict convert scan push pull
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -f -a save -d 'Save adapters out of a state dict'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -f -a inspect -d 'Show what is in an adapter, a file or a folder'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -f -a verify -d 'Judge adapters and files'
@@ -7,6 +7,18 @@ complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -f -a config 
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -f -a state-dict -d 'Write the live keys of an adapter'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -f -a convert -d "Write an adapter's weights in the other format"
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -f -a scan -d 'Tell what would run if files were unpickled'
+complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -f -a push -d 'Send an adapter to the Hub or to S3'
+complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -f -a pull -d 'Fetch an adapter from the Hub, S3 or a web folder'
+complete -c ferrule -n '__fish_seen_subcommand_from push pull' -l revision -x -d 'Branch, tag or commit'
+complete -c ferrule -n '__fish_seen_subcommand_from push' -l private -d 'Make it private'
+complete -c ferrule -n '__fish_seen_subcommand_from push' -l allow-public -d 'Go on where it is public'
+complete -c ferrule -n '__fish_seen_subcommand_from push' -l create-pr -d 'Open a pull request'
+complete -c ferrule -n '__fish_seen_subcommand_from push' -l commit-message -x -d 'First line of the commit'
+complete -c ferrule -n '__fish_seen_subcommand_from push' -l commit-description -x -d 'The rest of it'
+complete -c ferrule -n '__fish_seen_subcommand_from pull' -l cache-dir -r -d 'The cache'
+complete -c ferrule -n '__fish_seen_subcommand_from pull' -s o -l output -r -d 'Put the files here'
+complete -c ferrule -n '__fish_seen_subcommand_from pull' -l offline -d 'No request'
+complete -c ferrule -n '__fish_seen_subcommand_from push pull' -l json -d 'Print JSON'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -l version -d 'Print the version'
 complete -c ferrule -l help -d 'Print help'
 complete -c ferrule -n '__fish_seen_subcommand_from save' -s o -l output -r -d 'Directory of the adapter'

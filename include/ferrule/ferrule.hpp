@@ -25,6 +25,7 @@
 #include "ferrule/safetensors_file.hpp"     // IWYU pragma: export
 #include "ferrule/safetensors_writer.hpp"   // IWYU pragma: export
 #include "ferrule/save_pretrained.hpp"      // IWYU pragma: export
+#include "ferrule/targeting.hpp"        // IWYU pragma: export
 #include "ferrule/tensor_source.hpp"    // IWYU pragma: export
 #include "ferrule/tensor_view.hpp"      // IWYU pragma: export
 #include "ferrule/text.hpp"           // IWYU pragma: export

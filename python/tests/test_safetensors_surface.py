@@ -88,7 +88,7 @@ def test_slices(file, framework, backend, index):
 
     mine, other = outcome(call, ours), outcome(call, theirs)
     if index == S[4:2] and (framework, backend) != ("pt", "mmap"):
-        # safetensors' process dies or subtracts below zero there; ours is empty.
+        # safetensors asks Python for memory of a negative size there (SystemError); ours is empty.
         assert mine == []
         return
     assert mine == other

@@ -32,6 +32,9 @@ class Pattern {
   /// `text`, without data where a group took no part. Empty where nothing matches.
   Result<std::vector<std::string_view>> search_groups(std::string_view text) const;
 
+  /// As re.match(...).group(): what matched, or nullopt.
+  Result<std::optional<std::string_view>> matched(std::string_view text) const;
+
  private:
   struct Rep;
   static Result<std::shared_ptr<Rep>> make(std::string_view expression);
