@@ -20,7 +20,7 @@ def snippets():
             yield pytest.param(found.group(1), id=f"{page.name}:{line}")
 
 
-@pytest.mark.parametrize("code", snippets())
+@pytest.mark.parametrize("code", list(snippets()))
 def test_a_snippet_runs(code, lora, tmp_path):
     shutil.copytree(lora, tmp_path / "my-adapter")
     subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
