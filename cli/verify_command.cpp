@@ -7,6 +7,7 @@
 #include "command.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/text.hpp"
+#include "options.hpp"
 #include "render.hpp"
 
 namespace ferrule::cli {
@@ -14,6 +15,7 @@ namespace {
 
 struct Options {
   std::vector<std::string> paths;
+  OpenOptions open;
   bool json = false;
 };
 
@@ -44,7 +46,7 @@ int run(const Options& options) {
   int worst = kGood;
   Json::Array results;
   for (const auto& path : options.paths) {
-    const auto verdict = verify(path);
+    const auto verdict = verify(path, options.open);
     worst = std::max(worst, judge(verdict, path));
     if (options.json) {
       results.push_back(to_json(verdict, path));
@@ -71,6 +73,7 @@ Action add_verify(CLI::App& command) {
                   "A directory is judged as an adapter, a single file as a container")
       ->required()
       ->type_name("");
+  add_torch_key(command, options->open);
   command.add_flag("--json", options->json, "Print the findings as JSON");
   command.footer(R"(Examples:
   ferrule verify my-adapter

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -238,15 +239,21 @@ void judge_targets(const AdapterConfig& config, const Examination& examination,
       type == "TRAINABLE_TOKENS" || !config.target_parameters().empty()) {
     return;
   }
+  const auto selector = peft::CompiledSelector::compile(*targets);
+  if (!selector) return;  // CF-20 or CF-21 has told it.
+  std::set<std::string_view> adapted;
+  for (const auto& key : examination.keys) {
+    if (key.kind == KeyKind::kMethod && key.scope == peft::Scope::kLayer) {
+      adapted.insert(peft::base_path(key.module));
+    }
+  }
   for (const auto& module : examination.modules) {
-    const bool adapted = std::any_of(
-        examination.keys.begin(), examination.keys.end(), [&](const peft::DiskKey& key) {
-          return key.kind == KeyKind::kMethod && key.scope == peft::Scope::kLayer &&
-                 peft::base_path(key.module) == module.path();
-        });
     // nn.MultiheadAttention's output projection is adapted with it.
-    if (!adapted || module.path().find("base_layer") != std::string_view::npos) continue;
-    const auto hit = peft::selects(*targets, module.path());
+    if (!adapted.contains(module.path()) ||
+        module.path().find("base_layer") != std::string_view::npos) {
+      continue;
+    }
+    const auto hit = selector->selects(module.path());
     if (!hit) {
       out.push_back(warning(hit.error().rule, "target_modules", hit.error().message));
       return;

@@ -190,7 +190,8 @@ Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const Na
   FERRULE_TRY(auto selection, peft::select_adapter(context, chosen));
   if (options.initial) {
     FERRULE_TRY(const auto initial, open_adapter_files(*options.initial, {}));
-    FERRULE_CHECK(peft::convert_from_initial(selection, initial.config, *initial.weights));
+    FERRULE_CHECK(peft::convert_from_initial(selection, initial.config, *initial.weights,
+                                             options.trust_initial));
   }
   convert_dtype(selection.tensors, options.dtype);
   FERRULE_CHECK(complete_config(selection.config, options.facts));
@@ -213,7 +214,7 @@ Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const Na
   };
   append(std::move(selection.findings));
   append(examination.findings);
-  append(examine_values(examination));
+  append(examine_values(ready.config, examination));
   append(peft::pattern_order_findings(ready.config, ready.card.module_paths));
   std::move(selection.left_out.begin(), selection.left_out.end(),
             std::back_inserter(plan.left_out));
@@ -225,7 +226,7 @@ Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const Na
 Result<SavePlan> plan_save(const TensorSource& state, std::span<const NamedConfig> configs,
                            const SaveOptions& options) {
   FERRULE_TRY(const auto chosen, choose(configs, options));
-  FERRULE_TRY(const auto layout, peft::StateLayout::read(state));
+  FERRULE_TRY(const auto layout, peft::StateLayout::read(state, options.facts));
   SavePlan plan;
   plan.findings = layout.notes();
   const peft::SelectionContext context{.layout = layout,

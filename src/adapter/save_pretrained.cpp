@@ -38,13 +38,16 @@ class CountingFile final : public io::OutputFile {
 };
 
 Result<SavedAdapter> stage_adapter(io::DirectoryTransaction& transaction, const AdapterPlan& plan,
-                                   const std::filesystem::path& directory, WeightsFormat format) {
-  const bool bin = format == WeightsFormat::kBin;
+                                   const std::filesystem::path& directory, const SaveOptions& options) {
+  const bool bin = options.format == WeightsFormat::kBin;
   const auto prefix = plan.folder.empty() ? std::string() : plan.folder + "/";
   FERRULE_TRY(auto* file, transaction.create(prefix + (bin ? kBinFile : kSafetensorsFile)));
   CountingFile counted(*file);
   // The one pair of metadata that PEFT writes.
-  const Metadata metadata = {{"format", "pt"}};
+  Metadata metadata = {{"format", "pt"}};
+  if (!options.base_fingerprint.empty()) {
+    metadata.emplace_back(kBaseFingerprintKey, options.base_fingerprint);
+  }
   FERRULE_CHECK(bin ? file::write_torch(counted, plan.tensors)
                     : file::write_safetensors(counted, plan.tensors, metadata));
   FERRULE_CHECK(transaction.create(prefix + kConfigFile, plan.config.to_json()));
@@ -102,12 +105,16 @@ Result<void> stage_card(io::DirectoryTransaction& transaction, SavePlan& plan, S
 Result<SaveReport> save_pretrained(const TensorSource& state, std::span<const NamedConfig> configs,
                                    const std::filesystem::path& directory,
                                    const SaveOptions& options) {
+  if (!options.base_fingerprint.empty() && options.format == WeightsFormat::kBin) {
+    return Error{.code = ErrorCode::kInvalidArgument,
+                 .message = "a torch file has no metadata to keep the base's fingerprint in"};
+  }
   FERRULE_TRY(auto plan, plan_save(state, configs, options));
   SaveReport report;
   for (const auto& [name, tensor] : state.tensors()) report.state_bytes += tensor.bytes().size();
   FERRULE_TRY(auto transaction, io::DirectoryTransaction::begin(directory, options.durability));
   for (const auto& adapter : plan.adapters) {
-    FERRULE_TRY(auto saved, stage_adapter(transaction, adapter, directory, options.format));
+    FERRULE_TRY(auto saved, stage_adapter(transaction, adapter, directory, options));
     report.adapters.push_back(std::move(saved));
   }
   report.findings = std::move(plan.findings);
