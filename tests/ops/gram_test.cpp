@@ -20,8 +20,8 @@ TensorView view(const std::vector<float>& values, const std::uint64_t (&shape)[2
 }
 
 TEST(Gram, RowsAndColumnsAreMultipliedAsOneByOneWould) {
-  for (const std::size_t rank : {1, 3, 4, 17}) {
-    for (const std::size_t length : {1, 5, 512, 1037}) {
+  for (const std::size_t rank : {1U, 3U, 4U, 17U}) {
+    for (const std::size_t length : {1U, 5U, 512U, 1037U}) {
       const auto rows = numbers(rank * length, 1);
       const auto columns = numbers(rank * length, 2);
       const std::uint64_t row_shape[] = {rank, length};
