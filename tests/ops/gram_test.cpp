@@ -11,7 +11,8 @@ namespace {
 /// Small integers: every sum is exact, in any order.
 std::vector<float> numbers(std::size_t count, unsigned seed) {
   std::vector<float> values(count);
-  for (auto& value : values) value = static_cast<float>((seed = seed * 1103515245U + 12345U) >> 16 & 15U) - 7;
+  for (auto& value : values)
+    value = static_cast<float>((seed = seed * 1103515245U + 12345U) >> 16 & 15U) - 7;
   return values;
 }
 
@@ -20,18 +21,22 @@ TensorView view(const std::vector<float>& values, const std::uint64_t (&shape)[2
 }
 
 TEST(Gram, RowsAndColumnsAreMultipliedAsOneByOneWould) {
-  for (const std::size_t rank : {1, 3, 4, 17}) {
-    for (const std::size_t length : {1, 5, 512, 1037}) {
+  for (const std::size_t rank : {1U, 3U, 4U, 17U}) {
+    for (const std::size_t length : {1U, 5U, 512U, 1037U}) {
       const auto rows = numbers(rank * length, 1);
       const auto columns = numbers(rank * length, 2);
       const std::uint64_t row_shape[] = {rank, length};
       const std::uint64_t column_shape[] = {length, rank};
-      const Vectors parts[] = {
-          {.set = {.tensor = view(rows, row_shape), .count = rank, .length = length,
-                   .vector_stride = length}},
-          {.set = {.tensor = view(columns, column_shape), .count = rank, .length = length,
-                   .vector_stride = 1, .element_stride = rank},
-           .factor = 3}};
+      const Vectors parts[] = {{.set = {.tensor = view(rows, row_shape),
+                                        .count = rank,
+                                        .length = length,
+                                        .vector_stride = length}},
+                               {.set = {.tensor = view(columns, column_shape),
+                                        .count = rank,
+                                        .length = length,
+                                        .vector_stride = 1,
+                                        .element_stride = rank},
+                                .factor = 3}};
       const auto gram = gram_of(parts);
       const auto element = [&](std::size_t v, std::size_t k) {
         return v < rank ? double{rows[v * length + k]} : 3.0 * columns[k * rank + v - rank];
