@@ -64,9 +64,8 @@ Json report_json(const DiffReport& report, const Options& options) {
   json.set("modules", std::move(modules));
   Json::Array config;
   for (const auto& field : report.config) {
-    config.push_back(Json::Object{{"field", field.field},
-                                  {"a", field.a.value_or(Json())},
-                                  {"b", field.b.value_or(Json())}});
+    config.push_back(Json::Object{
+        {"field", field.field}, {"a", field.a.value_or(Json())}, {"b", field.b.value_or(Json())}});
   }
   json.set("config", std::move(config));
   json.set("findings", cli::to_json(report.findings));

@@ -59,8 +59,8 @@ void print_table(const StrengthReport& report, const Adapter& adapter) {
                number_text(resolved.alpha), resolved.rule});
   }
   if (!table.empty()) print(Stream::kOut, table.to_string(terminal_columns()) + "\n");
-  std::string text = counted(report.modules.size(), "module") + " of " +
-                     printable(adapter.config().peft_type());
+  std::string text =
+      counted(report.modules.size(), "module") + " of " + printable(adapter.config().peft_type());
   for (const auto& [strength, count] : strengths) {
     text += (strength == strengths.begin()->first ? ": " : ", ") + grouped(count) + " at " +
             (strength ? plain_number(*strength) : "no strength");
@@ -106,7 +106,8 @@ Action add_explain(CLI::App& command) {
                   "Only modules whose path, or its part behind a dot, matches: * ?")
       ->type_name("GLOB");
   command.add_flag("--json", options->json, "Print as JSON (docs/cli.md)");
-  command.footer(R"(The strength is the factor on a module's update: r, alpha, rsLoRA and the patterns
+  command.footer(
+      R"(The strength is the factor on a module's update: r, alpha, rsLoRA and the patterns
 resolved as PEFT does. Of several patterns that match the first in the file wins.
 
   ferrule explain my-adapter

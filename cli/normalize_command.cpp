@@ -37,8 +37,8 @@ Json to_json(const NormalizeReport& report, const Options& options) {
 }
 
 void print_report(const NormalizeReport& report, const Options& options) {
-  std::string text = printable(options.output) + ": " + counted(report.modules, "module") +
-                     " of strength 1, ";
+  std::string text =
+      printable(options.output) + ": " + counted(report.modules, "module") + " of strength 1, ";
   text += options.normalize.rank == NormalRank::kUniform ? "rank " : "r ";
   text += grouped(report.rank) + " (" + grouped(report.padded) + " filled up, " +
           grouped(report.folded) + " folded)\n";
@@ -47,7 +47,8 @@ void print_report(const NormalizeReport& report, const Options& options) {
     text += "0, nothing was rounded\n";
   } else {
     text += plain_number(report.largest_relative_error) +
-            (report.worst_module.empty() ? "" : " in " + printable(report.worst_module, 400)) + "\n";
+            (report.worst_module.empty() ? "" : " in " + printable(report.worst_module, 400)) +
+            "\n";
   }
   print(Stream::kOut, text);
 }
@@ -79,8 +80,9 @@ Action add_normalize(CLI::App& command) {
       command, "--scale", options->normalize.scale,
       {{"b", ScalePlace::kB}, {"a", ScalePlace::kA}, {"split", ScalePlace::kSplit}},
       "Which factor takes the strength [b]");
-  command.add_option("--for", options->normalize.engines,
-                     "An engine that shall serve it; may be repeated")
+  command
+      .add_option("--for", options->normalize.engines,
+                  "An engine that shall serve it; may be repeated")
       ->expected(1)
       ->take_all()
       ->type_name("ENGINE");

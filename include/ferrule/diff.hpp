@@ -16,12 +16,12 @@
 namespace ferrule {
 
 enum class DiffVerdict : std::uint8_t {
-  kSame,       ///< Equal within the tolerance.
-  kScaled,     ///< b is a multiple of a.
+  kSame,    ///< Equal within the tolerance.
+  kScaled,  ///< b is a multiple of a.
   kDifferent,
-  kOnlyA,      ///< b has no such module (or tensor).
+  kOnlyA,  ///< b has no such module (or tensor).
   kOnlyB,
-  kShape,      ///< They do not fit one base.
+  kShape,  ///< They do not fit one base.
 };
 
 /// "same", "scaled", "different", "only_a", "only_b" or "shape".
@@ -79,9 +79,9 @@ struct DiffOptions {
   unsigned threads = 0;
 };
 
-/// Compares what two adapters do to a base: for LoRA pairs their updates by low-rank algebra, so that
-/// factors that were rescaled or rotated are equal; other methods by tensors and strength. Which
-/// differences count as none is in docs/cli.md.
+/// Compares what two adapters do to a base: for LoRA pairs their updates by low-rank algebra, so
+/// that factors that were rescaled or rotated are equal; other methods by tensors and strength.
+/// Which differences count as none is in docs/cli.md.
 FERRULE_API DiffReport diff_adapters(const Adapter& a, const Adapter& b,
                                      const DiffOptions& options = {});
 

@@ -58,13 +58,13 @@ struct [[nodiscard]] NormalizeReport {
   std::vector<Finding> findings;
 };
 
-/// Writes a plain LoRA as one that every engine reads the same: strength 1 for every module (alpha =
-/// r), no rsLoRA, no patterns. Dtypes stay; a strength that is a power of two is folded in exactly,
-/// any other computed in F32 (F64 for F64) and rounded once. Other files of the directory are
-/// carried along; `output` may be the directory itself, and is wholly written or as it was.
+/// Writes a plain LoRA as one that every engine reads the same: strength 1 for every module (alpha
+/// = r), no rsLoRA, no patterns. Dtypes stay; a strength that is a power of two is folded in
+/// exactly, any other computed in F32 (F64 for F64) and rounded once. Other files of the directory
+/// are carried along; `output` may be the directory itself, and is wholly written or as it was.
 ///
-/// Fails with kUnsupported (NM-1 to NM-7, NM-10: what cannot be expressed), and as Adapter::open; an adapter
-/// with errors among its findings is refused with the first of them.
+/// Fails with kUnsupported (NM-1 to NM-7, NM-10: what cannot be expressed), and as Adapter::open;
+/// an adapter with errors among its findings is refused with the first of them.
 FERRULE_API Result<NormalizeReport> normalize_adapter(const std::filesystem::path& directory,
                                                       const std::filesystem::path& output,
                                                       const NormalizeOptions& options = {});

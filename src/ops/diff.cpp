@@ -67,8 +67,8 @@ void judge_whole(const std::vector<ops::ModuleComparison>& modules, DiffReport& 
     tolerance = std::max(tolerance, module.tolerance);
     non_finite = non_finite || module.non_finite;
     // What is zero in one adapter and absent from the other does nothing in both.
-    const bool nothing = module.updates.zero() && module.others.zero() && !module.unmeasured &&
-                         !module.non_finite;
+    const bool nothing =
+        module.updates.zero() && module.others.zero() && !module.unmeasured && !module.non_finite;
     if (nothing) continue;
     const auto verdict = module.diff.measure.verdict;
     same = same && verdict == DiffVerdict::kSame;

@@ -217,7 +217,8 @@ TensorDiff tensor_diff(const AdapterTensor* a, const AdapterTensor* b) {
 void add_tensors(const Module* a, const Module* b, ModuleDiff& diff) {
   if (a != nullptr) {
     for (const auto& tensor : a->tensors()) {
-      diff.tensors.push_back(tensor_diff(&tensor, b == nullptr ? nullptr : counterpart(*b, tensor)));
+      diff.tensors.push_back(
+          tensor_diff(&tensor, b == nullptr ? nullptr : counterpart(*b, tensor)));
     }
   }
   if (b == nullptr) return;

@@ -65,6 +65,7 @@ std::vector<PatternUse> pattern_uses(const AdapterConfig& config) {
   return uses;
 }
 
+/// Entries that stay at 0 are what CF-16 warns of.
 void count_uses(const ModuleStrength& resolved, std::vector<PatternUse>& uses) {
   for (auto& use : uses) {
     const auto name = std::string(use.field) + " " + base::quote(use.pattern);

@@ -76,8 +76,7 @@ void read_set(const VectorSet& set, std::size_t from, std::size_t used, std::siz
               double* panel, std::vector<double>& row) {
   if (set.element_stride == 1) {
     for (std::size_t v = 0; v < set.count; ++v) {
-      read_values(set.tensor, set.first + v * set.vector_stride + from,
-                  {panel + v * width, used});
+      read_values(set.tensor, set.first + v * set.vector_stride + from, {panel + v * width, used});
     }
   } else if (set.vector_stride == 1) {
     row.resize(set.count);
@@ -88,8 +87,7 @@ void read_set(const VectorSet& set, std::size_t from, std::size_t used, std::siz
   } else {
     for (std::size_t v = 0; v < set.count; ++v) {
       for (std::size_t k = 0; k < used; ++k) {
-        read_values(set.tensor,
-                    set.first + v * set.vector_stride + (from + k) * set.element_stride,
+        read_values(set.tensor, set.first + v * set.vector_stride + (from + k) * set.element_stride,
                     {panel + v * width + k, 1});
       }
     }
@@ -133,7 +131,9 @@ void fill(const Vectors& part, std::size_t from, std::size_t used, std::size_t w
   }
 }
 
-std::size_t round_up(std::size_t value, std::size_t step) { return (value + step - 1) / step * step; }
+std::size_t round_up(std::size_t value, std::size_t step) {
+  return (value + step - 1) / step * step;
+}
 
 }  // namespace
 
@@ -145,8 +145,9 @@ Gram gram_of(std::span<const Vectors> parts) {
   Gram gram(rows, rows);
   if (count == 0) return gram;
   const auto length = std::max(parts.front().set.length, parts.front().other.length);
-  const auto width = std::min(round_up(std::max<std::size_t>(length, 1), kLanes),
-                              std::clamp(kPanelElements / rows / kLanes * kLanes, kShortest, kLongest));
+  const auto width =
+      std::min(round_up(std::max<std::size_t>(length, 1), kLanes),
+               std::clamp(kPanelElements / rows / kLanes * kLanes, kShortest, kLongest));
   Workspace work;
   work.panel.resize(rows * width);
   for (std::size_t from = 0; from < length; from += width) {

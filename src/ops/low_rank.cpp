@@ -128,8 +128,8 @@ struct FactorSquares {
       theirs += gram.at(mine_count + i, mine_count + i);
     }
     for (std::size_t i = 0; i < std::min(mine_count, their_count); ++i) {
-      difference += gram.at(i, i) + gram.at(mine_count + i, mine_count + i) -
-                    2 * gram.at(i, mine_count + i);
+      difference +=
+          gram.at(i, i) + gram.at(mine_count + i, mine_count + i) - 2 * gram.at(i, mine_count + i);
     }
   }
 
@@ -217,10 +217,8 @@ UpdateProducts compare_updates(const LowRankUpdate& a, const LowRankUpdate& b) {
     if (!shared_a && !shared_b) continue;
     const auto& varying = shared_a ? mine.b : mine.a;
     const auto& their_varying = shared_a ? theirs.b : theirs.a;
-    const Vectors parts[] = {{.set = varying,
-                              .factor = a.strength,
-                              .other = their_varying,
-                              .other_factor = b.strength}};
+    const Vectors parts[] = {
+        {.set = varying, .factor = a.strength, .other = their_varying, .other_factor = b.strength}};
     difference += product(gram_of(parts), shared_a ? gram_a : gram_b, 0, rank, 0, rank);
   }
   sums.aa *= a.strength * a.strength;

@@ -33,16 +33,15 @@ void Squares::add(const Squares& other) noexcept {
 }
 
 DiffMeasure measure_squares(const Squares& squares, double tolerance, bool may_scale) {
-  DiffMeasure measure{.verdict = DiffVerdict::kDifferent,
-                      .factor = {},
-                      .relative_distance = {},
-                      .cosine = {}};
+  DiffMeasure measure{
+      .verdict = DiffVerdict::kDifferent, .factor = {}, .relative_distance = {}, .cosine = {}};
   if (squares.zero()) {
     measure.verdict = DiffVerdict::kSame;
     measure.relative_distance = 0;
     return measure;
   }
-  if (squares.aa > 0) measure.relative_distance = if_finite(std::sqrt(squares.distance / squares.aa));
+  if (squares.aa > 0)
+    measure.relative_distance = if_finite(std::sqrt(squares.distance / squares.aa));
   if (!(squares.aa > 0 && squares.bb > 0)) return measure;
   const double cosine = squares.ab / std::sqrt(squares.aa) / std::sqrt(squares.bb);
   if (!std::isfinite(cosine)) return measure;
@@ -66,13 +65,12 @@ UpdateComparison compare(const LowRankUpdate& a, const LowRankUpdate& b) {
                                       .ab = products.ab,
                                       .distance = products.distance},
                           .tolerance = kLeastTolerance};
-  const auto dtypes_agree = a.a->tensor.dtype() == b.a->tensor.dtype() &&
-                            a.b->tensor.dtype() == b.b->tensor.dtype();
+  const auto dtypes_agree =
+      a.a->tensor.dtype() == b.a->tensor.dtype() && a.b->tensor.dtype() == b.b->tensor.dtype();
   if (dtypes_agree && products.factor_distance <= kSameFactors) return result;
-  result.tolerance = std::max({kChangedFactors, unit_roundoff(a.a->tensor.dtype()),
-                               unit_roundoff(a.b->tensor.dtype()),
-                               unit_roundoff(b.a->tensor.dtype()),
-                               unit_roundoff(b.b->tensor.dtype())});
+  result.tolerance = std::max(
+      {kChangedFactors, unit_roundoff(a.a->tensor.dtype()), unit_roundoff(a.b->tensor.dtype()),
+       unit_roundoff(b.a->tensor.dtype()), unit_roundoff(b.b->tensor.dtype())});
   return result;
 }
 

@@ -15,9 +15,10 @@ bool is_method_role(const AdapterConfig& config, std::string_view role) {
 }
 
 bool has_method_tensors(const AdapterConfig& config, const Module& module) {
-  return !module.path().empty() &&
-         std::any_of(module.tensors().begin(), module.tensors().end(),
-                     [&](const AdapterTensor& tensor) { return is_method_role(config, tensor.role); });
+  return !module.path().empty() && std::any_of(module.tensors().begin(), module.tensors().end(),
+                                               [&](const AdapterTensor& tensor) {
+                                                 return is_method_role(config, tensor.role);
+                                               });
 }
 
 }  // namespace ferrule::ops

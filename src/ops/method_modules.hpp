@@ -6,8 +6,8 @@
 
 namespace ferrule::ops {
 
-/// True for a role of the adapter's own method ("lora_A"), as opposed to what every method may carry
-/// (a module saved in full, a bias, an embedding, trained tokens).
+/// True for a role of the adapter's own method ("lora_A"), as opposed to what every method may
+/// carry (a module saved in full, a bias, an embedding, trained tokens).
 bool is_method_role(const AdapterConfig& config, std::string_view role);
 
 /// True where the module of the base is adapted by the method itself.

@@ -18,8 +18,8 @@ bool has_role(const Adapter& adapter, std::string_view role) {
                      [&](const AdapterTensor& tensor) { return tensor.role == role; });
 }
 
-/// What of an adapter in normal form an engine may still stumble over. Factors, patterns, rsLoRA and
-/// torch files are gone by then.
+/// What of an adapter in normal form an engine may still stumble over. Factors, patterns, rsLoRA
+/// and torch files are gone by then.
 std::vector<EngineFeature> features_left(const Adapter& adapter) {
   std::vector<EngineFeature> features = {EngineFeature::kPeftDirectory};
   if (has_role(adapter, "modules_to_save")) features.push_back(EngineFeature::kModulesToSave);
@@ -64,7 +64,8 @@ Result<std::vector<Finding>> fit_engine(const Adapter& adapter, std::string_view
     const auto fact = engine_fact(*engine, feature);
     const auto name = std::string(feature_name(feature));
     const auto note = fact.note.empty() ? std::string() : ": " + std::string(fact.note);
-    if (fact.behaviour == EngineBehaviour::kRefused || fact.behaviour == EngineBehaviour::kIgnored) {
+    if (fact.behaviour == EngineBehaviour::kRefused ||
+        fact.behaviour == EngineBehaviour::kIgnored) {
       const bool refused = fact.behaviour == EngineBehaviour::kRefused;
       return Error{.code = ErrorCode::kUnsupported,
                    .rule = "NM-10",

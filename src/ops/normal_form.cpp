@@ -54,7 +54,8 @@ Result<std::vector<Job>> find_jobs(const Adapter& adapter) {
       return refuse(adapter, "NM-6",
                     "the factors of module " + quote(module.path()) +
                         " cannot be computed with: expected F64, F32, F16 or BF16 and a rank of at "
-                        "most " + std::to_string(kMostVectors / 2));
+                        "most " +
+                        std::to_string(kMostVectors / 2));
     }
     if (!module.resolved().strength) {
       return refuse(adapter, "NM-6",
@@ -165,20 +166,20 @@ void report_vanished(const std::vector<Job>& jobs, NormalizeReport& report) {
     vanished += here;
   }
   if (vanished == 0) return;
-  report.findings.push_back(
-      {.severity = Severity::kWarning,
-       .rule = "NM-8",
-       .path = {},
-       .key = std::string(first),
-       .message = std::to_string(vanished) + " values became zero, the first in " + quote(first) +
-                  ": the strength is too small for their dtype",
-       .advice = "--scale split or --scale a may keep them"});
+  report.findings.push_back({.severity = Severity::kWarning,
+                             .rule = "NM-8",
+                             .path = {},
+                             .key = std::string(first),
+                             .message = std::to_string(vanished) +
+                                        " values became zero, the first in " + quote(first) +
+                                        ": the strength is too small for their dtype",
+                             .advice = "--scale split or --scale a may keep them"});
 }
 
 Result<void> refuse_overflow(const Adapter& adapter, const std::vector<Job>& jobs) {
   for (const auto& job : jobs) {
-    for (const auto& [tensor, result] : {std::pair(job.update.a, &job.a_result),
-                                         std::pair(job.update.b, &job.b_result)}) {
+    for (const auto& [tensor, result] :
+         {std::pair(job.update.a, &job.a_result), std::pair(job.update.b, &job.b_result)}) {
       if (result->overflowed == 0) continue;
       return refuse(adapter, "NM-7",
                     std::to_string(result->overflowed) + " values of tensor " + quote(tensor->key) +

@@ -39,16 +39,18 @@ bool is_given(const AdapterConfig& config, std::string_view field) {
 Result<void> check_biases(const Adapter& adapter) {
   const auto& config = adapter.config();
   if (config.bias() != "none") {
-    return refuse(adapter, "NM-3", "field \"bias\" is " + quote(config.bias()) +
-                                       ", expected \"none\": trained biases of the base are no part "
-                                       "of a plain LoRA");
+    return refuse(adapter, "NM-3",
+                  "field \"bias\" is " + quote(config.bias()) +
+                      ", expected \"none\": trained biases of the base are no part "
+                      "of a plain LoRA");
   }
   const auto* bias = find_role(adapter, "lora_B", "bias");
   if (bias == nullptr) bias = find_role(adapter, "bias");
   if (!config.flag("lora_bias") && bias == nullptr) return {};
-  return refuse(adapter, "NM-3",
-                "field \"lora_bias\" is true: engines that read A and B alone would leave the biases "
-                "of B out");
+  return refuse(
+      adapter, "NM-3",
+      "field \"lora_bias\" is true: engines that read A and B alone would leave the biases "
+      "of B out");
 }
 
 Result<void> check_base(const Adapter& adapter) {
@@ -56,11 +58,12 @@ Result<void> check_base(const Adapter& adapter) {
   const bool mutates = init.starts_with("pissa") || init == "olora" || init == "corda" ||
                        init == "lora_ga" || init == "loftq";
   if (!mutates) return {};
-  return refuse(adapter, "NM-4",
-                "field \"init_lora_weights\" is " + quote(init) +
-                    ": the adapter was trained on a base that its initialisation changed, and means "
-                    "something else on the base as published; save it with the initial adapter "
-                    "(ferrule save --initial), which makes it a plain one");
+  return refuse(
+      adapter, "NM-4",
+      "field \"init_lora_weights\" is " + quote(init) +
+          ": the adapter was trained on a base that its initialisation changed, and means "
+          "something else on the base as published; save it with the initial adapter "
+          "(ferrule save --initial), which makes it a plain one");
 }
 
 Result<void> check_variant(const Adapter& adapter) {
@@ -69,8 +72,9 @@ Result<void> check_variant(const Adapter& adapter) {
         "arrow_config", "alora_invocation_tokens", "layer_replication", "target_parameters"}) {
     if (!is_given(adapter.config(), field)) continue;
     return refuse(adapter, "NM-5",
-                  "field " + quote(field) + " is set: the adapter is a variant of LoRA that a plain "
-                                            "one cannot express");
+                  "field " + quote(field) +
+                      " is set: the adapter is a variant of LoRA that a plain "
+                      "one cannot express");
   }
   for (const auto& tensor : adapter.tensors()) {
     if (!is_method_role(adapter.config(), tensor.role) || tensor.role == "lora_A" ||
@@ -79,14 +83,15 @@ Result<void> check_variant(const Adapter& adapter) {
       continue;
     }
     return refuse(adapter, "NM-5",
-                  "tensor " + quote(tensor.key) + " is of a variant of LoRA that a plain one cannot "
-                                                  "express");
+                  "tensor " + quote(tensor.key) +
+                      " is of a variant of LoRA that a plain one cannot "
+                      "express");
   }
   return {};
 }
 
-/// Tied layers share their factors, one of them transposed: a strength in B of the one would have to
-/// stand in A of the other.
+/// Tied layers share their factors, one of them transposed: a strength in B of the one would have
+/// to stand in A of the other.
 Result<void> check_tying(const Adapter& adapter) {
   if (!adapter.config().flag("ensure_weight_tying")) return {};
   for (const auto& module : adapter.modules()) {
@@ -127,10 +132,10 @@ Result<void> check_normalizable(const Adapter& adapter) {
 
 std::vector<Finding> carried_along(const Adapter& adapter) {
   std::vector<Finding> findings;
-  for (const auto& [role, what] : {std::pair<std::string_view, const char*>{
-                                       "modules_to_save", "modules saved in full are"},
-                                   {"embedding", "embeddings of the base are"},
-                                   {"trainable_tokens", "trained tokens are"}}) {
+  for (const auto& [role, what] :
+       {std::pair<std::string_view, const char*>{"modules_to_save", "modules saved in full are"},
+        {"embedding", "embeddings of the base are"},
+        {"trainable_tokens", "trained tokens are"}}) {
     const auto* tensor = find_role(adapter, role);
     if (tensor == nullptr) continue;
     findings.push_back({.severity = Severity::kNote,

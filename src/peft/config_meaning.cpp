@@ -26,9 +26,7 @@ bool contains(std::span<const std::string_view> words, std::string_view word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-bool is_empty_object(const Json& value) {
-  return value.is_object() && value.if_object()->empty();
-}
+bool is_empty_object(const Json& value) { return value.is_object() && value.if_object()->empty(); }
 
 /// Whole floats become integers, at every depth.
 Json canonical_numbers(const Json& value) {
@@ -97,8 +95,8 @@ Result<bool> hits(const Pattern& pattern, bool anchored, const std::string& path
 /// True where two entries of different values match one module, so that the first one decides.
 bool order_decides(std::string_view peft_type, const Json::Object& table,
                    std::span<const std::string> paths) {
-  const bool anchored = peft_type != "OSF" && peft_type != "FOURIERFT" && peft_type != "C3A" &&
-                        peft_type != "WAVEFT";
+  const bool anchored =
+      peft_type != "OSF" && peft_type != "FOURIERFT" && peft_type != "C3A" && peft_type != "WAVEFT";
   if (std::all_of(table.begin(), table.end(),
                   [&](const auto& entry) { return entry.second == table.front().second; })) {
     return false;

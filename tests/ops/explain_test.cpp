@@ -16,9 +16,17 @@ TEST(Explain, AGlobMatchesAPathOrItsPartBehindADot) {
   const struct {
     const char* glob;
     std::size_t modules;
-  } cases[] = {{"", 6},          {"*", 6},           {"q_proj", 2},          {"proj", 0},
-               {"*proj", 6},     {"layers.0.*", 3},  {"layers.?.*.q_proj", 2}, {"q_pro", 0},
-               {"?_proj", 4},    {"model.layers.1.mlp.up_proj", 1},          {"**q*_*j", 2}};
+  } cases[] = {{"", 6},
+               {"*", 6},
+               {"q_proj", 2},
+               {"proj", 0},
+               {"*proj", 6},
+               {"layers.0.*", 3},
+               {"layers.?.*.q_proj", 2},
+               {"q_pro", 0},
+               {"?_proj", 4},
+               {"model.layers.1.mlp.up_proj", 1},
+               {"**q*_*j", 2}};
   for (const auto& [glob, modules] : cases) {
     EXPECT_EQ(explain_strength(*adapter, glob).modules.size(), modules) << glob;
   }

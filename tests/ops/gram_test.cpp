@@ -11,7 +11,8 @@ namespace {
 /// Small integers: every sum is exact, in any order.
 std::vector<float> numbers(std::size_t count, unsigned seed) {
   std::vector<float> values(count);
-  for (auto& value : values) value = static_cast<float>((seed = seed * 1103515245U + 12345U) >> 16 & 15U) - 7;
+  for (auto& value : values)
+    value = static_cast<float>((seed = seed * 1103515245U + 12345U) >> 16 & 15U) - 7;
   return values;
 }
 
@@ -26,12 +27,16 @@ TEST(Gram, RowsAndColumnsAreMultipliedAsOneByOneWould) {
       const auto columns = numbers(rank * length, 2);
       const std::uint64_t row_shape[] = {rank, length};
       const std::uint64_t column_shape[] = {length, rank};
-      const Vectors parts[] = {
-          {.set = {.tensor = view(rows, row_shape), .count = rank, .length = length,
-                   .vector_stride = length}},
-          {.set = {.tensor = view(columns, column_shape), .count = rank, .length = length,
-                   .vector_stride = 1, .element_stride = rank},
-           .factor = 3}};
+      const Vectors parts[] = {{.set = {.tensor = view(rows, row_shape),
+                                        .count = rank,
+                                        .length = length,
+                                        .vector_stride = length}},
+                               {.set = {.tensor = view(columns, column_shape),
+                                        .count = rank,
+                                        .length = length,
+                                        .vector_stride = 1,
+                                        .element_stride = rank},
+                                .factor = 3}};
       const auto gram = gram_of(parts);
       const auto element = [&](std::size_t v, std::size_t k) {
         return v < rank ? double{rows[v * length + k]} : 3.0 * columns[k * rank + v - rank];
