@@ -34,6 +34,8 @@ struct BaseClass {
   std::string_view name;
 };
 
+using namespace std::string_view_literals;
+
 #include "ops/transformers_names_data.inc"
 
 template <typename Row>
