@@ -53,14 +53,16 @@ std::size_t take_header(const char* data, std::size_t size, std::size_t count, v
   if (line.rfind("HTTP/", 0) == 0) {
     transfer.response.headers.clear();  // Of a 100 Continue or a proxy's answer.
     const auto space = line.find(' ');
-    transfer.response.status =
-        space == std::string_view::npos ? 0 : std::atoi(std::string(line.substr(space + 1, 3)).c_str());
+    transfer.response.status = space == std::string_view::npos
+                                   ? 0
+                                   : std::atoi(std::string(line.substr(space + 1, 3)).c_str());
     return bytes;
   }
   const auto colon = line.find(':');
   if (colon != std::string_view::npos) {
     auto value = line.substr(colon + 1);
-    while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
+    while (!value.empty() && (value.front() == ' ' || value.front() == '\t'))
+      value.remove_prefix(1);
     while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
     transfer.response.headers.push_back({lower(line.substr(0, colon)), std::string(value)});
   }
@@ -105,14 +107,14 @@ bool tell_head(Transfer& transfer) {
 std::size_t take_body(const char* data, std::size_t size, std::size_t count, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
   const std::size_t bytes = size * count;
-  const bool taken = tell_head(transfer) && take_piece(transfer, std::as_bytes(std::span(data, bytes)));
+  const bool taken =
+      tell_head(transfer) && take_piece(transfer, std::as_bytes(std::span(data, bytes)));
   return taken ? bytes : 0;
 }
 
 std::size_t give_body(char* out, std::size_t size, std::size_t count, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
-  auto got = transfer.request->body->read(
-      std::as_writable_bytes(std::span(out, size * count)));
+  auto got = transfer.request->body->read(std::as_writable_bytes(std::span(out, size * count)));
   if (got) return *got;
   transfer.error = std::move(got).error();
   return CURL_READFUNC_ABORT;
@@ -136,8 +138,8 @@ void add(List& list, const std::string& line) {
   list.reset(longer);
 }
 
-/// huggingface_hub's HTTP library takes HTTP_PROXY in capitals too, which libcurl leaves to the small
-/// letters for fear of what a web server passes to its scripts.
+/// huggingface_hub's HTTP library takes HTTP_PROXY in capitals too, which libcurl leaves to the
+/// small letters for fear of what a web server passes to its scripts.
 std::string capital_proxy(const std::string& url) {
   if (url.rfind("http://", 0) != 0 || std::getenv("http_proxy") != nullptr ||
       std::getenv("REQUEST_METHOD") != nullptr) {
@@ -242,7 +244,8 @@ void Http::Rep::prepare(const Request& request, Transfer& transfer) {
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail.data());
-  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, static_cast<long>(settings.connect_timeout.count()));
+  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT,
+                   static_cast<long>(settings.connect_timeout.count()));
   // A server that drips a byte a second to hold us counts as silent.
   curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 16L);
   curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, static_cast<long>(silence.count()));
