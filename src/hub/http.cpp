@@ -184,6 +184,11 @@ bool never_arrived(CURLcode code) {
          code == CURLE_PEER_FAILED_VERIFICATION;
 }
 
+/// A line break would start another header.
+bool is_header_text(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
+}
+
 constexpr int kMaybeDone = 1;  // In Error::system_errno of HB-3: see is_ambiguous().
 
 }  // namespace
@@ -260,6 +265,8 @@ void Http::Rep::prepare(const Request& request, Transfer& transfer) {
     curl_easy_setopt(curl, CURLOPT_SEEKDATA, &transfer);
   }
   set_method(curl, request);
+  // On a connection that was kept open libcurl repeats by itself what got no answer.
+  if (request.repeat == Repeat::kUnsafe) curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
   if (!request.sign_as.empty()) {
     curl_easy_setopt(curl, CURLOPT_AWS_SIGV4, request.sign_for.c_str());
     curl_easy_setopt(curl, CURLOPT_USERPWD, request.sign_as.c_str());
@@ -301,6 +308,10 @@ Result<Response> Http::exchange(const Request& request) {
   if (!origin_of(request.url)) {
     return fail(Failure::kBadAnswer, request.what + ": not an http or https address: " +
                                          base::quote(without_query(request.url), 200));
+  }
+  if (request.with_token && !is_header_text(rep_->settings.token)) {
+    return fail(Failure::kAuthentication,
+                request.what + ": the token has characters that no token has; nothing was sent");
   }
   Transfer transfer;
   transfer.request = &request;
