@@ -30,8 +30,10 @@ int hub_exit_code(const Error& error) {
 }
 
 Json hub_error(const Error& error) {
+  // The message says all by itself, as the line for people does.
+  const bool named = error.path.empty() || error.message.find(error.path) != std::string::npos;
   return Json::Object{{"kind", hub::failure_kind(error)},
-                      {"message", error.message},
+                      {"message", named ? error.message : error.path + ": " + error.message},
                       {"status", error.http_status != 0 ? Json(error.http_status) : Json()},
                       {"request_id", error.request_id.empty() ? Json() : Json(error.request_id)},
                       {"rule", error.rule},
