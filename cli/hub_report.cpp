@@ -24,13 +24,16 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 int hub_exit_code(const Error& error) {
   const auto kind = hub::failure_kind(error);
   if (kind == "usage") return kUsage;
-  const bool bad = kind == "adapter" || kind == "integrity" || kind == "unsafe_path" || kind == "card";
+  const bool bad =
+      kind == "adapter" || kind == "integrity" || kind == "unsafe_path" || kind == "card";
   return bad ? kBad : kSystem;
 }
 
 Json hub_error(const Error& error) {
+  // The message says all by itself, as the line for people does.
+  const bool named = error.path.empty() || error.message.find(error.path) != std::string::npos;
   return Json::Object{{"kind", hub::failure_kind(error)},
-                      {"message", error.message},
+                      {"message", named ? error.message : error.path + ": " + error.message},
                       {"status", error.http_status != 0 ? Json(error.http_status) : Json()},
                       {"request_id", error.request_id.empty() ? Json() : Json(error.request_id)},
                       {"rule", error.rule},
@@ -66,10 +69,12 @@ void HubWatcher::show(const hub::Progress& progress) {
   const auto now = std::chrono::steady_clock::now();
   if (now - shown_ < kRedraw) return;
   shown_ = now;
-  const auto rate = static_cast<double>(progress.bytes_done) / std::max(seconds_since(start_), 1e-3);
+  const auto rate =
+      static_cast<double>(progress.bytes_done) / std::max(seconds_since(start_), 1e-3);
   line_.show(verb_ + " " + human_bytes(progress.bytes_done) + " of " +
-             human_bytes(progress.bytes_total) + ", " + human_bytes(static_cast<std::uint64_t>(rate)) +
-             "/s, " + grouped(progress.files_done) + " of " + counted(progress.files_total, "file"));
+             human_bytes(progress.bytes_total) + ", " +
+             human_bytes(static_cast<std::uint64_t>(rate)) + "/s, " + grouped(progress.files_done) +
+             " of " + counted(progress.files_total, "file"));
 }
 
 std::string HubWatcher::total() const {

@@ -28,13 +28,12 @@ int run(Options& options) {
   watcher.clear();
   if (!pulled) return hub_failure(pulled.error(), options.json);
   if (options.json) {
-    print_json(Json::Object{
-        {"version", 1},
-        {"repo", pulled->repo},
-        {"revision", pulled->revision},
-        {"commit", pulled->commit},
-        {"path", pulled->path.string()},
-        {"files", Json::Array(pulled->files.begin(), pulled->files.end())}});
+    print_json(Json::Object{{"version", 1},
+                            {"repo", pulled->repo},
+                            {"revision", pulled->revision},
+                            {"commit", pulled->commit},
+                            {"path", pulled->path.string()},
+                            {"files", Json::Array(pulled->files.begin(), pulled->files.end())}});
   } else {
     print(Stream::kOut, printable(pulled->path.string()) + ": " +
                             counted(pulled->files.size(), "file") + watcher.total() + "\n");
@@ -56,9 +55,7 @@ Action add_pull(CLI::App& command) {
       ->type_name("R");
   auto* cache = command.add_option("--cache-dir", options->cache, "The cache [HF_HUB_CACHE]")
                     ->type_name("DIR");
-  command
-      .add_option("-o,--output", options->output,
-                  "Put the files here, together or not at all")
+  command.add_option("-o,--output", options->output, "Put the files here, together or not at all")
       ->type_name("DIR")
       ->excludes(cache);
   command.add_flag("--offline", options->pull.offline, "From the cache alone: no request");

@@ -138,8 +138,9 @@ class FERRULE_API HubClient {
   Result<PullReport> pull(const std::string& repo_id, const PullOptions& options = {});
 
   /// A folder that holds what the reference names and can be opened as an adapter: an
-  /// `hf://user/repo[@revision][/subfolder]`, pulled through the cache, or a source of snapshot(). With `headers_only` the
-  /// data of large weights are holes of zeros: enough to list tensors, not to judge values.
+  /// `hf://user/repo[@revision][/subfolder]`, pulled through the cache, or a source of snapshot().
+  /// With `headers_only` the data of large weights are holes of zeros: enough to list tensors, not
+  /// to judge values.
   struct Remote {
     std::filesystem::path path;
     std::string commit = {};

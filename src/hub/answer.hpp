@@ -13,8 +13,8 @@ namespace ferrule::hub {
 
 struct Response;
 
-/// Parses what a server sent: nesting and the number of values are bounded before a value is made, so
-/// that eight megabytes of text never become a hundred in memory.
+/// Parses what a server sent: nesting and the number of values are bounded before a value is made,
+/// so that eight megabytes of text never become a hundred in memory.
 Result<Json> parse_json(std::string_view text);
 
 /// The JSON object of an answer that came with 2xx. Fails with HB-12, naming `what`.

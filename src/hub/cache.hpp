@@ -36,8 +36,8 @@ class RepoCache {
   std::filesystem::path snapshot_path(const std::string& commit) const;
   std::filesystem::path lock_path(const std::string& etag) const;
 
-  /// Whether the blob of the file is there, and is what its name says: read in full, unless the memo
-  /// knows the very same file.
+  /// Whether the blob of the file is there, and is what its name says: read in full, unless the
+  /// memo knows the very same file.
   Result<bool> has_blob(const RemoteFile& file, DigestMemo& memo) const;
   /// The same for the file's place in the snapshot.
   Result<bool> has_file(const std::string& commit, const RemoteFile& file, DigestMemo& memo) const;

@@ -90,8 +90,8 @@ Result<std::string> digest_file(const io::OpenedFile& file, const std::filesyste
     const auto head = "blob " + std::to_string(before.size) + std::string(1, '\0');
     sha1.update(std::as_bytes(std::span(head)));
   }
-  std::vector<std::byte> buffer(
-      static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, std::max<std::uint64_t>(1, before.size))));
+  std::vector<std::byte> buffer(static_cast<std::size_t>(
+      std::min<std::uint64_t>(kPiece, std::max<std::uint64_t>(1, before.size))));
   for (std::uint64_t at = 0; at < before.size;) {
     const auto size =
         static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), before.size - at));
@@ -129,7 +129,8 @@ Result<void> digest_files(std::span<DigestJob> jobs, DigestMemo& memo) {
       }
     }
   };
-  const auto threads = std::min<std::size_t>(jobs.size(), std::max(1U, std::thread::hardware_concurrency()));
+  const auto threads =
+      std::min<std::size_t>(jobs.size(), std::max(1U, std::thread::hardware_concurrency()));
   std::vector<std::thread> others;
   try {
     while (others.size() + 1 < threads) others.emplace_back(work);

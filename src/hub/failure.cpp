@@ -51,7 +51,8 @@ std::string text_of(const Json& value) {
   if (const auto* items = value.if_array()) {
     for (const auto& item : *items) {
       const auto* text = item.if_string();
-      if (text == nullptr && item.find("message") != nullptr) text = item.find("message")->if_string();
+      if (text == nullptr && item.find("message") != nullptr)
+        text = item.find("message")->if_string();
       if (text != nullptr) joined += (joined.empty() ? "" : "; ") + *text;
     }
   }
@@ -84,16 +85,19 @@ struct Meaning {
 };
 
 std::optional<Meaning> coded_meaning(std::string_view code) {
-  if (code == "RevisionNotFound") return Meaning{Failure::kNoRevision, "the revision does not exist"};
+  if (code == "RevisionNotFound")
+    return Meaning{Failure::kNoRevision, "the revision does not exist"};
   if (code == "EntryNotFound") return Meaning{Failure::kNoEntry, "the file does not exist"};
   if (code == "GatedRepo") {
-    return Meaning{Failure::kGated,
-                   "the repository is gated: ask for access on its page, and log in with a token of "
-                   "an account that has it"};
+    return Meaning{
+        Failure::kGated,
+        "the repository is gated: ask for access on its page, and log in with a token of "
+        "an account that has it"};
   }
   if (code == "RepoNotFound") {
-    return Meaning{Failure::kNoRepository,
-                   "the repository does not exist, or is private and the token has no access to it"};
+    return Meaning{
+        Failure::kNoRepository,
+        "the repository does not exist, or is private and the token has no access to it"};
   }
   return std::nullopt;
 }
@@ -153,8 +157,8 @@ std::string server_words(const Response& response) {
 Error http_failure(const Response& response, std::string_view what) {
   const auto words = raw_words(response);
   const auto meaning = meaning_of(response, words);
-  std::string message = std::string(what) + ": " + meaning.text + " (HTTP " +
-                        std::to_string(response.status);
+  std::string message =
+      std::string(what) + ": " + meaning.text + " (HTTP " + std::to_string(response.status);
   if (!response.request_id().empty()) {
     message += ", request " + base::printable(response.request_id(), 100);
   }

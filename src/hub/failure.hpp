@@ -39,8 +39,8 @@ bool is(const Error& error, Failure failure) noexcept;
 
 struct Response;
 
-/// What an answer outside 2xx means, in the Hub's order of signs: X-Error-Code, then texts, then the
-/// status. `what` is what was asked for ("the list of files").
+/// What an answer outside 2xx means, in the Hub's order of signs: X-Error-Code, then texts, then
+/// the status. `what` is what was asked for ("the list of files").
 Error http_failure(const Response& response, std::string_view what);
 
 /// The server's own words in an error body, quoted; empty for none and for HTML.

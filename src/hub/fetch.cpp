@@ -33,7 +33,8 @@ Result<void> meet_range(const Response& response, const Source& source, io::Part
   if (response.status == 206) {
     if (range_start(response.header("content-range")) == partial.size()) return {};
     FERRULE_CHECK(partial.clear());
-    return fail(Failure::kNetwork, source.what + ": the server sent another part than the one asked");
+    return fail(Failure::kNetwork,
+                source.what + ": the server sent another part than the one asked");
   }
   if (partial.size() == 0) return {};
   meter.add(-static_cast<std::int64_t>(partial.size()));
@@ -76,11 +77,13 @@ Result<Response> get_following(Http& http, Request request) {
     FERRULE_TRY(auto response, http.exchange(request));
     if (!is_redirect(response.status)) return response;
     const auto next = resolve_url(request.url, std::string(response.header("location")));
-    const bool downgraded = next && request.url.rfind("https:", 0) == 0 && next->rfind("https:", 0) != 0;
+    const bool downgraded =
+        next && request.url.rfind("https:", 0) == 0 && next->rfind("https:", 0) != 0;
     if (!next || downgraded || !origin_of(*next)) {
-      return fail(Failure::kBadAnswer, request.what + ": redirected to " +
-                                           base::quote(without_query(response.header("location")), 200) +
-                                           ", which is not followed");
+      return fail(Failure::kBadAnswer,
+                  request.what + ": redirected to " +
+                      base::quote(without_query(response.header("location")), 200) +
+                      ", which is not followed");
     }
     if (origin_of(*next) != origin_of(request.url)) request.sign_as.clear();
     request.url = *next;
@@ -89,7 +92,8 @@ Result<Response> get_following(Http& http, Request request) {
               request.what + ": more than " + std::to_string(kMaxRedirects) + " redirects");
 }
 
-Result<std::string> fetch(Http& http, const Source& source, io::PartialFile& partial, Meter& meter) {
+Result<std::string> fetch(Http& http, const Source& source, io::PartialFile& partial,
+                          Meter& meter) {
   const auto& settings = http.settings();
   if (partial.size() > source.size) FERRULE_CHECK(partial.clear());
   meter.add(static_cast<std::int64_t>(partial.size()));
@@ -100,9 +104,8 @@ Result<std::string> fetch(Http& http, const Source& source, io::PartialFile& par
     auto answer = get_following(http, request_for(source, partial, meter, settings));
     if (answer && answer->ok()) {
       if (partial.size() == source.size) return answer->url;
-      answer = fail(Failure::kNetwork,
-                    source.what + ": " + std::to_string(partial.size()) + " of " +
-                        std::to_string(source.size) + " bytes came");
+      answer = fail(Failure::kNetwork, source.what + ": " + std::to_string(partial.size()) +
+                                           " of " + std::to_string(source.size) + " bytes came");
     }
     if (partial.size() > before) tried = 1;  // It moves.
     const bool last = tried >= settings.attempts;

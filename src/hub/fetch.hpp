@@ -25,9 +25,9 @@ struct Source {
 };
 
 /// Makes `partial` hold all bytes of the source, going on from those that it has. Redirects are
-/// followed from `url` anew on each try, so that an address that ran out is replaced; what they lead
-/// to never sees the token. What came is not judged here but for its length. Returns the address that
-/// answered last; empty where nothing had to be asked.
+/// followed from `url` anew on each try, so that an address that ran out is replaced; what they
+/// lead to never sees the token. What came is not judged here but for its length. Returns the
+/// address that answered last; empty where nothing had to be asked.
 Result<std::string> fetch(Http& http, const Source& source, io::PartialFile& partial, Meter& meter);
 
 /// Follows a GET by hand over up to twenty redirects: the Hub's own with the token, others without.

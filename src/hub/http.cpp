@@ -53,14 +53,16 @@ std::size_t take_header(const char* data, std::size_t size, std::size_t count, v
   if (line.rfind("HTTP/", 0) == 0) {
     transfer.response.headers.clear();  // Of a 100 Continue or a proxy's answer.
     const auto space = line.find(' ');
-    transfer.response.status =
-        space == std::string_view::npos ? 0 : std::atoi(std::string(line.substr(space + 1, 3)).c_str());
+    transfer.response.status = space == std::string_view::npos
+                                   ? 0
+                                   : std::atoi(std::string(line.substr(space + 1, 3)).c_str());
     return bytes;
   }
   const auto colon = line.find(':');
   if (colon != std::string_view::npos) {
     auto value = line.substr(colon + 1);
-    while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
+    while (!value.empty() && (value.front() == ' ' || value.front() == '\t'))
+      value.remove_prefix(1);
     while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
     transfer.response.headers.push_back({lower(line.substr(0, colon)), std::string(value)});
   }
@@ -105,14 +107,14 @@ bool tell_head(Transfer& transfer) {
 std::size_t take_body(const char* data, std::size_t size, std::size_t count, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
   const std::size_t bytes = size * count;
-  const bool taken = tell_head(transfer) && take_piece(transfer, std::as_bytes(std::span(data, bytes)));
+  const bool taken =
+      tell_head(transfer) && take_piece(transfer, std::as_bytes(std::span(data, bytes)));
   return taken ? bytes : 0;
 }
 
 std::size_t give_body(char* out, std::size_t size, std::size_t count, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
-  auto got = transfer.request->body->read(
-      std::as_writable_bytes(std::span(out, size * count)));
+  auto got = transfer.request->body->read(std::as_writable_bytes(std::span(out, size * count)));
   if (got) return *got;
   transfer.error = std::move(got).error();
   return CURL_READFUNC_ABORT;
@@ -136,8 +138,8 @@ void add(List& list, const std::string& line) {
   list.reset(longer);
 }
 
-/// huggingface_hub's HTTP library takes HTTP_PROXY in capitals too, which libcurl leaves to the small
-/// letters for fear of what a web server passes to its scripts.
+/// huggingface_hub's HTTP library takes HTTP_PROXY in capitals too, which libcurl leaves to the
+/// small letters for fear of what a web server passes to its scripts.
 std::string capital_proxy(const std::string& url) {
   if (url.rfind("http://", 0) != 0 || std::getenv("http_proxy") != nullptr ||
       std::getenv("REQUEST_METHOD") != nullptr) {
@@ -180,6 +182,11 @@ bool never_arrived(CURLcode code) {
   return code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY ||
          code == CURLE_COULDNT_CONNECT || code == CURLE_SSL_CONNECT_ERROR ||
          code == CURLE_PEER_FAILED_VERIFICATION;
+}
+
+/// A line break would start another header.
+bool is_header_text(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
 }
 
 constexpr int kMaybeDone = 1;  // In Error::system_errno of HB-3: see is_ambiguous().
@@ -242,7 +249,8 @@ void Http::Rep::prepare(const Request& request, Transfer& transfer) {
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail.data());
-  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, static_cast<long>(settings.connect_timeout.count()));
+  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT,
+                   static_cast<long>(settings.connect_timeout.count()));
   // A server that drips a byte a second to hold us counts as silent.
   curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 16L);
   curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, static_cast<long>(silence.count()));
@@ -257,6 +265,8 @@ void Http::Rep::prepare(const Request& request, Transfer& transfer) {
     curl_easy_setopt(curl, CURLOPT_SEEKDATA, &transfer);
   }
   set_method(curl, request);
+  // On a connection that was kept open libcurl repeats by itself what got no answer.
+  if (request.repeat == Repeat::kUnsafe) curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
   if (!request.sign_as.empty()) {
     curl_easy_setopt(curl, CURLOPT_AWS_SIGV4, request.sign_for.c_str());
     curl_easy_setopt(curl, CURLOPT_USERPWD, request.sign_as.c_str());
@@ -298,6 +308,10 @@ Result<Response> Http::exchange(const Request& request) {
   if (!origin_of(request.url)) {
     return fail(Failure::kBadAnswer, request.what + ": not an http or https address: " +
                                          base::quote(without_query(request.url), 200));
+  }
+  if (request.with_token && !is_header_text(rep_->settings.token)) {
+    return fail(Failure::kAuthentication,
+                request.what + ": the token has characters that no token has; nothing was sent");
   }
   Transfer transfer;
   transfer.request = &request;

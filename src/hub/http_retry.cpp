@@ -20,7 +20,6 @@ using std::chrono::seconds;
 constexpr int kMaxRedirects = 20;
 constexpr milliseconds kLongestPause{8000};
 
-
 /// A status after which nothing was done.
 bool surely_undone(int status) { return status == 429; }
 
@@ -45,7 +44,7 @@ milliseconds own_pause(int tried, const Settings& settings) {
 }
 
 std::optional<milliseconds> pause_before_next(const Response& response, int tried,
-                                      const Settings& settings) {
+                                              const Settings& settings) {
   const auto own = own_pause(tried, settings);
   const auto asked = read_pause(response.headers, std::chrono::system_clock::now());
   if (response.status == 429 && asked.hidden_quota) return std::nullopt;
@@ -79,8 +78,8 @@ Result<Response> Http::send(const Request& request) {
                         ", another server than the one asked");
       }
       if (++redirects > kMaxRedirects) {
-        return fail(Failure::kBadAnswer, request.what + ": more than " +
-                                             std::to_string(kMaxRedirects) + " redirects");
+        return fail(Failure::kBadAnswer,
+                    request.what + ": more than " + std::to_string(kMaxRedirects) + " redirects");
       }
       current.url = *next;
       --tried;

@@ -114,7 +114,8 @@ Result<Response> Transfer::basic(const Action& upload) {
   const auto& token = repository_.http().settings().token;
   for (const auto& header : upload.headers) {
     // What a server hands out for its store is sent there; our own token never is.
-    if (token.empty() || header.second.find(token) == std::string::npos) put.headers.push_back(header);
+    if (token.empty() || header.second.find(token) == std::string::npos)
+      put.headers.push_back(header);
   }
   return repository_.http().send(put);
 }
@@ -148,8 +149,7 @@ Result<Response> Transfer::multipart(const Action& upload, const Parts& parts) {
 }
 
 Result<void> Transfer::verify(const Action& action) {
-  TextBody text(
-      Json(Json::Object{{"oid", file_.sha256}, {"size", Json(file_.size)}}).dump());
+  TextBody text(Json(Json::Object{{"oid", file_.sha256}, {"size", Json(file_.size)}}).dump());
   auto post = request(Method::kPost, action.href, "verifying the upload of ");
   bool own = false;
   for (const auto& [name, value] : action.headers) {
@@ -176,7 +176,8 @@ Result<Json> batch(const Repository& repository, std::span<const PushFile* const
                          {"hash_algo", "sha256"}});
   if (!branch.empty()) body.set("ref", Json::Object{{"name", branch}});
   TextBody text(body.dump());
-  auto request = json_post(repository.page(".git/info/lfs/objects/batch"), "asking for uploads", text);
+  auto request =
+      json_post(repository.page(".git/info/lfs/objects/batch"), "asking for uploads", text);
   request.headers = {{"Content-Type", kMediaType}, {"Accept", kMediaType}};
   FERRULE_TRY(const auto response, repository.http().require(request));
   FERRULE_TRY(auto json, json_answer(response, request.what));

@@ -10,7 +10,8 @@
 
 namespace ferrule::hub {
 
-/// How large files come to the store behind the Hub. One way today; another (Xet) can stand beside it.
+/// How large files come to the store behind the Hub. One way today; another (Xet) can stand beside
+/// it.
 class Uploader {
  public:
   virtual ~Uploader() = default;

@@ -23,8 +23,8 @@ Result<void> check_hashes(const RemoteFile& file) {
   const bool good = is_hex(file.blob, 40) && (file.sha256.empty() || is_hex(file.sha256, 64)) &&
                     (file.xet.empty() || is_hex(file.xet, 64));
   if (good) return {};
-  return fail(Failure::kBadAnswer, "the listing gives " + base::quote(file.path) +
-                                       " a hash that is none");
+  return fail(Failure::kBadAnswer,
+              "the listing gives " + base::quote(file.path) + " a hash that is none");
 }
 
 Result<void> take_entry(const Json& entry, std::vector<RemoteFile>& files) {
@@ -39,12 +39,14 @@ Result<void> take_entry(const Json& entry, std::vector<RemoteFile>& files) {
     size = size_member(*lfs, "size");
     if (file.sha256.empty()) file.sha256 = "none";
   }
-  if (!size) return fail(Failure::kBadAnswer, "the listing gives no size for " + base::quote(file.path));
+  if (!size)
+    return fail(Failure::kBadAnswer, "the listing gives no size for " + base::quote(file.path));
   file.size = *size;
   FERRULE_CHECK(check_hashes(file));
   files.push_back(std::move(file));
   if (files.size() <= kMaxFiles) return {};
-  return fail(Failure::kBadAnswer, "the listing has more than " + std::to_string(kMaxFiles) + " files");
+  return fail(Failure::kBadAnswer,
+              "the listing has more than " + std::to_string(kMaxFiles) + " files");
 }
 
 /// The address of the next page; empty where this was the last.
@@ -76,14 +78,15 @@ Result<void> check_listing(std::vector<RemoteFile>& files) {
     for (auto slash = file.path.find('/'); slash != std::string::npos;
          slash = file.path.find('/', slash + 1)) {
       if (!names.contains(std::string_view(file.path).substr(0, slash))) continue;
-      return fail(Failure::kUnsafePath, "the listing holds a file where " + base::quote(file.path) +
-                                            " needs a folder");
+      return fail(Failure::kUnsafePath,
+                  "the listing holds a file where " + base::quote(file.path) + " needs a folder");
     }
   }
   return {};
 }
 
-Result<std::vector<RemoteFile>> list_files(const Repository& repository, const std::string& commit) {
+Result<std::vector<RemoteFile>> list_files(const Repository& repository,
+                                           const std::string& commit) {
   Request request;
   request.what = "the list of files of " + repository.id();
   request.url = repository.api("/tree/" + commit + "?recursive=true&expand=false");
@@ -124,7 +127,8 @@ std::string tree_text(const std::vector<RemoteFile>& files) {
     if (!file.xet.empty()) entry.set("xet_hash", file.xet);
     list.set(file.path, std::move(entry));
   }
-  return Json(Json::Object{{"format_version", 1}, {"files", std::move(list)}}).dump_python(1, false);
+  return Json(Json::Object{{"format_version", 1}, {"files", std::move(list)}})
+      .dump_python(1, false);
 }
 
 Result<std::vector<RemoteFile>> parse_tree(const std::string& text) {

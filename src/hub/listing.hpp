@@ -24,8 +24,8 @@ struct RemoteFile {
   const std::string& etag() const noexcept { return large() ? sha256 : blob; }
 };
 
-/// The files of a commit, sorted by path; every path and hash is safe to use. Fails with HB-14 for a
-/// listing that reaches out of its folder, with HB-12 for what is no listing.
+/// The files of a commit, sorted by path; every path and hash is safe to use. Fails with HB-14 for
+/// a listing that reaches out of its folder, with HB-12 for what is no listing.
 Result<std::vector<RemoteFile>> list_files(const Repository& repository, const std::string& commit);
 
 /// `trees/<commit>.json` of the cache, as huggingface_hub writes and reads it.

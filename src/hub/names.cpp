@@ -83,15 +83,16 @@ bool is_safe_path(std::string_view path) noexcept {
 }
 
 bool is_hex(std::string_view text, std::size_t digits) noexcept {
-  return text.size() == digits && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  return text.size() == digits &&
+         text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 bool is_commit(std::string_view text) noexcept { return is_hex(text, 40); }
 
 bool is_left_out(std::string_view name) noexcept {
-  constexpr std::array<std::string_view, 6> kNames = {".git",     ".cache", ".DS_Store",
+  constexpr std::array<std::string_view, 6> kNames = {".git",        ".cache", ".DS_Store",
                                                       "__pycache__", ".svn",   ".hg"};
-  constexpr std::array<std::string_view, 8> kEndings = {".lock", ".tmp", ".temp", ".incomplete",
+  constexpr std::array<std::string_view, 8> kEndings = {".lock", ".tmp", ".temp",    ".incomplete",
                                                         ".part", ".swp", ".partial", "~"};
   if (std::find(kNames.begin(), kNames.end(), name) != kNames.end()) return true;
   if (name.rfind(".ferrule-", 0) == 0 || name.rfind(".~lock", 0) == 0) return true;

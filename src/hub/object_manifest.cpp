@@ -30,7 +30,8 @@ Result<std::vector<RemoteFile>> parse_manifest(const std::string& text, const st
     file.sha256 = text_member(entry, "sha256");
     const auto size = size_member(entry, "size");
     if (!size || !is_hex(file.sha256, 64)) {
-      return fail(Failure::kBadAnswer, where + ": the manifest says too little of " + base::quote(path));
+      return fail(Failure::kBadAnswer,
+                  where + ": the manifest says too little of " + base::quote(path));
     }
     file.size = *size;
     files.push_back(std::move(file));
@@ -39,7 +40,8 @@ Result<std::vector<RemoteFile>> parse_manifest(const std::string& text, const st
   return files;
 }
 
-/// The text of the first such element from `at` on, which moves behind it; nullopt where there is none.
+/// The text of the first such element from `at` on, which moves behind it; nullopt where there is
+/// none.
 std::optional<std::string> element(std::string_view xml, std::string_view name, std::size_t& at) {
   const auto open = "<" + std::string(name) + ">";
   const auto begin = xml.find(open, at);
@@ -49,7 +51,8 @@ std::optional<std::string> element(std::string_view xml, std::string_view name, 
   at = end;
   std::string text(xml.substr(begin + open.size(), end - begin - open.size()));
   constexpr std::pair<std::string_view, std::string_view> kEntities[] = {
-      {"&lt;", "<"}, {"&gt;", ">"}, {"&quot;", "\""}, {"&apos;", "'"}, {"&#39;", "'"}, {"&#34;", "\""}, {"&amp;", "&"}};
+      {"&lt;", "<"},  {"&gt;", ">"},   {"&quot;", "\""}, {"&apos;", "'"},
+      {"&#39;", "'"}, {"&#34;", "\""}, {"&amp;", "&"}};
   for (const auto& [entity, sign] : kEntities) {
     for (auto found = text.find(entity); found != std::string::npos;
          found = text.find(entity, found + sign.size())) {
@@ -68,8 +71,9 @@ Result<void> take_page(std::string_view xml, const std::string& prefix,
     if (!key) return {};
     const auto size = element(xml, "Size", at);
     RemoteFile file{.path = key->substr(std::min(prefix.size(), key->size()))};
-    const auto [end, failed] = size ? std::from_chars(size->data(), size->data() + size->size(), file.size)
-                                    : std::from_chars_result{nullptr, std::errc::invalid_argument};
+    const auto [end, failed] =
+        size ? std::from_chars(size->data(), size->data() + size->size(), file.size)
+             : std::from_chars_result{nullptr, std::errc::invalid_argument};
     if (failed != std::errc() || key->rfind(prefix, 0) != 0) {
       return fail(Failure::kBadAnswer, "the listing of S3 makes no sense at " + base::quote(*key));
     }
@@ -87,7 +91,9 @@ std::string manifest_text(const std::vector<PushFile>& files) {
   for (const auto& file : files) {
     list.set(file.path, Json::Object{{"size", Json(file.size)}, {"sha256", file.sha256}});
   }
-  return Json(Json::Object{{"format_version", 1}, {"files", std::move(list)}}).dump_python(2, false) + "\n";
+  return Json(Json::Object{{"format_version", 1}, {"files", std::move(list)}})
+             .dump_python(2, false) +
+         "\n";
 }
 
 Result<std::optional<Manifest>> read_manifest(Http& http, const ObjectStore& store) {
@@ -101,7 +107,8 @@ Result<std::optional<Manifest>> read_manifest(Http& http, const ObjectStore& sto
 
 Result<std::vector<RemoteFile>> list_objects(Http& http, const ObjectStore& store) {
   const auto prefix = store.prefix.empty() ? std::string() : store.prefix + "/";
-  const auto base = store.url.substr(0, store.url.size() - (store.prefix.empty() ? 0 : percent_encode(prefix, true).size()));
+  const auto base = store.url.substr(
+      0, store.url.size() - (store.prefix.empty() ? 0 : percent_encode(prefix, true).size()));
   std::vector<RemoteFile> files;
   std::string token;
   for (int page = 0; page < kMaxPages; ++page) {
@@ -117,7 +124,8 @@ Result<std::vector<RemoteFile>> list_objects(Http& http, const ObjectStore& stor
     token = element(response.text, "NextContinuationToken", at).value_or("");
     if (token.empty()) break;
   }
-  if (!token.empty()) return fail(Failure::kBadAnswer, "the list of " + store.name + " does not end");
+  if (!token.empty())
+    return fail(Failure::kBadAnswer, "the list of " + store.name + " does not end");
   if (files.empty()) return fail(Failure::kNoEntry, store.name + ": there is nothing below it");
   FERRULE_CHECK(check_listing(files));
   return files;

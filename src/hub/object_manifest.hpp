@@ -20,7 +20,9 @@ inline constexpr const char* kEmptySha256 =
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// Where the former content of a replaced object is kept.
-inline std::string kept_name(const std::string& sha256) { return std::string(kKeptFolder) + sha256; }
+inline std::string kept_name(const std::string& sha256) {
+  return std::string(kKeptFolder) + sha256;
+}
 
 std::string manifest_text(const std::vector<PushFile>& files);
 

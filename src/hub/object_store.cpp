@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Adapters as plain objects under a prefix, with a manifest that is written last: it says which files
-// there are and what they hold, so that a reader takes all of one push or nothing.
+// Adapters as plain objects under a prefix, with a manifest that is written last: it says which
+// files there are and what they hold, so that a reader takes all of one push or nothing.
 #include "hub/object_store.hpp"
 
 #include <algorithm>
@@ -53,8 +53,8 @@ Result<void> put(Http& http, const ObjectStore& store, const std::string& path, 
   return {};
 }
 
-/// Keeps the object that a manifest in force speaks of, before another takes its name: whoever reads
-/// meanwhile, or after a push that failed, finds it there.
+/// Keeps the object that a manifest in force speaks of, before another takes its name: whoever
+/// reads meanwhile, or after a push that failed, finds it there.
 Result<void> keep(Http& http, const ObjectStore& store, const RemoteFile& file) {
   const auto kept = kept_name(file.sha256);
   FERRULE_TRY(const auto there, http.send(store.request(Method::kHead, kept, kEmptySha256)));
@@ -76,11 +76,11 @@ Result<void> fetch_one(HubClient::Rep& client, const ObjectStore& store, const R
   const auto name = slash == std::string::npos ? file.path : file.path.substr(slash + 1);
   const auto request = store.request(Method::kGet, file.path, kEmptySha256);
   Source source{.url = request.url,
-                      .what = file.path + " of " + store.name,
-                      .size = file.size,
-                      .sign_as = request.sign_as,
-                      .sign_for = request.sign_for,
-                      .headers = request.headers};
+                .what = file.path + " of " + store.name,
+                .size = file.size,
+                .sign_as = request.sign_as,
+                .sign_for = request.sign_for,
+                .headers = request.headers};
   for (int tried = 1;; ++tried) {
     FERRULE_TRY(auto partial, io::PartialFile::open(folder, name));
     if (file.sha256.empty()) FERRULE_CHECK(partial.clear());  // Nothing would tell old from new.
@@ -96,8 +96,9 @@ Result<void> fetch_one(HubClient::Rep& client, const ObjectStore& store, const R
     // Another push may have taken the name since: what the manifest means was kept.
     source.url = store.request(Method::kGet, kept_name(file.sha256), kEmptySha256).url;
     if (tried >= 2) {
-      return fail(Failure::kIntegrity, source.what + ": what came is not what the manifest lists, sha256 " +
-                                           file.sha256);
+      return fail(
+          Failure::kIntegrity,
+          source.what + ": what came is not what the manifest lists, sha256 " + file.sha256);
     }
   }
 }
@@ -105,7 +106,8 @@ Result<void> fetch_one(HubClient::Rep& client, const ObjectStore& store, const R
 }  // namespace
 
 bool is_object_store(std::string_view text) noexcept {
-  return text.rfind("s3://", 0) == 0 || text.rfind("https://", 0) == 0 || text.rfind("http://", 0) == 0;
+  return text.rfind("s3://", 0) == 0 || text.rfind("https://", 0) == 0 ||
+         text.rfind("http://", 0) == 0;
 }
 
 Result<ObjectStore> ObjectStore::open(const std::string& text) {
@@ -114,7 +116,8 @@ Result<ObjectStore> ObjectStore::open(const std::string& text) {
   while (store.name.ends_with('/')) store.name.pop_back();
   if (store.name.rfind("s3://", 0) != 0) {
     if (!origin_of(store.name) || store.name.find_first_of("?#") != std::string::npos) {
-      return fail(Failure::kUsage, "expected the address of a folder, found " + base::quote(without_query(text)));
+      return fail(Failure::kUsage,
+                  "expected the address of a folder, found " + base::quote(without_query(text)));
     }
     store.url = store.name;
     return store;
@@ -123,9 +126,10 @@ Result<ObjectStore> ObjectStore::open(const std::string& text) {
   const auto slash = rest.find('/');
   const auto bucket = rest.substr(0, slash);
   const auto prefix = slash == std::string::npos ? std::string() : rest.substr(slash + 1);
-  const bool plain = !bucket.empty() && bucket.find_first_not_of("abcdefghijklmnopqrstuvwxyz"
-                                                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                                                  "0123456789.-_") == std::string::npos;
+  const bool plain = !bucket.empty() && bucket.find_first_not_of(
+                                            "abcdefghijklmnopqrstuvwxyz"
+                                            "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                            "0123456789.-_") == std::string::npos;
   if (!plain || (!prefix.empty() && !is_safe_path(prefix))) {
     return fail(Failure::kUsage, "expected s3://bucket/prefix, found " + base::quote(text));
   }
@@ -172,7 +176,8 @@ Result<PushReport> push_to_store(HubClient::Rep& client, const std::filesystem::
                                  const std::string& destination, const PushOptions& options) {
   FERRULE_TRY(const auto store, ObjectStore::open(destination));
   if (!store.writable) {
-    return fail(Failure::kUsage, "only s3:// and the Hub can be pushed to, not " + base::quote(destination));
+    return fail(Failure::kUsage,
+                "only s3:// and the Hub can be pushed to, not " + base::quote(destination));
   }
   if (options.create_pr || options.make_private || !options.revision.empty()) {
     return fail(Failure::kUsage, "an object store knows no revision, pull request or privacy");
@@ -201,7 +206,8 @@ Result<PushReport> push_to_store(HubClient::Rep& client, const std::filesystem::
       continue;
     }
     if (file.size > kMaxObject) {
-      return fail(Failure::kUploadRefused, "larger than the 5 GiB that one upload to S3 takes", file.file.string());
+      return fail(Failure::kUploadRefused, "larger than the 5 GiB that one upload to S3 takes",
+                  file.file.string());
     }
     changed.push_back(&file);
     out.uploaded.push_back(file.path);
@@ -235,7 +241,8 @@ Result<PullReport> pull_from_store(HubClient::Rep& client, const std::string& so
   if (!options.revision.empty()) {
     return fail(Failure::kUsage, "an object store knows no revisions");
   }
-  const auto own = client.settings.home / "ferrule" / "stores" / sha256_of(store.name).substr(0, 32);
+  const auto own =
+      client.settings.home / "ferrule" / "stores" / sha256_of(store.name).substr(0, 32);
   PullReport out{.repo = store.name, .revision = {}, .commit = {}, .path = own, .files = {}};
   if (!options.output.empty()) out.path = options.output;
   FERRULE_TRY(const auto manifest, read_manifest(client.http, store));

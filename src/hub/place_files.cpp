@@ -24,7 +24,8 @@ Result<void> copy(const std::filesystem::path& from, const RemoteFile& file, io:
   sha1.update(std::as_bytes(std::span(head)));
   std::vector<std::byte> buffer(static_cast<std::size_t>(std::min(kPiece, input.size() + 1)));
   for (std::uint64_t at = 0; at < input.size();) {
-    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), input.size() - at));
+    const auto size =
+        static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), input.size() - at));
     const std::span<std::byte> piece(buffer.data(), size);
     FERRULE_CHECK(input.read_at(at, piece));
     if (file.large()) {
@@ -42,7 +43,8 @@ Result<void> copy(const std::filesystem::path& from, const RemoteFile& file, io:
 
 }  // namespace
 
-Result<void> place_files(const std::filesystem::path& snapshot, const std::vector<RemoteFile>& files,
+Result<void> place_files(const std::filesystem::path& snapshot,
+                         const std::vector<RemoteFile>& files,
                          const std::filesystem::path& output) {
   FERRULE_TRY(auto transaction, io::DirectoryTransaction::begin(output, Durability::kSafe));
   for (const auto& file : files) {

@@ -9,9 +9,9 @@
 
 namespace ferrule::hub {
 
-/// Copies the files of a snapshot into `output`, all or none (docs/rules/TX.md), and checks each once
-/// more on the way. What else the folder holds stays.
-Result<void> place_files(const std::filesystem::path& snapshot, const std::vector<RemoteFile>& files,
-                         const std::filesystem::path& output);
+/// Copies the files of a snapshot into `output`, all or none (docs/rules/TX.md), and checks each
+/// once more on the way. What else the folder holds stays.
+Result<void> place_files(const std::filesystem::path& snapshot,
+                         const std::vector<RemoteFile>& files, const std::filesystem::path& output);
 
 }  // namespace ferrule::hub

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "hub/pull.hpp"
+
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -12,7 +14,6 @@
 #include "hub/fetch.hpp"
 #include "hub/names.hpp"
 #include "hub/place_files.hpp"
-#include "hub/pull.hpp"
 #include "hub/url.hpp"
 #include "io/file_lock.hpp"
 
@@ -122,8 +123,8 @@ Result<void> Pull::download(const std::vector<RemoteFile>& files) {
   return {};
 }
 
-/// The Hub redirects small files of public repositories to its own cache. Once one of them went that
-/// way the others take it at once.
+/// The Hub redirects small files of public repositories to its own cache. Once one of them went
+/// that way the others take it at once.
 std::string Pull::source_url(const RemoteFile& file) const {
   const auto path = percent_encode(file.path, true);
   if (!serves_cached_ || file.large()) return repository_.page("/resolve/" + commit_ + "/" + path);
@@ -141,9 +142,9 @@ Result<void> Pull::download(const RemoteFile& file, Meter& meter) {
   FERRULE_TRY(const auto partials, cache_->partials());
   FERRULE_TRY(const auto blobs, cache_->blobs());
   Source source{.url = source_url(file),
-                      .what = file.path + " of " + where(),
-                      .size = file.size,
-                      .with_token = true};
+                .what = file.path + " of " + where(),
+                .size = file.size,
+                .with_token = true};
   const auto name = file.etag() + ".partial";
   for (int tried = 1;; ++tried) {
     {

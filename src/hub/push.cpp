@@ -85,9 +85,8 @@ Result<void> Push::preupload(std::span<PushFile> some) {
   Json::Array list;
   Json body;
   for (const auto& file : some) {
-    list.push_back(Json::Object{{"path", file.path},
-                                {"size", Json(file.size)},
-                                {"sample", base64(file.sample)}});
+    list.push_back(Json::Object{
+        {"path", file.path}, {"size", Json(file.size)}, {"sample", base64(file.sample)}});
     if (file.path == ".gitignore") {
       FERRULE_TRY(const auto text, read_text_file(file.file, kMaxCardBytes));
       body.set("gitIgnore", text);
@@ -95,9 +94,10 @@ Result<void> Push::preupload(std::span<PushFile> some) {
   }
   body.set("files", std::move(list));
   TextBody text(body.dump());
-  auto request = json_post(repository_.api("/preupload/" + percent_encode(target_, false) +
-                                           (options_.create_pr && !pull_request_ ? "?create_pr=1" : "")),
-                           "repository " + repository_.id(), text);
+  auto request =
+      json_post(repository_.api("/preupload/" + percent_encode(target_, false) +
+                                (options_.create_pr && !pull_request_ ? "?create_pr=1" : "")),
+                "repository " + repository_.id(), text);
   FERRULE_TRY(const auto response, client_.http.require(request));
   FERRULE_TRY(const auto json, json_answer(response, request.what));
   head_ = text_member(json, "commitOid");
@@ -113,8 +113,8 @@ Result<void> Push::preupload(std::span<PushFile> some) {
     ++known;
     const auto mode = text_member(*item, "uploadMode");
     if (mode != "lfs" && mode != "regular") {
-      return fail(Failure::kBadAnswer, request.what + ": an unknown way of uploading, " +
-                                           base::quote(mode), file.path);
+      return fail(Failure::kBadAnswer,
+                  request.what + ": an unknown way of uploading, " + base::quote(mode), file.path);
     }
     file.large = mode == "lfs" && file.size > 0;  // The store takes no empty objects.
     file.ignored = true_member(*item, "shouldIgnore");
@@ -172,8 +172,8 @@ Result<void> Push::look() {
     auto looked = preupload();
     if (looked) return looked;
     missing = std::move(looked).error();
-    const bool absent = is(*missing, Failure::kNoRepository) || is(*missing, Failure::kNoRevision) ||
-                        is(*missing, Failure::kNoEntry) ||
+    const bool absent = is(*missing, Failure::kNoRepository) ||
+                        is(*missing, Failure::kNoRevision) || is(*missing, Failure::kNoEntry) ||
                         (is(*missing, Failure::kAuthentication) && !created_ &&
                          !client_.settings.token.empty() && missing->http_status == 401);
     if (!absent || tried >= 2) return std::move(*missing);
@@ -185,7 +185,8 @@ Result<void> Push::digest() {
   std::vector<DigestJob> jobs;
   std::vector<PushFile*> waiting;
   for (auto& file : files_) {
-    const bool wanted = !file.ignored && file.digest().empty() && (file.large || !file.remote.empty());
+    const bool wanted =
+        !file.ignored && file.digest().empty() && (file.large || !file.remote.empty());
     if (!wanted) continue;
     jobs.push_back({file.file, file.large ? Digest::kSha256 : Digest::kGitBlob});
     waiting.push_back(&file);
@@ -200,7 +201,8 @@ Result<void> Push::digest() {
 std::vector<const PushFile*> Push::changed() const {
   std::vector<const PushFile*> out;
   for (const auto& file : files_) {
-    if (!file.ignored && (file.remote.empty() || file.remote != file.digest())) out.push_back(&file);
+    if (!file.ignored && (file.remote.empty() || file.remote != file.digest()))
+      out.push_back(&file);
   }
   return out;
 }
@@ -272,8 +274,8 @@ Result<bool> Push::send_commit(std::span<const PushFile* const> files) {
   return error;
 }
 
-/// At most one commit: each is sent with its parent, and after a lost reply the Hub is asked what it
-/// has before anything is sent again.
+/// At most one commit: each is sent with its parent, and after a lost reply the Hub is asked what
+/// it has before anything is sent again.
 Result<void> Push::commit() {
   for (int tried = 1;; ++tried) {
     const auto files = changed();
@@ -282,9 +284,9 @@ Result<void> Push::commit() {
     FERRULE_TRY(const bool stands, send_commit(files));
     if (stands) return {};
     if (tried >= kCommitTries) {
-      return fail(Failure::kConflict,
-                  "committing to " + repository_.id() + ": no answer says that it was done, and the "
-                  "Hub does not show it; run the same command again");
+      return fail(Failure::kConflict, "committing to " + repository_.id() +
+                                          ": no answer says that it was done, and the "
+                                          "Hub does not show it; run the same command again");
     }
     std::this_thread::sleep_for(client_.settings.first_pause * (1 << tried));
     FERRULE_CHECK(preupload());

@@ -4,8 +4,8 @@
 #include <curl/curl.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cctype>
+#include <charconv>
 #include <cstdint>
 #include <ctime>
 #include <vector>
@@ -20,8 +20,10 @@ constexpr std::int64_t kLongest = 100'000'000;  // Three years: beyond it no num
 constexpr std::int64_t kMoment = 1'000'000'000;
 
 std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front())) != 0) text.remove_prefix(1);
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())) != 0) text.remove_suffix(1);
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front())) != 0)
+    text.remove_prefix(1);
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())) != 0)
+    text.remove_suffix(1);
   return text;
 }
 
@@ -30,7 +32,8 @@ std::optional<std::int64_t> number(std::string_view text) {
   std::int64_t value = 0;
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (failed != std::errc() || value < 0) return std::nullopt;
-  const auto rest = std::string_view(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  const auto rest =
+      std::string_view(end, static_cast<std::size_t>(text.data() + text.size() - end));
   // "1.5" waits two seconds.
   if (rest.empty()) return value;
   if (rest.front() == '.') return value + 1;
@@ -127,8 +130,8 @@ Pause read_pause(std::span<const Header> headers, std::chrono::system_clock::tim
       continue;
     }
     if (!window.reset) continue;
-    const auto left = *window.reset > kMoment ? std::max<std::int64_t>(0, *window.reset - moment)
-                                              : *window.reset;
+    const auto left =
+        *window.reset > kMoment ? std::max<std::int64_t>(0, *window.reset - moment) : *window.reset;
     wait = std::max(wait.value_or(0), left);
   }
   const bool full = wait.has_value();

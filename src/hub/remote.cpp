@@ -50,7 +50,8 @@ Result<Reference> parse(const std::string& text) {
          slash = out.revision.find("%2F")) {
       out.revision.replace(slash, 3, "/");
     }
-    if (out.revision.empty()) return fail(Failure::kUsage, "expected a revision after '@': " + base::quote(text));
+    if (out.revision.empty())
+      return fail(Failure::kUsage, "expected a revision after '@': " + base::quote(text));
     if (cut != std::string::npos) out.folder = tail.substr(cut + 1);
   } else {
     out.repo = rest.substr(0, end);
@@ -59,11 +60,13 @@ Result<Reference> parse(const std::string& text) {
   FERRULE_CHECK(check_repo_id(out.repo));
   if (!out.revision.empty()) FERRULE_CHECK(check_revision(out.revision));
   if (out.folder.empty() || is_safe_path(out.folder)) return out;
-  return fail(Failure::kUsage, "expected a folder of the repository, found " + base::quote(out.folder));
+  return fail(Failure::kUsage,
+              "expected a folder of the repository, found " + base::quote(out.folder));
 }
 
 /// The files of the adapter in that folder, or all of them where the folder is none.
-std::vector<std::string> files_below(const std::vector<RemoteFile>& files, const std::string& folder) {
+std::vector<std::string> files_below(const std::vector<RemoteFile>& files,
+                                     const std::string& folder) {
   std::vector<std::string> out;
   for (const auto& file : files) {
     if (folder.empty() || file.path.rfind(folder + "/", 0) == 0) out.push_back(file.path);
@@ -78,7 +81,8 @@ Result<std::string> fetch_range(Http& http, const Source& source, std::uint64_t 
   request.url = source.url;
   request.what = source.what;
   request.with_token = true;
-  request.headers = {{"Range", "bytes=" + std::to_string(begin) + "-" + std::to_string(begin + size - 1)}};
+  request.headers = {
+      {"Range", "bytes=" + std::to_string(begin) + "-" + std::to_string(begin + size - 1)}};
   request.limit = static_cast<std::size_t>(size);
   std::optional<Error> failed;
   for (int tried = 1; tried <= http.settings().attempts; ++tried) {
@@ -104,7 +108,8 @@ Result<std::string> fetch_header(Http& http, const Source& source) {
   FERRULE_TRY(auto head, fetch_range(http, source, 0, first));
   if (head.size() < 8) return fail(Failure::kNoEntry, source.what + ": too short for a header");
   std::uint64_t length = 0;
-  for (int i = 7; i >= 0; --i) length = length << 8U | static_cast<unsigned char>(head[static_cast<std::size_t>(i)]);
+  for (int i = 7; i >= 0; --i)
+    length = length << 8U | static_cast<unsigned char>(head[static_cast<std::size_t>(i)]);
   if (length > std::min(kMaxHeaderBytes, source.size - 8)) {
     return fail(Failure::kNoEntry, source.what + ": its header asks for the whole file");
   }
@@ -123,9 +128,9 @@ static Result<std::optional<HubClient::Remote>> open_headers(HubClient::Rep& cli
                                                              const Reference& reference,
                                                              const PullOptions& options) {
   const auto prefix = reference.folder.empty() ? std::string() : reference.folder + "/";
-  const auto weights = std::find_if(pull.files().begin(), pull.files().end(), [&](const auto& file) {
-    return file.path == prefix + "adapter_model.safetensors";
-  });
+  const auto weights = std::find_if(
+      pull.files().begin(), pull.files().end(),
+      [&](const auto& file) { return file.path == prefix + "adapter_model.safetensors"; });
   if (weights == pull.files().end() || weights->size < kWorthRanges) {
     return std::optional<HubClient::Remote>();
   }
@@ -171,7 +176,8 @@ Result<HubClient::Remote> HubClient::open_remote(const std::string& text, bool h
     Pull pull(*rep_, reference.repo, wanted);
     auto resolved = pull.resolve();
     // Where the Hub does not answer the cache may: pull() below decides it.
-    if (!resolved && !is(resolved.error(), Failure::kNetwork) && !is(resolved.error(), Failure::kServer)) {
+    if (!resolved && !is(resolved.error(), Failure::kNetwork) &&
+        !is(resolved.error(), Failure::kServer)) {
       return std::move(resolved).error();
     }
     if (resolved) {
@@ -181,7 +187,8 @@ Result<HubClient::Remote> HubClient::open_remote(const std::string& text, bool h
       }
       wanted.files = files_below(pull.files(), reference.folder);
       if (wanted.files.empty()) {
-        return fail(Failure::kNoEntry, reference.repo + " has no folder " + base::quote(reference.folder));
+        return fail(Failure::kNoEntry,
+                    reference.repo + " has no folder " + base::quote(reference.folder));
       }
     }
   }

@@ -101,7 +101,8 @@ Result<bool> Repository::create(bool make_private) {
   body.set("type", "model");
   if (make_private) body.set("visibility", "private");
   TextBody text(body.dump());
-  auto request = json_post(http_.settings().endpoint + "/api/repos/create", "creating " + id_, text);
+  auto request =
+      json_post(http_.settings().endpoint + "/api/repos/create", "creating " + id_, text);
   for (int tried = 1;; ++tried) {
     FERRULE_TRY(const auto response, http_.send(request));
     if (is_busy(response)) {
@@ -140,7 +141,8 @@ std::vector<std::uint64_t> Repository::pull_requests(const std::string& title) c
   request.with_token = true;
   std::vector<std::uint64_t> numbers;
   const auto response = http_.require(request);
-  const auto json = response ? json_answer(*response, request.what) : Result<Json>(response.error());
+  const auto json =
+      response ? json_answer(*response, request.what) : Result<Json>(response.error());
   const auto* list = json ? json->find("discussions") : nullptr;
   if (list == nullptr || list->if_array() == nullptr) return numbers;
   for (const auto& item : *list->if_array()) {
@@ -153,10 +155,9 @@ std::vector<std::uint64_t> Repository::pull_requests(const std::string& title) c
 Result<PullRequest> Repository::open_pull_request(const std::string& title,
                                                   const std::string& description) const {
   const auto before = pull_requests(title);
-  TextBody text(Json(Json::Object{{"title", title},
-                                  {"description", description},
-                                  {"pullRequest", true}})
-                    .dump());
+  TextBody text(
+      Json(Json::Object{{"title", title}, {"description", description}, {"pullRequest", true}})
+          .dump());
   auto request = json_post(api("/discussions"), "opening a pull request", text);
   request.repeat = Repeat::kUnsafe;
   std::optional<std::uint64_t> number;

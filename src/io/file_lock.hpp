@@ -9,9 +9,9 @@
 
 namespace ferrule::io {
 
-/// An exclusive flock on a file made for it, as Python's filelock takes it: whoever holds the lock of
-/// the same file keeps the other out, and a file that a dead holder left keeps nobody out. The file
-/// stays when the lock goes.
+/// An exclusive flock on a file made for it, as Python's filelock takes it: whoever holds the lock
+/// of the same file keeps the other out, and a file that a dead holder left keeps nobody out. The
+/// file stays when the lock goes.
 class FileLock {
  public:
   /// nullopt where another holds it. Creates the file (mode 0664 less the umask) in a folder that

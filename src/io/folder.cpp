@@ -32,8 +32,8 @@ std::string scratch_name() {
 
 Result<UniqueFd> open_directory(int dir, const char* name, int flags,
                                 const std::filesystem::path& path) {
-  UniqueFd fd(uninterrupted(
-      [&] { return sys().openat(dir, name, O_RDONLY | O_DIRECTORY | flags, 0); }));
+  UniqueFd fd(
+      uninterrupted([&] { return sys().openat(dir, name, O_RDONLY | O_DIRECTORY | flags, 0); }));
   if (!fd) return open_error(errno, "cannot open the directory", path);
   return fd;
 }
@@ -126,9 +126,9 @@ Result<std::vector<std::string>> Folder::names() const {
 
 Result<std::optional<std::string>> Folder::read_link(const std::string& name) const {
   std::array<char, 4096> content{};
-  const ssize_t got =
-      sys().readlinkat(fd_.get(), name.c_str(), content.data(), content.size());
-  if (got >= 0) return std::optional<std::string>(std::string(content.data(), static_cast<std::size_t>(got)));
+  const ssize_t got = sys().readlinkat(fd_.get(), name.c_str(), content.data(), content.size());
+  if (got >= 0)
+    return std::optional<std::string>(std::string(content.data(), static_cast<std::size_t>(got)));
   if (errno == EINVAL || errno == ENOENT) return std::optional<std::string>();
   return system_error(errno, "cannot read the link", path_ / name);
 }
@@ -169,7 +169,8 @@ Result<void> Folder::link(const std::string& name, const std::string& content) c
 Result<void> Folder::hard_link(const std::string& name, const Folder& to,
                                const std::string& as) const {
   const auto scratch = scratch_name();
-  if (sys().linkat(fd_.get(), name.c_str(), to.fd_.get(), scratch.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+  if (sys().linkat(fd_.get(), name.c_str(), to.fd_.get(), scratch.c_str(), AT_SYMLINK_FOLLOW) !=
+      0) {
     return system_error(errno, "cannot give the file another name", to.path_ / as);
   }
   auto done = to.move_to(scratch, to, as);

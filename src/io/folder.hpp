@@ -34,7 +34,8 @@ enum class EntryKind : std::uint8_t { kNothing, kFile, kFolder, kLink, kOther };
 /// planted in it leads nowhere.
 class Folder {
  public:
-  /// Makes `path` and its missing parents. Links on the way to it are the caller's and are followed.
+  /// Makes `path` and its missing parents. Links on the way to it are the caller's and are
+  /// followed.
   static Result<Folder> make(const std::filesystem::path& path);
   /// nullopt where there is none.
   static Result<std::optional<Folder>> open(const std::filesystem::path& path);

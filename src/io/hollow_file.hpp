@@ -10,12 +10,14 @@
 
 namespace ferrule::io {
 
-/// A temporary folder of small files, and of large ones whose beginning alone is there: the rest is a
-/// hole that takes no room. Goes with the object.
+/// A temporary folder of small files, and of large ones whose beginning alone is there: the rest is
+/// a hole that takes no room. Goes with the object.
 class HollowFolder {
  public:
   static Result<HollowFolder> make();
-  HollowFolder(HollowFolder&& other) noexcept : path_(std::move(other.path_)) { other.path_.clear(); }
+  HollowFolder(HollowFolder&& other) noexcept : path_(std::move(other.path_)) {
+    other.path_.clear();
+  }
   HollowFolder& operator=(HollowFolder&&) = delete;
   ~HollowFolder();
 

@@ -45,13 +45,18 @@ TEST(HubCommit, LinesAreOneJsonObjectEachAndTheSizeIsKnownBefore) {
   CommitBody body({"title", "text"}, std::string(40, 'b'), files);
   const auto text = read_all(body);
   EXPECT_EQ(text.size(), body.size());
-  EXPECT_EQ(text,
-            R"({"key":"header","value":{"summary":"title","description":"text","parentCommit":")" +
-                std::string(40, 'b') + "\"}}\n" +
-                R"({"key":"file","value":{"content":"aGVsbG8K","path":"dir/\"q\".txt","encoding":"base64"}})" "\n"
-                R"({"key":"file","value":{"content":"","path":"empty","encoding":"base64"}})" "\n"
-                R"({"key":"lfsFile","value":{"path":"w.bin","algo":"sha256","oid":")" +
-                std::string(64, 'a') + R"(","size":42}})" "\n");
+  EXPECT_EQ(
+      text,
+      R"({"key":"header","value":{"summary":"title","description":"text","parentCommit":")" +
+          std::string(40, 'b') + "\"}}\n" +
+          R"({"key":"file","value":{"content":"aGVsbG8K","path":"dir/\"q\".txt","encoding":"base64"}})"
+          "\n"
+          R"({"key":"file","value":{"content":"","path":"empty","encoding":"base64"}})"
+          "\n"
+          R"({"key":"lfsFile","value":{"path":"w.bin","algo":"sha256","oid":")" +
+          std::string(64, 'a') +
+          R"(","size":42}})"
+          "\n");
   ASSERT_TRUE(body.rewind());
   EXPECT_EQ(read_all(body), text);
 }
@@ -61,7 +66,8 @@ TEST(HubDigests, AreGitsAndSha256) {
   const auto path = folder.path() / "f";
   ASSERT_TRUE(write_text_file(path, "hello\n"));
   DigestMemo memo(folder.path() / "home");
-  std::array<DigestJob, 2> jobs = {DigestJob{path, Digest::kGitBlob}, DigestJob{path, Digest::kSha256}};
+  std::array<DigestJob, 2> jobs = {DigestJob{path, Digest::kGitBlob},
+                                   DigestJob{path, Digest::kSha256}};
   ASSERT_TRUE(digest_files(jobs, memo));
   EXPECT_EQ(jobs[0].sum, "ce013625030ba8dba906f756967f9e9ca394464a");  // git hash-object
   EXPECT_EQ(jobs[1].sum, "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03");

@@ -14,8 +14,8 @@ TEST(HubNames, RepositoryIdsAreTheHubs) {
   for (const auto* good : {"a", "ann/a", "Ann-1/my_adapter.v2", "gpt2"}) {
     EXPECT_TRUE(check_repo_id(good)) << good;
   }
-  for (const std::string bad : {"", "/", "a/", "/a", "a/b/c", "a--b", "a..b", "ann/a.git", "-a", "a b",
-                                "ann/\xC3\xA9", "../a"}) {
+  for (const std::string bad : {"", "/", "a/", "/a", "a/b/c", "a--b", "a..b", "ann/a.git", "-a",
+                                "a b", "ann/\xC3\xA9", "../a"}) {
     const auto checked = check_repo_id(bad);
     ASSERT_FALSE(checked) << bad;
     EXPECT_EQ(checked.error().rule, "HB-1") << bad;
@@ -34,19 +34,21 @@ TEST(HubNames, RevisionsStayBelowTheRefsFolder) {
 }
 
 TEST(HubNames, HostilePathsAreSeen) {
-  for (const auto* good : {"README.md", "a/b/c.bin", ".gitattributes", "..a", "a..b/c", "\xC3\xA9"}) {
+  for (const auto* good :
+       {"README.md", "a/b/c.bin", ".gitattributes", "..a", "a..b/c", "\xC3\xA9"}) {
     EXPECT_TRUE(is_safe_path(good)) << good;
   }
   for (const std::string bad :
-       {"", "..", "../a", "a/../b", "a/..", "/etc/passwd", "a//b", "a/", "./a", "a\\b", "C:\\x", "C:x",
-        "a\nb", std::string("a\0b", 3).c_str(), ".git/config", "a/.git/hooks/x", "\xFF"}) {
+       {"", "..", "../a", "a/../b", "a/..", "/etc/passwd", "a//b", "a/", "./a", "a\\b", "C:\\x",
+        "C:x", "a\nb", std::string("a\0b", 3).c_str(), ".git/config", "a/.git/hooks/x", "\xFF"}) {
     EXPECT_FALSE(is_safe_path(bad)) << bad;
   }
   EXPECT_FALSE(is_safe_path(std::string(256, 'x')));
 }
 
 TEST(HubNames, LocksAndTemporaryFilesStayHere) {
-  for (const auto* left : {".git", ".cache", "a.lock", "a.tmp", "x.incomplete", "a~", ".ferrule-stage"}) {
+  for (const auto* left :
+       {".git", ".cache", "a.lock", "a.tmp", "x.incomplete", "a~", ".ferrule-stage"}) {
     EXPECT_TRUE(is_left_out(left)) << left;
   }
   for (const auto* sent : {".gitattributes", ".gitignore", "README.md", "lock", "tmp.bin"}) {
@@ -76,7 +78,8 @@ TEST(HubUrls, RevisionsAreOneSegment) {
 
 TEST(HubUrls, TheHubsOwnAddressesMoveToTheEndpoint) {
   EXPECT_EQ(at_endpoint("https://huggingface.co/a/b", "http://h:1"), "http://h:1/a/b");
-  EXPECT_EQ(at_endpoint("https://huggingface.co.evil/a", "http://h:1"), "https://huggingface.co.evil/a");
+  EXPECT_EQ(at_endpoint("https://huggingface.co.evil/a", "http://h:1"),
+            "https://huggingface.co.evil/a");
   EXPECT_EQ(at_endpoint("https://s3/a", "http://h:1"), "https://s3/a");
 }
 

@@ -65,7 +65,7 @@ def test_a_pull_killed_in_a_body_goes_on(stage, into):
         assert not (stage.folder / "out").exists() or content(stage.folder / "out") == {}
     stage.hub.clear_log()
     answer = pull(stage, "ann/a", *into)
-    same_content(answer["path"], files)
+    same_content(stage.folder / answer["path"], files)
     assert sum(r.sent for r in stage.hub.requests("GET", "/cdn/")) < size * 0.6
 
 
@@ -114,6 +114,6 @@ def test_a_pull_killed_at_a_random_moment(stage, seed):
         if into and (stage.folder / "out").exists():
             same_content(stage.folder / "out", files)
     stage.hub.faults.clear()
-    same_content(pull(stage, "ann/a", *into)["path"], files)
+    same_content(stage.folder / pull(stage, "ann/a", *into)["path"], files)
     if not into:
         same_content(stage.snapshot("ann/a", HF_HUB_OFFLINE="1"), files)

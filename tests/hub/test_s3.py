@@ -186,13 +186,6 @@ def test_a_redirect_carries_no_signature_elsewhere(stage, store):
     assert not any("Authorization" in r.headers for r in stage.hub.requests(origin="elsewhere"))
 
 
-def test_inspect_and_verify(stage, store):
-    folder = stage.adapter()
-    push(stage, store, folder)
-    stage.ferrule("verify", "s3://adapters/team/a", **store.env())
-    assert stage.ferrule("inspect", "s3://adapters/team/a", "--json", **store.env()).json["peft_type"] == "LORA"
-
-
 # --- plain folders on the web
 
 
