@@ -22,14 +22,24 @@ enum ExitCode : int {
 /// not exist is the caller's system.
 int exit_code(const Error& error, const std::filesystem::path& given);
 
+/// Reports the failure of a whole operation on `given`, as text and where `json` as the document too;
+/// returns the exit code.
+int fail(const Error& error, const std::filesystem::path& given, bool json);
+
 /// What a command does once its options are parsed; returns the exit code.
 using Action = std::function<int()>;
 
 // Each adds its options to `command` and returns what to run.
+Action add_check(CLI::App& command);
 Action add_save(CLI::App& command);
 Action add_inspect(CLI::App& command);
 Action add_verify(CLI::App& command);
 Action add_convert(CLI::App& command);
+Action add_diff(CLI::App& command);
+Action add_explain(CLI::App& command);
+Action add_fix(CLI::App& command);
+Action add_id(CLI::App& command);
+Action add_normalize(CLI::App& command);
 Action add_config(CLI::App& command);
 Action add_scan(CLI::App& command);
 Action add_state_dict(CLI::App& command);

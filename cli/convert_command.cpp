@@ -72,8 +72,7 @@ Action add_convert(CLI::App& command) {
       command, "--format", options->convert.format,
       {{"safetensors", WeightsFormat::kSafetensors}, {"bin", WeightsFormat::kBin}},
       "The weights file [safetensors]");
-  command.add_option("--key", options->convert.open.torch_key,
-                     "Where the state dict lies one level down in a torch file: its key");
+  add_torch_key(command, options->convert.open);
   add_choice<Durability>(
       command, "--durability", options->convert.durability,
       {{"fast", Durability::kFast}, {"safe", Durability::kSafe}, {"full", Durability::kFull}},

@@ -7,6 +7,7 @@
 #include "ferrule/adapter.hpp"
 #include "ferrule/inspect.hpp"
 #include "inspect_report.hpp"
+#include "options.hpp"
 #include "render.hpp"
 #ifdef FERRULE_HAS_HUB
 #include "hub_report.hpp"
@@ -17,6 +18,7 @@ namespace {
 
 struct Options {
   std::string path;
+  OpenOptions open;
   ReportOptions report;
 };
 
@@ -27,14 +29,14 @@ int fail(const Error& error, const Options& options) {
 }
 
 int inspect_file(const Options& options) {
-  const auto file = inspect_container(options.path);
+  const auto file = inspect_container(options.path, options.open);
   if (!file) return fail(file.error(), options);
   print_file(*file, options.report);
   return kGood;
 }
 
 int inspect_adapter(const Options& options) {
-  const auto adapter = Adapter::open(options.path);
+  const auto adapter = Adapter::open(options.path, options.open);
   if (!adapter) return fail(adapter.error(), options);
   print_adapter(*adapter, options.report);
   const auto findings = adapter->findings();
@@ -45,13 +47,14 @@ int inspect_adapter(const Options& options) {
 int inspect_many(const Options& options) {
   ProgressLine line;
   FolderOptions folder;
+  folder.open = options.open;
   folder.progress = [&](std::uint64_t adapters) { line.show(counted(adapters, "adapter")); };
   const auto summary = inspect_folder(options.path, folder);
   line.clear();
   if (!summary) return fail(summary.error(), options);
   if (summary->adapters.empty()) {
     // Not a folder of adapters: perhaps one of a checkpoint.
-    const auto checkpoint = inspect_container(options.path);
+    const auto checkpoint = inspect_container(options.path, options.open);
     if (!checkpoint) return fail(checkpoint.error(), options);
     print_file(*checkpoint, options.report);
     return kGood;
@@ -90,6 +93,7 @@ Action add_inspect(CLI::App& command) {
       ->required()
       ->type_name("");
   command.add_flag("--tensors", options->report.tensors, "List every tensor");
+  add_torch_key(command, options->open);
   command.add_flag("--json", options->report.json, "Print as JSON (docs/cli.md)");
   command.footer(R"(Examples:
   ferrule inspect my-adapter

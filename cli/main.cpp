@@ -12,6 +12,7 @@
 #include "ferrule/text.hpp"
 #include "ferrule/version.hpp"
 #include "options.hpp"
+#include "render.hpp"
 #include "terminal.hpp"
 
 namespace ferrule::cli {
@@ -35,6 +36,12 @@ int exit_code(const Error& error, const std::filesystem::path& given) {
   return kBad;
 }
 
+int fail(const Error& error, const std::filesystem::path& given, bool json) {
+  report(error);
+  if (json) print_json(Json::Object{{"version", 1}, {"error", to_json(error)}});
+  return exit_code(error, given);
+}
+
 namespace {
 
 struct Command {
@@ -47,6 +54,12 @@ constexpr std::array kCommands = {
     Command{"save", "Save adapters out of a state dict, as PEFT does", add_save},
     Command{"inspect", "Show what is in an adapter, a file, or a folder of thousands", add_inspect},
     Command{"verify", "Judge adapters and files", add_verify},
+    Command{"check", "Tell whether an adapter will work on its base", add_check},
+    Command{"fix", "Mend what has one right answer", add_fix},
+    Command{"explain", "Show the strength of each module and where it comes from", add_explain},
+    Command{"normalize", "Write a LoRA as one that every engine reads the same", add_normalize},
+    Command{"diff", "Compare what two adapters do to a base", add_diff},
+    Command{"id", "Print a content id that survives re-serialisation", add_id},
     Command{"config", "Make, show or upgrade an adapter_config.json", add_config},
     Command{"state-dict", "Write the live keys of an adapter", add_state_dict},
     Command{"convert", "Write an adapter's weights in the other format", add_convert},

@@ -30,6 +30,13 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string>& 
   return best ? " (did you mean " + std::string(*best) + "?)" : std::string();
 }
 
+void add_torch_key(CLI::App& command, OpenOptions& open) {
+  command
+      .add_option("--key", open.torch_key,
+                  "Of a torch file whose state dict lies one level down: its key there")
+      ->type_name("NAME");
+}
+
 std::string find_misspelling(const CLI::App& app, const std::vector<std::string>& arguments) {
   const CLI::App* current = &app;
   for (const auto& argument : arguments) {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "ferrule/read_limits.hpp"
 #include "ferrule/text.hpp"
 
 namespace ferrule::cli {
@@ -42,6 +43,9 @@ CLI::Option* add_choice(CLI::App& command, const std::string& name, T& value,
       ""));
   return option->type_name(list);
 }
+
+/// `--key NAME`: where the state dict lies one level down in a torch file.
+void add_torch_key(CLI::App& command, OpenOptions& open);
 
 /// The first mistake in the words of a command line that CLI11 would only call unexpected: a
 /// command or a long option that does not exist. Empty where there is none.

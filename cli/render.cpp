@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 
 #include "ferrule/text.hpp"
@@ -193,6 +194,15 @@ Json to_json(std::span<const std::uint64_t> shape) {
   Json::Array array;
   for (const auto extent : shape) array.push_back(Json(extent));
   return array;
+}
+
+Json real(const std::optional<double>& value) {
+  constexpr double kExactIntegers = 0x1p53;
+  if (!value || !std::isfinite(*value)) return {};
+  if (*value == std::floor(*value) && std::fabs(*value) <= kExactIntegers) {
+    return static_cast<std::int64_t>(*value);
+  }
+  return *value;
 }
 
 void print_json(const Json& document) {

@@ -7,6 +7,7 @@
 
 #include "command.hpp"
 #include "ferrule/adapter_config.hpp"
+#include "ferrule/base_model.hpp"
 #include "ferrule/checkpoint.hpp"
 #include "ferrule/model_facts.hpp"
 #include "ferrule/save_pretrained.hpp"
@@ -29,9 +30,11 @@ struct Options {
   std::string initial;
   std::string base;
   std::string model;
+  bool fingerprint = false;
   bool no_card = false;
   std::string push;
   bool json = false;
+  OpenOptions open;
   SaveOptions save;
 };
 
@@ -86,6 +89,17 @@ int save(Options& options) {
     if (!base) return fail(base.error(), options, options.base);
     options.save.base_config = std::move(base).value();
   }
+  if (options.fingerprint) {
+    const auto base = BaseModel::open(options.base);
+    if (!base) return fail(base.error(), options, options.base);
+    if (!base->has_tensors()) {
+      return fail({.code = ErrorCode::kInvalidArgument,
+                   .message = "--fingerprint needs the base's weights or their index, not its config alone",
+                   .path = options.base},
+                  options, options.base);
+    }
+    options.save.base_fingerprint = base->fingerprint();
+  }
   if (!options.model.empty()) {
     auto text = read_text_file(options.model);
     if (!text) return fail(text.error(), options, options.model);
@@ -101,13 +115,17 @@ int save(Options& options) {
   options.save.card = options.no_card ? WriteCard::kNo : WriteCard::kYes;
 
   const std::vector<std::filesystem::path> paths(options.states.begin(), options.states.end());
-  const auto state = Checkpoint::open(paths);
+  const auto state = Checkpoint::open(paths, options.open);
   if (!state) {
     const bool named = !state.error().path.empty();
     return fail(state.error(), options, named ? state.error().path : options.states.front());
   }
   const auto saved = save_pretrained(*state, configs, options.output, options.save);
-  if (!saved) return fail(saved.error(), options, options.output);
+  if (!saved) {
+    const bool initial = saved.error().path.starts_with(options.initial);
+    return fail(saved.error(), options,
+                initial && !options.initial.empty() ? options.initial : options.output);
+  }
   if (!options.push.empty()) return push(*saved, options);
   if (options.json) {
     print_json(to_json(*saved));
@@ -167,14 +185,19 @@ Action add_save(CLI::App& command) {
       ->take_all()
       ->type_name("NAME");
   add_choices(command, *options);
+  add_torch_key(command, options->open);
   command
       .add_option("--initial", options->initial,
                   "The adapter as it was initialised (PiSSA, OLoRA): saves a plain LoRA")
       ->type_name("DIR");
+  auto* base = command
+                   .add_option("--base", options->base,
+                               "Base model's directory or config.json, for --embeddings auto")
+                   ->type_name("PATH");
   command
-      .add_option("--base", options->base,
-                  "Base model's directory or config.json, for --embeddings auto")
-      ->type_name("PATH");
+      .add_flag("--fingerprint", options->fingerprint,
+                "Keep the fingerprint of --base in the metadata, for ferrule check")
+      ->needs(base);
   command.add_option("--model", options->model, "Facts of the live model (docs/model-facts.md)")
       ->type_name("FACTS");
 #ifdef FERRULE_HAS_HUB

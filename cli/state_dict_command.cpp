@@ -7,6 +7,7 @@
 #include "ferrule/adapter.hpp"
 #include "ferrule/safetensors_writer.hpp"
 #include "ferrule/text.hpp"
+#include "options.hpp"
 #include "render.hpp"
 
 namespace ferrule::cli {
@@ -16,10 +17,11 @@ struct Options {
   std::string directory;
   std::string adapter_name = "default";
   std::string output;
+  OpenOptions open;
 };
 
 int run(const Options& options) {
-  const auto adapter = Adapter::open(options.directory);
+  const auto adapter = Adapter::open(options.directory, options.open);
   if (!adapter) {
     report(adapter.error());
     return exit_code(adapter.error(), options.directory);
@@ -51,6 +53,7 @@ Action add_state_dict(CLI::App& command) {
   command.add_option("-o,--output", options->output, "The safetensors file to write")
       ->required()
       ->type_name("FILE");
+  add_torch_key(command, options->open);
   command.footer(R"(Examples:
   ferrule state-dict my-adapter -o live.safetensors
   ferrule state-dict my-adapter --adapter style -o live.safetensors)");

@@ -7,6 +7,7 @@
 #include "command.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/text.hpp"
+#include "options.hpp"
 #include "render.hpp"
 #ifdef FERRULE_HAS_HUB
 #include "hub_report.hpp"
@@ -17,6 +18,7 @@ namespace {
 
 struct Options {
   std::vector<std::string> paths;
+  OpenOptions open;
   bool json = false;
 };
 
@@ -52,7 +54,7 @@ int run(const Options& options) {
     RemotePath remote;
     if (const int failed = remote.open(place, false, options.json)) return failed;
 #endif
-    const auto verdict = verify(place);
+    const auto verdict = verify(place, options.open);
     worst = std::max(worst, judge(verdict, place));
     if (options.json) {
       results.push_back(to_json(verdict, path));
@@ -79,6 +81,7 @@ Action add_verify(CLI::App& command) {
                   "A directory is judged as an adapter, a single file as a container")
       ->required()
       ->type_name("");
+  add_torch_key(command, options->open);
   command.add_flag("--json", options->json, "Print the findings as JSON");
   command.footer(R"(Examples:
   ferrule verify my-adapter

@@ -7,7 +7,7 @@ set(FERRULE_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/ferrule)
 install(TARGETS ferrule EXPORT ferrule-targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT dev
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime NAMELINK_COMPONENT dev)
-install(DIRECTORY include/ferrule DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev
+install(DIRECTORY include/ferrule torch/include/ferrule DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev
   FILES_MATCHING PATTERN "*.hpp")
 install(EXPORT ferrule-targets NAMESPACE ferrule:: DESTINATION ${FERRULE_PACKAGE_DIR} COMPONENT dev)
 
@@ -24,7 +24,7 @@ configure_package_config_file(cmake/ferrule-config.cmake.in
 # Before 1.0 a minor release may break: 0.1 does not stand in for 0.2.
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/ferrule-config-version.cmake
   COMPATIBILITY SameMinorVersion)
-install(FILES ${PROJECT_BINARY_DIR}/ferrule-config.cmake
+install(FILES ${PROJECT_BINARY_DIR}/ferrule-config.cmake cmake/ferrule-torch.cmake
   ${PROJECT_BINARY_DIR}/ferrule-config-version.cmake
   DESTINATION ${FERRULE_PACKAGE_DIR} COMPONENT dev)
 

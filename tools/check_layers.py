@@ -5,6 +5,8 @@
     check_layers.py [ROOT]
 
     include/ferrule (std only) <- base <- format, io <- file <- peft <- adapter <- ops <- hub <- cli
+    include/ferrule <- python/src (nanobind)
+    include/ferrule <- torch/include (std and LibTorch)
 """
 
 import pathlib
@@ -30,6 +32,10 @@ LIBRARIES = {
     "CLI/": {"cli"},
     "curl/": {"src/hub"},
     "openssl/": {"src/io"},
+    "nanobind/": {"python"},
+    "torch/": {"torch"},
+    "ATen/": {"torch"},
+    "c10/": {"torch"},
 }
 
 # Headers by which code reaches the system: src/io alone (and the command, for its terminal).
@@ -40,10 +46,10 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
 def complaints(root: pathlib.Path):
-    folders = [root / "include", root / "src", root / "cli"]
+    folders = [root / "include", root / "src", root / "cli", root / "python", root / "torch"]
     for path in sorted(p for folder in folders for p in folder.rglob("*") if p.suffix in (".hpp", ".cpp")):
         place = path.relative_to(root)
-        layer = "/".join(place.parts[:2]) if place.parts[0] != "cli" else "cli"
+        layer = place.parts[0] if place.parts[0] in ("cli", "python", "torch") else "/".join(place.parts[:2])
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             found = INCLUDE.match(line)
             if not found:
@@ -59,17 +65,21 @@ def complaint(layer: str, bracket: str, name: str):
         if name.startswith(library):
             return None if layer in places else "a library that this layer may not see"
     if bracket == "<":
-        if layer == "include/ferrule" and ("/" in name or name.endswith(".h")):
+        if layer in ("include/ferrule", "torch") and ("/" in name or name.endswith(".h")):
             return "public headers include the C++ standard library alone"
         if SYSTEM.match(name) and layer not in SYSTEM_MAY:
             return "system calls belong in src/io"
         return None
+    if name == "ferrule/torch.hpp" or name.startswith("ferrule/torch/"):
+        return None if layer == "torch" else "only a program that links LibTorch may see this"
     if name.startswith("ferrule/"):
         return None
-    if layer == "include/ferrule":
+    if layer in ("include/ferrule", "torch"):
         return "public headers include nothing of the inside"
     if layer == "cli":
         return None if "/" not in name else "the command sees public headers only"
+    if layer == "python":
+        return None if "/" not in name else "the Python module sees public headers only"
     own = layer.split("/")[1]
     target = name.split("/")[0]
     if target not in MAY_INCLUDE.get(own, set()):

@@ -40,7 +40,7 @@ need_python() {
   local stamp
   stamp=$(sha256sum tools/requirements-test.txt | cut -d ' ' -f 1)
   [[ $(cat .venv/.stamp 2>/dev/null) != "$stamp" ]] || return 0
-  need python3 python3-venv
+  need python3 python3-dev python3-venv
   say "Installing the reference programs (torch, PEFT, ...) into .venv"
   rm -rf .venv
   python3 -m venv .venv
@@ -51,6 +51,15 @@ need_python() {
     .venv/bin/python -m pip install -q --disable-pip-version-check "$torch"
   .venv/bin/python -m pip install -q --disable-pip-version-check -r tools/requirements-test.txt
   echo "$stamp" >.venv/.stamp
+}
+
+# find_old_torch: Debian's python3-torch (1.13), installed where apt has it.
+find_old_torch() {
+  if ! /usr/bin/python3 -c 'import torch' 2>/dev/null; then
+    apt-cache show python3-torch >/dev/null 2>&1 || return 1
+    need python3-torch || return 1
+  fi
+  /usr/bin/python3 -c 'import torch' 2>/dev/null
 }
 
 # need_javascript: the pinned JavaScript client of the Hub, by the node of .venv.

@@ -94,11 +94,13 @@ class FERRULE_API Adapter {
   std::uint64_t file_bytes() const noexcept;
 
   /// The key under which a PEFT model with an adapter of that name holds the tensor on disk as
-  /// `disk_key`; nullopt where the file has no such key.
+  /// `disk_key`; nullopt where the file has no such key, or where the model holds it in two parts
+  /// (CARTRIDGE's frozen and trainable rows, which state_dict() has).
   std::optional<std::string> live_key(std::string_view disk_key,
                                       std::string_view adapter_name = "default") const;
 
-  /// The live state dict: (live key, view), in the order of tensors().
+  /// The live state dict: (live key, view), in the order of tensors(). What a prompt encoder has in
+  /// training only (its MLP, its LSTM) is in no adapter, and not here.
   std::vector<std::pair<std::string, TensorView>> state_dict(
       std::string_view adapter_name = "default") const;
 

@@ -37,8 +37,12 @@ class FERRULE_API AdapterConfig {
   /// MISS), fields the text leaves out take PEFT's defaults, `runtime_config` is dropped; what was
   /// done stands in findings(). `path` is for messages only.
   /// Fails with kCorrupt (rules CF-*) or kLimitExceeded.
-  static Result<AdapterConfig> parse(std::string_view json,
-                                     const std::filesystem::path& path = {});
+  static Result<AdapterConfig> parse(std::string_view json, const std::filesystem::path& path = {});
+
+  /// Reads the fields of a config object that a running PEFT holds, which may be of another
+  /// version: checked and read as parse() does, but to_json() gives these fields as they stand
+  /// (sets already in their order), with nothing added, renamed or dropped.
+  static Result<AdapterConfig> parse_live(std::string_view json);
 
   /// Reads `path`, or `path/adapter_config.json` where `path` is a directory.
   static Result<AdapterConfig> open(const std::filesystem::path& path);
@@ -101,6 +105,8 @@ class FERRULE_API AdapterConfig {
  private:
   AdapterConfig() = default;
   Json document_;
+  /// What to_json() gives where it is not `document_`.
+  std::optional<Json> live_;
   std::string peft_type_;
   std::vector<Finding> findings_;
 };
@@ -124,8 +130,8 @@ FERRULE_API Result<ModuleStrength> resolve_strength(const AdapterConfig& config,
                                                     std::string_view module_path);
 
 /// The value that a person's `field=text` means: JSON where the text is JSON of a kind that the
-/// field takes ("16", "true", "[\"q_proj\"]", "null"), a list where the field takes one and the text
-/// is "a,b,c", else a string. Fails with kInvalidArgument: an unknown type or field (with a
+/// field takes ("16", "true", "[\"q_proj\"]", "null"), a list where the field takes one and the
+/// text is "a,b,c", else a string. Fails with kInvalidArgument: an unknown type or field (with a
 /// suggestion), a text that is of no kind the field takes.
 FERRULE_API Result<Json> parse_field_value(std::string_view peft_type, std::string_view field,
                                            std::string_view text);

@@ -40,6 +40,11 @@ struct FERRULE_API ModelFacts {
   std::map<std::string, std::string, std::less<>> tied;
   /// The base model's config, or null.
   Json config;
+  /// Every tuner layer and wrapper of a token adapter. Where known, no other module's tensors are
+  /// taken for an adapter's, whatever they are called.
+  std::optional<std::vector<std::string>> tuner_layers;
+  /// The version of PEFT that made the adapter, for the card.
+  std::optional<std::string> peft_version;
 };
 
 }  // namespace ferrule

@@ -53,8 +53,10 @@ class FERRULE_API SafetensorsFile final : public TensorSource {
   std::span<const TensorAlias> aliases() const& noexcept override;
   std::span<const TensorAlias> aliases() const&& = delete;
 
+  /// Empty where the file has none; has_metadata() tells that from an empty one.
   const Metadata& metadata() const& noexcept;
   const Metadata& metadata() const&& = delete;
+  bool has_metadata() const noexcept;
 
   /// The file as opened; empty for from_bytes().
   const std::filesystem::path& path() const noexcept;

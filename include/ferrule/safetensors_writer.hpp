@@ -27,6 +27,9 @@ struct TensorStream {
   std::function<Result<void>(std::uint64_t offset, std::span<std::byte> out)> read;
 };
 
+/// What becomes of metadata without pairs: left out, or written as `"__metadata__":{}`.
+enum class EmptyMetadata : std::uint8_t { kLeaveOut, kKeep };
+
 /// Writes the file that safetensors' `save_file` writes for the same tensors and metadata, byte for
 /// byte: tensors by descending dtype rank, then by name; header padded to 8 bytes. Metadata keys
 /// are sorted (the reference has no fixed order for several). The file appears whole under `path`
@@ -37,7 +40,8 @@ struct TensorStream {
 FERRULE_API Result<void> write_safetensors(const std::filesystem::path& path,
                                            std::span<const NamedTensor> tensors,
                                            const Metadata& metadata = {},
-                                           Durability durability = Durability::kSafe);
+                                           Durability durability = Durability::kSafe,
+                                           EmptyMetadata empty = EmptyMetadata::kLeaveOut);
 
 /// The same from streams: memory stays at a few megabytes whatever the size of the file.
 FERRULE_API Result<void> write_safetensors(const std::filesystem::path& path,
@@ -47,6 +51,7 @@ FERRULE_API Result<void> write_safetensors(const std::filesystem::path& path,
 
 /// The same bytes in memory.
 FERRULE_API Result<std::vector<std::byte>> serialize_safetensors(
-    std::span<const NamedTensor> tensors, const Metadata& metadata = {});
+    std::span<const NamedTensor> tensors, const Metadata& metadata = {},
+    EmptyMetadata empty = EmptyMetadata::kLeaveOut);
 
 }  // namespace ferrule

@@ -34,7 +34,12 @@ enum class WriteCard : std::uint8_t { kYes, kNo };
 struct NamedConfig {
   std::string name;
   AdapterConfig config;
+  /// For this adapter in place of SaveOptions::save_embedding_layers.
+  std::optional<SaveEmbeddings> save_embedding_layers = {};
 };
+
+/// The key of a safetensors file's metadata under which a save keeps the fingerprint of the base.
+inline constexpr const char* kBaseFingerprintKey = "ferrule.base_fingerprint";
 
 struct SaveOptions {
   /// Names of adapters to save, in that order; empty saves all configured ones.
@@ -43,12 +48,19 @@ struct SaveOptions {
   SaveEmbeddings save_embedding_layers = SaveEmbeddings::kAuto;
   /// `path_initial_model_for_weight_conversion`: the adapter as it was right after initialisation.
   std::optional<std::filesystem::path> initial = {};
-  /// The base model's config.json, for the vocabulary rule of SaveEmbeddings::kAuto; null if unknown.
+  /// Take `initial` for the start of this very adapter whatever its config says of how it was
+  /// initialised. For callers that hold the live model: PEFT rewrites that config from it.
+  bool trust_initial = false;
+  /// The base model's config.json, for the vocabulary rule of SaveEmbeddings::kAuto; null if
+  /// unknown.
   Json base_config = {};
   /// What a live model would know.
   ModelFacts facts = {};
   StoredDtype dtype = StoredDtype::kKeep;
   WriteCard card = WriteCard::kYes;
+  /// BaseModel::fingerprint() of the base, kept in the metadata of safetensors files for `check` to
+  /// compare. PEFT's own bytes have none: empty writes those.
+  std::string base_fingerprint = {};
   Durability durability = Durability::kSafe;
 };
 

@@ -2,6 +2,8 @@
 #include "ferrule/adapter.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <utility>
 
 #include "adapter/examine.hpp"
@@ -14,6 +16,21 @@ struct Adapter::Rep {
   AdapterFiles files;
   Examination examination;
   std::filesystem::path directory;
+  /// Shapes of CARTRIDGE's two halves, where it has two: views need them in memory that stays.
+  std::array<std::array<std::uint64_t, 2>, 2> halves = {};
+  bool has_halves = false;
+
+  /// A CARTRIDGE prompt is one tensor on disk; a live model holds its first rows, which are frozen,
+  /// apart from the others.
+  void halve_prompt() {
+    if (files.config.peft_type() != "CARTRIDGE" || examination.tensors.size() != 1) return;
+    const auto shape = examination.tensors[0].tensor.shape();
+    const auto frozen = files.config.integer("num_frozen_tokens").value_or(0);
+    if (shape.size() != 2 || frozen <= 0 || static_cast<std::uint64_t>(frozen) > shape[0]) return;
+    const auto rows = static_cast<std::uint64_t>(frozen);
+    halves = {{{rows, shape[1]}, {shape[0] - rows, shape[1]}}};
+    has_halves = true;
+  }
 };
 
 Adapter::Adapter(std::unique_ptr<Rep> rep) noexcept : rep_(std::move(rep)) {}
@@ -25,8 +42,12 @@ Result<Adapter> Adapter::open(const std::filesystem::path& directory, const Open
   FERRULE_TRY(auto files, open_adapter_files(directory, options));
   auto rep = std::make_unique<Rep>(Rep{std::move(files), {}, directory});
   rep->examination = AdapterBuilder::examine(rep->files.config, rep->files.weights->tensors());
+  rep->halve_prompt();
   auto& findings = rep->examination.findings;
-  for (auto& finding : findings) finding.path = rep->files.weights_file.string();
+  const auto config_file = (directory / kConfigFile).string();
+  for (auto& finding : findings) {
+    finding.path = finding.rule.starts_with("CF-") ? config_file : rep->files.weights_file.string();
+  }
   const auto& config_findings = rep->files.config.findings();
   findings.insert(findings.end(), config_findings.begin(), config_findings.end());
   std::stable_sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) {
@@ -48,10 +69,14 @@ const std::filesystem::path& Adapter::weights_file() const noexcept {
 const Metadata& Adapter::metadata() const noexcept { return rep_->files.metadata; }
 std::uint64_t Adapter::file_bytes() const noexcept { return rep_->files.file_bytes; }
 
+const Examination& AdapterBuilder::of(const Adapter& adapter) noexcept {
+  return adapter.rep_->examination;
+}
+
 std::optional<std::string> Adapter::live_key(std::string_view disk_key,
                                              std::string_view adapter_name) const {
   for (const auto& tensor : rep_->examination.tensors) {
-    if (tensor.key != disk_key) continue;
+    if (tensor.key != disk_key || rep_->has_halves) continue;
     const auto at = static_cast<std::size_t>(&tensor - rep_->examination.tensors.data());
     return peft::live_key(disk_key, rep_->examination.keys[at], adapter_name);
   }
@@ -62,6 +87,17 @@ std::vector<std::pair<std::string, TensorView>> Adapter::state_dict(
     std::string_view adapter_name) const {
   std::vector<std::pair<std::string, TensorView>> out;
   out.reserve(rep_->examination.tensors.size());
+  if (rep_->has_halves) {
+    const auto& [frozen, trainable] = rep_->halves;
+    const auto& prompt = rep_->examination.tensors[0].tensor;
+    const auto at = prompt.bytes().size() / (frozen[0] + trainable[0]) * frozen[0];
+    const std::string module = "prompt_encoder." + std::string(adapter_name);
+    out.emplace_back(module + ".frozen_embedding",
+                     TensorView::trusted(prompt.dtype(), frozen, prompt.bytes().first(at)));
+    out.emplace_back(module + ".trainable_embedding",
+                     TensorView::trusted(prompt.dtype(), trainable, prompt.bytes().subspan(at)));
+    return out;
+  }
   for (std::size_t i = 0; i < rep_->examination.tensors.size(); ++i) {
     const auto& tensor = rep_->examination.tensors[i];
     out.emplace_back(peft::live_key(tensor.key, rep_->examination.keys[i], adapter_name),

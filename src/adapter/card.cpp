@@ -179,7 +179,7 @@ std::string update_body(std::string_view body, std::string_view eol,
       if (at != std::string::npos) out.replace(at, old.size(), format::mark_generated(content));
     }
   }
-  return format::with_framework_line(out, peft_version(), eol);
+  return format::with_framework_line(out, data.peft_version, eol);
 }
 
 void note_left_out(const CardMetadata& data, std::vector<Finding>& findings) {

@@ -276,7 +276,7 @@ std::string new_card_body(std::span<const CardAdapter> adapters, const CardMetad
   if (adapters.size() != 1) out += "s";
   if (data.base_model) out += " for " + *data.base_model;
   out += "\n\n" + format::mark_generated(card_content(adapters, data)) + "\n\n";
-  return format::with_framework_line(out, peft_version(), "\n");
+  return format::with_framework_line(out, data.peft_version, "\n");
 }
 
 }  // namespace ferrule::adapter

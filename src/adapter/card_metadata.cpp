@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "ferrule/version.hpp"
 #include "format/hub_id.hpp"
 
 namespace ferrule::adapter {
@@ -74,6 +75,7 @@ CardMetadata card_metadata(const CardAdapter& active, const ModelFacts& facts,
   const AdapterConfig* config = active.config;
   CardMetadata data;
   data.is_transformers = guess_transformers(config, facts);
+  data.peft_version = facts.peft_version.value_or(std::string(peft_version()));
   data.tags = facts.model_tags;
   if (has_transformers_tag(config, facts, data.is_transformers)) {
     data.tags.emplace_back("transformers");

@@ -18,6 +18,8 @@ struct CardMetadata {
   /// Sorted, each once.
   std::vector<std::string> tags;
   std::optional<std::string> pipeline_tag;
+  /// The PEFT that the card names.
+  std::string peft_version;
   /// Whether the base model is one of transformers', as far as is known.
   bool is_transformers = false;
 };

@@ -9,6 +9,7 @@
 #include "adapter/module_rules.hpp"
 #include "base/quote.hpp"
 #include "peft/method.hpp"
+#include "peft/strength.hpp"
 
 namespace ferrule {
 namespace {
@@ -134,9 +135,16 @@ Examination AdapterBuilder::examine(const AdapterConfig& config,
   }
   std::sort(result.modules.begin(), result.modules.end(),
             [](const Module& a, const Module& b) { return a.path_ < b.path_; });
+  for (auto& finding : peft::pattern_findings(config)) {
+    findings.add(finding.severity, finding.rule, finding.key, std::move(finding.message),
+                 std::move(finding.advice));
+  }
+  // Where an expression does not compile, the findings have just told it.
+  const auto resolver = peft::StrengthResolver::compile(config);
   for (auto& module : result.modules) {
-    if (module.path_.empty()) continue;
-    if (auto strength = resolve_strength(config, module.path_)) {
+    if (module.path_.empty() || !resolver) continue;
+    auto strength = resolver->resolve(module.path_);
+    if (strength) {
       module.strength_ = std::move(*strength);
     } else {
       findings.add(Severity::kError, strength.error().rule, module.path_, strength.error().message);

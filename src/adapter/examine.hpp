@@ -27,9 +27,12 @@ struct Examination {
 /// Makes what users see out of what the rules know.
 struct AdapterBuilder {
   static Examination examine(const AdapterConfig& config, std::span<const NamedTensor> tensors);
+  /// What examine() said when the adapter was opened; lives as long as the adapter.
+  static const Examination& of(const Adapter& adapter) noexcept;
 };
 
-/// Non-finite values and B matrices of zeros (rules AD-20, AD-21): reads every value.
-std::vector<Finding> examine_values(const Examination& examination);
+/// Non-finite values, B matrices of zeros, and LILY's shared factors that are not (rules AD-20 to
+/// AD-22): reads every value.
+std::vector<Finding> examine_values(const AdapterConfig& config, const Examination& examination);
 
 }  // namespace ferrule

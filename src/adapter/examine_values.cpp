@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstring>
+#include <map>
+#include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "adapter/examine.hpp"
@@ -48,9 +52,63 @@ bool all_zero(const TensorView& tensor) {
                      [](std::byte byte) { return (byte & std::byte{0xff}) == std::byte{0}; });
 }
 
+/// The target that LILY groups a module by: the longest name it ends in, or the whole pattern.
+std::string lily_target(const AdapterConfig& config, std::string_view path) {
+  const auto targets = config.target_modules();
+  std::string longest;
+  if (!targets || targets->is_pattern) return longest;
+  for (const auto& name : targets->names) {
+    if (path.ends_with(name) && name.size() > longest.size()) longest = name;
+  }
+  return longest;
+}
+
+/// AD-22: PEFT makes lily_B of all modules of one target and shape one tensor, and lily_A of every
+/// `stride_A` of them, for the first adapter of a model alone.
+std::optional<Finding> judge_lily(const AdapterConfig& config, const Examination& examination) {
+  struct Group {
+    std::size_t modules = 0;
+    std::set<std::string_view> a;
+    std::set<std::string_view> b;
+  };
+  const auto text_of = [](const TensorView& tensor) {
+    return std::string_view(reinterpret_cast<const char*>(tensor.bytes().data()),
+                            tensor.bytes().size());
+  };
+  std::map<std::pair<std::string, std::pair<std::uint64_t, std::uint64_t>>, Group> groups;
+  for (const auto& module : examination.modules) {
+    const auto a = module.tensor("lily_A");
+    const auto b = module.tensor("lily_B");
+    if (!a || !b || a->shape().size() != 2 || b->shape().size() != 2) continue;
+    auto& group = groups[{lily_target(config, module.path()), {a->shape()[1], b->shape()[1]}}];
+    ++group.modules;
+    group.a.insert(text_of(*a));
+    group.b.insert(text_of(*b));
+  }
+  const auto stride =
+      static_cast<std::size_t>(std::max<std::int64_t>(1, config.integer("stride_A").value_or(1)));
+  for (const auto& [key, group] : groups) {
+    const auto blocks = (group.modules + stride - 1) / stride;
+    if (group.b.size() <= 1 && group.a.size() <= blocks) continue;
+    return Finding{.severity = Severity::kWarning,
+                   .rule = "AD-22",
+                   .path = {},
+                   .key = key.first,
+                   .message = "modules of target " + base::quote(key.first) + " have " +
+                              std::to_string(group.b.size()) + " different lily_B and " +
+                              std::to_string(group.a.size()) +
+                              " lily_A, which PEFT shares among them on "
+                              "loading: the last of each will stand for all",
+                   .advice =
+                       "PEFT shares the factors of the first Lily adapter of a model alone; train "
+                       "this one in a model of its own"};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
-std::vector<Finding> examine_values(const Examination& examination) {
+std::vector<Finding> examine_values(const AdapterConfig& config, const Examination& examination) {
   std::vector<Finding> out;
   std::size_t broken = 0;
   std::size_t updates = 0;
@@ -64,23 +122,28 @@ std::vector<Finding> examine_values(const Examination& examination) {
       if (all_zero(tensor.tensor)) ++zero;
     }
   }
+  if (config.peft_type() == "LILY") {
+    if (auto finding = judge_lily(config, examination)) out.push_back(*std::move(finding));
+  }
   if (broken > 0) {
-    out.push_back({.severity = Severity::kWarning,
-                   .rule = "AD-20",
-                   .path = {},
-                   .key = std::string(first),
-                   .message = "tensor " + base::quote(first) +
-                              (broken > 1 ? " and " + std::to_string(broken - 1) + " more hold" : " holds") +
-                              " NaN or infinite values",
-                   .advice = "the training diverged"});
+    out.push_back(
+        {.severity = Severity::kWarning,
+         .rule = "AD-20",
+         .path = {},
+         .key = std::string(first),
+         .message = "tensor " + base::quote(first) +
+                    (broken > 1 ? " and " + std::to_string(broken - 1) + " more hold" : " holds") +
+                    " NaN or infinite values",
+         .advice = "the training diverged"});
   }
   if (updates > 0 && zero == updates) {
-    out.push_back({.severity = Severity::kWarning,
-                   .rule = "AD-21",
-                   .path = {},
-                   .key = {},
-                   .message = "every lora_B is zero: the adapter changes nothing",
-                   .advice = "it was saved before it was trained, or the trained values were not gathered"});
+    out.push_back(
+        {.severity = Severity::kWarning,
+         .rule = "AD-21",
+         .path = {},
+         .key = {},
+         .message = "every lora_B is zero: the adapter changes nothing",
+         .advice = "it was saved before it was trained, or the trained values were not gathered"});
   }
   return out;
 }

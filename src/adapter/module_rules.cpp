@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -15,7 +16,8 @@ namespace {
 using base::quote;
 using peft::KeyKind;
 
-Finding error(std::string rule, std::string_view key, std::string message, std::string advice = {}) {
+Finding error(std::string rule, std::string_view key, std::string message,
+              std::string advice = {}) {
   return {.severity = Severity::kError,
           .rule = std::move(rule),
           .path = {},
@@ -62,35 +64,37 @@ void judge_pairs(const peft::Method& method, const Module& module, std::vector<F
     const auto there = has_first ? first : second;
     const auto lacking = has_first ? second : first;
     out.push_back(error("AD-4", find_tensor(module, there)->key,
-                        "module " + quote(module.path()) + " has " + std::string(there) + " without " +
-                            std::string(lacking),
+                        "module " + quote(module.path()) + " has " + std::string(there) +
+                            " without " + std::string(lacking),
                         "the file is incomplete: save it again from the whole state dict"));
   }
 }
 
 // AD-3: what a sharded model leaves when one rank saves it.
-void judge_shape(const peft::Method& method, const AdapterTensor& tensor, std::vector<Finding>& out) {
+void judge_shape(const peft::Method& method, const AdapterTensor& tensor,
+                 std::vector<Finding>& out) {
   const bool pruned = method.peft_type == "ADALORA" || method.peft_type == "VBLORA";
   const bool empty = std::find(tensor.tensor.shape().begin(), tensor.tensor.shape().end(), 0U) !=
                      tensor.tensor.shape().end();
-  const bool matrix = (tensor.role == "lora_A" || tensor.role == "lora_B" ||
-                       tensor.role == "lora_embedding_A" || tensor.role == "lora_embedding_B" ||
-                       tensor.role == "hira_A" || tensor.role == "hira_B" ||
-                       tensor.role == "delora_A" || tensor.role == "delora_B" ||
-                       tensor.role.starts_with("hada_w")) &&
-                      tensor.leaf != "bias";
+  const bool matrix =
+      (tensor.role == "lora_A" || tensor.role == "lora_B" || tensor.role == "lora_embedding_A" ||
+       tensor.role == "lora_embedding_B" || tensor.role == "hira_A" || tensor.role == "hira_B" ||
+       tensor.role == "delora_A" || tensor.role == "delora_B" ||
+       tensor.role.starts_with("hada_w")) &&
+      tensor.leaf != "bias";
   if (empty && !(pruned && tensor.tensor.shape().size() > 1)) {
-    out.push_back(error("AD-3", tensor.key,
-                        "tensor " + quote(tensor.key) + " of shape " + shape_text(tensor.tensor) +
-                            " is empty",
-                        "a sharded model (ZeRO-3, FSDP) was saved by one rank: gather the parameters "
-                        "before saving"));
+    out.push_back(error(
+        "AD-3", tensor.key,
+        "tensor " + quote(tensor.key) + " of shape " + shape_text(tensor.tensor) + " is empty",
+        "a sharded model (ZeRO-3, FSDP) was saved by one rank: gather the parameters "
+        "before saving"));
   } else if (matrix && tensor.tensor.shape().size() < 2) {
-    out.push_back(error("AD-3", tensor.key,
-                        "tensor " + quote(tensor.key) + " of shape " + shape_text(tensor.tensor) +
-                            " should have at least two dimensions",
-                        "a flattened shard of a sharded model was saved: gather the parameters before "
-                        "saving"));
+    out.push_back(
+        error("AD-3", tensor.key,
+              "tensor " + quote(tensor.key) + " of shape " + shape_text(tensor.tensor) +
+                  " should have at least two dimensions",
+              "a flattened shard of a sharded model was saved: gather the parameters before "
+              "saving"));
   }
 }
 
@@ -100,18 +104,17 @@ std::optional<std::uint64_t> adalora_rank(const AdapterConfig& config, std::stri
   if (pattern != nullptr && pattern->if_object() != nullptr) {
     if (const auto* mask = pattern->find(std::string(path) + ".lora_E");
         mask != nullptr && mask->if_array() != nullptr) {
-      return static_cast<std::uint64_t>(
-          std::count_if(mask->if_array()->begin(), mask->if_array()->end(), [](const Json& flag) {
-            return flag.if_bool() != nullptr && *flag.if_bool();
-          }));
+      return static_cast<std::uint64_t>(std::count_if(
+          mask->if_array()->begin(), mask->if_array()->end(),
+          [](const Json& flag) { return flag.if_bool() != nullptr && *flag.if_bool(); }));
     }
   }
   const auto rank = config.integer("init_r");
   return rank && *rank >= 0 ? std::optional(static_cast<std::uint64_t>(*rank)) : std::nullopt;
 }
 
-void demand_rank(const AdapterTensor& tensor, std::size_t axis, std::uint64_t rank,
-                 bool multiple, std::string_view why, std::vector<Finding>& out) {
+void demand_rank(const AdapterTensor& tensor, std::size_t axis, std::uint64_t rank, bool multiple,
+                 std::string_view why, std::vector<Finding>& out) {
   if (tensor.tensor.shape().size() <= axis) return;
   const auto found = tensor.tensor.shape()[axis];
   if (found == rank || (multiple && rank != 0 && found % rank == 0)) return;
@@ -147,7 +150,8 @@ void judge_ranks(const AdapterConfig& config, const peft::Method& method, const 
   }
   const auto* a = find_tensor(module, "lora_A");
   const auto* b = find_tensor(module, "lora_B");
-  if (a == nullptr || b == nullptr || a->tensor.shape().empty() || b->tensor.shape().size() < 2) return;
+  if (a == nullptr || b == nullptr || a->tensor.shape().empty() || b->tensor.shape().size() < 2)
+    return;
   const auto rows = a->tensor.shape()[0];
   const auto columns = b->tensor.shape()[1];
   // Grouped convolutions and block-diagonal LoRA divide B's columns.
@@ -185,8 +189,9 @@ void judge_required(const AdapterConfig& config, const Examination& examination,
   };
   for (const auto& [type, key, flag] : kRequired) {
     if (config.peft_type() != type || (!flag.empty() && !config.flag(flag)) || has(key)) continue;
-    out.push_back(error("AD-12", key, "there is no tensor " + quote(key) + ", which " +
-                                          std::string(type) + " cannot be loaded without"));
+    out.push_back(error("AD-12", key,
+                        "there is no tensor " + quote(key) + ", which " + std::string(type) +
+                            " cannot be loaded without"));
   }
   if (config.is_prompt_learning() && !has("prompt_embeddings")) {
     out.push_back(error("AD-12", "prompt_embeddings", "there is no tensor \"prompt_embeddings\""));
@@ -200,8 +205,9 @@ void judge_required(const AdapterConfig& config, const Examination& examination,
   }
 }
 
-// AD-13: PEFT raises KeyError for a wrapped module without its tensors. Task types add head names
-// of which a model has one at most, so one entry may be absent.
+// AD-13: PEFT wraps the modules that the base has, and raises KeyError for a wrapped one without
+// its tensors. The adapter alone cannot tell which are in the base. Task types add head names of
+// which a model has one at most, so one entry may be absent without a word.
 void judge_saved_modules(const AdapterConfig& config, const Examination& examination,
                          std::vector<Finding>& out) {
   const auto entries = config.modules_to_save();
@@ -213,18 +219,14 @@ void judge_saved_modules(const AdapterConfig& config, const Examination& examina
         });
     if (!found) lacking.push_back(entry);
   }
-  if (lacking.empty()) return;
-  if (lacking.size() == entries.size()) {
-    out.push_back(error("AD-13", "modules_to_save",
-                        "modules_to_save names " + quote(lacking.front()) +
-                            ", and the file has no tensor of it: PEFT raises KeyError"));
-    return;
-  }
+  const bool all = lacking.size() == entries.size();
   for (const auto& entry : lacking) {
-    if (entry == "classifier" || entry == "score" || entry == "qa_outputs") continue;
-    out.push_back(warning("AD-13", "modules_to_save",
+    const bool head = entry == "classifier" || entry == "score" || entry == "qa_outputs";
+    if (head && !all) continue;
+    out.push_back(warning("AD-13", entry,
                           "modules_to_save names " + quote(entry) +
-                              ", and the file has no tensor of it"));
+                              ", and the file has no tensor of it: PEFT raises KeyError where the "
+                              "base has such a module"));
   }
 }
 
@@ -237,15 +239,21 @@ void judge_targets(const AdapterConfig& config, const Examination& examination,
       type == "TRAINABLE_TOKENS" || !config.target_parameters().empty()) {
     return;
   }
+  const auto selector = peft::CompiledSelector::compile(*targets);
+  if (!selector) return;  // CF-20 or CF-21 has told it.
+  std::set<std::string_view> adapted;
+  for (const auto& key : examination.keys) {
+    if (key.kind == KeyKind::kMethod && key.scope == peft::Scope::kLayer) {
+      adapted.insert(peft::base_path(key.module));
+    }
+  }
   for (const auto& module : examination.modules) {
-    const bool adapted = std::any_of(
-        examination.keys.begin(), examination.keys.end(), [&](const peft::DiskKey& key) {
-          return key.kind == KeyKind::kMethod && key.scope == peft::Scope::kLayer &&
-                 peft::base_path(key.module) == module.path();
-        });
     // nn.MultiheadAttention's output projection is adapted with it.
-    if (!adapted || module.path().find("base_layer") != std::string_view::npos) continue;
-    const auto hit = peft::selects(*targets, module.path());
+    if (!adapted.contains(module.path()) ||
+        module.path().find("base_layer") != std::string_view::npos) {
+      continue;
+    }
+    const auto hit = selector->selects(module.path());
     if (!hit) {
       out.push_back(warning(hit.error().rule, "target_modules", hit.error().message));
       return;
@@ -262,14 +270,14 @@ void judge_targets(const AdapterConfig& config, const Examination& examination,
 std::vector<Finding> judge_modules(const AdapterConfig& config, const peft::Method& method,
                                    const Examination& examination) {
   std::vector<Finding> out;
-  const bool any = std::any_of(
-      examination.keys.begin(), examination.keys.end(), [](const peft::DiskKey& key) {
+  const bool any =
+      std::any_of(examination.keys.begin(), examination.keys.end(), [](const peft::DiskKey& key) {
         return key.kind == KeyKind::kMethod || key.kind == KeyKind::kPrompt ||
                key.kind == KeyKind::kTokens || key.kind == KeyKind::kModulesToSave;
       });
   if (!any) {
-    out.push_back(error("AD-1", {}, "the adapter is empty: the file has no tensor of " +
-                                        config.peft_type(),
+    out.push_back(error("AD-1", {},
+                        "the adapter is empty: the file has no tensor of " + config.peft_type(),
                         "a sharded or wrapped model was saved without its parameters"));
   }
   for (const auto& module : examination.modules) {

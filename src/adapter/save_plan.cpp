@@ -30,9 +30,9 @@ Result<void> check_name(const std::string& name) {
                      name.find('\0') == std::string::npos && !name.starts_with('/') &&
                      !name.ends_with('/') && name.find("//") == std::string::npos;
   if (plain) return {};
-  return refuse(ErrorCode::kInvalidArgument, "KY-9",
-                "adapter name " + quote(name) +
-                    " is empty, holds a dot, or is no plain relative path");
+  return refuse(
+      ErrorCode::kInvalidArgument, "KY-9",
+      "adapter name " + quote(name) + " is empty, holds a dot, or is no plain relative path");
 }
 
 Result<std::vector<const NamedConfig*>> choose(std::span<const NamedConfig> configs,
@@ -71,8 +71,9 @@ Result<void> complete_config(AdapterConfig& config, const ModelFacts& facts) {
     FERRULE_CHECK(config.set("base_model_name_or_path", Json(*facts.name_or_path)));
   }
   if (!config.task_type() && facts.class_name && facts.module) {
-    FERRULE_CHECK(config.set("auto_mapping", Json(Json::Object{{"base_model_class", Json(*facts.class_name)},
-                                                               {"parent_library", Json(*facts.module)}})));
+    FERRULE_CHECK(
+        config.set("auto_mapping", Json(Json::Object{{"base_model_class", Json(*facts.class_name)},
+                                                     {"parent_library", Json(*facts.module)}})));
   }
   return {};
 }
@@ -132,7 +133,8 @@ std::string names_present(const peft::StateLayout& layout, const AdapterConfig& 
     for (std::size_t i = 1; method != nullptr && i + 1 < parts.size(); ++i) {
       const bool prompt = method->prompt_learning && parts[i - 1] == "prompt_encoder";
       if (prompt) names.insert(parts[i]);
-      if (peft::find_role(*method, peft::Scope::kLayer, parts[i]) != nullptr) names.insert(parts[i + 1]);
+      if (peft::find_role(*method, peft::Scope::kLayer, parts[i]) != nullptr)
+        names.insert(parts[i + 1]);
     }
     if (names.size() > 8) break;
   }
@@ -143,13 +145,13 @@ std::string names_present(const peft::StateLayout& layout, const AdapterConfig& 
 
 Result<void> judge(const AdapterPlan& plan, const Examination& examination,
                    const peft::StateLayout& layout) {
-  const auto first = std::find_if(
-      examination.findings.begin(), examination.findings.end(),
-      [](const Finding& finding) { return finding.severity == Severity::kError; });
+  const auto first =
+      std::find_if(examination.findings.begin(), examination.findings.end(),
+                   [](const Finding& finding) { return finding.severity == Severity::kError; });
   if (first == examination.findings.end()) return {};
-  const auto errors = std::count_if(
-      examination.findings.begin(), examination.findings.end(),
-      [](const Finding& finding) { return finding.severity == Severity::kError; });
+  const auto errors =
+      std::count_if(examination.findings.begin(), examination.findings.end(),
+                    [](const Finding& finding) { return finding.severity == Severity::kError; });
   auto message = "adapter " + quote(plan.name) + ": " + first->message;
   if (plan.tensors.empty()) {
     const auto names = names_present(layout, plan.config);
@@ -161,23 +163,25 @@ Result<void> judge(const AdapterPlan& plan, const Examination& examination,
   return refuse(ErrorCode::kCorrupt, first->rule, std::move(message));
 }
 
-/// PEFT wraps no module that the base lacks, and loads such an adapter: AD-13 is then no error. Only
-/// a state that shows its base can tell.
-void forgive_absent_modules(const peft::StateLayout& layout, const AdapterConfig& config,
-                            std::vector<Finding>& findings) {
-  if (!layout.has_tuner_layers()) return;
-  const auto entries = config.modules_to_save();
-  for (const auto& [key, view] : layout.entries()) {
+/// Whether the state shows a module whose path ends in `name`.
+bool shows_module(const peft::StateLayout& layout, std::string_view name) {
+  const auto& keys = layout.entries();
+  return std::any_of(keys.begin(), keys.end(), [&](const auto& entry) {
+    const std::string_view key = entry.first;
     for (auto dot = key.find('.'); dot != std::string::npos; dot = key.find('.', dot + 1)) {
-      const auto module = std::string_view(key).substr(0, dot);
-      if (std::any_of(entries.begin(), entries.end(),
-                      [&](const std::string& entry) { return module.ends_with(entry); })) {
-        return;
-      }
+      if (key.substr(0, dot).ends_with(name)) return true;
     }
-  }
+    return false;
+  });
+}
+
+/// Where the state shows that the base has a module of `modules_to_save`, PEFT wrapped it, and will
+/// not load an adapter without its tensors: AD-13 is then an error.
+void insist_on_present_modules(const peft::StateLayout& layout, std::vector<Finding>& findings) {
   for (auto& finding : findings) {
-    if (finding.rule == "AD-13") finding.severity = Severity::kWarning;
+    if (finding.rule == "AD-13" && shows_module(layout, finding.key)) {
+      finding.severity = Severity::kError;
+    }
   }
 }
 
@@ -186,7 +190,8 @@ Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const Na
   FERRULE_TRY(auto selection, peft::select_adapter(context, chosen));
   if (options.initial) {
     FERRULE_TRY(const auto initial, open_adapter_files(*options.initial, {}));
-    FERRULE_CHECK(peft::convert_from_initial(selection, initial.config, *initial.weights));
+    FERRULE_CHECK(peft::convert_from_initial(selection, initial.config, *initial.weights,
+                                             options.trust_initial));
   }
   convert_dtype(selection.tensors, options.dtype);
   FERRULE_CHECK(complete_config(selection.config, options.facts));
@@ -194,14 +199,15 @@ Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const Na
                     .folder = chosen.name == "default" ? "" : chosen.name,
                     .tensors = std::move(selection.tensors),
                     .config = std::move(selection.config),
-                    .card = {}};
+                    .card = {},
+                    .examination = {}};
   std::vector<NamedTensor> views;
   views.reserve(ready.tensors.size());
   for (const auto& tensor : ready.tensors) {
     views.push_back({tensor.name, TensorView::trusted(tensor.dtype, tensor.shape, tensor.bytes)});
   }
   auto examination = AdapterBuilder::examine(ready.config, views);
-  forgive_absent_modules(context.layout, ready.config, examination.findings);
+  insist_on_present_modules(context.layout, examination.findings);
   FERRULE_CHECK(judge(ready, examination, context.layout));
   ready.card = summarise(ready, examination);
   const auto append = [&plan](std::vector<Finding> findings) {
@@ -209,9 +215,10 @@ Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const Na
   };
   append(std::move(selection.findings));
   append(examination.findings);
-  append(examine_values(examination));
   append(peft::pattern_order_findings(ready.config, ready.card.module_paths));
-  std::move(selection.left_out.begin(), selection.left_out.end(), std::back_inserter(plan.left_out));
+  std::move(selection.left_out.begin(), selection.left_out.end(),
+            std::back_inserter(plan.left_out));
+  ready.examination = std::move(examination);
   return ready;
 }
 
@@ -220,7 +227,7 @@ Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const Na
 Result<SavePlan> plan_save(const TensorSource& state, std::span<const NamedConfig> configs,
                            const SaveOptions& options) {
   FERRULE_TRY(const auto chosen, choose(configs, options));
-  FERRULE_TRY(const auto layout, peft::StateLayout::read(state));
+  FERRULE_TRY(const auto layout, peft::StateLayout::read(state, options.facts));
   SavePlan plan;
   plan.findings = layout.notes();
   const peft::SelectionContext context{.layout = layout,

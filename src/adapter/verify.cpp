@@ -11,6 +11,7 @@
 #include "ferrule/checkpoint.hpp"
 #include "io/input_file.hpp"
 #include "io/walk.hpp"
+#include "peft/strength.hpp"
 
 namespace ferrule {
 namespace {
@@ -104,6 +105,10 @@ VerifyReport verify(const fs::path& path, const OpenOptions& options) {
       take_error(config.error(), report);
     } else {
       report.findings = config->findings();
+      for (auto& finding : peft::pattern_findings(*config)) {
+        finding.path = path.string();
+        report.findings.push_back(std::move(finding));
+      }
     }
   } else if (const auto file = Checkpoint::open(path, options); !file) {
     take_error(file.error(), report);

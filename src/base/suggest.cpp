@@ -36,6 +36,13 @@ std::size_t distance(std::string_view a, std::string_view b) {
   return at(a.size(), b.size());
 }
 
+/// Letters in another order are a slip of the fingers more often than a letter replaced.
+bool same_letters(std::string_view a, std::string_view b) {
+  return a.size() == b.size() &&
+         std::is_permutation(a.begin(), a.end(), b.begin(),
+                             [](char x, char y) { return lower(x) == lower(y); });
+}
+
 }  // namespace
 
 std::optional<std::string_view> suggest(std::string_view word,
@@ -46,7 +53,10 @@ std::optional<std::string_view> suggest(std::string_view word,
   for (const auto candidate : candidates) {
     if (candidate.size() > kLongestWord) continue;
     const auto d = distance(word, candidate);
-    if (d < best_distance) best = candidate, best_distance = d;
+    const bool closer =
+        d < best_distance ||
+        (d == best_distance && best && same_letters(word, candidate) && !same_letters(word, *best));
+    if (closer) best = candidate, best_distance = d;
   }
   return best;
 }

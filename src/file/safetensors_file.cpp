@@ -170,6 +170,8 @@ std::span<const TensorAlias> SafetensorsFile::aliases() const& noexcept { return
 
 const Metadata& SafetensorsFile::metadata() const& noexcept { return rep_->header.metadata; }
 
+bool SafetensorsFile::has_metadata() const noexcept { return rep_->header.has_metadata; }
+
 const std::filesystem::path& SafetensorsFile::path() const noexcept { return rep_->path; }
 
 std::uint64_t SafetensorsFile::file_bytes() const noexcept { return rep_->file_bytes; }

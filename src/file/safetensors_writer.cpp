@@ -19,7 +19,8 @@ constexpr std::size_t kStreamPiece = std::size_t{2} << 20;
 using format::EncodedHeader;
 using format::HeaderEntry;
 
-Result<EncodedHeader> encode(std::span<const NamedTensor> tensors, const Metadata& metadata) {
+Result<EncodedHeader> encode(std::span<const NamedTensor> tensors, const Metadata& metadata,
+                             EmptyMetadata empty) {
   std::vector<HeaderEntry> entries;
   entries.reserve(tensors.size());
   for (const auto& [name, tensor] : tensors) {
@@ -35,7 +36,7 @@ Result<EncodedHeader> encode(std::span<const NamedTensor> tensors, const Metadat
                  .rule = "ST-6",
                  .message = "the metadata has the key " + base::quote(twice->first) + " twice"};
   }
-  return format::encode_safetensors_header(entries, sorted);
+  return format::encode_safetensors_header(entries, sorted, empty == EmptyMetadata::kKeep);
 }
 
 Result<void> write_stream(io::OutputFile& out, const file::PlannedTensor& tensor,
@@ -62,13 +63,13 @@ Error wrong_size(std::string_view name, std::uint64_t expected, std::uint64_t fo
 
 template <typename Tensors, typename ToPlanned>
 Result<void> write_transaction(const std::filesystem::path& path, const Tensors& tensors,
-                               const Metadata& metadata, Durability durability,
+                               const Metadata& metadata, Durability durability, EmptyMetadata empty,
                                ToPlanned to_planned) {
   file::TensorPlan plan;
   plan.reserve(tensors.size());
   for (const auto& tensor : tensors) plan.push_back(to_planned(tensor));
   FERRULE_TRY(auto transaction, io::FileTransaction::begin(path, durability));
-  if (auto wrote = file::write_safetensors(transaction.file(), plan, metadata); !wrote) {
+  if (auto wrote = file::write_safetensors(transaction.file(), plan, metadata, empty); !wrote) {
     auto error = std::move(wrote).error();
     if (error.path.empty()) error.path = path.string();
     return error;
@@ -81,7 +82,8 @@ Result<void> write_transaction(const std::filesystem::path& path, const Tensors&
 namespace file {
 
 Result<void> write_safetensors(io::OutputFile& out, const TensorPlan& plan,
-                               std::span<const std::pair<std::string, std::string>> metadata) {
+                               std::span<const std::pair<std::string, std::string>> metadata,
+                               EmptyMetadata empty_metadata) {
   std::vector<NamedTensor> views;
   views.reserve(plan.size());
   for (const auto& tensor : plan) {
@@ -91,7 +93,8 @@ Result<void> write_safetensors(io::OutputFile& out, const TensorPlan& plan,
     }
     views.push_back({tensor.name, TensorView::trusted(tensor.dtype, tensor.shape, tensor.bytes)});
   }
-  FERRULE_TRY(const auto header, encode(views, Metadata(metadata.begin(), metadata.end())));
+  FERRULE_TRY(const auto header,
+              encode(views, Metadata(metadata.begin(), metadata.end()), empty_metadata));
   const auto total = base::checked_add(header.bytes.size(), header.data_bytes);
   if (!total) {
     return Error{.code = ErrorCode::kInvalidArgument,
@@ -121,16 +124,17 @@ Result<void> write_safetensors(io::OutputFile& out, const TensorPlan& plan,
 
 Result<void> write_safetensors(const std::filesystem::path& path,
                                std::span<const NamedTensor> tensors, const Metadata& metadata,
-                               Durability durability) {
-  return write_transaction(path, tensors, metadata, durability, [](const NamedTensor& tensor) {
-    const auto shape = tensor.tensor.shape();
-    return file::PlannedTensor{.name = std::string(tensor.name),
-                               .dtype = tensor.tensor.dtype(),
-                               .shape = {shape.begin(), shape.end()},
-                               .bytes = tensor.tensor.bytes(),
-                               .owner = nullptr,
-                               .read = nullptr};
-  });
+                               Durability durability, EmptyMetadata empty) {
+  return write_transaction(path, tensors, metadata, durability, empty,
+                           [](const NamedTensor& tensor) {
+                             const auto shape = tensor.tensor.shape();
+                             return file::PlannedTensor{.name = std::string(tensor.name),
+                                                        .dtype = tensor.tensor.dtype(),
+                                                        .shape = {shape.begin(), shape.end()},
+                                                        .bytes = tensor.tensor.bytes(),
+                                                        .owner = nullptr,
+                                                        .read = nullptr};
+                           });
 }
 
 Result<void> write_safetensors(const std::filesystem::path& path,
@@ -142,25 +146,27 @@ Result<void> write_safetensors(const std::filesystem::path& path,
                  .message = "the stream of tensor " + base::quote(tensor.name) +
                             " has no function to read it"};
   }
-  return write_transaction(path, tensors, metadata, durability, [](const TensorStream& tensor) {
-    return file::PlannedTensor{.name = tensor.name,
-                               .dtype = tensor.dtype,
-                               .shape = tensor.shape,
-                               .bytes = {},
-                               .owner = nullptr,
-                               .read = tensor.read};
-  });
+  return write_transaction(path, tensors, metadata, durability, EmptyMetadata::kLeaveOut,
+                           [](const TensorStream& tensor) {
+                             return file::PlannedTensor{.name = tensor.name,
+                                                        .dtype = tensor.dtype,
+                                                        .shape = tensor.shape,
+                                                        .bytes = {},
+                                                        .owner = nullptr,
+                                                        .read = tensor.read};
+                           });
 }
 
 Result<std::vector<std::byte>> serialize_safetensors(std::span<const NamedTensor> tensors,
-                                                     const Metadata& metadata) {
+                                                     const Metadata& metadata,
+                                                     EmptyMetadata empty) {
   for (const auto& [name, tensor] : tensors) {
     const auto bytes = byte_size(tensor.dtype(), tensor.shape());
     if (bytes && *bytes != tensor.bytes().size()) {
       return wrong_size(name, *bytes, tensor.bytes().size());
     }
   }
-  FERRULE_TRY(const auto header, encode(tensors, metadata));
+  FERRULE_TRY(const auto header, encode(tensors, metadata, empty));
   std::vector<std::byte> out;
   out.reserve(header.bytes.size() + static_cast<std::size_t>(header.data_bytes));
   const auto append = [&out](std::span<const std::byte> bytes) {

@@ -12,6 +12,7 @@
 
 #include "ferrule/dtype.hpp"
 #include "ferrule/result.hpp"
+#include "ferrule/safetensors_writer.hpp"
 #include "ferrule/tensor_view.hpp"
 #include "io/directory_transaction.hpp"
 
@@ -35,7 +36,8 @@ using TensorPlan = std::vector<PlannedTensor>;
 
 /// Writes the plan in the bytes of safetensors' own writer (rules in docs/rules/ST.md, writer).
 Result<void> write_safetensors(io::OutputFile& out, const TensorPlan& plan,
-                               std::span<const std::pair<std::string, std::string>> metadata);
+                               std::span<const std::pair<std::string, std::string>> metadata,
+                               EmptyMetadata empty_metadata = EmptyMetadata::kLeaveOut);
 
 /// Writes the plan as the zip that torch.save makes of an ordered dict of tensors. Tensors whose
 /// bytes are the same memory share a storage.

@@ -68,8 +68,9 @@ void append_entry(std::string& out, const HeaderEntry& entry, std::uint64_t begi
 }
 
 Result<void> append_metadata(std::string& out,
-                             std::span<const std::pair<std::string, std::string>> metadata) {
-  if (metadata.empty()) return {};
+                             std::span<const std::pair<std::string, std::string>> metadata,
+                             bool keep_empty) {
+  if (metadata.empty() && !keep_empty) return {};
   append_string(out, kMetadataName);
   out += ":{";
   for (const auto& [key, value] : metadata) {
@@ -81,6 +82,7 @@ Result<void> append_metadata(std::string& out,
     append_string(out, value);
     out += ',';
   }
+  if (metadata.empty()) out += '}';
   out.back() = '}';
   out += ',';
   return {};
@@ -119,7 +121,7 @@ Result<void> check_names(std::span<const HeaderEntry> entries) {
 
 Result<EncodedHeader> encode_safetensors_header(
     std::span<const HeaderEntry> entries,
-    std::span<const std::pair<std::string, std::string>> metadata) {
+    std::span<const std::pair<std::string, std::string>> metadata, bool keep_empty_metadata) {
   if (auto named = check_names(entries); !named) return std::move(named).error();
   EncodedHeader header;
   header.order = writing_order(entries);
@@ -129,7 +131,8 @@ Result<EncodedHeader> encode_safetensors_header(
   out.reserve(text);
   out.assign(kHeaderLengthBytes, '\0');
   out += '{';
-  if (auto wrote = append_metadata(out, metadata); !wrote) return std::move(wrote).error();
+  if (auto wrote = append_metadata(out, metadata, keep_empty_metadata); !wrote)
+    return std::move(wrote).error();
   for (const auto position : header.order) {
     const auto& entry = entries[position];
     const auto bytes = byte_size(entry.dtype, entry.shape);

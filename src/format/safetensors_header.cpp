@@ -68,7 +68,6 @@ class Parser {
   Dtype last_dtype_ = Dtype::kF32;
   std::uint64_t covered_ = 0;
   bool in_data_order_ = true;
-  bool has_metadata_ = false;
 };
 
 bool Parser::parse() {
@@ -313,8 +312,8 @@ bool Parser::add(std::string_view name, const RawEntry& raw) {
 }
 
 bool Parser::metadata() {
-  if (has_metadata_) return scan_.fail("ST-6", "the header has \"__metadata__\" twice");
-  has_metadata_ = true;
+  if (out_.has_metadata) return scan_.fail("ST-6", "the header has \"__metadata__\" twice");
+  out_.has_metadata = true;
   if (!scan_.expect(':', "after \"__metadata__\"")) return false;
   if (!scan_.take('{')) {
     return scan_.fail("ST-14", "\"__metadata__\" must be an object, found " + scan_.found());

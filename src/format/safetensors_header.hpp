@@ -33,6 +33,8 @@ struct SafetensorsHeader {
   NameIndex index;
   /// In the order of the file.
   StringPairs metadata;
+  /// Whether there is a `__metadata__` at all.
+  bool has_metadata = false;
 
   Arena<std::uint64_t> shapes;
   Arena<char> names;
@@ -71,10 +73,11 @@ struct EncodedHeader {
 };
 
 /// Encodes as the reference does (ST-16): by descending dtype rank, then by name; `metadata` as
-/// given, left out where empty. Fails with kInvalidArgument (names that are equal, reserved or no
+/// given, left out where empty unless `keep_empty_metadata`. Fails with kInvalidArgument (names that are equal, reserved or no
 /// UTF-8; a shape without a size in bytes) or kLimitExceeded.
 Result<EncodedHeader> encode_safetensors_header(
     std::span<const HeaderEntry> entries,
-    std::span<const std::pair<std::string, std::string>> metadata);
+    std::span<const std::pair<std::string, std::string>> metadata,
+    bool keep_empty_metadata = false);
 
 }  // namespace ferrule::format

@@ -60,7 +60,7 @@ Result<void> DirectoryTransaction::Rep::flush_parent() const {
                       path());
 }
 
-/// Exchanges the directory for the prepared one; false where it cannot be exchanged.
+/// TX-1: exchanges the directory for the prepared one; false where it cannot be exchanged.
 Result<bool> DirectoryTransaction::Rep::swap_in() {
   const int old = target.directory.get();
   Carried carried;

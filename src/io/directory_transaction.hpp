@@ -37,7 +37,7 @@ class OutputFile {
 ///   FERRULE_CHECK(save.remove("adapter_model.bin"));
 ///   FERRULE_CHECK(save.commit());
 ///
-/// Destroyed without commit() it leaves the directory as it was and nothing behind.
+/// TX-2: destroyed without commit() it leaves the directory as it was and nothing behind.
 class DirectoryTransaction {
  public:
   /// Locks the directory against other savers (waits for them) and clears what a crashed one left.
@@ -74,7 +74,7 @@ class DirectoryTransaction {
   std::unique_ptr<Rep> rep_;
 };
 
-/// One file that appears whole under `path` or not at all; an existing one keeps its mode, a link
+/// TX-12: one file that appears whole under `path` or not at all; an existing one keeps its mode, a link
 /// is replaced by the file it names being replaced (never written through).
 class FileTransaction {
  public:

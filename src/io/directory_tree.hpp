@@ -28,13 +28,13 @@ struct Carried {
   static std::optional<Carried> decode(std::string_view text);
 };
 
-/// Names that only Ferrule makes: stages, records, temporary files.
+/// TX-8: names that only Ferrule makes: stages, records, temporary files.
 bool is_our_name(std::string_view name) noexcept;
 
 /// Removes what `name` in `dir` is, folders with all they hold. No error where there is nothing.
 Result<void> remove_tree(int dir, const std::string& name, const std::filesystem::path& path);
 
-/// Puts everything of `from` but `carried.managed` into `to` as well: files as hard links, folders
+/// TX-4: puts everything of `from` but `carried.managed` into `to` as well: files as hard links, folders
 /// made again with owner, mode and times, and notes it in `carried`. False where that cannot be
 /// done (another's file, another file system): then the directory cannot be swapped.
 Result<bool> carry_over(int from, int to, Carried& carried, Durability durability,
@@ -43,7 +43,7 @@ Result<bool> carry_over(int from, int to, Carried& carried, Durability durabilit
 /// Gives `to` the extended attributes (access lists among them) of `from`; false where it may not.
 Result<bool> copy_attributes(int from, int to, const std::filesystem::path& path);
 
-/// Gives the directory `to` owner and mode of `from`; false where it may not.
+/// TX-5: gives the directory `to` owner and mode of `from`; false where it may not.
 Result<bool> copy_owner_and_mode(const struct stat& from, int to,
                                  const std::filesystem::path& path);
 

@@ -45,7 +45,7 @@ class InputFile {
   std::filesystem::path path_;
 };
 
-/// A directory opened once, so that all files read through it belong to one generation even where
+/// TX-11: a directory opened once, so that all files read through it belong to one generation even where
 /// a save swaps the directory meanwhile. A redo record that a crashed save left behind is obeyed on
 /// opening (docs/rules/TX.md).
 class DirectoryReader {

@@ -51,7 +51,7 @@ struct Syscalls {
 /// The table in force; the real calls unless a test changed it.
 Syscalls& sys() noexcept;
 
-/// Repeats a call for as long as a signal interrupts it.
+/// TX-9: repeats a call for as long as a signal interrupts it.
 template <typename Call>
 auto uninterrupted(Call call) {
   auto result = call();

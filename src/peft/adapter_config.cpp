@@ -161,6 +161,12 @@ Result<AdapterConfig> AdapterConfig::parse(std::string_view json,
   return read;
 }
 
+Result<AdapterConfig> AdapterConfig::parse_live(std::string_view json) {
+  FERRULE_TRY(AdapterConfig config, parse(json));
+  FERRULE_TRY(config.live_, Json::parse(json, {.allow_nan = true}));
+  return config;
+}
+
 Result<AdapterConfig> AdapterConfig::make(std::string_view peft_type,
                                           std::span<const Json::Member> fields) {
   const auto* schema = peft::find_type(peft_type);
@@ -208,11 +214,13 @@ Result<void> AdapterConfig::set(std::string_view field, Json value) {
     return broken("CF-6", "a config of type " + peft_type_ + " cannot become " +
                               base::quote(*value.if_string()));
   }
+  if (live_) live_->set(field, value);
   document_.set(field, std::move(value));
   return {};
 }
 
 std::string AdapterConfig::to_json() const {
+  if (live_) return live_->dump_python();
   Json sorted = document_;
   const auto* schema = peft::find_type(peft_type_);
   for (const auto& field : schema->fields) {

@@ -27,9 +27,8 @@ std::string_view rest_from(std::string_view key, const std::vector<std::string_v
 std::optional<DiskKey> parse_method_key(std::string_view key,
                                         const std::vector<std::string_view>& parts,
                                         const Method& method) {
-  const auto scope = key.starts_with(kModelPrefix) || !key.starts_with(kPeftPrefix)
-                         ? Scope::kLayer
-                         : Scope::kModel;
+  const auto scope = key.starts_with(kModelPrefix) || !key.starts_with(kPeftPrefix) ? Scope::kLayer
+                                                                                    : Scope::kModel;
   std::optional<DiskKey> named;
   for (std::size_t i = 1; i < parts.size(); ++i) {
     if (scope == Scope::kModel && i > 1) break;
@@ -100,6 +99,10 @@ const Method* foreign_method(std::string_view key, const std::vector<std::string
       (key == "prompt_embeddings" || key == "prefix_task_cols" || key == "prefix_task_rows")) {
     return find_method(key == "prompt_embeddings" ? "PROMPT_TUNING" : "MULTITASK_PROMPT_TUNING");
   }
+  // Several methods have a lora_A; far the most files with one are LoRA's.
+  if (const auto* lora = find_method("LORA"); lora != &own && parse_method_key(key, parts, *lora)) {
+    return lora;
+  }
   for (const auto& method : all_methods()) {
     if (&method != &own && parse_method_key(key, parts, method)) return &method;
   }
@@ -125,8 +128,16 @@ DiskKey parse_disk_key(std::string_view key, const AdapterConfig& config, const 
     const bool multitask = config.peft_type() == "MULTITASK_PROMPT_TUNING";
     if (key == "prompt_embeddings" ||
         (multitask && (key == "prefix_task_cols" || key == "prefix_task_rows"))) {
-      return {.kind = KeyKind::kPrompt, .scope = Scope::kModel, .role = nullptr, .module = {},
-              .attribute = key, .leaf = {}, .other = {}};
+      const auto in_encoder = key != "prompt_embeddings"          ? key
+                              : config.peft_type() == "CARTRIDGE" ? "trainable_embedding"
+                                                                  : "embedding.weight";
+      return {.kind = KeyKind::kPrompt,
+              .scope = Scope::kModel,
+              .role = nullptr,
+              .module = {},
+              .attribute = key,
+              .leaf = {},
+              .other = in_encoder};
     }
   } else if (auto found = parse_method_key(key, parts, method)) {
     return *found;
@@ -179,8 +190,7 @@ std::string live_key(std::string_view key, const DiskKey& parsed, std::string_vi
       if (parsed.role->place == NamePlace::kAtEnd) return std::string(key) + "." + adapter;
       return join(parsed.leaf.empty() ? parsed.role->dropped_leaf : parsed.leaf);
     case KeyKind::kPrompt:
-      return "prompt_encoder." + adapter + "." +
-             (key == "prompt_embeddings" ? "embedding.weight" : std::string(key));
+      return "prompt_encoder." + adapter + "." + std::string(parsed.other);
     case KeyKind::kModulesToSave:
       return join(parsed.leaf);
     case KeyKind::kTokens:

@@ -61,12 +61,13 @@ Result<bool> is_targeted(const SelectionContext& context, const AdapterConfig& c
     });
   }
   if (targets->pattern == "all-linear") return false;
+  FERRULE_TRY(const auto selector, CompiledSelector::compile(*targets));
   for (const auto& path : module_paths(context)) {
     const auto name = last_component(path);
     if (std::find(kTargetedNames.begin(), kTargetedNames.end(), name) == kTargetedNames.end()) {
       continue;
     }
-    FERRULE_TRY(const bool hit, selects(*targets, path));
+    FERRULE_TRY(const bool hit, selector.selects(path));
     if (hit) return true;
   }
   return false;
@@ -139,13 +140,14 @@ void add_module(SelectionBuilder& builder, const std::string& module, bool targe
 Result<void> select_embeddings(SelectionBuilder& builder) {
   const auto& context = builder.context();
   const auto& config = builder.adapter().config;
-  if (context.embeddings == SaveEmbeddings::kNever) return {};
+  const auto wanted = builder.adapter().save_embedding_layers.value_or(context.embeddings);
+  if (wanted == SaveEmbeddings::kNever) return {};
   FERRULE_TRY(const bool targeted, is_targeted(context, config));
   const bool tokens =
       config.peft_type() == "TRAINABLE_TOKENS" || config.has_trainable_token_indices();
   const auto input = find_module(context, context.facts.input_embeddings, kInputNames);
   const auto output = find_module(context, context.facts.output_embeddings, kOutputNames);
-  if (context.embeddings == SaveEmbeddings::kAuto) {
+  if (wanted == SaveEmbeddings::kAuto) {
     const bool has_facts = context.facts.config.is_object();
     const bool resized =
         has_facts ? vocabulary_resized(context, config) : input && rows_differ(context, *input, config);

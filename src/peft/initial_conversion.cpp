@@ -53,7 +53,8 @@ std::vector<std::byte> join_columns(const file::PlannedTensor& trained, const Te
 Result<void> convert_tensor(file::PlannedTensor& tensor, bool is_b, const TensorSource& initial) {
   const auto other = initial.find(tensor.name);
   if (!other) {
-    return refuse(ErrorCode::kCorrupt, "the initial adapter has no tensor " + base::quote(tensor.name));
+    return refuse(ErrorCode::kCorrupt,
+                  "the initial adapter has no tensor " + base::quote(tensor.name));
   }
   const auto shape = other->shape();
   bool fits = other->dtype() == tensor.dtype && shape.size() == tensor.shape.size() &&
@@ -63,9 +64,10 @@ Result<void> convert_tensor(file::PlannedTensor& tensor, bool is_b, const Tensor
     fits = i == axis || shape[i] == tensor.shape[i];
   }
   if (!fits || tensor.shape[0] == 0) {
-    return refuse(ErrorCode::kCorrupt, "tensor " + base::quote(tensor.name) +
-                                           " of the initial adapter does not have the trained one's "
-                                           "dtype and shape");
+    return refuse(ErrorCode::kCorrupt,
+                  "tensor " + base::quote(tensor.name) +
+                      " of the initial adapter does not have the trained one's "
+                      "dtype and shape");
   }
   auto memory = std::make_shared<std::vector<std::byte>>(is_b ? join_columns(tensor, *other)
                                                               : stack_rows(tensor, *other));
@@ -114,15 +116,16 @@ Result<void> convert_config(AdapterConfig& config) {
 }  // namespace
 
 Result<void> convert_from_initial(Selection& selection, const AdapterConfig& initial_config,
-                                  const TensorSource& initial) {
+                                  const TensorSource& initial, bool trusted) {
   const auto& config = selection.config;
   if (config.peft_type() != "LORA" || initial_config.peft_type() != "LORA") {
     return refuse(ErrorCode::kUnsupported, "only LORA adapters are converted with an initial one");
   }
-  if (mutates_base(initial_config)) {
-    return refuse(ErrorCode::kUnsupported,
-                  "init_lora_weights of the initial adapter must be true: it was saved without that, "
-                  "so loading it would change the base once more");
+  if (!trusted && mutates_base(initial_config)) {
+    return refuse(
+        ErrorCode::kUnsupported,
+        "init_lora_weights of the initial adapter must be true: it was saved without that, "
+        "so loading it would change the base once more");
   }
   if (config.use_rslora() && (!config.rank_pattern().empty() || !config.alpha_pattern().empty())) {
     return refuse(ErrorCode::kUnsupported,

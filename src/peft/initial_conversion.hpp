@@ -16,6 +16,6 @@ namespace ferrule::peft {
 /// Fails with kCorrupt (KY-10) where the two do not fit, kUnsupported for other types or rsLoRA
 /// with patterns.
 Result<void> convert_from_initial(Selection& selection, const AdapterConfig& initial_config,
-                                  const TensorSource& initial);
+                                  const TensorSource& initial, bool trusted = false);
 
 }  // namespace ferrule::peft

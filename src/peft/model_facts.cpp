@@ -53,6 +53,15 @@ Result<void> read(const Json& facts, std::string_view key, std::vector<std::stri
   return {};
 }
 
+Result<void> read(const Json& facts, std::string_view key,
+                  std::optional<std::vector<std::string>>& out) {
+  if (known(facts, key) == nullptr) return {};
+  std::vector<std::string> items;
+  FERRULE_CHECK(read(facts, key, items));
+  out = std::move(items);
+  return {};
+}
+
 Result<void> read(const Json& facts, std::string_view key, StringMap& out) {
   const auto* value = known(facts, key);
   if (value == nullptr) return {};
@@ -82,6 +91,8 @@ Result<ModelFacts> ModelFacts::parse(std::string_view json) {
   FERRULE_CHECK(read(document, "modules", facts.modules));
   FERRULE_CHECK(read(document, "class_bases", facts.class_bases));
   FERRULE_CHECK(read(document, "tied", facts.tied));
+  FERRULE_CHECK(read(document, "tuner_layers", facts.tuner_layers));
+  FERRULE_CHECK(read(document, "peft_version", facts.peft_version));
   if (const auto* config = known(document, "config")) {
     if (!config->is_object()) return wrong_type("config", "an object", *config);
     facts.config = *config;

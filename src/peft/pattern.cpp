@@ -4,8 +4,10 @@
 
 #include <pcre2.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <utility>
 
 #include "base/quote.hpp"
@@ -42,19 +44,51 @@ std::string engine_message(int code) {
   return reinterpret_cast<const char*>(buffer.data());
 }
 
+bool is_plain(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.';
+  });
+}
+
+/// Where a dot of an expression is any one character, and "$" the end alone.
+bool is_printable_ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+}
+
+/// "(.*\\.)?(PLAIN)$" on `path`, a dot in PLAIN being any character.
+bool ends_with_plain(std::string_view path, std::string_view plain) {
+  if (path.size() < plain.size()) return false;
+  const auto start = path.size() - plain.size();
+  if (start > 0 && path[start - 1] != '.') return false;
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    if (plain[i] != path[start + i] && plain[i] != '.') return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 struct Pattern::Rep {
   std::string expression;
+  /// What compile_entry was given, where it is letters, digits, underscores and dots alone. An
+  /// adapter may have thousands of such entries and thousands of modules.
+  std::optional<std::string> plain;
   Owned<pcre2_code> code;
   Owned<pcre2_match_context> limits;
 
   Result<bool> run(std::string_view text, std::uint32_t options) const {
     const Owned<pcre2_match_data> data(pcre2_match_data_create(1, nullptr));
-    if (!data) return failure(ErrorCode::kLimitExceeded, "CF-22", expression, "finds no memory");
+    return run(text, options, data.get());
+  }
+
+  Result<bool> run(std::string_view text, std::uint32_t options, pcre2_match_data* data) const {
+    if (data == nullptr) {
+      return failure(ErrorCode::kLimitExceeded, "CF-22", expression, "finds no memory");
+    }
     const auto* bytes = reinterpret_cast<PCRE2_SPTR>(text.empty() ? "" : text.data());
     const int found =
-        pcre2_match(code.get(), bytes, text.size(), 0, options, data.get(), limits.get());
+        pcre2_match(code.get(), bytes, text.size(), 0, options, data, limits.get());
     if (found >= 0) return true;
     if (found == PCRE2_ERROR_NOMATCH) return false;
     if (found <= PCRE2_ERROR_UTF8_ERR1 && found >= PCRE2_ERROR_UTF8_ERR21) return false;
@@ -64,7 +98,7 @@ struct Pattern::Rep {
   }
 };
 
-Result<Pattern> Pattern::compile(std::string_view expression) {
+Result<std::shared_ptr<Pattern::Rep>> Pattern::make(std::string_view expression) {
   FERRULE_TRY(const std::string translated, translate_python_regex(expression));
   const Owned<pcre2_compile_context> context(pcre2_compile_context_create(nullptr));
   auto rep = std::make_shared<Rep>();
@@ -85,6 +119,18 @@ Result<Pattern> Pattern::compile(std::string_view expression) {
     return failure(ErrorCode::kUnsupported, "CF-21", expression,
                    "cannot be run by Ferrule: " + engine_message(error));
   }
+  return rep;
+}
+
+Result<Pattern> Pattern::compile(std::string_view expression) {
+  Pattern pattern;
+  FERRULE_TRY(pattern.rep_, make(expression));
+  return pattern;
+}
+
+Result<Pattern> Pattern::compile_entry(std::string_view text) {
+  FERRULE_TRY(auto rep, make("(.*\\.)?(" + std::string(text) + ")$"));
+  if (is_plain(text)) rep->plain = text;
   Pattern pattern;
   pattern.rep_ = std::move(rep);
   return pattern;
@@ -94,26 +140,55 @@ Result<bool> Pattern::fullmatch(std::string_view text) const {
   return rep_->run(text, PCRE2_ANCHORED | PCRE2_ENDANCHORED);
 }
 
-Result<bool> Pattern::match(std::string_view text) const { return rep_->run(text, PCRE2_ANCHORED); }
+Result<bool> Pattern::match(std::string_view text) const {
+  if (rep_->plain && is_printable_ascii(text)) return ends_with_plain(text, *rep_->plain);
+  return rep_->run(text, PCRE2_ANCHORED);
+}
 
 Result<bool> Pattern::search(std::string_view text) const { return rep_->run(text, 0); }
+
+Result<std::vector<std::string_view>> Pattern::search_groups(std::string_view text) const {
+  const Owned<pcre2_match_data> data(
+      pcre2_match_data_create_from_pattern(rep_->code.get(), nullptr));
+  FERRULE_TRY(const bool found, rep_->run(text, 0, data.get()));
+  std::vector<std::string_view> groups;
+  if (!found) return groups;
+  const auto* ends = pcre2_get_ovector_pointer(data.get());
+  const auto count = pcre2_get_ovector_count(data.get());
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto from = ends[2 * i];
+    const auto to = ends[2 * i + 1];
+    groups.push_back(from == PCRE2_UNSET ? std::string_view() : text.substr(from, to - from));
+  }
+  return groups;
+}
+
+Result<std::optional<std::string_view>> Pattern::matched(std::string_view text) const {
+  const Owned<pcre2_match_data> data(pcre2_match_data_create(1, nullptr));
+  FERRULE_TRY(const bool hit, rep_->run(text, PCRE2_ANCHORED, data.get()));
+  if (!hit) return std::optional<std::string_view>();
+  return std::optional(text.substr(0, pcre2_get_ovector_pointer(data.get())[1]));
+}
 
 Result<CompiledSelector> CompiledSelector::compile(ModuleSelector selector) {
   CompiledSelector compiled;
   if (selector.is_pattern) {
     FERRULE_TRY(compiled.pattern_, Pattern::compile(selector.pattern));
   }
-  compiled.selector_ = std::move(selector);
+  compiled.names_ = std::move(selector.names);
+  std::sort(compiled.names_.begin(), compiled.names_.end());
   return compiled;
 }
 
 Result<bool> CompiledSelector::selects(std::string_view module_path) const {
   if (pattern_) return pattern_->fullmatch(module_path);
-  for (const std::string& name : selector_.names) {
-    if (module_path == name) return true;
-    if (module_path.size() <= name.size()) continue;
-    const auto tail = module_path.substr(module_path.size() - name.size() - 1);
-    if (tail.front() == '.' && tail.substr(1) == name) return true;
+  const auto is_named = [this](std::string_view tail) {
+    return std::binary_search(names_.begin(), names_.end(), tail, std::less<std::string_view>());
+  };
+  if (is_named(module_path)) return true;
+  for (auto dot = module_path.find('.'); dot != std::string_view::npos;
+       dot = module_path.find('.', dot + 1)) {
+    if (is_named(module_path.substr(dot + 1))) return true;
   }
   return false;
 }

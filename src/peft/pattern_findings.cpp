@@ -49,7 +49,7 @@ std::optional<Finding> order_finding(std::string_view field, const PatternTable&
                                      std::span<const std::string> module_paths) {
   std::vector<std::pair<std::string, Pattern>> entries;
   for (const auto& [text, value] : table) {
-    auto pattern = Pattern::compile("(.*\\.)?(" + text + ")$");
+    auto pattern = Pattern::compile_entry(text);
     if (!pattern) return std::nullopt;  // pattern_findings tells it.
     entries.emplace_back(text, *std::move(pattern));
   }

@@ -74,7 +74,7 @@ bool same_memory(const TensorView& a, const TensorView& b) noexcept {
          !a.bytes().empty();
 }
 
-Result<StateLayout> StateLayout::read(const TensorSource& state) {
+Result<StateLayout> StateLayout::read(const TensorSource& state, const ModelFacts& facts) {
   StateLayout layout;
   std::vector<std::pair<std::string, TensorView>> tensors;
   tensors.reserve(state.tensors().size() + state.aliases().size());
@@ -102,14 +102,14 @@ Result<StateLayout> StateLayout::read(const TensorSource& state) {
   }
   if (const auto prefix = outer_prefix(tensors); !prefix.empty()) strip(prefix);
 
-  layout.injected_ = !tensors.empty() &&
-                     std::none_of(tensors.begin(), tensors.end(), [](const auto& tensor) {
-                       return tensor.first.starts_with("base_model.") ||
-                              tensor.first.starts_with(kPrompt);
-                     });
+  layout.injected_ =
+      !tensors.empty() && std::none_of(tensors.begin(), tensors.end(), [](const auto& tensor) {
+        return tensor.first.starts_with("base_model.") || tensor.first.starts_with(kPrompt);
+      });
   if (layout.injected_) {
-    layout.notes_.push_back(note(
-        "the keys have no `base_model.model.`, as those of a model with injected layers: added it"));
+    layout.notes_.push_back(
+        note("the keys have no `base_model.model.`, as those of a model with injected layers: "
+             "added it"));
   }
   for (auto& [key, view] : tensors) {
     auto normalised = layout.injected_ ? std::string(kModelPrefix) + key : std::move(key);
@@ -125,6 +125,13 @@ Result<StateLayout> StateLayout::read(const TensorSource& state) {
                    .message = "two tensors are called " + base::quote(place->first) +
                               " once wrappers' prefixes are taken off"};
     }
+  }
+  if (facts.tuner_layers) {
+    layout.structure_known_ = true;
+    for (const auto& path : *facts.tuner_layers) {
+      layout.tuner_layers_.insert(std::string(kModelPrefix) + path);
+    }
+    return layout;
   }
   for (const auto& [key, view] : layout.entries_) {
     for (auto at = key.find(".base_layer."); at != std::string::npos;
@@ -165,7 +172,8 @@ std::optional<AdapterKey> StateLayout::parse(std::string_view key, const Method&
     }
     std::optional<AdapterKey> found;
     if (place == NamePlace::kNone) {
-      found = AdapterKey{role, path, i + 1 < parts.size() ? key.substr(offset(i + 1)) : "", parts[i]};
+      found =
+          AdapterKey{role, path, i + 1 < parts.size() ? key.substr(offset(i + 1)) : "", parts[i]};
     } else if (place == NamePlace::kAtEnd) {
       if (parts.back() == name && parts.size() > i + 2) {
         found = AdapterKey{role, path,
@@ -173,11 +181,12 @@ std::optional<AdapterKey> StateLayout::parse(std::string_view key, const Method&
                            parts[i]};
       }
     } else if (i + 1 < parts.size() && parts[i + 1] == name) {
-      found = AdapterKey{role, path, i + 2 < parts.size() ? key.substr(offset(i + 2)) : "", parts[i]};
+      found =
+          AdapterKey{role, path, i + 2 < parts.size() ? key.substr(offset(i + 2)) : "", parts[i]};
     }
     if (!found) continue;
     if (tuner || scope == Scope::kModel) return found;
-    if (!best) best = found;
+    if (!best && !structure_known_) best = found;
   }
   return best;
 }

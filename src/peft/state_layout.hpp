@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ferrule/finding.hpp"
+#include "ferrule/model_facts.hpp"
 #include "ferrule/result.hpp"
 #include "ferrule/tensor_source.hpp"
 #include "peft/method.hpp"
@@ -35,8 +36,9 @@ class StateLayout {
   /// Takes off `module.` (DDP), `_orig_mod` (torch.compile), `_fsdp_wrapped_module` and
   /// `_checkpoint_wrapped_module`, and whatever stands before `base_model.`; puts
   /// `base_model.model.` before the keys of a model with injected layers. Each step is a note.
+  /// Which modules are tuner layers is what `facts` say, or else what the names show.
   /// Fails with kCorrupt (KY-2) where two keys become one.
-  static Result<StateLayout> read(const TensorSource& state);
+  static Result<StateLayout> read(const TensorSource& state, const ModelFacts& facts);
 
   using Entries = std::map<std::string, TensorView, std::less<>>;
   /// Normalised key -> tensor, dropped aliases included.
@@ -45,7 +47,7 @@ class StateLayout {
 
   /// True where the module at that live path owns a `base_layer`.
   bool is_tuner_layer(std::string_view path) const { return tuner_layers_.contains(path); }
-  bool has_tuner_layers() const noexcept { return !tuner_layers_.empty(); }
+  bool has_tuner_layers() const noexcept { return structure_known_ || !tuner_layers_.empty(); }
 
   /// Takes `key` apart as a tensor of adapter `name`, or nullopt where it is none. Known attributes
   /// are found anywhere; unknown ones only below a tuner layer and with the method's prefix.
@@ -66,6 +68,7 @@ class StateLayout {
   std::set<std::string, std::less<>> tuner_layers_;
   std::vector<Finding> notes_;
   bool injected_ = false;
+  bool structure_known_ = false;
 };
 
 /// The components of a dotted key.

@@ -95,11 +95,43 @@ std::string formula_text(Formula formula, bool rslora, bool has_alpha) {
 
 }  // namespace
 
+std::vector<std::string> pattern_paths(const AdapterConfig& config, std::string_view module_path) {
+  constexpr std::string_view kBase = ".base_layer";
+  constexpr std::string_view kOutProjection = ".base_layer.out_proj";
+  if (config.peft_type() != "LORA") return {std::string(module_path)};
+  // nn.MultiheadAttention's output projection is adapted as a part of it.
+  if (module_path.ends_with(kOutProjection)) {
+    module_path.remove_suffix(kOutProjection.size());
+    return {std::string(module_path)};
+  }
+  std::string_view owner = module_path;
+  while (owner.ends_with(kBase)) owner.remove_suffix(kBase.size());
+  std::vector<std::string> names;
+  for (const std::string& entry : config.target_parameters()) {
+    const auto dot = entry.rfind('.');
+    const auto name = dot == std::string::npos ? entry : entry.substr(dot + 1);
+    const auto full = std::string(owner) + "." + name;
+    if ((full == entry || full.ends_with("." + entry)) &&
+        std::find(names.begin(), names.end(), name) == names.end()) {
+      names.push_back(name);
+    }
+  }
+  if (names.empty()) return {std::string(module_path)};
+  std::sort(names.begin(), names.end());
+  // Layers nest in the order in which the module registers its parameters, the first innermost:
+  // transformers' experts register gate_up_proj before down_proj.
+  if (names == std::vector<std::string>{"down_proj", "gate_up_proj"}) {
+    names = {owner == module_path ? "down_proj" : "gate_up_proj"};
+  }
+  for (auto& name : names) name = std::string(owner) + "." + name;
+  return names;
+}
+
 Result<StrengthResolver::Table> StrengthResolver::compile_table(std::string_view name, bool search,
                                                                 const PatternTable& patterns) {
   Table table{.name = name, .search = search, .entries = {}};
   for (const auto& [text, value] : patterns) {
-    auto pattern = Pattern::compile(search ? text : "(.*\\.)?(" + text + ")$");
+    auto pattern = search ? Pattern::compile(text) : Pattern::compile_entry(text);
     if (!pattern) {
       Error error = std::move(pattern).error();
       error.message = std::string(name) + ": " + error.message;
@@ -179,6 +211,20 @@ ModuleStrength StrengthResolver::apply(std::optional<double> rank,
 }
 
 Result<ModuleStrength> StrengthResolver::resolve(std::string_view module_path) const {
+  const auto paths = pattern_paths(config_, module_path);
+  FERRULE_TRY(auto first, resolve_at(paths.front()));
+  for (std::size_t i = 1; i < paths.size(); ++i) {
+    FERRULE_TRY(const auto other, resolve_at(paths[i]));
+    if (other.rank == first.rank && other.alpha == first.alpha) continue;
+    return ModuleStrength{.strength = {},
+                          .rank = {},
+                          .alpha = {},
+                          .rule = "patterns tell parameters of one module apart, its keys do not"};
+  }
+  return first;
+}
+
+Result<ModuleStrength> StrengthResolver::resolve_at(std::string_view module_path) const {
   std::optional<double> rank;
   if (const auto whole = config_.rank()) rank = static_cast<double>(*whole);
   if (!rank) rank = config_.number("effective_rank");

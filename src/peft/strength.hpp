@@ -15,6 +15,10 @@
 
 namespace ferrule::peft {
 
+/// The paths that PEFT asks its patterns about for the layer at `module_path`, which may be another
+/// one than where its tensors stand; several where the file does not tell which of them it is.
+std::vector<std::string> pattern_paths(const AdapterConfig& config, std::string_view module_path);
+
 /// resolve_strength made ready to be asked about many modules: every pattern is compiled once.
 class StrengthResolver {
  public:
@@ -39,6 +43,9 @@ class StrengthResolver {
     std::optional<double> value;
     std::string how;
   };
+
+  /// As PEFT resolves a layer at exactly that path.
+  Result<ModuleStrength> resolve_at(std::string_view module_path) const;
 
   explicit StrengthResolver(const AdapterConfig& config) : config_(config) {}
   static Result<Table> compile_table(std::string_view name, bool search,

@@ -88,6 +88,7 @@ TEST(NewCard, SaysWhatIsInside) {
   }
 }
 
+// MC-8
 TEST(NewCard, EndsWithTheFrameworkLine) {
   const std::string text = card(std::nullopt).text;
   const std::string_view end = "\n\n### Framework versions\n\n- PEFT 0.21.0";

@@ -83,6 +83,7 @@ CASES = {
     "llama_lora_all_linear": (llama, lambda: P.LoraConfig(r=4, target_modules="all-linear")),
     "llama_lora_regex_dora_rslora": (llama, lambda: P.LoraConfig(r=4, target_modules=r".*\.layers\.[01]\.self_attn\.(q|k)_proj", use_dora=True, use_rslora=True, rank_pattern={"layers.1.self_attn.q_proj": 2}, alpha_pattern={"k_proj": 3})),
     "llama_lora_bias_mts": (llama, lambda: P.LoraConfig(r=4, **QV, bias="all", modules_to_save=["lm_head", "norm"])),
+    "llama_mts_absent": (llama, lambda: P.LoraConfig(r=4, **QV, modules_to_save=["classifier"])),
     "llama_lora_emb": (llama, lambda: P.LoraConfig(r=4, target_modules=["q_proj", "embed_tokens", "lm_head"])),
     "llama_tokens": (llama, lambda: P.LoraConfig(r=4, **QV, trainable_token_indices=[1, 5])),
     "llama_default_targets": (llama, lambda: P.LoraConfig(r=4)),

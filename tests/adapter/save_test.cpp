@@ -65,7 +65,8 @@ TEST(Save, AnOpenedAdapterHasModulesTensorsAndStrength) {
   ASSERT_TRUE(module.tensor("lora_A"));
   EXPECT_EQ(module.tensor("lora_A")->shape()[0], 2U);
   EXPECT_FALSE(module.tensor("lora_B.bias"));
-  EXPECT_EQ(adapter->live_key(std::string(kQ) + ".lora_A.weight", "x"), std::string(kQ) + ".lora_A.x.weight");
+  EXPECT_EQ(adapter->live_key(std::string(kQ) + ".lora_A.weight", "x"),
+            std::string(kQ) + ".lora_A.x.weight");
   EXPECT_TRUE(adapter->findings().empty());
 }
 
@@ -140,14 +141,18 @@ State other_name() {
 
 INSTANTIATE_TEST_SUITE_P(
     Save, Refuses,
-    testing::Values(Refusal{"Shards", "AD-3", ErrorCode::kCorrupt, shards, {}},
-                    Refusal{"FlatShards", "AD-3", ErrorCode::kCorrupt, flat, {}},
-                    Refusal{"AWithoutB", "AD-4", ErrorCode::kCorrupt, half, {}},
-                    Refusal{"AnotherName", "AD-1", ErrorCode::kCorrupt, other_name, {}},
-                    Refusal{"AnotherRank", "AD-5", ErrorCode::kCorrupt, [] { return lora(); },
-                            {{"r", Json(3)}}},
-                    Refusal{"LackingModule", "AD-13", ErrorCode::kCorrupt, with_head,
-                            {{"modules_to_save", Json(Json::Array{Json("lm_head")})}}}),
+    testing::Values(
+        Refusal{"Shards", "AD-3", ErrorCode::kCorrupt, shards, {}},
+        Refusal{"FlatShards", "AD-3", ErrorCode::kCorrupt, flat, {}},
+        Refusal{"AWithoutB", "AD-4", ErrorCode::kCorrupt, half, {}},
+        Refusal{"AnotherName", "AD-1", ErrorCode::kCorrupt, other_name, {}},
+        Refusal{
+            "AnotherRank", "AD-5", ErrorCode::kCorrupt, [] { return lora(); }, {{"r", Json(3)}}},
+        Refusal{"LackingModule",
+                "AD-13",
+                ErrorCode::kCorrupt,
+                with_head,
+                {{"modules_to_save", Json(Json::Array{Json("lm_head")})}}}),
     [](const auto& test) { return std::string(test.param.name); });
 
 TEST(Save, RefusesNamesThatLeaveTheFolder) {
@@ -209,6 +214,65 @@ TEST(Save, WarnsOfAnAdapterThatChangesNothing) {
   EXPECT_TRUE(has_rule(saved->findings, "AD-21"));
 }
 
+TEST(Save, WarnsOfLilyFactorsThatAreNotShared) {
+  const auto config =
+      AdapterConfig::make(
+          "LILY", std::vector<Json::Member>{{"r", Json(2)},
+                                            {"stride_A", Json(2)},
+                                            {"target_modules", Json(Json::Array{Json("q_proj")})}})
+          .value();
+  struct Row {
+    float second_a;
+    float second_b;
+    bool warned;
+  };
+  for (const auto& [second_a, second_b, warned] :
+       {Row{1, 1, false}, Row{1, 2, true}, Row{2, 1, true}}) {
+    State state;
+    for (int layer = 0; layer < 2; ++layer) {
+      const auto module = "base_model.model.layers." + std::to_string(layer) + ".q_proj";
+      state.add(module + ".lily_A.default.weight", {2, 4}, layer == 0 ? 1 : second_a)
+          .add(module + ".lily_B.default.weight", {8, 4}, layer == 0 ? 1 : second_b)
+          .add(module + ".lily_router.default.weight", {4, 2}, static_cast<float>(layer));
+    }
+    const test::TempDir out;
+    const auto saved = save_pretrained(state.dict(), {{"default", config}}, out / "a");
+    ASSERT_TRUE(saved) << saved.error().to_string();
+    EXPECT_EQ(has_rule(saved->findings, "AD-22"), warned);
+  }
+}
+
+TEST(Save, ACartridgeIsOpenedAsItsTwoHalves) {
+  const test::TempDir out;
+  for (const std::uint64_t frozen : {0U, 1U, 3U}) {
+    const auto config =
+        AdapterConfig::make("CARTRIDGE",
+                            std::vector<Json::Member>{{"task_type", Json("CAUSAL_LM")},
+                                                      {"num_virtual_tokens", Json(3)},
+                                                      {"num_frozen_tokens", Json(frozen)}})
+            .value();
+    State state;
+    if (frozen > 0) state.add("prompt_encoder.default.frozen_embedding", {frozen, 2}, 1);
+    state.add("prompt_encoder.default.trainable_embedding", {3 - frozen, 2}, 2);
+    const auto saved = save_pretrained(state.dict(), {{"default", config}}, out / "a");
+    ASSERT_TRUE(saved) << saved.error().to_string();
+    const auto adapter = Adapter::open(out / "a");
+    ASSERT_TRUE(adapter) << adapter.error().to_string();
+    ASSERT_EQ(adapter->tensors().size(), 1U);
+    const auto live = adapter->state_dict("default");
+    ASSERT_EQ(live.size(), state.dict().tensors().size());
+    for (const auto& [key, tensor] : live) {
+      const auto original = state.dict().find(key);
+      ASSERT_TRUE(original) << key;
+      EXPECT_TRUE(std::equal(tensor.shape().begin(), tensor.shape().end(),
+                             original->shape().begin(), original->shape().end()));
+      EXPECT_TRUE(std::equal(tensor.bytes().begin(), tensor.bytes().end(),
+                             original->bytes().begin(), original->bytes().end()));
+    }
+    EXPECT_EQ(adapter->live_key("prompt_embeddings").has_value(), frozen == 0);
+  }
+}
+
 TEST(Save, ConvertsToAnotherDtype) {
   const test::TempDir out;
   const auto state = lora(1.00390625F);  // Halfway between two bf16 values: rounds to even.
@@ -228,7 +292,8 @@ TEST(Save, TheInitialFolderIsOnlyRead) {
   const auto before = test::read_file(out / "initial" / "adapter_config.json");
   const auto state = lora();
   const auto pissa = lora_config({{"init_lora_weights", Json("pissa")}});
-  ASSERT_TRUE(save_pretrained(state.dict(), {{"default", pissa}}, out / "a", {.initial = out / "initial"}));
+  ASSERT_TRUE(
+      save_pretrained(state.dict(), {{"default", pissa}}, out / "a", {.initial = out / "initial"}));
   EXPECT_EQ(test::read_file(out / "initial" / "adapter_config.json"), before);
   const auto adapter = Adapter::open(out / "a").value();
   EXPECT_EQ(adapter.config().rank(), 4);

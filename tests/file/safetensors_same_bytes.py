@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Saves hundreds of state dicts with safetensors.torch.save and compares what our writer makes of the
-same tensors: every byte must be equal.
+same tensors: every byte must be equal (ST-16).
 
     safetensors_same_bytes.py ST_VERDICT
 """

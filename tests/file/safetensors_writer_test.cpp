@@ -156,6 +156,15 @@ TEST(SafetensorsWriter, SortsMetadata) {
   EXPECT_NE(text(*bytes).find("{\"__metadata__\":{\"a\":\"2\",\"b\":\"1\"}}"), std::string::npos);
 }
 
+TEST(SafetensorsWriter, KeepsEmptyMetadataWhereAsked) {
+  const auto without = serialize_safetensors({}, {});
+  const auto with = serialize_safetensors({}, {}, EmptyMetadata::kKeep);
+  ASSERT_TRUE(without.has_value() && with.has_value());
+  EXPECT_NE(text(*with).find("{\"__metadata__\":{}}"), std::string::npos);
+  EXPECT_FALSE(SafetensorsFile::from_bytes(*without)->has_metadata());
+  EXPECT_TRUE(SafetensorsFile::from_bytes(*with)->has_metadata());
+}
+
 struct RefusedTensors {
   const char* name;
   std::vector<NamedTensor> tensors;

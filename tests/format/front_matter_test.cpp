@@ -93,6 +93,7 @@ TEST(YamlScalar, FoldsAfterColumnEighty) {
             "tags:\r\n- " + word + " " + word + "\r\n  c");
 }
 
+// MC-3
 TEST(SplitCard, FindsTheFencesAsTheHubDoes) {
   const CardParts parts = split_card("---\na: b\n---\n\n# Title\n");
   EXPECT_TRUE(parts.has_front_matter);

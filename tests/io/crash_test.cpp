@@ -149,6 +149,7 @@ TEST_P(Save, ChangesNothingButItsOwnFiles) {
   EXPECT_EQ(after(), expected);
 }
 
+// TX-1, TX-8: what a dead saver left is hidden, and goes with the next save.
 TEST_P(Save, KilledAtAnyCallLeavesOldOrNew) {
   const Tree old = before();
   const Tree whole = after();
@@ -178,6 +179,7 @@ TEST_P(Save, KilledAtAnyCallLeavesOldOrNew) {
   EXPECT_GT(died, 20);
 }
 
+// TX-2
 TEST_P(Save, AnErrorAtAnyCallLeavesOldOrNewAndSaysSo) {
   const Tree old = before();
   const Tree whole = after();
@@ -235,6 +237,7 @@ TEST_P(Save, AnInterruptedCallIsRepeated) {
   }
 }
 
+// TX-3
 TEST_P(Save, AFlushOrACloseThatFailsIsNeverSuccess) {
   for (const std::string call_name : {"fsync", "close"}) {
     bool reached = true;

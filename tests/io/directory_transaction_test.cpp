@@ -480,6 +480,7 @@ TEST(SaversAtOnce, OfAFolderAndOfWhatIsInItWaitToo) {
   }
 }
 
+// TX-11
 TEST(SaversAtOnce, AReaderOfTheDirectorySeesOneOfThem) {
   constexpr int kCount = 4;
   TempDir dir;

@@ -20,6 +20,7 @@ Result<void> put_file(const std::filesystem::path& path, std::string_view conten
   return done;
 }
 
+// TX-5
 TEST(FileTransaction, MakesAFileWithTheModeOfTheMask) {
   TempDir dir;
   const mode_t mask = ::umask(027);
@@ -37,6 +38,7 @@ TEST(FileTransaction, AReplacedFileKeepsItsMode) {
   EXPECT_EQ(tree_of(dir.path()), (Tree{{"a", "388 file x"}}));
 }
 
+// TX-12
 TEST(FileTransaction, ALinkStaysAndWhatItNamesIsReplacedNotWritten) {
   TempDir dir;
   write_file(dir / "d/blob", "old");

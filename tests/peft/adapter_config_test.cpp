@@ -220,5 +220,30 @@ TEST(AdapterConfig, FactorsMayBeFloatsAndNullFlagsAreFalse) {
   EXPECT_FALSE(config.use_dora());
 }
 
+TEST(AdapterConfigLive, IsWrittenFieldForField) {
+  // An older PEFT's object: fields that 0.21.0 has are missing and must stay so, since that PEFT
+  // raises on fields it does not know. Sets come in their order, which is kept.
+  const auto config = AdapterConfig::parse_live(
+      R"({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["v", "q"], "bias": "none"})");
+  ASSERT_TRUE(config) << config.error().to_string();
+  EXPECT_EQ(config->integer("r"), 4);
+  EXPECT_FALSE(config->use_rslora());
+  EXPECT_EQ(config->to_json(),
+            "{\n  \"bias\": \"none\",\n  \"lora_alpha\": 8,\n  \"peft_type\": \"LORA\",\n  \"r\": 4,\n"
+            "  \"target_modules\": [\n    \"v\",\n    \"q\"\n  ]\n}");
+}
+
+TEST(AdapterConfigLive, WhatIsSetIsWritten) {
+  auto config = AdapterConfig::parse_live(R"({"peft_type": "LORA", "inference_mode": false})").value();
+  ASSERT_TRUE(config.set("inference_mode", Json(true)));
+  EXPECT_EQ(config.to_json(), "{\n  \"inference_mode\": true,\n  \"peft_type\": \"LORA\"\n}");
+}
+
+TEST(AdapterConfigLive, IsCheckedAsAFileIs) {
+  const auto config = AdapterConfig::parse_live(R"({"peft_type": "LORA", "r": "many"})");
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().rule, "CF-8");
+}
+
 }  // namespace
 }  // namespace ferrule

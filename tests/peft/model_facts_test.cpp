@@ -15,7 +15,8 @@ TEST(ModelFacts, ReadsEveryKey) {
     "input_embeddings": "model.embed_tokens", "output_embeddings": "lm_head",
     "modules": {"model": "LlamaModel", "lm_head": "Linear"}, "class_bases": {"MyLinear": "Linear"},
     "tied": {"lm_head.weight": "model.embed_tokens.weight"},
-    "config": {"vocab_size": 20, "initializer_range": Infinity}, "future": [1]})");
+    "config": {"vocab_size": 20, "initializer_range": Infinity}, "tuner_layers": ["layers.0.q_proj"],
+    "peft_version": "0.13.2", "future": [1]})");
   ASSERT_TRUE(facts) << facts.error().to_string();
   EXPECT_EQ(facts->class_name, "LlamaForCausalLM");
   EXPECT_EQ(facts->module, "transformers.models.llama.modeling_llama");
@@ -29,6 +30,8 @@ TEST(ModelFacts, ReadsEveryKey) {
   EXPECT_EQ(facts->class_bases.at("MyLinear"), "Linear");
   EXPECT_EQ(facts->tied.at("lm_head.weight"), "model.embed_tokens.weight");
   EXPECT_EQ(facts->config.find("vocab_size")->dump(), "20");
+  EXPECT_EQ(facts->tuner_layers->at(0), "layers.0.q_proj");
+  EXPECT_EQ(facts->peft_version, "0.13.2");
 }
 
 TEST(ModelFacts, EveryKeyIsOptionalAndNullMeansUnknown) {
@@ -39,6 +42,7 @@ TEST(ModelFacts, EveryKeyIsOptionalAndNullMeansUnknown) {
     EXPECT_FALSE(facts->class_name);
     EXPECT_FALSE(facts->is_transformers);
     EXPECT_TRUE(facts->tied.empty());
+    EXPECT_FALSE(facts->tuner_layers);
     EXPECT_TRUE(facts->config.is_null());
   }
 }

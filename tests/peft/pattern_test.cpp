@@ -54,6 +54,33 @@ TEST(Pattern, SlowOnesEnd) {
   EXPECT_FALSE(Pattern::compile("(a+)+$")->match(text));
 }
 
+TEST(Pattern, AnEntryMatchesAsTheWholeExpressionDoes) {
+  const char* const texts[] = {"q_proj", "0.q_proj", "l.q_proj", "", ".", "q_pro.", "a|b", "é"};
+  const char* const paths[] = {"q_proj",
+                               "x.q_proj",
+                               "xq_proj",
+                               "layers.10.q_proj",
+                               "",
+                               "q_proj\n",
+                               "x.q_proj\n",
+                               "al.q_proj",
+                               "a.l\nq_proj",
+                               ".",
+                               "a.l9q_proj",
+                               "layers.q_pro\xc3\xa9",
+                               "a.b",
+                               "ab",
+                               "a.\xc3\xa9"};
+  for (const std::string text : texts) {
+    const auto entry = Pattern::compile_entry(text);
+    const auto whole = Pattern::compile("(.*\\.)?(" + text + ")$");
+    ASSERT_TRUE(entry && whole) << text;
+    for (const std::string path : paths) {
+      EXPECT_EQ(*entry->match(path), *whole->match(path)) << text << " on " << path;
+    }
+  }
+}
+
 TEST(CompiledSelector, NamesMatchAtADot) {
   const ModuleSelector names{.is_pattern = false, .pattern = {}, .names = {"q_proj", "mlp.up"}};
   const auto selector = CompiledSelector::compile(names);

@@ -5,6 +5,7 @@
 
 #include "ferrule/adapter_config.hpp"
 #include "ferrule/json.hpp"
+#include "ferrule/targeting.hpp"
 #include "peft/pattern.hpp"
 #include "peft/strength.hpp"
 
@@ -36,6 +37,31 @@ Json answer_regex(const Json& question) {
   return answer;
 }
 
+/// For each path: "no", "targeted" or "excluded", and whether it is feedforward and saved whole.
+Json answer_targets(const Json& question) {
+  const auto config = AdapterConfig::parse(*question.find("text")->if_string());
+  if (!config) return failed(config.error());
+  const auto targets = ModuleTargets::compile(*config);
+  if (!targets) return failed(targets.error());
+  Json::Array rows;
+  for (const Json& path : *question.find("targets")->if_array()) {
+    const auto judged = targets->judge(*path.if_string());
+    if (!judged) return failed(judged.error());
+    const auto feedforward = targets->is_feedforward(*path.if_string());
+    if (!feedforward) return failed(feedforward.error());
+    Json::Array row;
+    row.emplace_back(*judged == Targeting::kTargeted   ? "targeted"
+                     : *judged == Targeting::kExcluded ? "excluded"
+                                                       : "no");
+    row.emplace_back(*feedforward);
+    row.emplace_back(targets->is_saved_whole(*path.if_string()));
+    rows.emplace_back(std::move(row));
+  }
+  Json answer;
+  answer.set("rows", std::move(rows));
+  return answer;
+}
+
 Json answer_config(const Json& question) {
   const auto config = AdapterConfig::parse(*question.find("text")->if_string());
   if (!config) return failed(config.error());
@@ -57,6 +83,7 @@ Json answer_config(const Json& question) {
 }
 
 Json answer_to(const Json& question) {
+  if (question.find("targets") != nullptr) return answer_targets(question);
   if (question.find("pattern") != nullptr) return answer_regex(question);
   return answer_config(question);
 }

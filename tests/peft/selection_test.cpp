@@ -53,7 +53,7 @@ std::vector<std::string> keys(const Selection& selection) {
 
 Result<Selection> select(const StateDict& dict, const std::vector<NamedConfig>& configs,
                          std::size_t which = 0) {
-  const auto layout = StateLayout::read(dict).value();
+  const auto layout = StateLayout::read(dict, {}).value();
   const ModelFacts facts;
   const Json no_base;
   return select_adapter({.layout = layout,
@@ -69,6 +69,7 @@ using Keys = std::vector<std::string>;
 const Keys kLoraKeys = {"base_model.model.layers.0.q_proj.lora_A.weight",
                         "base_model.model.layers.0.q_proj.lora_B.weight"};
 
+// KY-3
 TEST(Selection, WrappersAreTakenOff) {
   for (const auto* prefix : {"module.", "_orig_mod.", "module._orig_mod.", "_fsdp_wrapped_module.",
                              "module.module.", "trainer.net."}) {
@@ -91,7 +92,7 @@ TEST(Selection, InnerWrappersAreTakenOff) {
 TEST(Selection, KeysThatBecomeOneAreRefused) {
   State state;
   state.add("base_model.model.a._orig_mod.weight", {2}).add("base_model.model.a.weight", {2});
-  const auto layout = StateLayout::read(state.dict());
+  const auto layout = StateLayout::read(state.dict(), {});
   ASSERT_FALSE(layout);
   EXPECT_EQ(layout.error().rule, "KY-2");
 }
@@ -246,6 +247,25 @@ TEST(Selection, ASecondAdaptionPromptIsWarnedOf) {
   ASSERT_TRUE(selection);
   ASSERT_FALSE(selection->findings.empty());
   EXPECT_EQ(selection->findings.front().rule, "KY-7");
+}
+
+TEST(Selection, KnownTunerLayersOverrideTheGuess) {
+  // `lookalike` is the base model's own module, whose child happens to be called lora_A.
+  State state;
+  state.lora(kQ, "default").lora("base_model.model.lookalike", "default");
+  const std::vector<NamedConfig> configs = {{"default", config("LORA")}};
+  ModelFacts facts;
+  facts.tuner_layers = {"layers.0.q_proj"};
+  const Json no_base;
+  const auto layout = StateLayout::read(state.dict(), facts).value();
+  const auto selection = select_adapter({.layout = layout,
+                                         .configs = configs,
+                                         .facts = facts,
+                                         .base_config = no_base,
+                                         .embeddings = SaveEmbeddings::kAuto},
+                                        configs[0]);
+  EXPECT_EQ(keys(selection.value()), kLoraKeys);
+  EXPECT_EQ(keys(select(state.dict(), configs).value()).size(), 4U);
 }
 
 }  // namespace

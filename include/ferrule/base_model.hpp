@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "ferrule/export.hpp"
+#include "ferrule/json.hpp"
+#include "ferrule/read_limits.hpp"
+#include "ferrule/result.hpp"
+
+namespace ferrule {
+
+/// A base model as its headers show it: names, shapes and config, never a weight. Opened once, it
+/// may be asked about any number of adapters from any number of threads.
+class FERRULE_API BaseModel {
+ public:
+  /// `path` is a directory (sharded or single weights, config.json beside them), an index, a file
+  /// of tensors that holds no adapter, or a config.json alone. Fails with kNotFound, kIo, kCorrupt,
+  /// kUnsupported or kLimitExceeded.
+  static Result<BaseModel> open(const std::filesystem::path& path, const OpenOptions& options = {});
+
+  BaseModel(BaseModel&&) noexcept;
+  BaseModel& operator=(BaseModel&&) noexcept;
+  ~BaseModel();
+
+  /// False where only a config.json was given: what the model holds is then not known.
+  bool has_tensors() const noexcept;
+  std::uint64_t tensor_count() const noexcept;
+  /// The config.json, or null.
+  const Json& config() const noexcept;
+  /// The class that the config names first, or "".
+  const std::string& class_name() const noexcept;
+
+  /// SHA-256 of the sorted names and shapes as they stand on disk, 64 hex digits; dtypes, values
+  /// and the division into files leave it alone. Empty without tensors.
+  const std::string& fingerprint() const noexcept;
+
+  struct Rep;
+  /// For the library itself.
+  const Rep& rep() const noexcept { return *rep_; }
+
+ private:
+  explicit BaseModel(std::unique_ptr<const Rep> rep) noexcept;
+  std::unique_ptr<const Rep> rep_;
+};
+
+}  // namespace ferrule

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Saves, opens and verifies PEFT adapters natively.
+
+    adapter = ferrule.open("my-adapter")
+    tensors = adapter.state_dict("torch")
+
+Importing this imports neither torch nor numpy.
+"""
+
+from ._errors import (
+    CorruptError,
+    Error,
+    InvalidArgumentError,
+    IoError,
+    LimitExceededError,
+    NotFoundError,
+    PermissionDeniedError,
+    SafetensorError,
+    UnsupportedError,
+)
+from ._ferrule import (
+    Adapter,
+    AdapterConfig,
+    AdapterSummary,
+    AdapterTensor,
+    Checkpoint,
+    ContainerSummary,
+    Finding,
+    FolderSummary,
+    Module,
+    ModuleStrength,
+    SafetensorsFile,
+    TensorSummary,
+    TensorTotals,
+    VerifyReport,
+    inspect,
+    open,
+    peft_types,
+    peft_version,
+    verify,
+)
+from ._ferrule import version as __version__
+
+__all__ = [
+    "Adapter",
+    "AdapterConfig",
+    "AdapterSummary",
+    "AdapterTensor",
+    "Checkpoint",
+    "ContainerSummary",
+    "CorruptError",
+    "Error",
+    "Finding",
+    "FolderSummary",
+    "InvalidArgumentError",
+    "IoError",
+    "LimitExceededError",
+    "Module",
+    "ModuleStrength",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "SafetensorError",
+    "SafetensorsFile",
+    "TensorSummary",
+    "TensorTotals",
+    "UnsupportedError",
+    "VerifyReport",
+    "__version__",
+    "inspect",
+    "open",
+    "peft_types",
+    "peft_version",
+    "verify",
+]

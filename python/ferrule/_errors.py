@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong, as exceptions."""
+
+from __future__ import annotations
+
+import errno as _errno
+from typing import Any
+
+__all__ = [
+    "CorruptError",
+    "Error",
+    "InvalidArgumentError",
+    "IoError",
+    "LimitExceededError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "SafetensorError",
+    "UnsupportedError",
+]
+
+
+class Error(Exception):
+    """Why an operation did not happen. ``str()`` gives "path: [rule] message".
+
+    Each code has a subclass, which also is the exception that Python would raise in its place.
+    """
+
+    #: "invalid_argument", "not_found", "io", "corrupt", "unsupported" or "limit_exceeded".
+    code: str = "invalid_argument"
+    #: The rule that was broken, as numbered in docs/rules ("ST-7"); empty where none applies.
+    rule: str
+    #: One sentence: what was expected, what was found.
+    message: str
+    #: The file or directory it concerns; may be empty.
+    path: str
+    #: errno of the failed call, or 0.
+    errno: int
+
+    def __init__(self, message: str = "", rule: str = "", path: str = "", errno: int = 0,
+                 text: str | None = None) -> None:
+        self.args = (message,)
+        self.message = message
+        self.rule = rule
+        self.path = path
+        self.errno = errno
+        self._text = text
+        if isinstance(self, OSError):
+            self.strerror = message
+            self.filename = path or None
+
+    def __str__(self) -> str:
+        if self._text is not None:
+            return self._text
+        return (f"{self.path}: " if self.path else "") + (f"[{self.rule}] " if self.rule else "") + self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.rule, self.path, self.errno, self._text)
+
+
+class InvalidArgumentError(Error, ValueError):
+    """The request makes no sense: correct the call."""
+
+    code = "invalid_argument"
+
+
+class NotFoundError(Error, FileNotFoundError):
+    """The named file, directory or adapter does not exist."""
+
+    code = "not_found"
+
+
+class IoError(Error, OSError):
+    """The operating system refused; ``errno`` says why. Trying again may help."""
+
+    code = "io"
+
+
+class PermissionDeniedError(IoError, PermissionError):
+    """The operating system refused for want of permission."""
+
+
+class CorruptError(Error, ValueError):
+    """The data break a rule of their format. Trying again will not help."""
+
+    code = "corrupt"
+
+
+class UnsupportedError(Error, ValueError):
+    """The data are something that Ferrule does not handle, or something else altogether."""
+
+    code = "unsupported"
+
+
+class LimitExceededError(Error, ValueError):
+    """The data ask for more memory or time than the limits in force allow."""
+
+    code = "limit_exceeded"
+
+
+class SafetensorError(Error):
+    """What safetensors' functions raise, with Ferrule's reasons where there are any."""
+
+    @classmethod
+    def of(cls, prefix: str, error: Error) -> SafetensorError:
+        """The same failure, as safetensors words it."""
+        made = cls(error.message, error.rule, error.path, error.errno, f"{prefix}{error}")
+        made.code = error.code
+        return made
+
+
+_BY_CODE: dict[str, type[Error]] = {
+    kind.code: kind
+    for kind in (InvalidArgumentError, NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError)
+}
+
+
+def error_of(code: str, rule: str, message: str, path: str, errno: int, text: str) -> Error:
+    """The exception of that code; the native half raises through here."""
+    kind = _BY_CODE[code]
+    if kind is IoError and errno in (_errno.EACCES, _errno.EPERM):
+        kind = PermissionDeniedError
+    if kind is NotFoundError and errno == 0:
+        errno = _errno.ENOENT
+    return kind(message, rule, path, errno, text)

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Saves that are still being written, by path.
+
+Whoever reads, uploads or deletes a path calls ``wait_for(path)`` first; with nothing pending that costs a
+look at an empty list. Imports nothing but the standard library, so that ``import ferrule`` stays light.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import sys
+import threading
+from typing import Any, Callable, Iterable
+
+__all__ = ["PendingSave", "submit", "wait_for"]
+
+
+class PendingSave:
+    """An asynchronous save. The model may be trained on as soon as there is one."""
+
+    def __init__(self, directory: str, work: Callable[[], None] | None) -> None:
+        #: Where it is being saved.
+        self.directory = directory
+        self._real = os.path.realpath(directory)
+        self._work = work
+        self._finished = threading.Event()
+        self._error: BaseException | None = None
+        if work is None:
+            self._finished.set()
+
+    def done(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self._finished.is_set()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Waits for the end. Raises the save's error if it failed, TimeoutError if it takes longer."""
+        error = self.exception(timeout)
+        if error is not None:
+            raise error
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Waits for the end. Returns the save's error, or None."""
+        if not self._finished.wait(timeout):
+            raise TimeoutError(f"{self.directory}: the save has not ended after {timeout} seconds")
+        with _registry.lock:
+            if self in _registry.saves:
+                _registry.saves.remove(self)
+        return self._error
+
+    def __repr__(self) -> str:
+        state = "pending" if not self.done() else "failed" if self._error else "saved"
+        return f"<PendingSave {self.directory!r}: {state}>"
+
+    def _run(self) -> None:
+        work, self._work = self._work, None
+        try:
+            assert work is not None
+            work()
+        except BaseException as error:  # Kept until somebody has seen it.
+            self._error = error
+        finally:
+            # The snapshot goes with the work, before anyone who waits takes the next one.
+            del work
+            with _registry.lock:
+                if self._error is None:
+                    _registry.saves.remove(self)
+            self._finished.set()
+
+    def _concerns(self, real: str) -> bool:
+        """Whether the path is that of the save, above it or below it."""
+        return _is_within(real, self._real) or _is_within(self._real, real)
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+class _Registry:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        #: Unfinished saves, and failed ones whose error nobody has seen.
+        self.saves: list[PendingSave] = []
+        self.queue: queue.SimpleQueue[PendingSave] = queue.SimpleQueue()
+        self.worker: threading.Thread | None = None
+
+    def run(self) -> None:
+        while True:
+            self.queue.get()._run()
+
+
+_registry = _Registry()
+
+
+def _after_fork() -> None:
+    # The parent's writer thread does not exist here; the parent finishes its saves itself.
+    global _registry
+    _registry = _Registry()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def submit(directory: str, work: Callable[[], None]) -> PendingSave:
+    """Has `work` done by the writer thread, after all that was submitted before."""
+    pending = PendingSave(directory, work)
+    registry = _registry
+    with registry.lock:
+        registry.saves.append(pending)
+        if registry.worker is None:
+            registry.worker = threading.Thread(target=registry.run, name="ferrule-save", daemon=True)
+            try:
+                registry.worker.start()
+            except RuntimeError:  # At interpreter exit no thread starts any more.
+                registry.worker = None
+    if registry.worker is None:
+        pending._run()
+    else:
+        registry.queue.put(pending)
+    return pending
+
+
+def _settle(saves: Iterable[PendingSave]) -> None:
+    """Waits for each, then raises the first error."""
+    first: BaseException | None = None
+    for pending in saves:
+        first = first or pending.exception()
+    if first is not None:
+        raise first
+
+
+def wait_for(path: str | os.PathLike[Any] | None = None) -> None:
+    """Waits for the pending saves at, above or below `path`; without a path for all.
+
+    Raises the error of one that failed, unless somebody has seen it already.
+    """
+    if not _registry.saves:
+        return
+    _settle(_concerned(path))
+
+
+def raise_failures() -> None:
+    """Raises the error of a save that has failed and that nobody has seen. Waits for nothing."""
+    if not _registry.saves:
+        return
+    with _registry.lock:
+        saves = [pending for pending in _registry.saves if pending.done()]
+    _settle(saves)
+
+
+def finish(path: str | os.PathLike[Any] | None = None) -> None:
+    """Waits as wait_for does, but leaves errors for the next who asks."""
+    if not _registry.saves:
+        return
+    for pending in _concerned(path):
+        pending._finished.wait()
+
+
+def _concerned(path: str | os.PathLike[Any] | None) -> list[PendingSave]:
+    real = None if path is None else os.path.realpath(path)
+    with _registry.lock:
+        return [pending for pending in _registry.saves if real is None or pending._concerns(real)]
+
+
+def wait_for_room(most: int) -> None:
+    """Waits until fewer than `most` saves are being written. Errors stay for their owners to see."""
+    while True:
+        with _registry.lock:
+            unfinished = [pending for pending in _registry.saves if not pending.done()]
+        if len(unfinished) < most:
+            return
+        unfinished[0]._finished.wait()
+
+
+def _at_exit() -> None:
+    with _registry.lock:
+        saves = list(_registry.saves)
+    for pending in saves:
+        error = pending.exception()
+        if error is not None:
+            import traceback
+
+            print(f"ferrule: the asynchronous save into {pending.directory} failed:", file=sys.stderr)
+            traceback.print_exception(type(error), error, error.__traceback__)
+
+
+atexit.register(_at_exit)

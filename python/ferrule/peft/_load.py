@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loading: PEFT's models, with the weights read natively and every module accounted for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from typing import Any, Iterator
+
+import peft
+import torch
+from peft.utils import save_and_load
+
+from .. import _pending
+from .._errors import CorruptError
+from . import _live_model as live
+
+#: PEFT's own, whatever is patched.
+stock_load = save_and_load.load_peft_weights
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, (str, os.PathLike))
+
+
+def load_peft_weights(model_id: str, device: Any = None, key_mapping: Any = None, **kwargs: Any) -> dict[str, Any]:
+    """``peft.load_peft_weights``: waits for a pending save of that path; local files are read natively."""
+    _pending.wait_for(model_id)
+    folder = os.path.join(model_id, kwargs["subfolder"]) if kwargs.get("subfolder") else model_id
+    path = os.path.join(folder, "adapter_model.safetensors")
+    if key_mapping or not os.path.isfile(path):
+        if key_mapping is not None:
+            kwargs["key_mapping"] = key_mapping  # PEFT 0.15 and older do not know it.
+        return stock_load(model_id, device=device, **kwargs)
+    return read_weights(path, device)
+
+
+def waiting_peft_weights(model_id: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """PEFT's own, after the pending save of that path."""
+    _pending.wait_for(model_id)
+    return stock_load(model_id, *args, **kwargs)
+
+
+def read_weights(path: str, device: Any = None) -> dict[str, Any]:
+    """The tensors of a safetensors file, as PEFT places them."""
+    from ..torch import load_file
+
+    where = torch.device(peft.utils.infer_device() if device is None else device)
+    if where.type == "mps":
+        where = torch.device("cpu")
+    return load_file(path, device=str(where))
+
+
+class _Watch:
+    """While from_pretrained runs: weights are read natively, and what set_peft_model_state_dict returns is kept,
+    since PEFT drops it. Other threads that load meanwhile see no difference."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._local = threading.local()
+        self._depth = 0
+        self._stock: dict[str, Any] = {}
+        self._ours = {"set_peft_model_state_dict": self._set, "load_peft_weights": load_peft_weights}
+
+    @contextlib.contextmanager
+    def results(self) -> Iterator[list[tuple[list[str], Any]]]:
+        from peft import peft_model
+
+        before = getattr(self._local, "kept", None)
+        with self._lock:
+            if self._depth == 0:
+                self._stock = {name: getattr(peft_model, name) for name in self._ours}
+                vars(peft_model).update(self._ours)
+            self._depth += 1
+        self._local.kept = kept = []
+        try:
+            yield kept
+        finally:
+            self._local.kept = before
+            with self._lock:
+                self._depth -= 1
+                if self._depth == 0:
+                    vars(peft_model).update(self._stock)
+
+    def _set(self, model: Any, peft_model_state_dict: Any, *args: Any, **kwargs: Any) -> Any:
+        given = list(peft_model_state_dict)
+        result = self._stock["set_peft_model_state_dict"](model, peft_model_state_dict, *args, **kwargs)
+        kept = getattr(self._local, "kept", None)
+        if kept is not None:
+            kept.append((given, result))
+        return result
+
+
+_watch = _Watch()
+
+
+def from_pretrained(
+    model: torch.nn.Module,
+    model_id: str | os.PathLike[str],
+    adapter_name: str = "default",
+    is_trainable: bool = False,
+    config: Any = None,
+    *,
+    strict: bool = True,
+    **kwargs: Any,
+) -> peft.PeftModel:
+    """``PeftModel.from_pretrained``, strict: N of N modules, or an error that says what is missing.
+
+    PEFT warns of tensors that the file lacks and is silent about those that found no place. With ``strict`` both
+    are a :class:`ferrule.CorruptError` (rules BS-1 and BS-12), and the base model is unwrapped again. The other arguments are
+    PEFT's. Waits for a pending save of `model_id`.
+    """
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+    if not _is_path(model_id):
+        raise TypeError(f"model_id must be a str or os.PathLike, not {type(model_id).__name__}")
+    if not isinstance(adapter_name, str):
+        raise TypeError(f"adapter_name must be a str, not {type(adapter_name).__name__}")
+    model_id = os.fspath(model_id)
+    _pending.wait_for(model_id)
+    with _watch.results() as results:
+        loaded = peft.PeftModel.from_pretrained(model, model_id, adapter_name, is_trainable=is_trainable,
+                                                config=config, **kwargs)
+    if strict and results:
+        problem = _problem(loaded, adapter_name, *results[-1])
+        if problem is not None:
+            _take_off(loaded)
+            raise CorruptError(problem[1], problem[0], model_id)
+    return loaded
+
+
+_SHARED = ("vblora_vector_bank", "prompt_encoder", ".tinylora_v.")
+
+
+def _is_missing(key: str, model: Any, name: str) -> bool:
+    """As PEFT judges: the base and other adapters are not in the file, nor are views of shared memory."""
+    config = model.peft_config[name]
+    if any(part in key for part in _SHARED):
+        return False
+    kind = live.type_of(config)
+    if kind == "UNILORA" and ".unilora_theta_d." in key and not key.startswith("base_model.unilora_theta_d."):
+        return False
+    prefix = getattr(peft.mapping, "PEFT_TYPE_TO_PREFIX_MAPPING", {}).get(config.peft_type)
+    return prefix is not None and prefix in key and name in key.split(".")
+
+
+def _module_of(key: str, marks: set[str]) -> str:
+    """The module that a disk key belongs to: what stands before the first part that names a tensor."""
+    parts = key.split(".")
+    cut = next((i for i, part in enumerate(parts) if part in marks), len(parts) - 1)
+    return ".".join(parts[:cut])
+
+
+def _problem(model: Any, name: str, given: list[str], result: Any) -> tuple[str, str] | None:
+    """The rule, and what is missing where."""
+    missing = [key for key in result.missing_keys if _is_missing(key, model, name)]
+    config = model.peft_config[name]
+    unexpected = [] if config.is_prompt_learning else list(result.unexpected_keys)
+    if not missing and not unexpected:
+        return None
+    prefix = getattr(peft.mapping, "PEFT_TYPE_TO_PREFIX_MAPPING", {}).get(config.peft_type) or "\0"
+    marks = {part for key in [*given, *missing, *unexpected] for part in key.split(".") if part.startswith(prefix)}
+    bad = {_module_of(key, marks) for key in [*missing, *unexpected]}
+    modules = {_module_of(key, marks) for key in [*given, *missing]} | bad
+    parts = [f"{len(modules) - len(bad)} of {len(modules)} modules were loaded"]
+    if missing:
+        parts.append(f"the adapter lacks {_listed(missing)}")
+    if unexpected:
+        parts.append(f"the model has no place for {_listed(unexpected)}")
+    return "BS-1" if unexpected else "BS-12", "; ".join(parts)
+
+
+def _listed(keys: list[str]) -> str:
+    shown = ", ".join(f'"{key}"' for key in keys[:5])
+    return shown + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
+
+
+def _take_off(model: Any) -> None:
+    """Gives the base its own layers back, where the method can."""
+    with contextlib.suppress(Exception):
+        model.unload()

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``save_pretrained``: PEFT's files, written natively."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import warnings
+from dataclasses import dataclass
+from typing import Any, Mapping
+
+import torch
+
+from .. import _pending
+from .._ferrule import LiveTensors, SavePlan, Snapshot
+from . import _collect, _embeddings, _facts, _native, _shards
+from . import _live_model as live
+
+#: More snapshots than this are not held at a time: the next save waits for the first to be written.
+_MOST_IN_FLIGHT = 2
+
+
+class _TensorParallel(Exception):
+    """The adapters are spread over ranks by a plan of transformers': PEFT gathers them."""
+
+
+@dataclass
+class _Job:
+    """One transaction: tensors, and what to make of them."""
+
+    tensors: LiveTensors
+    plan: SavePlan
+
+    def write(self, directory: str) -> None:
+        report(self.plan.write(self.tensors, directory))
+
+
+def report(findings: list[dict[str, str]]) -> None:
+    for finding in findings:
+        if finding["severity"] == "warning":
+            text = f"[{finding['rule']}] {finding['message']}"
+            warnings.warn(text + (f"; {finding['advice']}" if finding["advice"] else ""), stacklevel=4)
+
+
+def save_pretrained(
+    model: torch.nn.Module,
+    save_directory: str | os.PathLike[str],
+    safe_serialization: bool = True,
+    selected_adapters: list[str] | None = None,
+    save_embedding_layers: str | bool = "auto",
+    is_main_process: bool = True,
+    path_initial_model_for_weight_conversion: str | None = None,
+    *,
+    state_dict: Mapping[str, Any] | None = None,
+    asynchronous: bool = False,
+    durability: str = "safe",
+    **kwargs: Any,
+) -> _pending.PendingSave | None:
+    """Saves the adapters of a PeftModel, a PeftMixedModel or a model with injected adapters.
+
+    The files are those of ``PeftModel.save_pretrained``; the arguments are its, too, and keywords that are
+    not listed here are ignored as PEFT ignores them. Weights, config and card of all adapters appear together
+    or not at all. The base model's tensors are not touched, and the network is not.
+
+    state_dict: where to take the tensors from, if the caller has gathered them (FSDP, DeepSpeed).
+    asynchronous: copy the adapters' tensors and return at once a :class:`PendingSave`; the files are written in
+        the background. Errors raise from its ``wait()``, from the next save, or are printed at exit.
+    durability: "fast" (nothing is flushed), "safe" (old or new, whole, after a loss of power), or "full"
+        (and the new one is on disk when the call returns).
+
+    Raises TypeError or ValueError for wrong arguments, and :class:`ferrule.Error` where the save is refused
+    (docs/rules) or the system fails; the directory is then as it was.
+    """
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+    model = live.unwrap(model)
+    configs = live.configs_of(model)
+    directory = _checked_directory(save_directory)
+    names = _checked_names(selected_adapters, configs)
+    if save_embedding_layers not in ("auto", True, False):
+        raise ValueError(f"save_embedding_layers must be True, False or \"auto\", not {save_embedding_layers!r}")
+    if state_dict is not None and not isinstance(state_dict, Mapping):
+        raise TypeError(f"state_dict must be a dict, not {type(state_dict).__name__}")
+    if state_dict is None and live.has_own_state_dict(model):
+        state_dict = model.state_dict()
+    _pending.raise_failures()
+    with_peft = functools.partial(
+        _with_peft, model, directory, asynchronous, safe_serialization=safe_serialization, selected_adapters=names,
+        save_embedding_layers=save_embedding_layers, is_main_process=is_main_process,
+        path_initial_model_for_weight_conversion=path_initial_model_for_weight_conversion,
+        **({} if state_dict is None else {"state_dict": state_dict}), **kwargs)
+    if not _native.can_save(configs):
+        return with_peft()
+    initial = _initial_folder(path_initial_model_for_weight_conversion, kwargs)
+    if initial is not None:
+        _refuse_conversion(configs, names)
+    options = {"safe_serialization": bool(safe_serialization), "initial": initial, "durability": durability}
+    try:
+        jobs = [_prepare(model, configs, group, state_dict, save_embedding_layers, options)
+                for group in _groups(configs, names)]
+    except _TensorParallel:
+        return with_peft()
+    if not is_main_process:
+        return _pending.PendingSave(directory, None) if asynchronous else None
+    if asynchronous:
+        from ._patch import wait_from_now_on
+
+        wait_from_now_on()
+        return _save_later(jobs, directory)
+    _pending.wait_for(directory)
+    for job in jobs:
+        job.write(directory)
+    return None
+
+
+def _checked_directory(path: Any) -> str:
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"save_directory must be a str or os.PathLike, not {type(path).__name__}")
+    directory = os.fspath(path)
+    if os.path.isfile(directory):
+        raise ValueError(f"Provided path ({directory}) should be a directory, not a file")
+    return directory
+
+
+def _checked_names(selected: Any, configs: Mapping[str, Any]) -> list[str]:
+    if selected is None:
+        return list(configs)
+    if isinstance(selected, str) or not hasattr(selected, "__iter__"):
+        raise TypeError(f"selected_adapters must be a list of names, not {type(selected).__name__}")
+    names = list(selected)
+    if any(name not in configs for name in names):
+        raise ValueError(f"You passed an invalid `selected_adapters` arguments, current supported adapter names are"
+                         f" {list(configs)} - got {names}.")
+    return names
+
+
+def _initial_folder(path: Any, kwargs: Mapping[str, Any]) -> str | None:
+    if path is None:
+        return None
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path_initial_model_for_weight_conversion must be a str or os.PathLike, "
+                        f"not {type(path).__name__}")
+    _pending.wait_for(path)
+    subfolder = kwargs.get("subfolder")
+    return os.path.join(path, subfolder) if subfolder else os.fspath(path)
+
+
+def _refuse_conversion(configs: Mapping[str, Any], names: list[str]) -> None:
+    for name in names:
+        config = configs[name]
+        if getattr(config, "use_rslora", False) and (config.rank_pattern or config.alpha_pattern):
+            raise ValueError("Passing `path_initial_model_for_weight_conversion` to `save_pretrained` is not supported "
+                             "when using `rank_pattern` or `alpha_pattern` at the same time as `use_rslora=True`.")
+
+
+def _groups(configs: Mapping[str, Any], names: list[str]) -> list[list[str]]:
+    """Adapters that are saved from one look at the model.
+
+    Adaption prompts hang in the model one at a time, so several of them are several looks, and transactions.
+    """
+    alone = [name for name in names if live.type_of(configs[name]) == "ADAPTION_PROMPT"]
+    if len(alone) < 2:
+        return [names] if names else []
+    return [[name] for name in names]
+
+
+def _walk(model: torch.nn.Module, configs: Mapping[str, Any], names: list[str],
+          embeddings: tuple[torch.nn.Module, ...]) -> _collect.Collected:
+    wanted = _collect.wanted_of_base(configs, names, embeddings)
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            stack.enter_context(_collect.active_adaption_prompt(model, name, configs[name]))
+        found = _collect.walk(model, wanted)
+    if found.tensor_parallel:
+        raise _TensorParallel
+    return found
+
+
+def _prepare(model: torch.nn.Module, configs: Mapping[str, Any], names: list[str],
+             state_dict: Mapping[str, Any] | None, wish: bool | str, options: dict[str, Any]) -> _Job:
+    found = _walk(model, configs, names, ())
+    paths = [_facts.base_path(path) for path in found.embedding_like]
+    embeddings = {name: _embeddings.decide(model, configs[name], wish, paths) for name in names}
+    if any(embeddings.values()):
+        modules = _facts.embedding_modules(model)
+        found = _walk(model, configs, names, tuple(module for module in modules if module is not None))
+    # An adaption prompt that was swapped in only now is in nobody's state dict.
+    tensors = found.tensors if state_dict is None else _collect.from_state_dict(found, state_dict)
+    tensors.update(found.beside)
+    for name in names:
+        _collect.take_top_k(tensors, name, configs[name])
+        if configs[name].is_prompt_learning:
+            tensors.update(_collect.prompt_tensors(model, name, configs[name]))
+    _shards.refuse(tensors, may_be_empty=any(live.type_of(configs[name]) == "ADALORA" for name in names))
+    base_name = live.base_of(model).__dict__.get("name_or_path", None) or None
+    for name in names:
+        if configs[name].base_model_name_or_path is None:
+            # PEFT leaves this in the live config, too.
+            configs[name].base_model_name_or_path = base_name
+    texts = [(name, _facts.config_text(config), embeddings.get(name, False)) for name, config in configs.items()
+             if len(names) > 1 or live.type_of(config) != "ADAPTION_PROMPT" or name in names]
+    facts = _facts.of_model(model, found, configs)
+    plan = SavePlan(texts, names, facts, card=True, **options)
+    return _Job(LiveTensors(tensors), plan)
+
+
+def _save_later(jobs: list[_Job], directory: str) -> _pending.PendingSave:
+    _pending.wait_for_room(_MOST_IN_FLIGHT)
+    copies = [(Snapshot(job.tensors), job.plan) for job in jobs]
+
+    def work() -> None:
+        while copies:
+            snapshot, plan = copies.pop(0)
+            report(plan.write(snapshot, directory))
+
+    return _pending.submit(directory, work)
+
+
+def _with_peft(model: torch.nn.Module, directory: str, asynchronous: bool,
+               **arguments: Any) -> _pending.PendingSave | None:
+    """What the native selection does not know (a method of the user's own, tensor parallel) PEFT selects."""
+    _pending.wait_for(directory)
+    _native.peft_save(model, directory, **arguments)
+    return _pending.PendingSave(directory, None) if asynchronous else None

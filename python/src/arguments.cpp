@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "arguments.hpp"
+
+#include <string>
+
+#include "ferrule/text.hpp"
+#include "text.hpp"
+
+namespace ferrule::python {
+
+namespace nb = nanobind;
+
+namespace {
+
+[[noreturn]] void wrong_type(std::string_view argument, const char* expected, nb::handle found) {
+  const auto text =
+      std::string(argument) + ": expected " + expected + ", found " + type_name_of(found);
+  throw nb::type_error(text.c_str());
+}
+
+[[noreturn]] void wrong_value(std::string_view argument, const char* expected,
+                              std::string_view found) {
+  const auto text = std::string(argument) + ": expected " + expected + ", found " + quote(found);
+  throw nb::value_error(text.c_str());
+}
+
+}  // namespace
+
+std::filesystem::path path_of(nb::handle value, std::string_view argument) {
+  PyObject* encoded = nullptr;
+  if (PyUnicode_FSConverter(value.ptr(), &encoded) == 0) {
+    if (PyErr_ExceptionMatches(PyExc_TypeError) == 0) throw nb::python_error();
+    PyErr_Clear();
+    wrong_type(argument, "str or os.PathLike", value);
+  }
+  const nb::object bytes = nb::steal(encoded);
+  char* data = nullptr;
+  Py_ssize_t size = 0;
+  if (PyBytes_AsStringAndSize(bytes.ptr(), &data, &size) != 0) throw nb::python_error();
+  return {std::string(data, static_cast<std::size_t>(size))};
+}
+
+nb::object to_path_str(const std::filesystem::path& path) {
+  const auto& native = path.native();
+  return nb::steal(
+      PyUnicode_DecodeFSDefaultAndSize(native.data(), static_cast<Py_ssize_t>(native.size())));
+}
+
+Backing backing_of(std::string_view value) {
+  if (value == "map") return Backing::kMap;
+  if (value == "copy") return Backing::kCopy;
+  wrong_value("backing", R"("map" or "copy")", value);
+}
+
+Durability durability_of(std::string_view value) {
+  if (value == "fast") return Durability::kFast;
+  if (value == "safe") return Durability::kSafe;
+  if (value == "full") return Durability::kFull;
+  wrong_value("durability", R"("fast", "safe" or "full")", value);
+}
+
+Metadata metadata_of(nb::handle value, std::string_view argument) {
+  Metadata metadata;
+  if (value.is_none()) return metadata;
+  if (!PyDict_Check(value.ptr())) wrong_type(argument, "a dict of str to str", value);
+  PyObject* key = nullptr;
+  PyObject* text = nullptr;
+  Py_ssize_t position = 0;
+  while (PyDict_Next(value.ptr(), &position, &key, &text)) {
+    if (!PyUnicode_Check(key)) wrong_type(argument, "keys of str", key);
+    if (!PyUnicode_Check(text)) {
+      wrong_type(std::string(argument) + "[" + quote(utf8_of(key)) + "]", "str", text);
+    }
+    metadata.emplace_back(utf8_of(key), utf8_of(text));
+  }
+  return metadata;
+}
+
+nb::dict from_metadata(const Metadata& metadata) {
+  nb::dict dict;
+  for (const auto& [key, value] : metadata) dict[to_str(key)] = to_str(value);
+  return dict;
+}
+
+nb::tuple to_shape(std::span<const std::uint64_t> shape) {
+  nb::list extents;
+  for (const auto extent : shape) extents.append(extent);
+  return nb::tuple(extents);
+}
+
+}  // namespace ferrule::python

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+#include <nanobind/stl/vector.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "arguments.hpp"
+#include "bindings.hpp"
+#include "errors.hpp"
+#include "ferrule/adapter.hpp"
+#include "ferrule/text.hpp"
+#include "findings.hpp"
+#include "tensors_out.hpp"
+#include "text.hpp"
+
+namespace ferrule::python {
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+using SharedAdapter = std::shared_ptr<const Adapter>;
+
+/// The adapter lives as long as the last object or tensor that was got out of it.
+struct OpenedAdapter {
+  SharedAdapter adapter;
+};
+
+struct ModuleOfAdapter {
+  SharedAdapter adapter;
+  const Module* module = nullptr;
+};
+
+struct TensorOfAdapter {
+  SharedAdapter adapter;
+  AdapterTensor tensor;
+};
+
+OpenedAdapter open_adapter(nb::handle path, std::string_view backing, std::string torch_key) {
+  const auto where = path_of(path, "path");
+  const OpenOptions options{.backing = backing_of(backing), .torch_key = std::move(torch_key)};
+  auto opened = value_or_raise(without_gil([&] { return Adapter::open(where, options); }));
+  return {std::make_shared<const Adapter>(std::move(opened))};
+}
+
+nb::object to_tensor(const TensorOfAdapter& self, Framework framework) {
+  return to_tensor(framework, self.tensor.key, self.tensor.tensor, self.adapter);
+}
+
+nb::dict state_dict(const OpenedAdapter& self, std::string_view framework,
+                    std::string_view adapter_name, std::string_view keys) {
+  const auto library = framework_of(framework);
+  const auto& adapter = *self.adapter;
+  nb::dict dict;
+  if (keys == "disk") {
+    for (const auto& tensor : adapter.tensors()) {
+      dict[to_str(tensor.key)] = to_tensor(library, tensor.key, tensor.tensor, self.adapter);
+    }
+    return dict;
+  }
+  if (keys != "live") {
+    const auto text = "keys: expected \"live\" or \"disk\", found " + quote(keys);
+    throw nb::value_error(text.c_str());
+  }
+  for (const auto& [key, view] : adapter.state_dict(adapter_name)) {
+    dict[to_str(key)] = to_tensor(library, key, view, self.adapter);
+  }
+  return dict;
+}
+
+nb::list tensors_of(const SharedAdapter& adapter, std::span<const AdapterTensor> tensors) {
+  nb::list list;
+  for (const auto& tensor : tensors) list.append(nb::cast(TensorOfAdapter{adapter, tensor}));
+  return list;
+}
+
+/// As Module::tensor: a role, or a role with its leaf ("lora_B.bias").
+nb::object tensor_of(const ModuleOfAdapter& self, std::string_view role) {
+  const auto wanted = self.module->tensor(role);
+  if (!wanted) return nb::none();
+  for (const auto& tensor : self.module->tensors()) {
+    if (tensor.tensor.bytes().data() == wanted->bytes().data() &&
+        (tensor.role == role || role.starts_with(std::string(tensor.role) + "."))) {
+      return nb::cast(TensorOfAdapter{self.adapter, tensor});
+    }
+  }
+  return nb::none();
+}
+
+void bind_tensor(nb::module_& module) {
+  nb::class_<TensorOfAdapter>(module, "AdapterTensor",
+                              "A tensor of an adapter: its key in the file and what it is to its "
+                              "method. Holds no copy.")
+      .def_prop_ro(
+          "key", [](const TensorOfAdapter& self) { return to_str(self.tensor.key); },
+          nb::sig("def key(self) -> str"), "The key in the file.")
+      .def_prop_ro(
+          "role", [](const TensorOfAdapter& self) { return to_str(self.tensor.role); },
+          nb::sig("def role(self) -> str"),
+          "The method's word for it (\"lora_A\"); empty where nothing explains it.")
+      .def_prop_ro(
+          "leaf", [](const TensorOfAdapter& self) { return to_str(self.tensor.leaf); },
+          nb::sig("def leaf(self) -> str"), "The rest of the key below the role.")
+      .def_prop_ro(
+          "dtype",
+          [](const TensorOfAdapter& self) {
+            return to_str(dtype_name(self.tensor.tensor.dtype()));
+          },
+          nb::sig("def dtype(self) -> str"), "The name of the dtype in safetensors (\"BF16\").")
+      .def_prop_ro(
+          "shape", [](const TensorOfAdapter& self) { return to_shape(self.tensor.tensor.shape()); },
+          nb::sig("def shape(self) -> tuple[int, ...]"))
+      .def_prop_ro("nbytes",
+                   [](const TensorOfAdapter& self) { return self.tensor.tensor.bytes().size(); })
+      .def(
+          "torch", [](const TensorOfAdapter& self) { return to_tensor(self, Framework::kTorch); },
+          nb::sig("def torch(self) -> torch.Tensor"),
+          "The tensor, without a copy; it keeps the file's mapping alive.")
+      .def(
+          "numpy", [](const TensorOfAdapter& self) { return to_tensor(self, Framework::kNumpy); },
+          nb::sig("def numpy(self) -> numpy.ndarray"),
+          "The array, without a copy; it keeps the file's mapping alive.")
+      .def("__repr__", [](const TensorOfAdapter& self) {
+        return to_str("<ferrule.AdapterTensor " + quote(self.tensor.key) + " " +
+                      std::string(dtype_name(self.tensor.tensor.dtype())) + " " +
+                      text_of(to_shape(self.tensor.tensor.shape())) + ">");
+      });
+}
+
+void bind_module(nb::module_& module) {
+  nb::class_<ModuleOfAdapter>(module, "Module",
+                              "A module of the base model that the adapter changes.")
+      .def_prop_ro(
+          "path", [](const ModuleOfAdapter& self) { return to_str(self.module->path()); },
+          nb::sig("def path(self) -> str"),
+          "The path in the base model; empty for what belongs to the whole model.")
+      .def_prop_ro(
+          "strength", [](const ModuleOfAdapter& self) { return self.module->strength(); },
+          "The factor on the update, r, alpha, rsLoRA and patterns resolved; 1 where the method "
+          "has none.")
+      .def_prop_ro(
+          "resolved", [](const ModuleOfAdapter& self) { return self.module->resolved(); },
+          "The same with its rank, alpha and the rule that won.")
+      .def_prop_ro("rank", [](const ModuleOfAdapter& self) { return self.module->resolved().rank; })
+      .def_prop_ro("alpha",
+                   [](const ModuleOfAdapter& self) { return self.module->resolved().alpha; })
+      .def_prop_ro(
+          "tensors",
+          [](const ModuleOfAdapter& self) {
+            return tensors_of(self.adapter, self.module->tensors());
+          },
+          nb::sig("def tensors(self) -> list[AdapterTensor]"))
+      .def("tensor", &tensor_of, "role"_a,
+           nb::sig("def tensor(self, role: str) -> AdapterTensor | None"),
+           "The tensor of that role; where a role has several the weight, or ask with the leaf "
+           "(\"lora_B.bias\").")
+      .def("__repr__", [](const ModuleOfAdapter& self) {
+        return to_str("<ferrule.Module " + quote(self.module->path()) + ">");
+      });
+}
+
+}  // namespace
+
+void bind_adapter(nb::module_& module) {
+  bind_tensor(module);
+  bind_module(module);
+  constexpr const char* kOpenSignature =
+      "def open(path: str | os.PathLike[str], *, backing: typing.Literal['map', 'copy'] = 'map', "
+      "torch_key: str = '') -> Adapter";
+  constexpr const char* kOpenText =
+      "Opens an adapter's directory as PEFT finds it (adapter_model.safetensors, then .bin), "
+      "without torch.\n\nbacking=\"map\" maps the weights: pages load on first touch, and if "
+      "somebody truncates the file meanwhile, touching a lost page ends the process (SIGBUS). "
+      "backing=\"copy\" reads them into memory. torch_key names the entry of a .bin that holds the "
+      "state dict one level down.\n\nWhat can be read but is wrong stands in findings. Raises "
+      "NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.";
+  nb::class_<OpenedAdapter>(module, "Adapter",
+                            "An opened adapter: config, weights, and every tensor matched to a "
+                            "role of its method.")
+      .def_static("open", &open_adapter, "path"_a.none(), nb::kw_only(), "backing"_a = "map",
+                  "torch_key"_a = "", nb::sig(kOpenSignature), kOpenText)
+      .def_prop_ro("config", [](const OpenedAdapter& self) { return self.adapter->config(); })
+      .def_prop_ro(
+          "modules",
+          [](const OpenedAdapter& self) {
+            nb::list list;
+            for (const auto& one : self.adapter->modules()) {
+              list.append(nb::cast(ModuleOfAdapter{self.adapter, &one}));
+            }
+            return list;
+          },
+          nb::sig("def modules(self) -> list[Module]"),
+          "Sorted by path; what belongs to the whole model comes first.")
+      .def_prop_ro(
+          "tensors",
+          [](const OpenedAdapter& self) {
+            return tensors_of(self.adapter, self.adapter->tensors());
+          },
+          nb::sig("def tensors(self) -> list[AdapterTensor]"), "Every tensor of the file.")
+      .def_prop_ro(
+          "findings", [](const OpenedAdapter& self) { return to_list(self.adapter->findings()); },
+          nb::sig("def findings(self) -> list[Finding]"),
+          "Everything the AD, KY and CF rules have to say, errors first.")
+      .def_prop_ro(
+          "directory",
+          [](const OpenedAdapter& self) { return to_path_str(self.adapter->directory()); },
+          nb::sig("def directory(self) -> str"))
+      .def_prop_ro(
+          "weights_file",
+          [](const OpenedAdapter& self) { return to_path_str(self.adapter->weights_file()); },
+          nb::sig("def weights_file(self) -> str"))
+      .def_prop_ro(
+          "metadata",
+          [](const OpenedAdapter& self) { return from_metadata(self.adapter->metadata()); },
+          nb::sig("def metadata(self) -> dict[str, str]"))
+      .def_prop_ro("file_bytes",
+                   [](const OpenedAdapter& self) { return self.adapter->file_bytes(); })
+      .def(
+          "live_key",
+          [](const OpenedAdapter& self, std::string_view disk_key, std::string_view adapter_name) {
+            return self.adapter->live_key(disk_key, adapter_name);
+          },
+          "disk_key"_a, "adapter_name"_a = "default",
+          "The key under which a PEFT model with an adapter of that name holds the tensor.")
+      .def("state_dict", &state_dict, "framework"_a = "torch", "adapter_name"_a = "default",
+           nb::kw_only(), "keys"_a = "live",
+           nb::sig("def state_dict(self, framework: typing.Literal['torch', 'numpy'] = 'torch', "
+                   "adapter_name: str = 'default', *, keys: typing.Literal['live', 'disk'] = "
+                   "'live') -> dict[str, typing.Any]"),
+           "The tensors by name: keys=\"live\" as a PEFT model's state_dict() spells them, "
+           "keys=\"disk\" as the file does.\n\nNothing is copied: the tensors are views of the "
+           "file's private mapping and keep it alive. They may be written to; the file never "
+           "changes. Raises UnsupportedError for a dtype that the framework has not.")
+      .def("__repr__", [](const OpenedAdapter& self) {
+        return to_str("<ferrule.Adapter " + self.adapter->config().peft_type() + " " +
+                      quote(self.adapter->directory().native()) + ", " +
+                      std::to_string(self.adapter->tensors().size()) + " tensors>");
+      });
+  module.def("open", &open_adapter, "path"_a.none(), nb::kw_only(), "backing"_a = "map",
+             "torch_key"_a = "", nb::sig(kOpenSignature), kOpenText);
+}
+
+}  // namespace ferrule::python

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+#include <nanobind/stl/vector.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "arguments.hpp"
+#include "bindings.hpp"
+#include "errors.hpp"
+#include "ferrule/adapter_config.hpp"
+#include "findings.hpp"
+#include "json_value.hpp"
+#include "text.hpp"
+
+namespace ferrule::python {
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+AdapterConfig open_config(nb::handle path) {
+  const auto where = path_of(path, "path");
+  return value_or_raise(without_gil([&] { return AdapterConfig::open(where); }));
+}
+
+AdapterConfig make_config(std::string_view peft_type, const nb::kwargs& fields) {
+  Json::Object members;
+  for (const auto& [name, value] : fields) {
+    members.emplace_back(utf8_of(name), to_json(value, utf8_of(name)));
+  }
+  return value_or_raise(AdapterConfig::make(peft_type, members));
+}
+
+/// str for a pattern, a list of names, or None.
+nb::object selector(const std::optional<ModuleSelector>& modules) {
+  if (!modules) return nb::none();
+  if (modules->is_pattern) return to_str(modules->pattern);
+  nb::list names;
+  for (const auto& name : modules->names) names.append(to_str(name));
+  return names;
+}
+
+nb::dict table(const PatternTable& patterns) {
+  nb::dict dict;
+  for (const auto& [pattern, value] : patterns) dict[to_str(pattern)] = value;
+  return dict;
+}
+
+nb::object item(const AdapterConfig& config, std::string_view field) {
+  const auto* value = config.find(field);
+  if (value == nullptr) throw nb::key_error(std::string(field).c_str());
+  return from_json(*value);
+}
+
+void bind_strength(nb::module_& module) {
+  nb::class_<ModuleStrength>(module, "ModuleStrength",
+                             "Factor and rank of one module's update, and the rule that decided.")
+      .def_ro("strength", &ModuleStrength::strength,
+              "The factor on the update: PEFT's scaling; None where the method has none.")
+      .def_ro("rank", &ModuleStrength::rank)
+      .def_ro("alpha", &ModuleStrength::alpha)
+      .def_ro("rule", &ModuleStrength::rule, "Which pattern or default won.")
+      .def("__repr__", [](const ModuleStrength& self) {
+        return to_str("<ferrule.ModuleStrength " + self.rule + ">");
+      });
+}
+
+void bind_readings(nb::class_<AdapterConfig>& config) {
+  config.def_prop_ro("task_type", &AdapterConfig::task_type)
+      .def_prop_ro("base_model_name_or_path", &AdapterConfig::base_model_name_or_path)
+      .def_prop_ro("is_prompt_learning", &AdapterConfig::is_prompt_learning)
+      .def_prop_ro("bias", &AdapterConfig::bias)
+      .def_prop_ro(
+          "target_modules",
+          [](const AdapterConfig& self) { return selector(self.target_modules()); },
+          nb::sig("def target_modules(self) -> str | list[str] | None"))
+      .def_prop_ro(
+          "exclude_modules",
+          [](const AdapterConfig& self) { return selector(self.exclude_modules()); },
+          nb::sig("def exclude_modules(self) -> str | list[str] | None"))
+      .def_prop_ro("modules_to_save", &AdapterConfig::modules_to_save)
+      .def_prop_ro("target_parameters", &AdapterConfig::target_parameters)
+      .def_prop_ro("rank", &AdapterConfig::rank, "`r`, or the field that plays its part.")
+      .def_prop_ro("alpha", &AdapterConfig::alpha,
+                   "`lora_alpha`, or the field that plays its part.")
+      .def_prop_ro("use_rslora", &AdapterConfig::use_rslora)
+      .def_prop_ro("use_dora", &AdapterConfig::use_dora)
+      .def_prop_ro(
+          "rank_pattern", [](const AdapterConfig& self) { return table(self.rank_pattern()); },
+          nb::sig("def rank_pattern(self) -> dict[str, float]"))
+      .def_prop_ro(
+          "alpha_pattern", [](const AdapterConfig& self) { return table(self.alpha_pattern()); },
+          nb::sig("def alpha_pattern(self) -> dict[str, float]"));
+}
+
+}  // namespace
+
+void bind_config(nb::module_& module) {
+  bind_strength(module);
+  nb::class_<AdapterConfig> config(
+      module, "AdapterConfig",
+      "adapter_config.json as a value: the document in full, and typed readings of what Ferrule "
+      "acts on.");
+  config
+      .def_static("open", &open_config, "path"_a.none(),
+                  nb::sig("def open(path: str | os.PathLike[str]) -> AdapterConfig"),
+                  "Reads the file, or adapter_config.json in the directory. Raises CorruptError "
+                  "(rules CF-*), NotFoundError.")
+      .def_static(
+          "parse", [](std::string_view json) { return value_or_raise(AdapterConfig::parse(json)); },
+          "json"_a, "Reads the text of an adapter_config.json. Raises CorruptError (rules CF-*).")
+      .def_static("make", &make_config, "peft_type"_a, "fields"_a,
+                  nb::sig("def make(peft_type: str, **fields: typing.Any) -> AdapterConfig"),
+                  "A new config of that type: PEFT's defaults, with these fields set. Raises "
+                  "InvalidArgumentError for an unknown type or field, CorruptError for a value "
+                  "that the field cannot hold.")
+      .def_prop_ro("peft_type", &AdapterConfig::peft_type, "The exact type, such as \"LORA\".")
+      .def_prop_ro(
+          "document", [](const AdapterConfig& self) { return from_json(self.document()); },
+          nb::sig("def document(self) -> dict[str, typing.Any]"),
+          "Every field, in the order of the file, defaults included. A copy.")
+      .def("__getitem__", &item, "field"_a,
+           nb::sig("def __getitem__(self, field: str) -> typing.Any"))
+      .def("__contains__", [](const AdapterConfig& self,
+                              std::string_view field) { return self.find(field) != nullptr; })
+      .def(
+          "get",
+          [](const AdapterConfig& self, std::string_view field, nb::object fallback) {
+            const auto* value = self.find(field);
+            return value != nullptr ? from_json(*value) : fallback;
+          },
+          "field"_a, "default"_a = nb::none(),
+          nb::sig("def get(self, field: str, default: typing.Any = None) -> typing.Any"))
+      .def(
+          "set",
+          [](AdapterConfig& self, std::string_view field, nb::handle value) {
+            value_or_raise(self.set(field, to_json(value, field)));
+          },
+          "field"_a, "value"_a.none(),
+          nb::sig("def set(self, field: str, value: typing.Any) -> None"),
+          "Replaces or adds a field. Raises CorruptError where the field cannot hold the value.")
+      .def("to_json", &AdapterConfig::to_json, "The text that PEFT writes of this config.")
+      .def_prop_ro(
+          "findings", [](const AdapterConfig& self) { return to_list(self.findings()); },
+          nb::sig("def findings(self) -> list[Finding]"),
+          "What reading it turned up: upgrades, unknown fields.")
+      .def(
+          "resolve_strength",
+          [](const AdapterConfig& self, std::string_view module_path) {
+            return value_or_raise(resolve_strength(self, module_path));
+          },
+          "module_path"_a,
+          "Resolves r, alpha, rsLoRA and the patterns for a module of the base model, as PEFT does "
+          "at injection.")
+      .def("__copy__", [](const AdapterConfig& self) { return self; })
+      .def(
+          "__deepcopy__", [](const AdapterConfig& self, nb::handle) { return self; }, "memo"_a,
+          nb::sig("def __deepcopy__(self, memo: typing.Any) -> AdapterConfig"))
+      .def("__repr__", [](const AdapterConfig& self) {
+        return to_str("<ferrule.AdapterConfig " + self.peft_type() + ">");
+      });
+  bind_readings(config);
+
+  module.def(
+      "peft_types",
+      [] {
+        const auto types = peft_types();
+        return std::vector<std::string>(types.begin(), types.end());
+      },
+      "Every PEFT type that Ferrule knows, sorted.");
+}
+
+}  // namespace ferrule::python

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string_view.h>
+
+#include <string>
+
+#include "arguments.hpp"
+#include "bindings.hpp"
+#include "errors.hpp"
+#include "ferrule/adapter.hpp"
+#include "ferrule/text.hpp"
+#include "findings.hpp"
+#include "text.hpp"
+
+namespace ferrule::python {
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+/// As the command prints it.
+std::string line_of(const Finding& finding) {
+  std::string text = finding.path.empty() ? "" : printable(finding.path) + ": ";
+  if (finding.severity != Severity::kError) {
+    text += std::string(severity_name(finding.severity)) + ": ";
+  }
+  if (!finding.rule.empty()) text += "[" + finding.rule + "] ";
+  return text + finding.message;
+}
+
+}  // namespace
+
+nb::list to_list(std::span<const Finding> findings) {
+  nb::list list;
+  for (const auto& finding : findings) list.append(nb::cast(finding));
+  return list;
+}
+
+void bind_findings(nb::module_& module) {
+  nb::class_<Finding>(module, "Finding",
+                      "One thing a check has to say; rules are numbered in docs/rules.")
+      .def_prop_ro(
+          "severity", [](const Finding& self) { return to_str(severity_name(self.severity)); },
+          nb::sig("def severity(self) -> typing.Literal['error', 'warning', 'note']"),
+          "\"error\", \"warning\" or \"note\".")
+      .def_prop_ro(
+          "rule", [](const Finding& self) { return to_str(self.rule); },
+          nb::sig("def rule(self) -> str"), "The rule, as in \"AD-3\".")
+      .def_prop_ro(
+          "path", [](const Finding& self) { return to_str(self.path); },
+          nb::sig("def path(self) -> str"), "The file or directory it concerns.")
+      .def_prop_ro(
+          "key", [](const Finding& self) { return to_str(self.key); },
+          nb::sig("def key(self) -> str"),
+          "The tensor, config field or module it concerns; may be empty.")
+      .def_prop_ro(
+          "message", [](const Finding& self) { return to_str(self.message); },
+          nb::sig("def message(self) -> str"), "What was expected, what was found.")
+      .def_prop_ro(
+          "advice", [](const Finding& self) { return to_str(self.advice); },
+          nb::sig("def advice(self) -> str"), "What to do about it; may be empty.")
+      .def("__str__", [](const Finding& self) { return to_str(line_of(self)); })
+      .def("__repr__",
+           [](const Finding& self) { return to_str("<ferrule.Finding " + line_of(self) + ">"); });
+
+  nb::class_<VerifyReport>(module, "VerifyReport", "What verify() found. True where it is good.")
+      .def_prop_ro("good", &VerifyReport::good, "Whether there is no error among the findings.")
+      .def_prop_ro(
+          "findings", [](const VerifyReport& self) { return to_list(self.findings); },
+          nb::sig("def findings(self) -> list[Finding]"),
+          "Everything that was found; notes and warnings alone mean good.")
+      .def_prop_ro(
+          "system_error",
+          [](const VerifyReport& self) -> nb::object {
+            return self.system_error ? to_exception(*self.system_error) : nb::none();
+          },
+          nb::sig("def system_error(self) -> ferrule.Error | None"),
+          "What kept the system from answering, as opposed to bad data; not raised.")
+      .def("__bool__", &VerifyReport::good)
+      .def("__repr__", [](const VerifyReport& self) {
+        return to_str("<ferrule.VerifyReport " + std::string(self.good() ? "good" : "bad") + ", " +
+                      std::to_string(self.findings.size()) + " findings>");
+      });
+
+  module.def(
+      "verify",
+      [](nb::handle path, std::string_view backing) {
+        const auto where = path_of(path, "path");
+        const OpenOptions options{.backing = backing_of(backing)};
+        return without_gil([&] { return verify(where, options); });
+      },
+      "path"_a.none(), nb::kw_only(), "backing"_a = "map",
+      nb::sig("def verify(path: str | os.PathLike[str], *, backing: typing.Literal['map', 'copy'] "
+              "= 'map') -> VerifyReport"),
+      "Judges a directory as an adapter, a single file as a container, by the same rules as the "
+      "command `ferrule verify`. Never raises for what is at the path: that is in the report.");
+}
+
+}  // namespace ferrule::python

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+/// One function for each bind_*.cpp, called by module.cpp in the order in which types need each
+/// other.
+namespace ferrule::python {
+
+void bind_findings(nanobind::module_& module);
+void bind_config(nanobind::module_& module);
+void bind_adapter(nanobind::module_& module);
+void bind_checkpoint(nanobind::module_& module);
+void bind_inspect(nanobind::module_& module);
+void bind_live_tensors(nanobind::module_& module);
+void bind_save(nanobind::module_& module);
+void bind_safetensors(nanobind::module_& module);
+void bind_tensor_spec(nanobind::module_& module);
+
+}  // namespace ferrule::python

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <string>
+#include <utility>
+
+#include "ferrule/error.hpp"
+#include "ferrule/result.hpp"
+
+namespace ferrule::python {
+
+/// The exception of Python that stands for `error`: a subclass of ferrule.Error by its code. Needs
+/// the GIL.
+nanobind::object to_exception(const Error& error);
+
+/// Raises it. Needs the GIL.
+[[noreturn]] void raise(const Error& error);
+
+/// Raises a ferrule.Error of that code without rule or path.
+[[noreturn]] void raise(ErrorCode code, std::string message);
+
+/// The value, or its error raised. Needs the GIL.
+template <typename T>
+T value_or_raise(Result<T> result) {
+  if (!result) raise(result.error());
+  if constexpr (!std::is_void_v<T>) return std::move(result).value();
+}
+
+/// Runs `work`, which touches nothing of Python, without the GIL.
+template <typename Work>
+auto without_gil(Work&& work) {
+  const nanobind::gil_scoped_release release;
+  return std::forward<Work>(work)();
+}
+
+}  // namespace ferrule::python
