@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 import os
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy
 import torch
@@ -529,6 +529,29 @@ class LiveTensors:
 
     def serialize_safetensors(self, metadata: dict[str, str] | None = None) -> bytes:
         """The same bytes in memory."""
+
+class Snapshot:
+    """A copy of LiveTensors at one moment."""
+
+    def __init__(self, tensors: LiveTensors) -> None: ...
+
+    def __len__(self) -> int: ...
+
+    @property
+    def byte_count(self) -> int:
+        """Bytes copied."""
+
+class SavePlan:
+    """What to save, checked."""
+
+    def __init__(self, configs: Sequence[tuple[str, str, bool]], selected: Sequence[str], facts: str, safe_serialization: bool, initial: str | os.PathLike | None, card: bool, durability: str) -> None: ...
+
+    @overload
+    def write(self, tensors: LiveTensors, directory: str | os.PathLike) -> list:
+        """Saves, and returns what there is to say about it."""
+
+    @overload
+    def write(self, tensors: Snapshot, directory: str | os.PathLike) -> list: ...
 
 class SafetensorsFile:
     """

@@ -40,8 +40,12 @@ def test_the_state_dict_has_the_tensors_of_the_file(folder):
     for key, tensor in disk.items():
         same(tensor, theirs[key])
     live = adapter.state_dict("torch")
-    assert list(live) == [adapter.live_key(key) for key in disk]
     assert adapter.live_key("no such key") is None
+    if adapter.config.peft_type == "CARTRIDGE":
+        # A live model holds the one tensor of the file in two parts.
+        same(torch.cat(list(live.values())), *disk.values())
+        return
+    assert list(live) == [adapter.live_key(key) for key in disk]
     for tensor, other in zip(live.values(), disk.values()):
         same(tensor, other)
 
