@@ -138,11 +138,11 @@ class FERRULE_API HubClient {
   Result<PullReport> pull(const std::string& repo_id, const PullOptions& options = {});
 
   /// A folder that holds what the reference names and can be opened as an adapter: an
-  /// `hf://user/repo[@revision][/subfolder]`, pulled through the cache. With `headers_only` the
+  /// `hf://user/repo[@revision][/subfolder]`, pulled through the cache, or a source of snapshot(). With `headers_only` the
   /// data of large weights are holes of zeros: enough to list tensors, not to judge values.
   struct Remote {
     std::filesystem::path path;
-    std::string commit;
+    std::string commit = {};
     bool values = true;
     /// Holds a temporary folder; what it holds goes with it.
     std::shared_ptr<void> hold = {};
@@ -166,7 +166,7 @@ FERRULE_API Result<PushReport> push_to_hub(const std::filesystem::path& director
 /// `s3://bucket/prefix`, or the `https://` address of a folder.
 FERRULE_API Result<PullReport> snapshot(const std::string& source, const PullOptions& options = {});
 
-/// Whether the text is one that open_remote() takes ("hf://...").
+/// Whether the text is one that open_remote() takes ("hf://...", "s3://...", "https://...").
 FERRULE_API bool is_remote(std::string_view text) noexcept;
 
 /// What a failure of this library is, in a word for programs: "usage", "offline", "network",

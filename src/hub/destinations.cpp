@@ -26,6 +26,8 @@ Result<PullReport> snapshot(const std::string& source, const PullOptions& option
   return HubClient().pull(source, options);
 }
 
-bool is_remote(std::string_view text) noexcept { return text.rfind("hf://", 0) == 0; }
+bool is_remote(std::string_view text) noexcept {
+  return text.rfind("hf://", 0) == 0 || is_object_store(text);
+}
 
 }  // namespace ferrule::hub

@@ -15,6 +15,7 @@
 #include "hub/failure.hpp"
 #include "hub/listing.hpp"
 #include "hub/names.hpp"
+#include "hub/object_manifest.hpp"
 #include "hub/place_files.hpp"
 #include "hub/pull.hpp"
 #include "hub/push_check.hpp"
@@ -26,10 +27,6 @@
 namespace ferrule::hub {
 namespace {
 
-constexpr const char* kManifest = "ferrule-manifest.json";
-// Of no bytes.
-constexpr const char* kEmptySha256 =
-    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 constexpr std::uint64_t kMaxObject = std::uint64_t{5} << 30;  // Of one PUT.
 
 std::string first_of(std::initializer_list<const char*> names) {
@@ -46,51 +43,6 @@ std::string sha256_of(std::string_view text) {
   return io::to_hex(sum.finish());
 }
 
-std::string manifest_text(const std::vector<PushFile>& files) {
-  Json list{Json::Object{}};
-  for (const auto& file : files) {
-    list.set(file.path, Json::Object{{"size", Json(file.size)}, {"sha256", file.sha256}});
-  }
-  return Json(Json::Object{{"format_version", 1}, {"files", std::move(list)}}).dump_python(2, false) + "\n";
-}
-
-Result<std::vector<RemoteFile>> parse_manifest(const std::string& text, const std::string& where) {
-  const auto json = parse_json(text);
-  const auto* list = json ? json->find("files") : nullptr;
-  const auto* members = list != nullptr ? list->if_object() : nullptr;
-  if (members == nullptr || size_member(*json, "format_version") != 1U) {
-    return fail(Failure::kBadAnswer, where + ": " + kManifest + " is no manifest");
-  }
-  std::vector<RemoteFile> files;
-  for (const auto& [path, entry] : *members) {
-    RemoteFile file{.path = path};
-    file.sha256 = text_member(entry, "sha256");
-    const auto size = size_member(entry, "size");
-    if (!size || !is_hex(file.sha256, 64)) {
-      return fail(Failure::kBadAnswer, where + ": the manifest says too little of " + base::quote(path));
-    }
-    file.size = *size;
-    files.push_back(std::move(file));
-  }
-  FERRULE_CHECK(check_listing(files));
-  return files;
-}
-
-struct Manifest {
-  std::string text;
-  std::vector<RemoteFile> files;
-};
-
-/// nullopt where there is none.
-Result<std::optional<Manifest>> read_manifest(Http& http, const ObjectStore& store) {
-  const auto request = store.request(Method::kGet, kManifest, kEmptySha256);
-  FERRULE_TRY(auto response, http.send(request));
-  if (response.status == 404) return std::optional<Manifest>();
-  if (!response.ok()) return http_failure(response, store.name);
-  FERRULE_TRY(auto files, parse_manifest(response.text, store.name));
-  return std::optional<Manifest>(Manifest{std::move(response.text), std::move(files)});
-}
-
 Result<void> put(Http& http, const ObjectStore& store, const std::string& path, Body& body,
                  const std::string& sha256) {
   auto request = store.request(Method::kPut, path, sha256);
@@ -101,22 +53,19 @@ Result<void> put(Http& http, const ObjectStore& store, const std::string& path, 
   return {};
 }
 
-/// Without a manifest: what every adapter has, with nothing to check it by but the adapter's rules.
-Result<std::vector<RemoteFile>> probe(Http& http, const ObjectStore& store) {
-  std::vector<RemoteFile> files;
-  for (const std::string path : {"README.md", "adapter_config.json", "adapter_model.safetensors"}) {
-    auto request = store.request(Method::kHead, path, kEmptySha256);
-    FERRULE_TRY(const auto response, http.send(request));
-    if (response.status == 404 && path == "README.md") continue;
-    if (!response.ok()) return http_failure(response, path + " of " + store.name);
-    const auto length = std::string(response.header("content-length"));
-    if (length.empty() || length.find_first_not_of("0123456789") != std::string::npos ||
-        length.size() > 15) {
-      return fail(Failure::kBadAnswer, path + " of " + store.name + ": the server tells no size");
-    }
-    files.push_back({.path = path, .size = std::stoull(length)});
-  }
-  return files;
+/// Keeps the object that a manifest in force speaks of, before another takes its name: whoever reads
+/// meanwhile, or after a push that failed, finds it there.
+Result<void> keep(Http& http, const ObjectStore& store, const RemoteFile& file) {
+  const auto kept = kept_name(file.sha256);
+  FERRULE_TRY(const auto there, http.send(store.request(Method::kHead, kept, kEmptySha256)));
+  if (there.ok()) return {};
+  auto copy = store.request(Method::kPut, kept, kEmptySha256);
+  copy.headers.emplace_back("x-amz-copy-source", store.copy_source(file.path));
+  TextBody nothing("");
+  copy.body = &nothing;
+  FERRULE_TRY(const auto response, http.send(copy));
+  if (response.ok() || response.status == 404) return {};
+  return http_failure(response, copy.what);
 }
 
 Result<void> fetch_one(HubClient::Rep& client, const ObjectStore& store, const RemoteFile& file,
@@ -126,7 +75,7 @@ Result<void> fetch_one(HubClient::Rep& client, const ObjectStore& store, const R
               staging.make_below(slash == std::string::npos ? "" : file.path.substr(0, slash)));
   const auto name = slash == std::string::npos ? file.path : file.path.substr(slash + 1);
   const auto request = store.request(Method::kGet, file.path, kEmptySha256);
-  const Source source{.url = request.url,
+  Source source{.url = request.url,
                       .what = file.path + " of " + store.name,
                       .size = file.size,
                       .sign_as = request.sign_as,
@@ -135,13 +84,17 @@ Result<void> fetch_one(HubClient::Rep& client, const ObjectStore& store, const R
   for (int tried = 1;; ++tried) {
     FERRULE_TRY(auto partial, io::PartialFile::open(folder, name));
     if (file.sha256.empty()) FERRULE_CHECK(partial.clear());  // Nothing would tell old from new.
-    FERRULE_CHECK(fetch(client.http, source, partial, meter));
-    FERRULE_TRY(const auto opened, folder.open_file(name));
-    RemoteFile expected = file;
-    if (file.sha256.empty()) return {};
-    FERRULE_TRY(const bool intact, is_intact(*opened, folder.path() / name, expected, client.memo));
-    if (intact) return {};
+    const auto fetched = fetch(client.http, source, partial, meter);
+    if (!fetched && !is(fetched.error(), Failure::kIntegrity) && tried == 1) return fetched.error();
+    if (fetched) {
+      if (file.sha256.empty()) return {};
+      FERRULE_TRY(const auto opened, folder.open_file(name));
+      FERRULE_TRY(const bool intact, is_intact(*opened, folder.path() / name, file, client.memo));
+      if (intact) return {};
+    }
     FERRULE_CHECK(partial.clear());
+    // Another push may have taken the name since: what the manifest means was kept.
+    source.url = store.request(Method::kGet, kept_name(file.sha256), kEmptySha256).url;
     if (tried >= 2) {
       return fail(Failure::kIntegrity, source.what + ": what came is not what the manifest lists, sha256 " +
                                            file.sha256);
@@ -180,6 +133,8 @@ Result<ObjectStore> ObjectStore::open(const std::string& text) {
   if (region.empty()) region = "us-east-1";
   auto endpoint = first_of({"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"});
   while (endpoint.ends_with('/')) endpoint.pop_back();
+  store.bucket = bucket;
+  store.prefix = prefix;
   store.url = endpoint.empty() ? "https://s3." + region + ".amazonaws.com/" + bucket
                                : endpoint + "/" + bucket;
   if (!prefix.empty()) store.url += "/" + percent_encode(prefix, true);
@@ -192,6 +147,10 @@ Result<ObjectStore> ObjectStore::open(const std::string& text) {
   }
   store.writable = true;
   return store;
+}
+
+std::string ObjectStore::copy_source(const std::string& path) const {
+  return "/" + bucket + "/" + percent_encode(prefix.empty() ? path : prefix + "/" + path, true);
 }
 
 Request ObjectStore::request(Method method, std::string_view path,
@@ -226,16 +185,18 @@ Result<PushReport> push_to_store(HubClient::Rep& client, const std::filesystem::
   for (std::size_t i = 0; i < files.size(); ++i) files[i].sha256 = jobs[i].sum;
 
   FERRULE_TRY(const auto standing, read_manifest(client.http, store));
-  std::map<std::string, std::string> known;
+  std::map<std::string, RemoteFile> known;
   if (standing) {
-    for (const auto& file : standing->files) known[file.path] = file.sha256;
+    for (const auto& file : standing->files) known[file.path] = file;
   }
-  PushReport out{.repo = store.name, .revision = {}, .commit = {}, .url = store.url};
+  PushReport out;
+  out.repo = store.name;
+  out.url = store.url;
   std::vector<const PushFile*> changed;
   Progress progress;
   for (const auto& file : files) {
     const auto found = known.find(file.path);
-    if (found != known.end() && found->second == file.sha256) {
+    if (found != known.end() && found->second.sha256 == file.sha256) {
       out.unchanged.push_back(file.path);
       continue;
     }
@@ -246,6 +207,10 @@ Result<PushReport> push_to_store(HubClient::Rep& client, const std::filesystem::
     out.uploaded.push_back(file.path);
     progress.bytes_total += file.size;
     ++progress.files_total;
+  }
+  for (const auto* file : changed) {
+    const auto old = known.find(file->path);
+    if (old != known.end()) FERRULE_CHECK(keep(client.http, store, old->second));
   }
   Meter meter(options.watcher, progress);
   for (const auto* file : changed) {
@@ -279,7 +244,7 @@ Result<PullReport> pull_from_store(HubClient::Rep& client, const std::string& so
     all = manifest->files;
     out.commit = sha256_of(manifest->text);
   } else {
-    FERRULE_TRY(all, probe(client.http, store));
+    FERRULE_TRY(all, store.writable ? list_objects(client.http, store) : probe(client.http, store));
   }
   FERRULE_TRY(const auto files, choose_files(all, options.files, store.name));
   auto staging_path = own;

@@ -25,11 +25,17 @@ struct ObjectStore {
   std::string sign_as = {};
   std::string sign_for = {};
   std::string session = {};
+  /// S3: it can be listed and written to.
   bool writable = false;
+  std::string bucket = {};
+  std::string prefix = {};
 
   /// Credentials, region and endpoint of S3 come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
   /// AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL_S3 and the like. Fails with HB-1.
   static Result<ObjectStore> open(const std::string& text);
+
+  /// How S3 wants to be told of an object to copy.
+  std::string copy_source(const std::string& path) const;
 
   Request request(Method method, std::string_view path, std::string_view payload_sha256) const;
 };

@@ -12,6 +12,7 @@
 #include "hub/failure.hpp"
 #include "hub/fetch.hpp"
 #include "hub/names.hpp"
+#include "hub/object_store.hpp"
 #include "hub/pull.hpp"
 #include "hub/url.hpp"
 #include "io/hollow_file.hpp"
@@ -156,6 +157,10 @@ static Result<std::optional<HubClient::Remote>> open_headers(HubClient::Rep& cli
 
 Result<HubClient::Remote> HubClient::open_remote(const std::string& text, bool headers_only,
                                                  const PullOptions& options) {
+  if (is_object_store(text)) {
+    FERRULE_TRY(const auto pulled, pull_from_store(*rep_, text, options));
+    return Remote{.path = pulled.path, .commit = pulled.commit};
+  }
   FERRULE_TRY(const auto reference, parse(text));
   PullOptions wanted = options;
   wanted.output.clear();

@@ -106,7 +106,7 @@ Result<bool> Repository::create(bool make_private) {
     FERRULE_TRY(const auto response, http_.send(request));
     if (is_busy(response)) {
       if (tried >= kBusyTries) return http_failure(response, request.what);
-      std::this_thread::sleep_for(http_.settings().first_pause * (1 << tried));
+      std::this_thread::sleep_for(own_pause(tried, http_.settings()));
       continue;
     }
     if (response.ok() || response.status == 409) {
@@ -124,9 +124,13 @@ Result<void> Repository::create_branch(const std::string& branch) const {
   TextBody text("{}");
   const auto request = json_post(api("/branch/" + percent_encode(branch, false)),
                                  "creating the branch " + base::quote(branch), text);
-  FERRULE_TRY(const auto response, http_.send(request));
-  if (response.ok() || response.status == 409) return {};
-  return http_failure(response, request.what);
+  for (int tried = 1;; ++tried) {
+    FERRULE_TRY(const auto response, http_.send(request));
+    const bool busy = is_busy(response);
+    if (response.ok() || (response.status == 409 && !busy)) return {};
+    if (!busy || tried >= kBusyTries) return http_failure(response, request.what);
+    std::this_thread::sleep_for(own_pause(tried, http_.settings()));
+  }
 }
 
 std::vector<std::uint64_t> Repository::pull_requests(const std::string& title) const {

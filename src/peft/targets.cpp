@@ -21,9 +21,8 @@ std::optional<std::uint64_t> to_number(std::string_view text) {
 }
 
 bool names_suffix(std::string_view path, std::string_view name) {
-  return path == name ||
-         (path.size() > name.size() && path.ends_with(name) &&
-          path[path.size() - name.size() - 1] == '.');
+  return path == name || (path.size() > name.size() && path.ends_with(name) &&
+                          path[path.size() - name.size() - 1] == '.');
 }
 
 bool is_all_linear(const ModuleSelector& selector) {

@@ -33,8 +33,9 @@ class TargetRule {
   std::vector<std::string> parameters_;
 };
 
-/// The number of the layer that a path lies in, as PEFT finds it without a pattern: the first number
-/// that has two components before it or more and something behind it. nullopt where there is none.
+/// The number of the layer that a path lies in, as PEFT finds it without a pattern: the first
+/// number that has two components before it or more and something behind it. nullopt where there is
+/// none.
 std::optional<std::uint64_t> layer_number(std::string_view path);
 
 }  // namespace ferrule::peft

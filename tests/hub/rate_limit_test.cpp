@@ -45,7 +45,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"Nonsense", {{"retry-after", "soon"}, {"ratelimit", ";;=,\"\"r=x"}}, -1},
         Case{"Negative", {{"retry-after", "-5"}}, -1},
         Case{"Huge", {{"retry-after", "99999999999999"}}, 100000001}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace ferrule::hub
