@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -85,10 +86,14 @@ class ValueScan {
   }
 
  private:
-  void run() {
-    for (const auto& adapter : plan_.adapters) {
-      auto found = examine_values(adapter.config, adapter.examination);
-      std::move(found.begin(), found.end(), std::back_inserter(findings_));
+  void run() noexcept {
+    try {
+      for (const auto& adapter : plan_.adapters) {
+        auto found = examine_values(adapter.config, adapter.examination);
+        std::move(found.begin(), found.end(), std::back_inserter(findings_));
+      }
+    } catch (const std::bad_alloc&) {
+      findings_.clear();  // Nothing to say is better than the end of the process.
     }
   }
   void join() {
