@@ -43,5 +43,9 @@ Action add_normalize(CLI::App& command);
 Action add_config(CLI::App& command);
 Action add_scan(CLI::App& command);
 Action add_state_dict(CLI::App& command);
+#ifdef FERRULE_HAS_HUB
+Action add_push(CLI::App& command);
+Action add_pull(CLI::App& command);
+#endif
 
 }  // namespace ferrule::cli

@@ -51,16 +51,19 @@ Json to_json(const FixReport& fixed, const Options& options) {
 
 void print_human(const FixReport& fixed, const Options& options) {
   for (const auto& adapter : fixed.adapters()) {
-    const auto where = printable(options.output) + (adapter.folder.empty() ? "" : "/" + printable(adapter.folder));
+    const auto where =
+        printable(options.output) + (adapter.folder.empty() ? "" : "/" + printable(adapter.folder));
     if (adapter.mended.empty()) print(Stream::kOut, where + ": nothing to mend\n");
     for (const auto& thing : adapter.mended) {
-      const auto count = thing.tensors == 0 ? std::string() : " (" + counted(thing.tensors, "tensor") + ")";
+      const auto count =
+          thing.tensors == 0 ? std::string() : " (" + counted(thing.tensors, "tensor") + ")";
       print(Stream::kOut, where + ": " + printable(thing.message) + count + "\n");
     }
     report(adapter.left);
   }
   if (!fixed.good()) {
-    print(Stream::kErr, "ferrule: what is left cannot be mended without guessing; nothing was written\n");
+    print(Stream::kErr,
+          "ferrule: what is left cannot be mended without guessing; nothing was written\n");
   }
 }
 
@@ -86,17 +89,21 @@ int run(Options& options) {
 
 Action add_fix(CLI::App& command) {
   auto options = std::make_shared<Options>();
-  command.add_option("ADAPTER", options->directory, "Directory of the adapter")->required()->type_name("");
+  command.add_option("ADAPTER", options->directory, "Directory of the adapter")
+      ->required()
+      ->type_name("");
   command.add_option("-o,--output", options->output, "Where it goes; ADAPTER itself for in place")
       ->required()
       ->type_name("DIR");
-  command.add_option("--base", options->base, "The base model, for prefixes of wrappers")->type_name("PATH");
+  command.add_option("--base", options->base, "The base model, for prefixes of wrappers")
+      ->type_name("PATH");
   add_choice<Durability>(
       command, "--durability", options->fix.durability,
       {{"fast", Durability::kFast}, {"safe", Durability::kSafe}, {"full", Durability::kFull}},
       "How much to wait for the disk [safe]");
   command.add_flag("--json", options->json, "Print one JSON document");
-  command.footer(R"(Mends what has one right answer: names that torch.compile, FSDP, DDP or an adapter
+  command.footer(
+      R"(Mends what has one right answer: names that torch.compile, FSDP, DDP or an adapter
 left in keys, a missing base_model.model., types and fields of older PEFTs, a stale
 adapter_model.bin; with --base a wrapper's prefix. Tensors keep their bits. What only a
 guess could mend is said, nothing is written then, and the exit status is 1.

@@ -9,6 +9,9 @@
 #include "inspect_report.hpp"
 #include "options.hpp"
 #include "render.hpp"
+#ifdef FERRULE_HAS_HUB
+#include "hub_report.hpp"
+#endif
 
 namespace ferrule::cli {
 namespace {
@@ -63,7 +66,12 @@ int inspect_many(const Options& options) {
   return summary->bad() > 0 ? kBad : kGood;
 }
 
-int run(const Options& options) {
+int run(const Options& given) {
+  auto options = given;
+#ifdef FERRULE_HAS_HUB
+  RemotePath remote;
+  if (const int failed = remote.open(options.path, true, options.report.json)) return failed;
+#endif
   const auto kind = path_kind(options.path);
   if (!kind) return fail(kind.error(), options);
   switch (*kind) {

@@ -63,6 +63,10 @@ constexpr std::array kCommands = {
     Command{"config", "Make, show or upgrade an adapter_config.json", add_config},
     Command{"state-dict", "Write the live keys of an adapter", add_state_dict},
     Command{"convert", "Write an adapter's weights in the other format", add_convert},
+#ifdef FERRULE_HAS_HUB
+    Command{"push", "Send an adapter to the Hugging Face Hub or to S3", add_push},
+    Command{"pull", "Fetch an adapter from the Hub, S3 or a web folder", add_pull},
+#endif
     Command{"scan", "Tell what would run if files were unpickled", add_scan},
 };
 

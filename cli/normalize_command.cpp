@@ -79,6 +79,11 @@ Action add_normalize(CLI::App& command) {
       command, "--scale", options->normalize.scale,
       {{"b", ScalePlace::kB}, {"a", ScalePlace::kA}, {"split", ScalePlace::kSplit}},
       "Which factor takes the strength [b]");
+  command.add_option("--for", options->normalize.engines,
+                     "An engine that shall serve it; may be repeated")
+      ->expected(1)
+      ->take_all()
+      ->type_name("ENGINE");
   command.add_option("--key", options->normalize.open.torch_key,
                      "Where the state dict lies one level down in a torch file: its key");
   add_choice<Durability>(
@@ -89,7 +94,8 @@ Action add_normalize(CLI::App& command) {
   command.footer(R"(Writes a plain LoRA as one that every engine reads the same: alpha = r, so that
 every strength is 1, no rsLoRA, no patterns. Filling up ranks and folding in a power
 of two are exact; the largest relative error of an update is measured and printed.
-What a plain LoRA cannot express (DoRA, biases, ...) is refused.
+What a plain LoRA cannot express (DoRA, biases, ...) is refused, and what an engine
+named by --for would refuse or ignore even then ('ferrule check --help' lists them).
 
   ferrule normalize my-adapter -o my-adapter-plain)");
   return [options] { return run(*options); };

@@ -16,6 +16,9 @@
 #include "options.hpp"
 #include "render.hpp"
 #include "save_report.hpp"
+#ifdef FERRULE_HAS_HUB
+#include "hub_report.hpp"
+#endif
 
 namespace ferrule::cli {
 namespace {
@@ -29,6 +32,7 @@ struct Options {
   std::string model;
   bool fingerprint = false;
   bool no_card = false;
+  std::string push;
   bool json = false;
   OpenOptions open;
   SaveOptions save;
@@ -45,6 +49,30 @@ std::pair<std::string, std::string> split_config(const std::string& argument) {
   const auto equals = argument.find('=');
   if (equals == std::string::npos) return {"default", argument};
   return {argument.substr(0, equals), argument.substr(equals + 1)};
+}
+
+/// The adapter is on disk, whatever becomes of the push.
+int push(const SaveReport& saved, const Options& options) {
+  auto document = to_json(saved);
+  if (!options.json) print_report(saved);
+#ifdef FERRULE_HAS_HUB
+  HubWatcher watcher("pushing");
+  hub::PushOptions settings;
+  settings.watcher = watcher.watcher();
+  const auto pushed = hub::push_to_hub(options.output, options.push, settings);
+  watcher.clear();
+  if (!pushed) {
+    const int code = hub_failure(pushed.error(), false);
+    print(Stream::kErr, printable(options.output) + ": saved, but not pushed\n");
+    document.set("error", hub_error(pushed.error()));
+    if (options.json) print_json(document);
+    return code;
+  }
+  document.set("push", to_json(*pushed));
+  if (!options.json) print_push(*pushed, watcher);
+#endif
+  if (options.json) print_json(document);
+  return kGood;
 }
 
 int save(Options& options) {
@@ -98,6 +126,7 @@ int save(Options& options) {
     return fail(saved.error(), options,
                 initial && !options.initial.empty() ? options.initial : options.output);
   }
+  if (!options.push.empty()) return push(*saved, options);
   if (options.json) {
     print_json(to_json(*saved));
   } else {
@@ -171,6 +200,12 @@ Action add_save(CLI::App& command) {
       ->needs(base);
   command.add_option("--model", options->model, "Facts of the live model (docs/model-facts.md)")
       ->type_name("FACTS");
+#ifdef FERRULE_HAS_HUB
+  command
+      .add_option("--push", options->push,
+                  "Then push the adapter there; it stays on disk whatever the network does")
+      ->type_name("REPO_ID");
+#endif
   command.add_flag("--no-card", options->no_card, "Write no README.md");
   command.add_flag("--json", options->json, "Print the report as JSON");
   command.footer(R"(Examples:

@@ -9,6 +9,9 @@
 #include "ferrule/text.hpp"
 #include "options.hpp"
 #include "render.hpp"
+#ifdef FERRULE_HAS_HUB
+#include "hub_report.hpp"
+#endif
 
 namespace ferrule::cli {
 namespace {
@@ -46,8 +49,13 @@ int run(const Options& options) {
   int worst = kGood;
   Json::Array results;
   for (const auto& path : options.paths) {
-    const auto verdict = verify(path, options.open);
-    worst = std::max(worst, judge(verdict, path));
+    std::string place = path;
+#ifdef FERRULE_HAS_HUB
+    RemotePath remote;
+    if (const int failed = remote.open(place, false, options.json)) return failed;
+#endif
+    const auto verdict = verify(place, options.open);
+    worst = std::max(worst, judge(verdict, place));
     if (options.json) {
       results.push_back(to_json(verdict, path));
     } else {

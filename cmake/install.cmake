@@ -11,6 +11,14 @@ install(DIRECTORY include/ferrule torch/include/ferrule DESTINATION ${CMAKE_INST
   FILES_MATCHING PATTERN "*.hpp")
 install(EXPORT ferrule-targets NAMESPACE ferrule:: DESTINATION ${FERRULE_PACKAGE_DIR} COMPONENT dev)
 
+if(FERRULE_BUILD_HUB)
+  set_target_properties(ferrule_hub PROPERTIES INSTALL_RPATH "\$ORIGIN")
+  install(TARGETS ferrule_hub EXPORT ferrule-hub-targets
+    ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT dev
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime NAMELINK_COMPONENT dev)
+  install(EXPORT ferrule-hub-targets NAMESPACE ferrule:: DESTINATION ${FERRULE_PACKAGE_DIR} COMPONENT dev)
+endif()
+
 configure_package_config_file(cmake/ferrule-config.cmake.in
   ${PROJECT_BINARY_DIR}/ferrule-config.cmake INSTALL_DESTINATION ${FERRULE_PACKAGE_DIR})
 # Before 1.0 a minor release may break: 0.1 does not stand in for 0.2.

@@ -5,6 +5,7 @@
     check_layers.py [ROOT]
 
     include/ferrule (std only) <- base <- format, io <- file <- peft <- adapter <- ops <- hub <- cli
+    include/ferrule <- python/src (nanobind)
     include/ferrule <- torch/include (std and LibTorch)
 """
 
@@ -31,6 +32,7 @@ LIBRARIES = {
     "CLI/": {"cli"},
     "curl/": {"src/hub"},
     "openssl/": {"src/io"},
+    "nanobind/": {"python"},
     "torch/": {"torch"},
     "ATen/": {"torch"},
     "c10/": {"torch"},
@@ -44,10 +46,10 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
 def complaints(root: pathlib.Path):
-    folders = [root / "include", root / "src", root / "cli", root / "torch"]
+    folders = [root / "include", root / "src", root / "cli", root / "python", root / "torch"]
     for path in sorted(p for folder in folders for p in folder.rglob("*") if p.suffix in (".hpp", ".cpp")):
         place = path.relative_to(root)
-        layer = place.parts[0] if place.parts[0] in ("cli", "torch") else "/".join(place.parts[:2])
+        layer = place.parts[0] if place.parts[0] in ("cli", "python", "torch") else "/".join(place.parts[:2])
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             found = INCLUDE.match(line)
             if not found:
@@ -76,6 +78,8 @@ def complaint(layer: str, bracket: str, name: str):
         return "public headers include nothing of the inside"
     if layer == "cli":
         return None if "/" not in name else "the command sees public headers only"
+    if layer == "python":
+        return None if "/" not in name else "the Python module sees public headers only"
     own = layer.split("/")[1]
     target = name.split("/")[0]
     if target not in MAY_INCLUDE.get(own, set()):

@@ -4,8 +4,8 @@
 
     check_rules.py [ROOT]
 
-Every rule of docs/rules/*.md is quoted in src or torch (in a string or a comment) and in tests (or in the
-name of a file in tests/malformed), unless its line says "(not testable"; every rule that src
+Every rule of docs/rules/*.md is quoted in src or torch (in a string or a comment) and in tests (or in
+the name of a file in tests/malformed), unless its line says "(not testable"; every rule that src
 reports is in docs/rules.
 """
 

@@ -32,7 +32,7 @@ need() {
 }
 
 need_build_tools() {
-  need g++ cmake ninja-build pkg-config nlohmann-json3-dev libpcre2-dev libyaml-cpp-dev libdeflate-dev libssl-dev libcli11-dev
+  need g++ cmake ninja-build pkg-config nlohmann-json3-dev libpcre2-dev libyaml-cpp-dev libdeflate-dev libssl-dev libcli11-dev libcurl4-openssl-dev
 }
 
 # need_python: .venv with the pinned reference programs.
@@ -60,4 +60,14 @@ find_old_torch() {
     need python3-torch || return 1
   fi
   /usr/bin/python3 -c 'import torch' 2>/dev/null
+}
+
+# need_javascript: the pinned JavaScript client of the Hub, by the node of .venv.
+need_javascript() {
+  local stamp folder=tests/hub/js
+  stamp=$(sha256sum $folder/package-lock.json | cut -d ' ' -f 1)
+  [[ $(cat $folder/node_modules/.stamp 2>/dev/null) != "$stamp" ]] || return 0
+  say "Installing the JavaScript client of the Hub"
+  (cd $folder && ../../../.venv/bin/npm ci --no-audit --no-fund --silent)
+  echo "$stamp" >$folder/node_modules/.stamp
 }

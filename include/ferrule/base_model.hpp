@@ -17,8 +17,8 @@ namespace ferrule {
 /// may be asked about any number of adapters from any number of threads.
 class FERRULE_API BaseModel {
  public:
-  /// `path` is a directory (sharded or single weights, config.json beside them), an index, a file of
-  /// tensors that holds no adapter, or a config.json alone. Fails with kNotFound, kIo, kCorrupt,
+  /// `path` is a directory (sharded or single weights, config.json beside them), an index, a file
+  /// of tensors that holds no adapter, or a config.json alone. Fails with kNotFound, kIo, kCorrupt,
   /// kUnsupported or kLimitExceeded.
   static Result<BaseModel> open(const std::filesystem::path& path, const OpenOptions& options = {});
 
@@ -34,8 +34,8 @@ class FERRULE_API BaseModel {
   /// The class that the config names first, or "".
   const std::string& class_name() const noexcept;
 
-  /// SHA-256 of the sorted names and shapes as they stand on disk, 64 hex digits; dtypes, values and
-  /// the division into files leave it alone. Empty without tensors.
+  /// SHA-256 of the sorted names and shapes as they stand on disk, 64 hex digits; dtypes, values
+  /// and the division into files leave it alone. Empty without tensors.
   const std::string& fingerprint() const noexcept;
 
   struct Rep;

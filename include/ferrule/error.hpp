@@ -40,6 +40,10 @@ struct Error {
   std::string path = {};
   /// errno of the failed call, or 0.
   int system_errno = 0;
+  /// The status of the HTTP answer that refused, or 0 where no server was asked or none answered.
+  int http_status = 0;
+  /// What the server calls that request, for whoever asks its owners; may be empty.
+  std::string request_id = {};
 
   /// "path: [rule] message", leaving out what is empty.
   FERRULE_API std::string to_string() const;

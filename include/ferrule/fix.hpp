@@ -17,7 +17,8 @@
 namespace ferrule {
 
 struct FixOptions {
-  /// With it prefixes of wrappers follow the base where it leaves one answer. Not owned; may be null.
+  /// With it prefixes of wrappers follow the base where it leaves one answer. Not owned; may be
+  /// null.
   const BaseModel* base = nullptr;
   Durability durability = Durability::kSafe;
   OpenOptions open = {};
@@ -63,11 +64,11 @@ class [[nodiscard]] FixReport {
   bool in_place_;
 };
 
-/// Mends what has one right answer: names that torch.compile, FSDP, DDP or an adapter's name left in
-/// keys, a missing `base_model.model.`, types and fields of older PEFTs, a weights file that no
+/// Mends what has one right answer: names that torch.compile, FSDP, DDP or an adapter's name left
+/// in keys, a missing `base_model.model.`, types and fields of older PEFTs, a weights file that no
 /// reader looks at; with a base also a wrapper's prefix. Tensors keep their bits. Everything is
-/// written as one transaction, all or nothing: where something wrong is left that only a guess could
-/// mend, the report says what and nothing is written. `output` may be the directory itself.
+/// written as one transaction, all or nothing: where something wrong is left that only a guess
+/// could mend, the report says what and nothing is written. `output` may be the directory itself.
 ///
 /// Fails with kNotFound, kCorrupt (what cannot be read at all), kUnsupported, kLimitExceeded,
 /// kInvalidArgument or kIo.

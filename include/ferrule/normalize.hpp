@@ -29,6 +29,9 @@ enum class ScalePlace : std::uint8_t {
 struct NormalizeOptions {
   NormalRank rank = NormalRank::kUniform;
   ScalePlace scale = ScalePlace::kB;
+  /// Ids of engines that shall serve it (serving_engines() in check.hpp): what they would refuse or
+  /// ignore even so is refused here.
+  std::vector<std::string> engines = {};
   Durability durability = Durability::kSafe;
   OpenOptions open = {};
 };
@@ -51,7 +54,7 @@ struct [[nodiscard]] NormalizeReport {
   std::string worst_module;
   /// Files that were copied beside the weights; empty where it was done in place.
   std::vector<std::string> copied;
-  /// Warnings and notes (NM-8, NM-9).
+  /// Warnings and notes (NM-8 to NM-10).
   std::vector<Finding> findings;
 };
 
@@ -60,7 +63,7 @@ struct [[nodiscard]] NormalizeReport {
 /// any other computed in F32 (F64 for F64) and rounded once. Other files of the directory are
 /// carried along; `output` may be the directory itself, and is wholly written or as it was.
 ///
-/// Fails with kUnsupported (NM-1 to NM-7: what cannot be expressed), and as Adapter::open; an adapter
+/// Fails with kUnsupported (NM-1 to NM-7, NM-10: what cannot be expressed), and as Adapter::open; an adapter
 /// with errors among its findings is refused with the first of them.
 FERRULE_API Result<NormalizeReport> normalize_adapter(const std::filesystem::path& directory,
                                                       const std::filesystem::path& output,

@@ -48,6 +48,8 @@ def _device(value: Any) -> Any:
         kind, colon, index = value.partition(":")
         if kind == "mps" and (not colon or index == "0"):
             return "mps"
+        if kind == "mps" and index.isascii() and index.isdigit():
+            raise SafetensorError(f"device {value} is invalid: only mps or mps:0 is supported")
         if kind in _DEVICES and not colon:
             return f"{kind}:0"
         if kind in _DEVICES and index.isascii() and index.isdigit():

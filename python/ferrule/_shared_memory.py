@@ -22,8 +22,11 @@ _SIZE = {
 
 
 def storage_ptr(tensor: torch.Tensor) -> int:
-    """The address of the tensor's storage; 0 for a meta tensor."""
-    return tensor.untyped_storage().data_ptr()
+    """The address of the tensor's storage; 0 where it has none (meta, DTensor)."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (NotImplementedError, RuntimeError):
+        return 0
 
 
 def storage_size(tensor: torch.Tensor) -> int:

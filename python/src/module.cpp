@@ -8,11 +8,13 @@
 NB_MODULE(_ferrule, module) {
   namespace py = ferrule::python;
   module.doc() = "The native half of ferrule. Its public names stand in the package.";
-  module.attr("__version__") = py::to_str(ferrule::version());
+  module.attr("version") = py::to_str(ferrule::version());
   module.attr("peft_version") = py::to_str(ferrule::peft_version());
   py::bind_findings(module);
   py::bind_config(module);
   py::bind_adapter(module);
+  py::bind_checkpoint(module);
+  py::bind_inspect(module);
   py::bind_live_tensors(module);
   py::bind_save(module);
   py::bind_safetensors(module);

@@ -17,8 +17,8 @@ std::string text_of(nb::handle object) {
   return std::string(utf8_of(text));
 }
 
-nb::object to_str(std::string_view bytes) {
-  nb::object text = nb::steal(
+nb::str to_str(std::string_view bytes) {
+  nb::str text = nb::steal<nb::str>(
       PyUnicode_DecodeUTF8(bytes.data(), static_cast<Py_ssize_t>(bytes.size()), "surrogateescape"));
   if (!text.is_valid()) throw nb::python_error();
   return text;

@@ -16,7 +16,7 @@ std::string_view utf8_of(nanobind::handle text);
 std::string text_of(nanobind::handle object);
 
 /// A str of Python. Bytes that are no UTF-8 become surrogates, as in Python's names of files.
-nanobind::object to_str(std::string_view bytes);
+nanobind::str to_str(std::string_view bytes);
 
 /// The class of `object`, as messages name it.
 std::string type_name_of(nanobind::handle object);

@@ -199,7 +199,8 @@ Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const Na
                     .folder = chosen.name == "default" ? "" : chosen.name,
                     .tensors = std::move(selection.tensors),
                     .config = std::move(selection.config),
-                    .card = {}};
+                    .card = {},
+                    .examination = {}};
   std::vector<NamedTensor> views;
   views.reserve(ready.tensors.size());
   for (const auto& tensor : ready.tensors) {
@@ -214,10 +215,10 @@ Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const Na
   };
   append(std::move(selection.findings));
   append(examination.findings);
-  append(examine_values(ready.config, examination));
   append(peft::pattern_order_findings(ready.config, ready.card.module_paths));
   std::move(selection.left_out.begin(), selection.left_out.end(),
             std::back_inserter(plan.left_out));
+  ready.examination = std::move(examination);
   return ready;
 }
 

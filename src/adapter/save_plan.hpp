@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "adapter/card.hpp"
+#include "adapter/examine.hpp"
 #include "ferrule/save_pretrained.hpp"
 #include "file/tensor_plan.hpp"
 
@@ -19,6 +20,8 @@ struct AdapterPlan {
   file::TensorPlan tensors;
   AdapterConfig config;
   adapter::CardAdapter card;
+  /// Views point into `tensors`.
+  Examination examination;
 };
 
 /// Everything a save will write, and what it has to say.

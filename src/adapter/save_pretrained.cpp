@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <iterator>
+#include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -62,7 +64,44 @@ Result<SavedAdapter> stage_adapter(io::DirectoryTransaction& transaction, const 
                       .files = {bin ? kBinFile : kSafetensorsFile, kConfigFile}};
 }
 
-/// Whether the base model's name leads to a directory here: "models/llama" looks like a Hub id, too.
+/// Looks at the values of all tensors beside the writing, which waits for the system most of the
+/// time: what it finds refuses nothing.
+class ValueScan {
+ public:
+  explicit ValueScan(const SavePlan& plan) : plan_(plan) {
+    try {
+      thread_ = std::thread([this] { run(); });
+    } catch (const std::system_error&) {
+      run();  // No thread to be had.
+    }
+  }
+  ~ValueScan() { join(); }
+  ValueScan(const ValueScan&) = delete;
+  ValueScan& operator=(const ValueScan&) = delete;
+
+  std::vector<Finding> take() {
+    join();
+    return std::move(findings_);
+  }
+
+ private:
+  void run() {
+    for (const auto& adapter : plan_.adapters) {
+      auto found = examine_values(adapter.config, adapter.examination);
+      std::move(found.begin(), found.end(), std::back_inserter(findings_));
+    }
+  }
+  void join() {
+    if (thread_.joinable()) thread_.join();
+  }
+
+  const SavePlan& plan_;
+  std::vector<Finding> findings_;
+  std::thread thread_;
+};
+
+/// Whether the base model's name leads to a directory here: "models/llama" looks like a Hub id,
+/// too.
 bool base_is_local(const SavePlan& plan, const ModelFacts& facts) {
   std::vector<std::string> names;
   if (facts.name_or_path) names.push_back(*facts.name_or_path);
@@ -86,15 +125,17 @@ Result<void> stage_card(io::DirectoryTransaction& transaction, SavePlan& plan, S
   auto existing = transaction.existing(kCardFile, kMostCardBytes);
   if (!existing) {
     if (existing.error().code != ErrorCode::kLimitExceeded) return std::move(existing).error();
-    report.findings.push_back({.severity = Severity::kWarning,
-                               .rule = "MC-1",
-                               .path = kCardFile,
-                               .key = {},
-                               .message = "the card is larger than Ferrule edits: it stays as it is",
-                               .advice = {}});
+    report.findings.push_back(
+        {.severity = Severity::kWarning,
+         .rule = "MC-1",
+         .path = kCardFile,
+         .key = {},
+         .message = "the card is larger than Ferrule edits: it stays as it is",
+         .advice = {}});
     return {};
   }
-  auto card = adapter::make_card(cards, facts, *existing, {.base_is_local = base_is_local(plan, facts)});
+  auto card =
+      adapter::make_card(cards, facts, *existing, {.base_is_local = base_is_local(plan, facts)});
   std::move(card.findings.begin(), card.findings.end(), std::back_inserter(report.findings));
   if (card.changed || !*existing) FERRULE_CHECK(transaction.create(kCardFile, card.text));
   return {};
@@ -113,13 +154,17 @@ Result<SaveReport> save_pretrained(const TensorSource& state, std::span<const Na
   SaveReport report;
   for (const auto& [name, tensor] : state.tensors()) report.state_bytes += tensor.bytes().size();
   FERRULE_TRY(auto transaction, io::DirectoryTransaction::begin(directory, options.durability));
+  ValueScan values(plan);
   for (const auto& adapter : plan.adapters) {
     FERRULE_TRY(auto saved, stage_adapter(transaction, adapter, directory, options));
     report.adapters.push_back(std::move(saved));
   }
   report.findings = std::move(plan.findings);
+  auto found = values.take();
+  std::move(found.begin(), found.end(), std::back_inserter(report.findings));
   report.left_out = std::move(plan.left_out);
-  if (options.card == WriteCard::kYes) FERRULE_CHECK(stage_card(transaction, plan, report, options.facts));
+  if (options.card == WriteCard::kYes)
+    FERRULE_CHECK(stage_card(transaction, plan, report, options.facts));
   FERRULE_CHECK(transaction.commit());
   return report;
 }

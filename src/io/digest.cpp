@@ -7,40 +7,48 @@
 
 namespace ferrule::io {
 
-struct Sha256::Context {
-  EVP_MD_CTX* evp = EVP_MD_CTX_new();
-  Context() = default;
-  Context(const Context&) = delete;
-  Context& operator=(const Context&) = delete;
-  ~Context() { EVP_MD_CTX_free(evp); }
+struct DigestContext {
+  explicit DigestContext(const EVP_MD* algorithm) : type(algorithm) { start(); }
+  DigestContext(const DigestContext&) = delete;
+  DigestContext& operator=(const DigestContext&) = delete;
+  ~DigestContext() { EVP_MD_CTX_free(evp); }
 
-  // OpenSSL fails here for want of memory alone: SHA-256 is in its default provider.
+  // OpenSSL fails here for want of memory alone: both sums are in its default provider.
   void start() {
-    if (evp == nullptr || EVP_DigestInit_ex(evp, EVP_sha256(), nullptr) != 1)
-      throw std::bad_alloc();
+    if (evp == nullptr || EVP_DigestInit_ex(evp, type, nullptr) != 1) throw std::bad_alloc();
   }
+  void update(std::span<const std::byte> bytes) {
+    if (EVP_DigestUpdate(evp, bytes.data(), bytes.size()) != 1) throw std::bad_alloc();
+  }
+  template <typename Sum>
+  Sum finish() {
+    Sum sum;
+    if (EVP_DigestFinal_ex(evp, reinterpret_cast<unsigned char*>(sum.data()), nullptr) != 1) {
+      throw std::bad_alloc();
+    }
+    start();
+    return sum;
+  }
+
+  EVP_MD_CTX* evp = EVP_MD_CTX_new();
+  const EVP_MD* type;
 };
 
-Sha256::Sha256() : context_(std::make_unique<Context>()) { context_->start(); }
+Sha256::Sha256() : context_(std::make_unique<DigestContext>(EVP_sha256())) {}
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 Sha256::~Sha256() = default;
+void Sha256::update(std::span<const std::byte> bytes) { context_->update(bytes); }
+Sha256Sum Sha256::finish() { return context_->finish<Sha256Sum>(); }
 
-void Sha256::update(std::span<const std::byte> bytes) {
-  if (EVP_DigestUpdate(context_->evp, bytes.data(), bytes.size()) != 1) throw std::bad_alloc();
-}
+Sha1::Sha1() : context_(std::make_unique<DigestContext>(EVP_sha1())) {}
+Sha1::Sha1(Sha1&&) noexcept = default;
+Sha1& Sha1::operator=(Sha1&&) noexcept = default;
+Sha1::~Sha1() = default;
+void Sha1::update(std::span<const std::byte> bytes) { context_->update(bytes); }
+Sha1Sum Sha1::finish() { return context_->finish<Sha1Sum>(); }
 
-Sha256Sum Sha256::finish() {
-  Sha256Sum sum;
-  if (EVP_DigestFinal_ex(context_->evp, reinterpret_cast<unsigned char*>(sum.data()), nullptr) !=
-      1) {
-    throw std::bad_alloc();
-  }
-  context_->start();
-  return sum;
-}
-
-std::string to_hex(const Sha256Sum& sum) {
+std::string to_hex(std::span<const std::byte> sum) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
   for (const std::byte byte : sum) {

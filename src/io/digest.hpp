@@ -12,8 +12,14 @@ namespace ferrule::io {
 /// A SHA-256 sum (FIPS 180-4).
 using Sha256Sum = std::array<std::byte, 32>;
 
-/// The sum as 64 lower-case hexadecimal digits.
-std::string to_hex(const Sha256Sum& sum);
+/// A SHA-1 sum: what git calls its objects by. Broken as a promise against malice, so it only ever
+/// names content here that git named by it.
+using Sha1Sum = std::array<std::byte, 20>;
+
+/// The sum as lower-case hexadecimal digits.
+std::string to_hex(std::span<const std::byte> sum);
+
+struct DigestContext;
 
 /// A running SHA-256. Not for several threads at once.
 class Sha256 {
@@ -29,8 +35,22 @@ class Sha256 {
   Sha256Sum finish();
 
  private:
-  struct Context;
-  std::unique_ptr<Context> context_;
+  std::unique_ptr<DigestContext> context_;
+};
+
+/// A running SHA-1, used as Sha256 is.
+class Sha1 {
+ public:
+  Sha1();
+  Sha1(Sha1&&) noexcept;
+  Sha1& operator=(Sha1&&) noexcept;
+  ~Sha1();
+
+  void update(std::span<const std::byte> bytes);
+  Sha1Sum finish();
+
+ private:
+  std::unique_ptr<DigestContext> context_;
 };
 
 }  // namespace ferrule::io

@@ -27,6 +27,7 @@ class InputFile {
   std::uint64_t size() const noexcept { return file_.size; }
   const std::filesystem::path& path() const noexcept { return path_; }
   int fd() const noexcept { return file_.fd.get(); }
+  const OpenedFile& opened() const noexcept { return file_; }
 
   /// Fills `out` from `offset`. Short reads and EINTR are carried on; a file that ends early
   /// (truncated since open) is kCorrupt.

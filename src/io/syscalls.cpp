@@ -45,6 +45,7 @@ Syscalls table = {
     .pread = ::pread,
     .writev = ::writev,
     .pwrite = ::pwrite,
+    .ftruncate = ::ftruncate,
     .fallocate = ::fallocate,
     .sync_file_range = real_sync_file_range,
     .fsync = ::fsync,

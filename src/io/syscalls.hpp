@@ -28,6 +28,7 @@ struct Syscalls {
   ssize_t (*pread)(int fd, void* out, std::size_t size, off_t offset);
   ssize_t (*writev)(int fd, const struct iovec* pieces, int count);
   ssize_t (*pwrite)(int fd, const void* bytes, std::size_t size, off_t offset);
+  int (*ftruncate)(int fd, off_t size);
   int (*fallocate)(int fd, int mode, off_t offset, off_t size);
   int (*sync_file_range)(int fd, off_t offset, off_t size, unsigned flags);
   int (*fsync)(int fd);

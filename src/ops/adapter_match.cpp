@@ -61,7 +61,8 @@ std::vector<std::uint64_t> replicated_layers(const AdapterConfig& config) {
   if (ranges == nullptr || ranges->if_array() == nullptr) return layers;
   for (const auto& range : *ranges->if_array()) {
     const auto* pair = range.if_array();
-    if (pair == nullptr || pair->size() != 2 || !(*pair)[0].if_int64() || !(*pair)[1].if_int64()) continue;
+    if (pair == nullptr || pair->size() != 2 || !(*pair)[0].if_int64() || !(*pair)[1].if_int64())
+      continue;
     for (auto i = *(*pair)[0].if_int64(); i < *(*pair)[1].if_int64(); ++i) {
       if (i < 0 || layers.size() >= kMostLayers) break;
       layers.push_back(static_cast<std::uint64_t>(i));
@@ -73,8 +74,12 @@ std::vector<std::uint64_t> replicated_layers(const AdapterConfig& config) {
 class Matcher {
  public:
   Matcher(const Adapter& adapter, const BaseModel::Rep& base, const peft::TargetRule& targets)
-      : adapter_(adapter), config_(adapter.config()), base_(base), targets_(targets),
-        experts_(base), layers_(replicated_layers(config_)) {}
+      : adapter_(adapter),
+        config_(adapter.config()),
+        base_(base),
+        targets_(targets),
+        experts_(base),
+        layers_(replicated_layers(config_)) {}
 
   Result<MatchResult> run() {
     for (const auto& module : adapter_.modules()) {
@@ -84,18 +89,20 @@ class Matcher {
     }
     settle_experts();
     for (const auto& match : result_.modules) {
-      if (match.standing == Standing::kMatched || match.standing == Standing::kConverted) ++result_.matched;
+      if (match.standing == Standing::kMatched || match.standing == Standing::kConverted)
+        ++result_.matched;
     }
     return std::move(result_);
   }
 
  private:
   Result<ModuleMatch> match_module(const Module& module) {
-    ModuleMatch match{.module = &module, .standing = Standing::kAbsent,
+    ModuleMatch match{.module = &module,
+                      .standing = Standing::kAbsent,
                       .live = replicate(without_base_layer(module.path()))};
-    const bool spelt = std::all_of(
-        module.tensors().begin(), module.tensors().end(),
-        [&](const AdapterTensor& tensor) { return is_spelt_right(module, tensor); });
+    const bool spelt =
+        std::all_of(module.tensors().begin(), module.tensors().end(),
+                    [&](const AdapterTensor& tensor) { return is_spelt_right(module, tensor); });
     if (!spelt) {
       match.standing = Standing::kMisspelt;
       return match;
@@ -136,9 +143,9 @@ class Matcher {
     if (live == match.live || !exists(module, live)) return false;
     FERRULE_TRY(const bool selected, targets_.selects(live));
     if (!selected && !(base_.names.converts_experts() && last_part(live) == "gate")) return false;
-    result_.findings.push_back(about(Severity::kNote, "BS-19", module.path(),
-                                     "the live model calls it " + quote(live) +
-                                         "; PEFT renames it at load"));
+    result_.findings.push_back(
+        about(Severity::kNote, "BS-19", module.path(),
+              "the live model calls it " + quote(live) + "; PEFT renames it at load"));
     match.live = std::move(live);
     return true;
   }

@@ -85,7 +85,8 @@ Result<void> open_parts(const fs::path& path, const OpenOptions& options, BaseMo
     auto source = Checkpoint::open(path, options);
     if (source) {
       rep.source = std::move(source).value();
-    } else if (rep.config.is_null() || !is_tensorless(source.error()) || source.error().rule == "ST-23") {
+    } else if (rep.config.is_null() || !is_tensorless(source.error()) ||
+               source.error().rule == "ST-23") {
       return std::move(source).error();
     }
     return {};
@@ -96,8 +97,10 @@ Result<void> open_parts(const fs::path& path, const OpenOptions& options, BaseMo
     FERRULE_TRY(auto json, Json::parse(text, {.depth = 128, .allow_nan = true}));
     if (json.find("weight_map") == nullptr) {
       if (!json.is_object()) {
-        return Error{.code = ErrorCode::kUnsupported, .rule = "BS-1",
-                     .message = "this is neither an index of tensors nor a model's config", .path = path.string()};
+        return Error{.code = ErrorCode::kUnsupported,
+                     .rule = "BS-1",
+                     .message = "this is neither an index of tensors nor a model's config",
+                     .path = path.string()};
       }
       rep.config = std::move(json);
       return {};
@@ -120,11 +123,13 @@ std::vector<std::uint64_t> shape_of(const TensorView& tensor) {
 
 void realise(const std::string& name, const Gathered& gathered, std::vector<BaseTensor>& out) {
   const auto& converter = *gathered.converter;
-  const auto shapes = ops::follow_shapes(converter.operations, gathered.sources, converter.targets.size());
+  const auto shapes =
+      ops::follow_shapes(converter.operations, gathered.sources, converter.targets.size());
   for (std::size_t i = 0; i < converter.targets.size(); ++i) {
     auto live = name;
     const auto at = i == 0 ? std::string::npos : live.find(converter.targets[0]);
-    if (at != std::string::npos) live.replace(at, converter.targets[0].size(), converter.targets[i]);
+    if (at != std::string::npos)
+      live.replace(at, converter.targets[0].size(), converter.targets[i]);
     const bool known = i < shapes.size();
     out.push_back({std::move(live), known ? shapes[i] : std::vector<std::uint64_t>(), known});
   }
@@ -170,9 +175,8 @@ void settle_prefix(BaseModel::Rep& rep) {
   const auto* row = rep.names.model_class();
   if (row == nullptr || row->prefix.empty()) return;
   const auto prefix = std::string(row->prefix) + ".";
-  const bool there = std::any_of(rep.tensors.begin(), rep.tensors.end(), [&](const BaseTensor& t) {
-    return t.name.starts_with(prefix);
-  });
+  const bool there = std::any_of(rep.tensors.begin(), rep.tensors.end(),
+                                 [&](const BaseTensor& t) { return t.name.starts_with(prefix); });
   const bool wanted = !ops::is_plain_model(*row);
   if (there == wanted) return;
   for (auto& tensor : rep.tensors) {
@@ -237,7 +241,8 @@ void index_modules(BaseModel::Rep& rep) {
   for (const auto& path : rep.packed) rep.modules.push_back(path);
   for (const auto& [name, kept] : rep.tied) {
     const auto dot = name.rfind('.');
-    if (rep.find(name) != nullptr && dot != std::string::npos) rep.modules.push_back(name.substr(0, dot));
+    if (rep.find(name) != nullptr && dot != std::string::npos)
+      rep.modules.push_back(name.substr(0, dot));
   }
   for (auto* list : {&rep.modules, &rep.packed, &rep.disk_only}) {
     std::sort(list->begin(), list->end());
@@ -258,9 +263,8 @@ std::string_view ops::path_core(std::string_view path) {
   for (std::size_t at = 0; at <= path.size(); ++at) {
     if (at < path.size() && path[at] != '.') continue;
     const auto part = path.substr(start, at - start);
-    const bool number = !part.empty() && std::all_of(part.begin(), part.end(), [](char c) {
-      return c >= '0' && c <= '9';
-    });
+    const bool number = !part.empty() && std::all_of(part.begin(), part.end(),
+                                                     [](char c) { return c >= '0' && c <= '9'; });
     if (number && start > 0) return path.substr(before);
     before = start;
     start = at + 1;
@@ -275,15 +279,16 @@ const BaseTensor* BaseModel::Rep::find(std::string_view name) const noexcept {
       std::lower_bound(tied.begin(), tied.end(), name,
                        [](const auto& pair, std::string_view word) { return pair.first < word; });
   if (alias == tied.end() || alias->first != name) return nullptr;
-  const auto kept = std::lower_bound(tensors.begin(), tensors.end(),
-                                     std::string_view(alias->second), by_name);
+  const auto kept =
+      std::lower_bound(tensors.begin(), tensors.end(), std::string_view(alias->second), by_name);
   return kept != tensors.end() && kept->name == alias->second ? &*kept : nullptr;
 }
 
 std::span<const BaseTensor> BaseModel::Rep::below(std::string_view module) const noexcept {
   const auto low = std::string(module) + ".";
   const auto high = std::string(module) + "/";  // The character after '.'.
-  const auto first = std::lower_bound(tensors.begin(), tensors.end(), std::string_view(low), by_name);
+  const auto first =
+      std::lower_bound(tensors.begin(), tensors.end(), std::string_view(low), by_name);
   const auto last = std::lower_bound(first, tensors.end(), std::string_view(high), by_name);
   return {first, last};
 }

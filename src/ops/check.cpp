@@ -64,10 +64,11 @@ class Check {
       compare();
     } else {
       add(ops::compare_with_config_alone(adapter_, base_));
-      findings_.push_back(about(Severity::kWarning, "BS-16", {},
-                                "the base could not be seen, only its config: whether the modules are "
-                                "there was not checked",
-                                "give the directory with the base's weights, or their index"));
+      findings_.push_back(
+          about(Severity::kWarning, "BS-16", {},
+                "the base could not be seen, only its config: whether the modules are "
+                "there was not checked",
+                "give the directory with the base's weights, or their index"));
     }
     if (options_.values) add(ops::judge_values(adapter_));
     for (const auto* engine : engines) add(ops::judge_for_engine(adapter_, *engine));
@@ -135,12 +136,14 @@ class Check {
   // BS-8 for shapes: one sentence where most of them are of another size.
   void note_size() {
     const auto wrong = static_cast<std::uint64_t>(
-        std::count_if(findings_.begin(), findings_.end(), [](const Finding& finding) { return finding.rule == "BS-2"; }));
+        std::count_if(findings_.begin(), findings_.end(),
+                      [](const Finding& finding) { return finding.rule == "BS-2"; }));
     if (wrong < 2 || wrong * 2 < total_) return;
-    findings_.push_back(about(Severity::kError, "BS-8", {},
-                              std::to_string(wrong) + " of " + std::to_string(total_) +
-                                  " modules have other shapes: the adapter was trained on a model of another size",
-                              "give the base that it was trained on"));
+    findings_.push_back(
+        about(Severity::kError, "BS-8", {},
+              std::to_string(wrong) + " of " + std::to_string(total_) +
+                  " modules have other shapes: the adapter was trained on a model of another size",
+              "give the base that it was trained on"));
   }
 
   void forgive() {

@@ -29,8 +29,9 @@ bool exists(const BaseModel::Rep& base, const std::string& path) {
 /// Modules of the base with that core.
 std::vector<std::string_view> with_core(const BaseModel::Rep& base, std::string_view core) {
   std::vector<std::string_view> out;
-  auto at = std::lower_bound(base.cores.begin(), base.cores.end(), core,
-                             [](const auto& pair, std::string_view word) { return pair.first < word; });
+  auto at =
+      std::lower_bound(base.cores.begin(), base.cores.end(), core,
+                       [](const auto& pair, std::string_view word) { return pair.first < word; });
   for (; at != base.cores.end() && at->first == core; ++at) out.push_back(base.modules[at->second]);
   return out;
 }
@@ -95,8 +96,8 @@ class Explainer {
 
   void say(std::string_view code, const ModuleMatch& match, std::string message,
            std::string advice) {
-    out_.push_back(about(Severity::kError, code, match.module->path(), std::move(message),
-                         std::move(advice)));
+    out_.push_back(
+        about(Severity::kError, code, match.module->path(), std::move(message), std::move(advice)));
   }
 
   bool explain(const ModuleMatch& match) {
@@ -125,11 +126,13 @@ class Explainer {
     }
     if (!could_tie) return false;
     say("BS-17", match,
-        row == nullptr
-            ? "the base has no " + quote(name) + ": it may be tied to the embedding, and no config.json "
-              "says so"
-            : "the base has no " + quote(name) + ", and its config does not tie it to the embedding",
-        row == nullptr ? "give the directory with the base's config.json" : "the base is incomplete");
+        row == nullptr ? "the base has no " + quote(name) +
+                             ": it may be tied to the embedding, and no config.json "
+                             "says so"
+                       : "the base has no " + quote(name) +
+                             ", and its config does not tie it to the embedding",
+        row == nullptr ? "give the directory with the base's config.json"
+                       : "the base is incomplete");
     return true;
   }
 
@@ -166,7 +169,8 @@ class Explainer {
   }
 
   static bool is_wrapper(std::string_view prefix) {
-    for (const std::string_view part : {"language_model", "text_model", "vision", "visual", "llm", "thinker"}) {
+    for (const std::string_view part :
+         {"language_model", "text_model", "vision", "visual", "llm", "thinker"}) {
       if (prefix.find(part) != std::string_view::npos) return true;
     }
     return false;
@@ -193,13 +197,14 @@ class Explainer {
     if (all) {
       const auto trained = adapter_class(adapter_.config());
       const auto name = adapter_.config().base_model_name_or_path().value_or("");
-      out_.push_back(about(Severity::kError, "BS-7", {},
-                           "none of the " + std::to_string(unexplained.size()) + " modules is in the base" +
-                               (base_.class_name.empty() ? "" : ", which is a " + quote(base_.class_name)) +
-                               ": the adapter was trained on another architecture" +
-                               (trained.empty() ? "" : " (" + quote(trained) + ")") +
-                               (name.empty() ? "" : "; its config names " + quote(name)),
-                           "give the base that it was trained on"));
+      out_.push_back(
+          about(Severity::kError, "BS-7", {},
+                "none of the " + std::to_string(unexplained.size()) + " modules is in the base" +
+                    (base_.class_name.empty() ? "" : ", which is a " + quote(base_.class_name)) +
+                    ": the adapter was trained on another architecture" +
+                    (trained.empty() ? "" : " (" + quote(trained) + ")") +
+                    (name.empty() ? "" : "; its config names " + quote(name)),
+                "give the base that it was trained on"));
     }
     std::size_t looked = 0;
     for (const auto* match : unexplained) {

@@ -41,7 +41,8 @@ std::string list_of(const std::vector<std::string>& names) {
   for (std::size_t i = 0; i < names.size() && i < kMostNamed; ++i) {
     text += (text.empty() ? "" : ", ") + quote(names[i]);
   }
-  if (names.size() > kMostNamed) text += " and " + std::to_string(names.size() - kMostNamed) + " more";
+  if (names.size() > kMostNamed)
+    text += " and " + std::to_string(names.size() - kMostNamed) + " more";
   return text;
 }
 
@@ -49,7 +50,11 @@ class Comparison {
  public:
   Comparison(const Adapter& adapter, const BaseModel::Rep& base, const MatchResult& match,
              const peft::TargetRule& targets)
-      : adapter_(adapter), config_(adapter.config()), base_(base), match_(match), targets_(targets) {
+      : adapter_(adapter),
+        config_(adapter.config()),
+        base_(base),
+        match_(match),
+        targets_(targets) {
     for (const auto& m : match.modules) {
       if (!is_adapted(*m.module)) continue;
       ++levels_[m.live];
@@ -95,10 +100,11 @@ class Comparison {
           match.live.ends_with(".gate")) {
         continue;
       }
-      out_.push_back(about(Severity::kError, "BS-11", path,
-                           "the config does not target it, and the file has tensors of it: PEFT makes "
-                           "no layer there and drops them",
-                           "the config belongs to another adapter, or was edited"));
+      out_.push_back(
+          about(Severity::kError, "BS-11", path,
+                "the config does not target it, and the file has tensors of it: PEFT makes "
+                "no layer there and drops them",
+                "the config belongs to another adapter, or was edited"));
     }
     return {};
   }
@@ -106,7 +112,8 @@ class Comparison {
   /// Layers that the live model does not have although the file does (multi-token prediction).
   bool is_left_out(const std::string& path) const {
     const auto* row = base_.names.model_class();
-    for (const auto pattern : row == nullptr ? std::vector<std::string_view>() : entries(row->ignored, '\t')) {
+    for (const auto pattern :
+         row == nullptr ? std::vector<std::string_view>() : entries(row->ignored, '\t')) {
       const auto compiled = peft::Pattern::compile(pattern);
       if (!compiled) continue;
       const auto hit = compiled->search(path + ".weight");
@@ -129,18 +136,21 @@ class Comparison {
     }
     std::map<std::string, std::size_t> parameters;
     for (const auto& tensor : base_.tensors) {
-      if (targets_.selects_parameter(tensor.name)) ++parameters[tensor.name.substr(0, tensor.name.rfind('.'))];
+      if (targets_.selects_parameter(tensor.name))
+        ++parameters[tensor.name.substr(0, tensor.name.rfind('.'))];
     }
     for (const auto& [path, count] : parameters) {
       const auto found = levels_.find(path);
-      if ((found == levels_.end() || found->second < count) && !is_left_out(path)) missing.push_back(path);
+      if ((found == levels_.end() || found->second < count) && !is_left_out(path))
+        missing.push_back(path);
     }
     if (missing.empty()) return {};
-    out_.push_back(about(Severity::kError, "BS-12", missing.front(),
-                         "the config targets " + std::to_string(missing.size()) +
-                             " modules of the base that the file has no tensors of: " + list_of(missing) +
-                             "; PEFT leaves them untrained",
-                         "the file is incomplete, or the base is larger than the one it was trained on"));
+    out_.push_back(
+        about(Severity::kError, "BS-12", missing.front(),
+              "the config targets " + std::to_string(missing.size()) +
+                  " modules of the base that the file has no tensors of: " + list_of(missing) +
+                  "; PEFT leaves them untrained",
+              "the file is incomplete, or the base is larger than the one it was trained on"));
     return {};
   }
 
@@ -160,13 +170,15 @@ class Comparison {
     const auto selector = config_.target_modules();
     if (!selector || selector->is_pattern) return;
     for (const auto& name : selector->names) {
-      const bool answered = std::any_of(match_.modules.begin(), match_.modules.end(), [&](const ModuleMatch& m) {
-        const auto path = m.module->path();
-        return path == name || path.ends_with("." + name) || m.live.ends_with("." + name);
-      });
+      const bool answered =
+          std::any_of(match_.modules.begin(), match_.modules.end(), [&](const ModuleMatch& m) {
+            const auto path = m.module->path();
+            return path == name || path.ends_with("." + name) || m.live.ends_with("." + name);
+          });
       if (answered) continue;
-      out_.push_back(about(Severity::kWarning, "BS-10", name,
-                           "target_modules names " + quote(name) + ", and no tensor answers to it"));
+      out_.push_back(
+          about(Severity::kWarning, "BS-10", name,
+                "target_modules names " + quote(name) + ", and no tensor answers to it"));
     }
   }
 
@@ -179,27 +191,30 @@ class Comparison {
       if (tensor.role == "embedding") embeddings.emplace_back(tensor.key);
     }
     if (!biases.empty()) {
-      out_.push_back(about(Severity::kWarning, "BS-13", biases.front(),
-                           "bias is " + quote(config_.bias()) + ": " + std::to_string(biases.size()) +
-                               " biases of the base itself are replaced at load, for every adapter and "
-                               "when this one is switched off"));
+      out_.push_back(
+          about(Severity::kWarning, "BS-13", biases.front(),
+                "bias is " + quote(config_.bias()) + ": " + std::to_string(biases.size()) +
+                    " biases of the base itself are replaced at load, for every adapter and "
+                    "when this one is switched off"));
     }
     if (!embeddings.empty()) {
-      out_.push_back(about(Severity::kNote, "BS-13", embeddings.front(),
-                           "the file holds " + std::to_string(embeddings.size()) +
-                               " whole embeddings, which replace the base's own at load for every adapter"));
+      out_.push_back(
+          about(Severity::kNote, "BS-13", embeddings.front(),
+                "the file holds " + std::to_string(embeddings.size()) +
+                    " whole embeddings, which replace the base's own at load for every adapter"));
     }
   }
 
   // BS-14
   void find_packed() {
-    const auto packed = std::count_if(match_.modules.begin(), match_.modules.end(), [&](const ModuleMatch& m) {
-      return base_.is_packed(m.live);
-    });
+    const auto packed =
+        std::count_if(match_.modules.begin(), match_.modules.end(),
+                      [&](const ModuleMatch& m) { return base_.is_packed(m.live); });
     if (packed == 0) return;
-    out_.push_back(about(Severity::kNote, "BS-14", {},
-                         "the base is quantised (" + base_.packing + "): " + std::to_string(packed) +
-                             " modules were found by name, and their shapes are packed and were not compared"));
+    out_.push_back(about(
+        Severity::kNote, "BS-14", {},
+        "the base is quantised (" + base_.packing + "): " + std::to_string(packed) +
+            " modules were found by name, and their shapes are packed and were not compared"));
   }
 
   // BS-15
@@ -207,11 +222,13 @@ class Comparison {
     for (const auto& [key, value] : adapter_.metadata()) {
       if (key != kBaseFingerprintKey || value == base_.fingerprint) continue;
       const bool quantised = !base_.packed.empty();
-      out_.push_back(about(quantised ? Severity::kNote : Severity::kWarning, "BS-15", {},
-                           "the base is not the one that the adapter was saved for: its names and shapes "
-                           "have the fingerprint " + base_.fingerprint.substr(0, 12) + "..., the adapter's is " +
-                               quote(value.substr(0, 12) + "..."),
-                           "give the base that it was trained on"));
+      out_.push_back(
+          about(quantised ? Severity::kNote : Severity::kWarning, "BS-15", {},
+                "the base is not the one that the adapter was saved for: its names and shapes "
+                "have the fingerprint " +
+                    base_.fingerprint.substr(0, 12) + "..., the adapter's is " +
+                    quote(value.substr(0, 12) + "..."),
+                "give the base that it was trained on"));
     }
   }
 
@@ -256,12 +273,13 @@ std::vector<Finding> compare_prompt(const Adapter& adapter, const BaseModel::Rep
       const auto kv_heads = base.config_integer("num_key_value_heads").value_or(heads.value_or(0));
       if (!layers || !heads || *heads <= 0 || *layers <= 0 || kv_heads <= 0) continue;
       const auto head = base.config_integer("head_dim").value_or(*width / *heads);
-      expected = static_cast<std::uint64_t>(*layers) * 2 * static_cast<std::uint64_t>(kv_heads * head);
+      expected =
+          static_cast<std::uint64_t>(*layers) * 2 * static_cast<std::uint64_t>(kv_heads * head);
     }
     if (shape[1] == expected) continue;
     out.push_back(about(Severity::kError, "BS-2", {},
-                        "prompt_embeddings has " + std::to_string(shape[1]) + " columns, the base needs " +
-                            std::to_string(expected),
+                        "prompt_embeddings has " + std::to_string(shape[1]) +
+                            " columns, the base needs " + std::to_string(expected),
                         "it was trained on a model of another size"));
   }
   return out;
@@ -269,7 +287,8 @@ std::vector<Finding> compare_prompt(const Adapter& adapter, const BaseModel::Rep
 
 std::vector<Finding> compare_with_config_alone(const Adapter& adapter, const BaseModel::Rep& base) {
   auto out = compare_prompt(adapter, base);
-  const bool composed = base.config.find("text_config") != nullptr || base.config.find("vision_config") != nullptr ||
+  const bool composed = base.config.find("text_config") != nullptr ||
+                        base.config.find("vision_config") != nullptr ||
                         base.config.find("encoder") != nullptr;
   const auto layers = first_of(base, {"num_hidden_layers", "n_layer", "num_layers"});
   const auto vocabulary = base.config_integer("vocab_size");
@@ -280,18 +299,20 @@ std::vector<Finding> compare_with_config_alone(const Adapter& adapter, const Bas
     if (layers && *layers >= 0 && number && !composed && !replicated &&
         *number >= static_cast<std::uint64_t>(*layers)) {
       out.push_back(about(Severity::kError, "BS-8", module.path(),
-                          "the config says " + std::to_string(*layers) + " layers, this is of layer " +
-                              std::to_string(*number),
+                          "the config says " + std::to_string(*layers) +
+                              " layers, this is of layer " + std::to_string(*number),
                           "it was trained on a model of another size"));
     }
     const auto rows = module.tensor("lora_embedding_A");
     const auto path = module.path();
-    const bool words = path.ends_with("embed_tokens") || path.ends_with("wte") || path.ends_with("word_embeddings");
+    const bool words = path.ends_with("embed_tokens") || path.ends_with("wte") ||
+                       path.ends_with("word_embeddings");
     if (rows && vocabulary && *vocabulary > 0 && words && rows->shape().size() == 2 &&
         rows->shape()[1] != static_cast<std::uint64_t>(*vocabulary)) {
       out.push_back(about(Severity::kError, "BS-9", path,
-                          "the vocabulary was resized: the adapter has " + std::to_string(rows->shape()[1]) +
-                              " rows, the base has " + std::to_string(*vocabulary),
+                          "the vocabulary was resized: the adapter has " +
+                              std::to_string(rows->shape()[1]) + " rows, the base has " +
+                              std::to_string(*vocabulary),
                           "resize the base's embeddings before loading"));
     }
   }

@@ -37,7 +37,8 @@ bool is_set(const AdapterConfig& config, std::string_view field) {
 
 bool changes_base(const AdapterConfig& config) {
   const auto init = config.text("init_lora_weights").value_or("");
-  return init.starts_with("pissa") || init == "olora" || init == "corda" || init == "loftq" || init == "lora_ga";
+  return init.starts_with("pissa") || init == "olora" || init == "corda" || init == "loftq" ||
+         init == "lora_ga";
 }
 
 class Judge {
@@ -46,8 +47,9 @@ class Judge {
       : adapter_(adapter), config_(adapter.config()), engine_(engine) {}
 
   std::vector<Finding> run() {
-    judge(EngineFeature::kPeftDirectory, engine_fact(engine_, EngineFeature::kPeftDirectory).behaviour !=
-                                             EngineBehaviour::kUnknown);
+    judge(
+        EngineFeature::kPeftDirectory,
+        engine_fact(engine_, EngineFeature::kPeftDirectory).behaviour != EngineBehaviour::kUnknown);
     if (config_.peft_type() != "LORA") {
       judge(EngineFeature::kOtherMethod, true);
       return std::move(out_);
@@ -71,14 +73,16 @@ class Judge {
 
  private:
   bool below_wrapper() const {
-    return std::any_of(adapter_.modules().begin(), adapter_.modules().end(), [](const Module& module) {
-      return module.path().find("language_model.") != std::string_view::npos ||
-             module.path().find("visual.") != std::string_view::npos;
-    });
+    return std::any_of(adapter_.modules().begin(), adapter_.modules().end(),
+                       [](const Module& module) {
+                         return module.path().find("language_model.") != std::string_view::npos ||
+                                module.path().find("visual.") != std::string_view::npos;
+                       });
   }
 
   std::string who() const {
-    return std::string(engine_.title) + " (" + std::string(engine_.version) + ", " + std::string(engine_.date) + ")";
+    return std::string(engine_.title) + " (" + std::string(engine_.version) + ", " +
+           std::string(engine_.date) + ")";
   }
 
   void add(Severity severity, std::string_view code, std::string_view module, std::string message,
@@ -106,19 +110,21 @@ class Judge {
         add(Severity::kError, "BS-21", {}, who() + " silently ignores " + name + note, fact.source);
         return;
       case EngineBehaviour::kUnknown:
-        add(Severity::kWarning, "BS-23", {}, "what " + who() + " does with " + name + " is not known" + note,
-            fact.source);
+        add(Severity::kWarning, "BS-23", {},
+            "what " + who() + " does with " + name + " is not known" + note, fact.source);
         return;
     }
   }
 
   void judge_rank() {
     double highest = 0;
-    for (const auto& module : adapter_.modules()) highest = std::max(highest, module.resolved().rank.value_or(0));
+    for (const auto& module : adapter_.modules())
+      highest = std::max(highest, module.resolved().rank.value_or(0));
     if (engine_.rank_limit == 0 || highest <= engine_.rank_limit) return;
     add(Severity::kWarning, "BS-20", {},
-        who() + " takes ranks up to " + std::to_string(engine_.rank_limit) + " as it is started by default (" +
-            std::string(engine_.rank_note) + "), this adapter has rank " + number_text(highest),
+        who() + " takes ranks up to " + std::to_string(engine_.rank_limit) +
+            " as it is started by default (" + std::string(engine_.rank_note) +
+            "), this adapter has rank " + number_text(highest),
         engine_.rank_source);
   }
 
@@ -136,23 +142,30 @@ class Judge {
     if (!here.rank || !here.alpha) return std::nullopt;
     auto rank = *here.rank;
     auto alpha = *here.alpha;
-    if (ignores(EngineFeature::kRankPattern)) rank = static_cast<double>(config_.rank().value_or(0));
+    if (ignores(EngineFeature::kRankPattern))
+      rank = static_cast<double>(config_.rank().value_or(0));
     if (ignores(EngineFeature::kAlphaPattern)) alpha = config_.alpha().value_or(alpha);
     if (rank <= 0) return std::nullopt;
-    return config_.use_rslora() && !ignores(EngineFeature::kRsLora) ? alpha / std::sqrt(rank) : alpha / rank;
+    return config_.use_rslora() && !ignores(EngineFeature::kRsLora) ? alpha / std::sqrt(rank)
+                                                                    : alpha / rank;
   }
 
   void judge_strength() {
     const bool patterns = !config_.rank_pattern().empty() || !config_.alpha_pattern().empty();
-    if (config_.use_rslora() && !ignores(EngineFeature::kRsLora)) judge(EngineFeature::kRsLora, true);
-    if (!config_.rank_pattern().empty() && !ignores(EngineFeature::kRankPattern)) judge(EngineFeature::kRankPattern, true);
-    if (!config_.alpha_pattern().empty() && !ignores(EngineFeature::kAlphaPattern)) judge(EngineFeature::kAlphaPattern, true);
+    if (config_.use_rslora() && !ignores(EngineFeature::kRsLora))
+      judge(EngineFeature::kRsLora, true);
+    if (!config_.rank_pattern().empty() && !ignores(EngineFeature::kRankPattern))
+      judge(EngineFeature::kRankPattern, true);
+    if (!config_.alpha_pattern().empty() && !ignores(EngineFeature::kAlphaPattern))
+      judge(EngineFeature::kAlphaPattern, true);
     std::size_t wrong = 0;
     const Module* first = nullptr;
     double factor = 1;
     for (const auto& module : adapter_.modules()) {
       const auto& here = module.resolved();
-      if (module.path().empty() || !here.strength || *here.strength == 0 || !module.tensor("lora_A")) continue;
+      if (module.path().empty() || !here.strength || *here.strength == 0 ||
+          !module.tensor("lora_A"))
+        continue;
       const auto there = strength_there(here);
       if (!there || std::abs(*there / *here.strength - 1) < 1e-6) continue;
       if (wrong++ == 0) {
@@ -162,7 +175,8 @@ class Judge {
     }
     if (first == nullptr) {
       if (patterns && ignores(EngineFeature::kRankPattern)) {
-        add(Severity::kNote, "BS-22", {}, who() + " ignores the patterns, and they change no strength here", {});
+        add(Severity::kNote, "BS-22", {},
+            who() + " ignores the patterns, and they change no strength here", {});
       }
       return;
     }
@@ -174,8 +188,9 @@ class Judge {
                            : EngineFeature::kAlphaPattern;
     const auto fact = engine_fact(engine_, cause);
     add(Severity::kError, "BS-22", first->path(),
-        who() + " ignores " + std::string(feature_name(cause)) + ": " + quote(first->path()) + " gets " +
-            number_text(factor) + " times its strength of " + number_text(*first->resolved().strength) +
+        who() + " ignores " + std::string(feature_name(cause)) + ": " + quote(first->path()) +
+            " gets " + number_text(factor) + " times its strength of " +
+            number_text(*first->resolved().strength) +
             (wrong > 1 ? ", and " + std::to_string(wrong - 1) + " more modules are wrong" : ""),
         fact.source);
     out_.back().advice += "; ferrule normalize --for " + std::string(engine_.id) + " folds it in";

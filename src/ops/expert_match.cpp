@@ -33,13 +33,15 @@ void ExpertGroups::settle_group(const std::string& target, const Group& group,
   if (!whole) {
     std::string text;
     for (const auto count : counts) text += (text.empty() ? "" : " and ") + std::to_string(count);
-    const auto why = "experts are fused into " + base::quote(target) + " of " + std::to_string(experts) +
-                     " experts, and the adapter has " + text + " of the " +
-                     std::to_string(group.sources) + " parts each: PEFT puts together whole sets alone";
+    const auto why = "experts are fused into " + base::quote(target) + " of " +
+                     std::to_string(experts) + " experts, and the adapter has " + text +
+                     " of the " + std::to_string(group.sources) +
+                     " parts each: PEFT puts together whole sets alone";
     for (const auto& member : group.members) {
-      out.push_back({member.place, Standing::kAbsent,
-                     about(Severity::kError, "BS-5", member.module->path(), why,
-                           "an adapter for every expert and all parts loads; half a pair does not")});
+      out.push_back(
+          {member.place, Standing::kAbsent,
+           about(Severity::kError, "BS-5", member.module->path(), why,
+                 "an adapter for every expert and all parts loads; half a pair does not")});
     }
     return;
   }
@@ -53,9 +55,10 @@ void ExpertGroups::settle_group(const std::string& target, const Group& group,
       const bool fits = a && b && a->shape().size() == 2 && b->shape().size() == 2 &&
                         a->shape()[1] == layer.in() && b->shape()[0] == layer.out();
       if (!fits) {
-        out.push_back({member.place, Standing::kMisshapen,
-                       about(Severity::kError, "BS-2", member.module->path(),
-                             "its factors do not fit an expert of shape " + shape_text(layer.weight))});
+        out.push_back(
+            {member.place, Standing::kMisshapen,
+             about(Severity::kError, "BS-2", member.module->path(),
+                   "its factors do not fit an expert of shape " + shape_text(layer.weight))});
         continue;
       }
     }

@@ -15,8 +15,8 @@
 namespace ferrule::ops {
 
 /// Modules of an adapter that was made for experts one by one, on a base whose experts are fused.
-/// PEFT puts them together at load where a whole set is there: every expert, and every source of the
-/// fused parameter (gate and up).
+/// PEFT puts them together at load where a whole set is there: every expert, and every source of
+/// the fused parameter (gate and up).
 class ExpertGroups {
  public:
   explicit ExpertGroups(const BaseModel::Rep& base) : base_(base) {}

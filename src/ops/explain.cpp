@@ -84,6 +84,9 @@ StrengthReport explain_strength(const Adapter& adapter, std::string_view module_
     if (!ops::has_method_tensors(adapter.config(), module)) continue;
     ExplainedModule explained{std::string(module.path()), module.resolved()};
     if (delora) read_delora(module, explained.resolved);
+    if (!explained.resolved.strength && explained.resolved.rule.empty()) {
+      explained.resolved.rule = adapter.config().peft_type() + " has no factor";
+    }
     count_uses(explained.resolved, report.patterns);
     if (selected(module_glob, module.path())) report.modules.push_back(std::move(explained));
   }

@@ -54,8 +54,9 @@ void judge(const FixOptions& options, Mended& mended) {
         !base.below(live).empty()) {
       continue;
     }
-    left.push_back(ops::about(Severity::kWarning, "BS-1", module.path(),
-                              "the base has no module " + base::quote(live) + ": ferrule check says more"));
+    left.push_back(
+        ops::about(Severity::kWarning, "BS-1", module.path(),
+                   "the base has no module " + base::quote(live) + ": ferrule check says more"));
   }
 }
 
@@ -64,13 +65,16 @@ Result<Mended> mend(const ops::AdapterFolder& folder, const FixOptions& options)
   ops::KeyMender keys(files.config, files.weights->tensors());
   keys.mend();
   if (options.base != nullptr && options.base->has_tensors()) keys.follow_base(options.base->rep());
-  Mended mended{.report = {.folder = folder.name, .mended = keys.take_mended(), .left = keys.take_left()},
-                .files = std::move(files),
-                .keys = std::move(keys),
-                .stale = folder.has(kSafetensorsFile) && folder.has(kBinFile)};
+  Mended mended{
+      .report = {.folder = folder.name, .mended = keys.take_mended(), .left = keys.take_left()},
+      .files = std::move(files),
+      .keys = std::move(keys),
+      .stale = folder.has(kSafetensorsFile) && folder.has(kBinFile)};
   if (mended.stale) {
-    mended.report.mended.push_back(
-        {"stale-file", "removed adapter_model.bin: every reader takes adapter_model.safetensors where both are there", 0});
+    mended.report.mended.push_back({"stale-file",
+                                    "removed adapter_model.bin: every reader takes "
+                                    "adapter_model.safetensors where both are there",
+                                    0});
   }
   judge(options, mended);
   return mended;
@@ -88,7 +92,8 @@ Result<void> write_weights(const Mended& mended, io::OutputFile& out, bool bin) 
   }
   if (bin) return file::write_torch(out, plan);
   const Metadata plain = {{"format", "pt"}};
-  return file::write_safetensors(out, plan, mended.files.metadata.empty() ? plain : mended.files.metadata);
+  return file::write_safetensors(out, plan,
+                                 mended.files.metadata.empty() ? plain : mended.files.metadata);
 }
 
 Result<void> stage(const Mended& mended, const ops::AdapterFolder& folder, bool in_place,
@@ -103,7 +108,8 @@ Result<void> stage(const Mended& mended, const ops::AdapterFolder& folder, bool 
   }
   if (mended.keys.config_changed()) {
     except.emplace_back(kConfigFile);
-    FERRULE_CHECK(transaction.create(folder.prefix() + kConfigFile, mended.keys.config().to_json()));
+    FERRULE_CHECK(
+        transaction.create(folder.prefix() + kConfigFile, mended.keys.config().to_json()));
   }
   if (!bin) {
     except.emplace_back(kBinFile);
@@ -122,7 +128,8 @@ Result<void> stage(const Mended& mended, const ops::AdapterFolder& folder, bool 
 
 Result<FixReport> fix_adapter(const fs::path& directory, const fs::path& output,
                               const FixOptions& options) {
-  const auto mend_all = [&](std::vector<ops::AdapterFolder>& folders) -> Result<std::vector<Mended>> {
+  const auto mend_all =
+      [&](std::vector<ops::AdapterFolder>& folders) -> Result<std::vector<Mended>> {
     FERRULE_TRY(folders, ops::find_adapter_folders(directory));
     std::vector<Mended> all;
     for (const auto& folder : folders) {

@@ -105,7 +105,8 @@ void KeyMender::mend_prefix() {
   for (auto& entry : entries_) {
     if (entry.key.starts_with("base_model.")) continue;
     const auto parsed = peft::parse_disk_key(entry.key, config_, *method);
-    const bool own = parsed.kind == peft::KeyKind::kMethod || parsed.kind == peft::KeyKind::kNameLeft;
+    const bool own =
+        parsed.kind == peft::KeyKind::kMethod || parsed.kind == peft::KeyKind::kNameLeft;
     if (own && parsed.scope == peft::Scope::kLayer) {
       rename(entry, std::string(peft::kModelPrefix) + entry.key, "key-prefix");
     }
@@ -136,7 +137,8 @@ void KeyMender::mend_adapter_names() {
     if (parsed.kind != peft::KeyKind::kNameLeft) continue;
     auto key = std::string(parsed.module) + "." + std::string(parsed.attribute);
     // `lora_magnitude_vector` has no leaf on disk.
-    const bool dropped = !parsed.role->dropped_leaf.empty() && parsed.leaf == parsed.role->dropped_leaf;
+    const bool dropped =
+        !parsed.role->dropped_leaf.empty() && parsed.leaf == parsed.role->dropped_leaf;
     if (!parsed.leaf.empty() && !dropped) key += "." + std::string(parsed.leaf);
     rename(entry, std::move(key), "adapter-name");
   }
@@ -211,7 +213,8 @@ void KeyMender::follow_base(const BaseModel::Rep& base) {
     if (parsed.scope != peft::Scope::kLayer || !entry.key.starts_with(peft::kModelPrefix)) continue;
     const std::string path(peft::base_path(parsed.module));
     const auto live = without_base_layer(path);
-    if (base.has_module(live) || base.find(live + ".weight") != nullptr || moved.contains(path)) continue;
+    if (base.has_module(live) || base.find(live + ".weight") != nullptr || moved.contains(path))
+      continue;
     const auto other = other_prefix(base, live);
     if (!other) continue;
     const auto core = path_core(live);
@@ -222,11 +225,13 @@ void KeyMender::follow_base(const BaseModel::Rep& base) {
   }
   if (changes.empty()) return;
   if (changes.size() > 1 || !move_targets(changes.begin()->first, changes.begin()->second, moved)) {
-    left_.push_back(about(Severity::kError, "BS-3", moved.begin()->first,
-                          changes.size() > 1
-                              ? "the base's modules of those names have several prefixes: which is meant cannot be told"
-                              : "the config's expressions do not select the modules under the base's prefix",
-                          {}));
+    left_.push_back(
+        about(Severity::kError, "BS-3", moved.begin()->first,
+              changes.size() > 1
+                  ? "the base's modules of those names have several prefixes: which is meant "
+                    "cannot be told"
+                  : "the config's expressions do not select the modules under the base's prefix",
+              {}));
     return;
   }
   for (auto& entry : entries_) {
@@ -234,8 +239,9 @@ void KeyMender::follow_base(const BaseModel::Rep& base) {
     const std::string path(peft::base_path(parsed.module));
     const auto found = moved.find(path);
     if (found == moved.end() || !entry.key.starts_with(peft::kModelPrefix)) continue;
-    rename(entry, std::string(peft::kModelPrefix) + found->second +
-                      entry.key.substr(peft::kModelPrefix.size() + path.size()),
+    rename(entry,
+           std::string(peft::kModelPrefix) + found->second +
+               entry.key.substr(peft::kModelPrefix.size() + path.size()),
            "base-prefix");
   }
   refuse_collisions();

@@ -21,7 +21,8 @@ class KeyMender {
   /// Old types, training wrappers, the prefix, adapter names, ignored tensors.
   void mend();
 
-  /// Prefixes of wrappers as the base has them, where all modules that it lacks agree on one change.
+  /// Prefixes of wrappers as the base has them, where all modules that it lacks agree on one
+  /// change.
   void follow_base(const BaseModel::Rep& base);
 
   struct Entry {

@@ -12,12 +12,12 @@ namespace ferrule::ops {
 namespace {
 
 /// Shapes of one role's tensor: alternatives with '|' between, dimensions with ','. A dimension is
-/// `*` (free), a number, I or O (in and out of the layer; entries and width of an embedding), X (the
-/// weight's second dimension), M (the smaller of I and O), G (I times any number of groups), P (I
-/// times the kernel), S (a multiple of I + O), V or W (I or O by the config's vector_length), with a
-/// number before it (2O), `/n` behind it, or `+` (itself or one more); K stands for the kernel's
-/// dimensions and N for as many ones. Behind ';' stand products: "12=I" is dimension 1 times
-/// dimension 2.
+/// `*` (free), a number, I or O (in and out of the layer; entries and width of an embedding), X
+/// (the weight's second dimension), M (the smaller of I and O), G (I times any number of groups), P
+/// (I times the kernel), S (a multiple of I + O), V or W (I or O by the config's vector_length),
+/// with a number before it (2O), `/n` behind it, or `+` (itself or one more); K stands for the
+/// kernel's dimensions and N for as many ones. Behind ';' stand products: "12=I" is dimension 1
+/// times dimension 2.
 struct ShapeRow {
   std::string_view peft_type;
   std::string_view role;
@@ -212,7 +212,8 @@ Wanted read_dimension(std::string_view text, const BaseLayer& layer, const Adapt
   const auto [rest, failed] = std::from_chars(text.data(), text.data() + text.size(), factor);
   text.remove_prefix(static_cast<std::size_t>(rest - text.data()));
   if (text.empty()) return {Wanted::Fit::kExact, factor};
-  Wanted wanted{Wanted::Fit::kExact, quantity(text[0], layer, config) * (failed == std::errc() ? factor : 1)};
+  Wanted wanted{Wanted::Fit::kExact,
+                quantity(text[0], layer, config) * (failed == std::errc() ? factor : 1)};
   if (text[0] == 'G' || text[0] == 'S') wanted.fit = Wanted::Fit::kMultiple;
   if (text.ends_with('+')) wanted.fit = Wanted::Fit::kOneMore;
   if (text.size() > 2 && text[1] == '/') wanted.value /= static_cast<std::uint64_t>(text[2] - '0');
@@ -287,7 +288,8 @@ const AdapterTensor* either(const Module& module, std::string_view a, std::strin
 std::optional<std::string> lokr_disagrees(const Module& module, const BaseLayer& layer) {
   if (layer.kind != kLinear) return std::nullopt;
   const auto product = [&](std::string_view w1, std::string_view w1_part, std::string_view w2,
-                           std::string_view w2_part, std::size_t axis) -> std::optional<std::uint64_t> {
+                           std::string_view w2_part,
+                           std::size_t axis) -> std::optional<std::uint64_t> {
     const auto* first = either(module, w1, w1_part);
     const auto* second = either(module, w2, w2_part);
     if (first == nullptr || second == nullptr) return std::nullopt;
@@ -296,8 +298,9 @@ std::optional<std::string> lokr_disagrees(const Module& module, const BaseLayer&
   const auto out = product("lokr_w1", "lokr_w1_a", "lokr_w2", "lokr_w2_a", 0);
   const auto in = product("lokr_w1", "lokr_w1_b", "lokr_w2", "lokr_w2_b", 1);
   if ((!out || *out == layer.out()) && (!in || *in == layer.in())) return std::nullopt;
-  return "its factors make an update of " + shape_text(std::vector{out.value_or(0), in.value_or(0)}) +
-         ", the base's weight is " + shape_text(layer.weight);
+  return "its factors make an update of " +
+         shape_text(std::vector{out.value_or(0), in.value_or(0)}) + ", the base's weight is " +
+         shape_text(layer.weight);
 }
 
 std::optional<std::string> oft_disagrees(const Module& module, const BaseLayer& layer) {

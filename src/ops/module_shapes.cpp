@@ -26,16 +26,17 @@ std::string grouped(std::uint64_t number) {
 Finding misshapen(const Module& module, const AdapterTensor& tensor, const std::string& expected,
                   std::span<const std::uint64_t> weight) {
   return about(Severity::kError, "BS-2", module.path(),
-               std::string(tensor.role) + (tensor.leaf.empty() ? "" : "." + std::string(tensor.leaf)) +
-                   " has shape " + shape_text(tensor.tensor.shape()) + ", expected " + expected +
+               std::string(tensor.role) +
+                   (tensor.leaf.empty() ? "" : "." + std::string(tensor.leaf)) + " has shape " +
+                   shape_text(tensor.tensor.shape()) + ", expected " + expected +
                    " for the base's weight of shape " + shape_text(weight),
                "it was trained on a model of another size");
 }
 
 Finding resized(const Module& module, std::uint64_t rows, std::uint64_t base_rows) {
   return about(Severity::kError, "BS-9", module.path(),
-               "the vocabulary was resized: the adapter has " + grouped(rows) + " rows, the base has " +
-                   grouped(base_rows),
+               "the vocabulary was resized: the adapter has " + grouped(rows) +
+                   " rows, the base has " + grouped(base_rows),
                "resize the base's embeddings to " + grouped(rows) + " before loading");
 }
 
@@ -62,7 +63,8 @@ std::optional<Finding> judge_copy(const Module& module, const AdapterTensor& ten
                  "the base has no tensor " + quote(name) + ", which the adapter replaces");
   }
   const auto shape = tensor.tensor.shape();
-  if (!own->shape_known || std::equal(shape.begin(), shape.end(), own->shape.begin(), own->shape.end())) {
+  if (!own->shape_known ||
+      std::equal(shape.begin(), shape.end(), own->shape.begin(), own->shape.end())) {
     return std::nullopt;
   }
   if (differ_in_rows(shape, own->shape) && is_vocabulary(base, live, module)) {
@@ -110,13 +112,15 @@ std::optional<Finding> judge_parameters(const Module& module, const BaseModel::R
   }
   std::string text;
   for (const auto* parameter : parameters) {
-    text += (text.empty() ? "" : ", ") + quote(parameter->name) + " of shape " + shape_text(parameter->shape);
+    text += (text.empty() ? "" : ", ") + quote(parameter->name) + " of shape " +
+            shape_text(parameter->shape);
   }
   const auto a = module.tensor("lora_A");
   const auto b = module.tensor("lora_B");
   return about(Severity::kError, "BS-2", module.path(),
-               "lora_A of shape " + (a ? shape_text(a->shape()) : std::string("?")) + " and lora_B of shape " +
-                   (b ? shape_text(b->shape()) : std::string("?")) + " fit none of the base's parameters: " + text,
+               "lora_A of shape " + (a ? shape_text(a->shape()) : std::string("?")) +
+                   " and lora_B of shape " + (b ? shape_text(b->shape()) : std::string("?")) +
+                   " fit none of the base's parameters: " + text,
                "it was trained on a model of another size, or with another number of experts");
 }
 
@@ -194,8 +198,8 @@ std::optional<Finding> judge_on_layer(const AdapterConfig& config, const Module&
 std::optional<Finding> judge_module(const AdapterConfig& config, const Module& module,
                                     const BaseModel::Rep& base, const std::string& live,
                                     const peft::TargetRule& targets) {
-  const auto parameters = module.tensor("lora_A") ? targeted(base, live, targets)
-                                                  : std::vector<const BaseTensor*>();
+  const auto parameters =
+      module.tensor("lora_A") ? targeted(base, live, targets) : std::vector<const BaseTensor*>();
   if (!parameters.empty()) return judge_parameters(module, base, live, parameters);
   const auto layer = layer_at(base, live, module);
   for (const auto& tensor : module.tensors()) {
@@ -218,7 +222,8 @@ std::optional<Finding> judge_module(const AdapterConfig& config, const Module& m
     if (const auto why = shapes_disagree(config, module, *layer)) {
       return about(Severity::kError, "BS-2", module.path(), *why);
     }
-  } else if (module.tensor("lora_A") && !base.is_packed(live) && base.find(live + ".weight") == nullptr &&
+  } else if (module.tensor("lora_A") && !base.is_packed(live) &&
+             base.find(live + ".weight") == nullptr &&
              base.find(live + ".in_proj_weight") == nullptr) {
     return about(Severity::kError, "BS-1", module.path(),
                  "the base's " + quote(live) + " has no weight to adapt");

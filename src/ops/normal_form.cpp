@@ -233,9 +233,11 @@ Result<NormalForm> make_normal_form(const Adapter& adapter, const NormalizeOptio
   FERRULE_TRY(auto jobs, find_jobs(adapter));
   FERRULE_TRY(const auto uniform, uniform_rank(adapter, jobs));
   std::vector<ModuleRank> ranks;
+  std::uint64_t highest = 0;
   for (auto& job : jobs) {
     job.new_rank = options.rank == NormalRank::kUniform ? uniform : job.rank;
     ranks.push_back({std::string(job.module->path()), job.new_rank});
+    highest = std::max(highest, job.new_rank);
   }
   base::parallel_for(jobs.size(), 0, [&](std::size_t i) { rewrite_job(jobs[i], options.scale); });
   FERRULE_CHECK(refuse_overflow(adapter, jobs));
@@ -244,7 +246,7 @@ Result<NormalForm> make_normal_form(const Adapter& adapter, const NormalizeOptio
   report_vanished(jobs, report);
   FERRULE_TRY(auto config, normal_config(adapter.config(), ranks));
   report.rank = static_cast<std::uint64_t>(config.rank().value_or(0));
-  return NormalForm{plan_tensors(adapter, jobs), std::move(config), std::move(report)};
+  return NormalForm{plan_tensors(adapter, jobs), std::move(config), std::move(report), highest};
 }
 
 }  // namespace ferrule::ops

@@ -21,6 +21,7 @@ struct NormalForm {
   AdapterConfig config;
   /// Filled but for files and places.
   NormalizeReport report;
+  std::uint64_t highest_rank = 0;
 };
 
 /// Fails with kUnsupported (NM-6, NM-7). The adapter must have passed check_normalizable.

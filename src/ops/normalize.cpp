@@ -14,6 +14,7 @@
 #include "io/input_file.hpp"
 #include "io/walk.hpp"
 #include "ops/carry_files.hpp"
+#include "ops/normal_engine.hpp"
 #include "ops/normal_form.hpp"
 #include "ops/normal_rules.hpp"
 
@@ -55,6 +56,10 @@ Result<NormalizeReport> normalize_adapter(const fs::path& directory, const fs::p
   FERRULE_TRY(const auto adapter, Adapter::open(directory, options.open));
   FERRULE_CHECK(ops::check_normalizable(adapter));
   FERRULE_TRY(auto form, ops::make_normal_form(adapter, options));
+  for (const auto& engine : options.engines) {
+    FERRULE_TRY(auto findings, ops::fit_engine(adapter, engine, form.highest_rank));
+    std::move(findings.begin(), findings.end(), std::back_inserter(form.report.findings));
+  }
   FERRULE_TRY(auto* weights, transaction.create(kSafetensorsFile));
   FERRULE_CHECK(file::write_safetensors(*weights, form.tensors, metadata_of(adapter)));
   FERRULE_CHECK(transaction.create(kConfigFile, form.config.to_json()));

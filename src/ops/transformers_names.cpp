@@ -86,7 +86,8 @@ std::vector<Part> parts_of(const ModelClass& row, const Json& config) {
     if (fields.size() != 4) continue;
     Part part{std::string(fields[0]), fields[1], fields[2]};
     // An AutoModel within takes its class of the sub-config.
-    const auto actual = fields[3] == "?" ? std::string_view() : model_type(sub_config(config, fields[3]));
+    const auto actual =
+        fields[3] == "?" ? std::string_view() : model_type(sub_config(config, fields[3]));
     if (!fields[3].empty() && !actual.empty() && actual != part.type) {
       part.type = actual;
       const auto* base = find_row<BaseClass>(kBaseClasses, actual, &BaseClass::type);
@@ -99,8 +100,8 @@ std::vector<Part> parts_of(const ModelClass& row, const Json& config) {
 
 bool below(std::string_view path, const std::vector<std::string>& seen) {
   return std::any_of(seen.begin(), seen.end(), [&](const std::string& above) {
-    return above.empty() || (path.starts_with(above) && path.size() > above.size() &&
-                             path[above.size()] == '.');
+    return above.empty() ||
+           (path.starts_with(above) && path.size() > above.size() && path[above.size()] == '.');
   });
 }
 
@@ -131,8 +132,16 @@ Result<TransformersNames> TransformersNames::make(const Json& config, std::strin
   const auto type = model_type(&config);
   names.class_ = find_model_class(class_name);
   if (type.empty()) return names;
-  const ModelClass plain{.name = class_name, .type = type, .prefix = {}, .parts = {}, .tied = {},
-                         .ignored = {}, .conv1d = {}, .embeddings = {}, .transposed = {}, .ties = {}};
+  const ModelClass plain{.name = class_name,
+                         .type = type,
+                         .prefix = {},
+                         .parts = {},
+                         .tied = {},
+                         .ignored = {},
+                         .conv1d = {},
+                         .embeddings = {},
+                         .transposed = {},
+                         .ties = {}};
   const auto& row = names.class_ == nullptr ? plain : *names.class_;
   std::map<std::string_view, std::vector<std::string>> seen;
   for (const auto& part : parts_of(row, config)) {

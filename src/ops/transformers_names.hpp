@@ -19,11 +19,11 @@ namespace ferrule::ops {
 struct ModelClass {
   std::string_view name;
   std::string_view type;
-  std::string_view prefix;      ///< base_model_prefix: where a ForX class keeps its model.
-  std::string_view parts;       ///< "path:class:type:config key" of models within the model.
-  std::string_view tied;        ///< "parameter=parameter that holds its memory".
-  std::string_view ignored;     ///< Expressions for names in a checkpoint that are passed over; tabs.
-  std::string_view conv1d;      ///< Names of modules that hold their weight transposed.
+  std::string_view prefix;   ///< base_model_prefix: where a ForX class keeps its model.
+  std::string_view parts;    ///< "path:class:type:config key" of models within the model.
+  std::string_view tied;     ///< "parameter=parameter that holds its memory".
+  std::string_view ignored;  ///< Expressions for names in a checkpoint that are passed over; tabs.
+  std::string_view conv1d;   ///< Names of modules that hold their weight transposed.
   std::string_view embeddings;  ///< Names of modules that are embeddings.
   std::string_view transposed;  ///< Names of fused experts that hold [experts, in, out].
   std::string_view ties;        ///< "ties" where the config's default ties word embeddings.

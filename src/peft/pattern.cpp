@@ -147,13 +147,6 @@ Result<bool> Pattern::match(std::string_view text) const {
 
 Result<bool> Pattern::search(std::string_view text) const { return rep_->run(text, 0); }
 
-Result<std::optional<std::string_view>> Pattern::matched(std::string_view text) const {
-  const Owned<pcre2_match_data> data(pcre2_match_data_create(1, nullptr));
-  FERRULE_TRY(const bool hit, rep_->run(text, PCRE2_ANCHORED, data.get()));
-  if (!hit) return std::optional<std::string_view>();
-  return std::optional(text.substr(0, pcre2_get_ovector_pointer(data.get())[1]));
-}
-
 Result<std::vector<std::string_view>> Pattern::search_groups(std::string_view text) const {
   const Owned<pcre2_match_data> data(
       pcre2_match_data_create_from_pattern(rep_->code.get(), nullptr));
@@ -168,6 +161,13 @@ Result<std::vector<std::string_view>> Pattern::search_groups(std::string_view te
     groups.push_back(from == PCRE2_UNSET ? std::string_view() : text.substr(from, to - from));
   }
   return groups;
+}
+
+Result<std::optional<std::string_view>> Pattern::matched(std::string_view text) const {
+  const Owned<pcre2_match_data> data(pcre2_match_data_create(1, nullptr));
+  FERRULE_TRY(const bool hit, rep_->run(text, PCRE2_ANCHORED, data.get()));
+  if (!hit) return std::optional<std::string_view>();
+  return std::optional(text.substr(0, pcre2_get_ovector_pointer(data.get())[1]));
 }
 
 Result<CompiledSelector> CompiledSelector::compile(ModuleSelector selector) {

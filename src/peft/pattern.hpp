@@ -28,12 +28,12 @@ class Pattern {
   Result<bool> match(std::string_view text) const;
   Result<bool> search(std::string_view text) const;
 
-  /// As re.match(...).group(): what matched, or nullopt.
-  Result<std::optional<std::string_view>> matched(std::string_view text) const;
-
   /// As re.search, with what each group matched: the whole first, then by number; views into
   /// `text`, without data where a group took no part. Empty where nothing matches.
   Result<std::vector<std::string_view>> search_groups(std::string_view text) const;
+
+  /// As re.match(...).group(): what matched, or nullopt.
+  Result<std::optional<std::string_view>> matched(std::string_view text) const;
 
  private:
   struct Rep;

@@ -256,7 +256,7 @@ def bombs():
 
 def limit():
     # A sanitizer reserves terabytes of addresses: there the time is the limit alone.
-    if not os.environ.get("ASAN_OPTIONS") and not os.environ.get("FERRULE_SANITIZED"):
+    if not os.environ.get("FERRULE_SANITIZED"):
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

@@ -154,6 +154,7 @@ CASES = {
     "renamed_by_transformers": (vit_of_version_4, "BS-4", "bad"),
     "experts_one_by_one": (lambda c: c.save(MODELS["mixtral"], lora(r=2)).per_expert({"w1": W1, "w2": W2, "w3": W1}).edit(target_modules=["q_proj", "v_proj", "w1", "w2", "w3"]), "BS-19", "ok"),
     "half_an_expert_pair": (lambda c: c.save(MODELS["mixtral"], lora(r=2)).per_expert({"w1": W1}).edit(target_modules=["q_proj", "v_proj", "w1"]), "BS-5", "bad"),
+    "unknown_module": (lambda c: c.save(llama(), lora()).rename((r"layers\.1\.self_attn\.q_proj", "layers.1.self_attn.q_prj")).edit(target_modules=["q_proj", "v_proj", "q_prj"]), "BS-1", "bad"),
     "torch_compile": (lambda c: c.save(llama(), lora()).rename((r"base_model\.model\.", "base_model.model._orig_mod.")), "BS-6", "bad"),
     "fsdp": (lambda c: c.save(llama(), lora()).rename((r"layers\.(\d)\.", r"layers.\1._fsdp_wrapped_module.")), "BS-6", "bad"),
     "ddp": (lambda c: c.save(llama(), lora()).rename((r"base_model\.model\.", "base_model.model.module.")), "BS-6", "bad"),

@@ -68,7 +68,7 @@ def refusals(work):
     expect("no adapter", run("check", work / "nowhere", "--base", single, "--json"), 3, "bad")
     expect("no --base", run("check", adapter), 2)
     expect("unknown engine", run("check", adapter, "--base", single, "--for", "vlm"), 2, said="vllm")
-    expect("adapter as base", run("check", adapter, "--base", adapter, "--json"), 1, "unknown", said="this is an adapter")
+    expect("adapter as base", run("check", adapter, "--base", adapter, "--json"), 1, "unknown", said="BS-1")
     expect("base as adapter", run("check", single, "--base", single, "--json"), 1, "bad", said="AD-16")
     lost = work / "lost"
     shutil.copytree(work / "sharded", lost)

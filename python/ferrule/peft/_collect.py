@@ -14,6 +14,7 @@ from typing import Any, Iterable, Mapping
 import torch
 
 from . import _live_model as live
+from ._embeddings import NAMES
 
 _PROMPT_SAVED_BY_NAME = {"CARTRIDGE": "trainable_embedding"}
 #: A second adapter of these shares the first one's projection: its size follows the base layers'.
@@ -32,6 +33,8 @@ class Collected:
     paths: dict[int, str] = field(default_factory=dict)
     #: Paths of base modules that are called as embeddings are, for patterns in target_modules.
     embedding_like: dict[str, str] = field(default_factory=dict)
+    #: Whether adapters are spread over ranks by a plan of transformers'.
+    tensor_parallel: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,13 +73,15 @@ class _Walk:
                 self.found.tensors[prefix + "weight"] = weight
         for name, child in module._modules.items():
             if child is not None:
-                if name in ("embed_tokens", "lm_head"):
+                if name in NAMES:
                     self.found.embedding_like[prefix + name] = type(child).__name__
                 self.base(child, f"{prefix}{name}.")
 
     def tuner(self, module: torch.nn.Module, prefix: str, base_children: tuple[str, ...]) -> None:
-        if isinstance(module, self.structure.tuner_layer) or "adaption_prompt" in module._parameters:
+        if self.structure.is_layer(module):
             self.found.tuner_layers.append(prefix[:-1])
+        if "_tp_info" in vars(module):
+            self.found.tensor_parallel = True
         sought = id(module) in self._sought
         if sought:
             self.found.paths[id(module)] = prefix[:-1]
@@ -86,7 +91,7 @@ class _Walk:
             if sought:
                 self.everything(token_adapter.base_layer, f"{prefix}token_adapter.base_layer.")
             return
-        self.found.tensors.update(live.own_state(module, prefix))
+        live.own_state(module, prefix, self.found.tensors)
         for name, indices in vars(module).get("shira_indices", {}).items():
             self.found.beside[f"{prefix}shira_indices.{name}"] = indices
         for name, child in module._modules.items():
@@ -98,19 +103,20 @@ class _Walk:
                 self.base(child, f"{prefix}{name}.", in_tuner=True)
 
     def everything(self, module: torch.nn.Module, prefix: str) -> None:
-        if isinstance(module, self.structure.tuner_layer):
+        token_base = None
+        if self.structure.is_layer(module):
             self.found.tuner_layers.append(prefix[:-1])
-            token_base = "base_layer" if prefix.endswith(".token_adapter.") else None
-        else:
-            token_base = None
-        if live.has_own_rules(module):
+            if prefix.endswith(".token_adapter.") and not self._sought:
+                token_base = "base_layer"
+        if self.structure.has_own_rules(module):
             self.found.tensors.update(module.state_dict(prefix=prefix, keep_vars=True))
             return
-        self.found.tensors.update(live.own_state(module, prefix))
+        if module._parameters or module._buffers:
+            live.own_state(module, prefix, self.found.tensors)
         for name, child in module._modules.items():
             if child is None:
                 continue
-            if name == token_base and not self._sought:
+            if name == token_base:
                 self.base(child, f"{prefix}{name}.", in_tuner=True)
             else:
                 self.everything(child, f"{prefix}{name}.")

@@ -7,25 +7,19 @@ import functools
 import os
 import re
 import warnings
-from typing import Any
+from typing import Any, Iterable
 
 import torch
 
-_NAMES = ("embed_tokens", "lm_head")
+#: What PEFT takes for an embedding, by the last part of its path.
+NAMES = ("embed_tokens", "lm_head")
 
 
-def _is_targeted(model: torch.nn.Module, config: Any) -> bool:
+def _is_targeted(config: Any, embedding_paths: Iterable[str]) -> bool:
     targets = getattr(config, "target_modules", None)
     if isinstance(targets, str):
-        if targets == "all-linear":
-            return False
-        base = model.get_base_model() if hasattr(model, "get_base_model") else model
-        return any(
-            re.fullmatch(targets, path)
-            for path, _ in base.named_modules()
-            if path.rpartition(".")[2] in _NAMES
-        )
-    return bool(targets) and any(name in targets for name in _NAMES)
+        return targets != "all-linear" and any(re.fullmatch(targets, path) for path in embedding_paths)
+    return bool(targets) and any(name in targets for name in NAMES)
 
 
 def _config_folder(name: str) -> str | None:
@@ -64,12 +58,15 @@ def _vocabulary_of(kind: type, folder: str, stamp: int) -> int | None:
     return kind.from_pretrained(folder, local_files_only=True).vocab_size
 
 
-def decide(model: torch.nn.Module, config: Any, wish: bool | str) -> bool:
-    """Whether embeddings are saved with the adapter of that config; warns as PEFT does."""
+def decide(model: torch.nn.Module, config: Any, wish: bool | str, embedding_paths: Iterable[str]) -> bool:
+    """Whether embeddings are saved with the adapter of that config; warns as PEFT does.
+
+    embedding_paths: the base model's modules that are called as in NAMES.
+    """
     if wish == "auto":
         tokens = str(getattr(config.peft_type, "value", config.peft_type)) == "TRAINABLE_TOKENS"
         tokens = tokens or getattr(config, "trainable_token_indices", None) is not None
-        if _is_targeted(model, config) and not tokens:
+        if _is_targeted(config, embedding_paths) and not tokens:
             warnings.warn("Setting `save_embedding_layers` to `True` as embedding layers found in `target_modules`.",
                           stacklevel=4)
             wish = True

@@ -24,7 +24,7 @@ def embedding_modules(model: torch.nn.Module) -> tuple[torch.nn.Module | None, t
     return found[0], found[1]
 
 
-def _base_path(path: str) -> str:
+def base_path(path: str) -> str:
     path = live.without_wrappers(path)
     for prefix in ("base_model.lora_model.model.", "base_model.model.", "base_model."):
         if path.startswith(prefix):
@@ -52,17 +52,17 @@ def of_model(model: torch.nn.Module, found: Collected, configs: dict[str, Any]) 
         "model_tags": [str(tag) for tag in getattr(base, "model_tags", None) or []],
         "is_transformers": _is_transformers(base),
         "peft_version": peft.__version__,
-        "tuner_layers": [_base_path(path) for path in found.tuner_layers],
+        "tuner_layers": [base_path(path) for path in found.tuner_layers],
         "config": {"_name_or_path": name} if isinstance(name, str) else {},
     }
-    modules = {_base_path(path): kind for path, kind in found.embedding_like.items()}
+    modules = {base_path(path): kind for path, kind in found.embedding_like.items()}
     inner = base._modules.get("model")
     if inner is not None:
         modules["model"] = type(inner).__name__
     facts["modules"] = modules
     for key, module in zip(("input_embeddings", "output_embeddings"), embedding_modules(model)):
         path = found.paths.get(id(module)) if module is not None else None
-        facts[key] = _base_path(path) if path is not None else None
+        facts[key] = base_path(path) if path is not None else None
     return json.dumps(facts, default=str)
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from typing import Any
 
 import torch
 
@@ -76,9 +76,12 @@ class Structure:
             (wrapper, ("original_module",)),
             (BaseTuner, ("model", "lora_model")),
         ]
-        self.tuner_layer = BaseTunerLayer
+        self._tuner_layer = BaseTunerLayer
         self.models = (PeftModel, PeftMixedModel)
+        # isinstance() of PEFT's abstract classes is slow, and a model has few classes.
         self._known: dict[type, tuple[str, ...] | None] = {}
+        self._layers: dict[type, bool] = {}
+        self._own_rules: dict[type, bool] = {}
 
     def base_children(self, module: torch.nn.Module) -> tuple[str, ...] | None:
         """None for a module of the base model, which holds nothing of an adapter's."""
@@ -94,25 +97,34 @@ class Structure:
         return children
 
 
-def own_state(module: torch.nn.Module, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Parameters and persistent buffers of that very module, as state_dict() names them."""
+    def is_layer(self, module: torch.nn.Module) -> bool:
+        kind = type(module)
+        known = self._layers.get(kind)
+        if known is None:
+            known = self._layers[kind] = (issubclass(kind, self._tuner_layer)
+                                          or "adaption_prompt" in module._parameters)
+        return known
+
+    def has_own_rules(self, module: torch.nn.Module) -> bool:
+        """Whether its state dict is more, or something else, than its parameters and buffers."""
+        kind = type(module)
+        known = self._own_rules.get(kind)
+        if known is None:
+            known = self._own_rules[kind] = (
+                kind._save_to_state_dict is not torch.nn.Module._save_to_state_dict
+                or kind.state_dict is not torch.nn.Module.state_dict
+            )
+        return known or bool(module._state_dict_hooks) or bool(module._state_dict_pre_hooks)
+
+
+def own_state(module: torch.nn.Module, prefix: str, into: dict[str, Any]) -> None:
+    """Adds parameters and persistent buffers of that very module, as state_dict() names them."""
     for name, parameter in module._parameters.items():
         if parameter is not None:
-            yield prefix + name, parameter
+            into[prefix + name] = parameter
     for name, buffer in module._buffers.items():
         if buffer is not None and name not in module._non_persistent_buffers_set:
-            yield prefix + name, buffer
-
-
-def has_own_rules(module: torch.nn.Module) -> bool:
-    """Whether its state dict is more, or something else, than its parameters and buffers."""
-    kind = type(module)
-    return (
-        kind._save_to_state_dict is not torch.nn.Module._save_to_state_dict
-        or kind.state_dict is not torch.nn.Module.state_dict
-        or bool(module._state_dict_hooks)
-        or bool(module._state_dict_pre_hooks)
-    )
+            into[prefix + name] = buffer
 
 
 def has_own_state_dict(model: torch.nn.Module) -> bool:

@@ -108,7 +108,7 @@ def from_pretrained(
     """``PeftModel.from_pretrained``, strict: N of N modules, or an error that says what is missing.
 
     PEFT warns of tensors that the file lacks and is silent about those that found no place. With ``strict`` both
-    are a :class:`ferrule.CorruptError` (rule BS-2), and the base model is unwrapped again. The other arguments are
+    are a :class:`ferrule.CorruptError` (rules BS-1 and BS-12), and the base model is unwrapped again. The other arguments are
     PEFT's. Waits for a pending save of `model_id`.
     """
     if not isinstance(model, torch.nn.Module):
@@ -126,7 +126,7 @@ def from_pretrained(
         problem = _problem(loaded, adapter_name, *results[-1])
         if problem is not None:
             _take_off(loaded)
-            raise CorruptError(problem, "BS-2", model_id)
+            raise CorruptError(problem[1], problem[0], model_id)
     return loaded
 
 
@@ -152,7 +152,8 @@ def _module_of(key: str, marks: set[str]) -> str:
     return ".".join(parts[:cut])
 
 
-def _problem(model: Any, name: str, given: list[str], result: Any) -> str | None:
+def _problem(model: Any, name: str, given: list[str], result: Any) -> tuple[str, str] | None:
+    """The rule, and what is missing where."""
     missing = [key for key in result.missing_keys if _is_missing(key, model, name)]
     config = model.peft_config[name]
     unexpected = [] if config.is_prompt_learning else list(result.unexpected_keys)
@@ -167,7 +168,7 @@ def _problem(model: Any, name: str, given: list[str], result: Any) -> str | None
         parts.append(f"the adapter lacks {_listed(missing)}")
     if unexpected:
         parts.append(f"the model has no place for {_listed(unexpected)}")
-    return "; ".join(parts)
+    return "BS-1" if unexpected else "BS-12", "; ".join(parts)
 
 
 def _listed(keys: list[str]) -> str:

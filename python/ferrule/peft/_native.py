@@ -25,13 +25,9 @@ def _is_known(config: Any) -> bool:
     return kind != "OFT" or hasattr(config, "oft_block_size")
 
 
-def can_save(model: torch.nn.Module, configs: Mapping[str, Any]) -> bool:
-    """False where a method is not one of PEFT's, or tensors are spread over ranks by a plan of transformers'."""
-    if not all(_is_known(config) for config in configs.values()):
-        return False
-    if getattr(model, "_tp_plan", None) is None:
-        return True
-    return not any(getattr(module, "_tp_info", None) for module in model.modules())
+def can_save(configs: Mapping[str, Any]) -> bool:
+    """False where a method is not one of PEFT's."""
+    return all(_is_known(config) for config in configs.values())
 
 
 def peft_save(model: torch.nn.Module, directory: str, **arguments: Any) -> None:

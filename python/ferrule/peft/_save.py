@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import warnings
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ from . import _live_model as live
 
 #: More snapshots than this are not held at a time: the next save waits for the first to be written.
 _MOST_IN_FLIGHT = 2
+
+
+class _TensorParallel(Exception):
+    """The adapters are spread over ranks by a plan of transformers': PEFT gathers them."""
 
 
 @dataclass
@@ -80,15 +85,22 @@ def save_pretrained(
     if state_dict is None and live.has_own_state_dict(model):
         state_dict = model.state_dict()
     _pending.raise_failures()
-    if not _native.can_save(model, configs):
-        return _with_peft(model, directory, asynchronous, safe_serialization, names, save_embedding_layers,
-                          is_main_process, path_initial_model_for_weight_conversion, state_dict, kwargs)
+    with_peft = functools.partial(
+        _with_peft, model, directory, asynchronous, safe_serialization=safe_serialization, selected_adapters=names,
+        save_embedding_layers=save_embedding_layers, is_main_process=is_main_process,
+        path_initial_model_for_weight_conversion=path_initial_model_for_weight_conversion,
+        **({} if state_dict is None else {"state_dict": state_dict}), **kwargs)
+    if not _native.can_save(configs):
+        return with_peft()
     initial = _initial_folder(path_initial_model_for_weight_conversion, kwargs)
     if initial is not None:
         _refuse_conversion(configs, names)
     options = {"safe_serialization": bool(safe_serialization), "initial": initial, "durability": durability}
-    jobs = [_prepare(model, configs, group, state_dict, save_embedding_layers, options)
-            for group in _groups(model, configs, names)]
+    try:
+        jobs = [_prepare(model, configs, group, state_dict, save_embedding_layers, options)
+                for group in _groups(configs, names)]
+    except _TensorParallel:
+        return with_peft()
     if not is_main_process:
         return _pending.PendingSave(directory, None) if asynchronous else None
     if asynchronous:
@@ -142,7 +154,7 @@ def _refuse_conversion(configs: Mapping[str, Any], names: list[str]) -> None:
                              "when using `rank_pattern` or `alpha_pattern` at the same time as `use_rslora=True`.")
 
 
-def _groups(model: torch.nn.Module, configs: Mapping[str, Any], names: list[str]) -> list[list[str]]:
+def _groups(configs: Mapping[str, Any], names: list[str]) -> list[list[str]]:
     """Adapters that are saved from one look at the model.
 
     Adaption prompts hang in the model one at a time, so several of them are several looks, and transactions.
@@ -153,15 +165,26 @@ def _groups(model: torch.nn.Module, configs: Mapping[str, Any], names: list[str]
     return [[name] for name in names]
 
 
-def _prepare(model: torch.nn.Module, configs: Mapping[str, Any], names: list[str],
-             state_dict: Mapping[str, Any] | None, wish: bool | str, options: dict[str, Any]) -> _Job:
-    embeddings = {name: _embeddings.decide(model, configs[name], wish) for name in names}
-    modules = _facts.embedding_modules(model) if any(embeddings.values()) else ()
-    wanted = _collect.wanted_of_base(configs, names, tuple(module for module in modules if module is not None))
+def _walk(model: torch.nn.Module, configs: Mapping[str, Any], names: list[str],
+          embeddings: tuple[torch.nn.Module, ...]) -> _collect.Collected:
+    wanted = _collect.wanted_of_base(configs, names, embeddings)
     with contextlib.ExitStack() as stack:
         for name in names:
             stack.enter_context(_collect.active_adaption_prompt(model, name, configs[name]))
         found = _collect.walk(model, wanted)
+    if found.tensor_parallel:
+        raise _TensorParallel
+    return found
+
+
+def _prepare(model: torch.nn.Module, configs: Mapping[str, Any], names: list[str],
+             state_dict: Mapping[str, Any] | None, wish: bool | str, options: dict[str, Any]) -> _Job:
+    found = _walk(model, configs, names, ())
+    paths = [_facts.base_path(path) for path in found.embedding_like]
+    embeddings = {name: _embeddings.decide(model, configs[name], wish, paths) for name in names}
+    if any(embeddings.values()):
+        modules = _facts.embedding_modules(model)
+        found = _walk(model, configs, names, tuple(module for module in modules if module is not None))
     # An adaption prompt that was swapped in only now is in nobody's state dict.
     tensors = found.tensors if state_dict is None else _collect.from_state_dict(found, state_dict)
     tensors.update(found.beside)
@@ -194,14 +217,9 @@ def _save_later(jobs: list[_Job], directory: str) -> _pending.PendingSave:
     return _pending.submit(directory, work)
 
 
-def _with_peft(model: torch.nn.Module, directory: str, asynchronous: bool, safe_serialization: bool, names: list[str],
-               save_embedding_layers: bool | str, is_main_process: bool, initial: Any,
-               state_dict: Mapping[str, Any] | None, kwargs: dict[str, Any]) -> _pending.PendingSave | None:
+def _with_peft(model: torch.nn.Module, directory: str, asynchronous: bool,
+               **arguments: Any) -> _pending.PendingSave | None:
     """What the native selection does not know (a method of the user's own, tensor parallel) PEFT selects."""
     _pending.wait_for(directory)
-    if state_dict is not None:
-        kwargs = {**kwargs, "state_dict": state_dict}
-    _native.peft_save(model, directory, safe_serialization=safe_serialization, selected_adapters=names,
-                      save_embedding_layers=save_embedding_layers, is_main_process=is_main_process,
-                      path_initial_model_for_weight_conversion=initial, **kwargs)
+    _native.peft_save(model, directory, **arguments)
     return _pending.PendingSave(directory, None) if asynchronous else None

@@ -11,7 +11,7 @@ import torch
 
 import ferrule
 import ferrule.peft
-from models import llama, make
+from models import clean, llama, make  # noqa: F401
 
 
 def listing(folder):

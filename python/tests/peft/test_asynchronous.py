@@ -14,7 +14,7 @@ import torch
 import ferrule.peft
 from ferrule import _pending
 from ferrule.peft import _save
-from models import llama, make
+from models import clean, llama, make  # noqa: F401
 
 
 @pytest.fixture

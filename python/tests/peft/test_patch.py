@@ -15,7 +15,7 @@ from peft import peft_model
 from peft.utils import save_and_load
 
 import ferrule.peft
-from models import llama, make, sorted_sets
+from models import clean, llama, make, sorted_sets  # noqa: F401
 
 PLACES = [(peft_model, "safe_save_file"), (save_and_load, "safe_load_file"), (peft.PeftModel, "save_pretrained"),
           (peft.PeftModel, "load_adapter"), (save_and_load, "load_peft_weights"), (peft_model, "load_peft_weights"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import ferrule.peft
-from models import CASES, llama, make, sorted_sets
+from models import CASES, clean, llama, make, sorted_sets  # noqa: F401
 
 
 def saved_by_peft(model, folder, **arguments):

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 import ferrule.peft
 from ferrule import _pending
 from ferrule.peft import _save
-from models import llama
+from models import clean, llama  # noqa: F401
 
 
 class Tokens(torch.utils.data.Dataset):

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ferrule/export.hpp"
+#include "ferrule/read_limits.hpp"
+#include "ferrule/result.hpp"
+
+/// Adapters on the Hugging Face Hub and in object stores. A library of its own
+/// (`find_package(ferrule COMPONENTS hub)`, target ferrule::hub): the core needs no network.
+///
+/// Failures carry the rules HB-* (docs/rules/HB.md), the HTTP status and the server's request id
+/// where there are any; failure_kind() names them in a word.
+namespace ferrule::hub {
+
+/// Where the Hub is, who asks, and how long to wait.
+struct Settings {
+  /// Without a trailing slash.
+  std::string endpoint = "https://huggingface.co";
+  /// Empty: anonymous. Sent to the endpoint's own origin and nowhere else.
+  std::string token = {};
+  /// Ferrule keeps what it knows of files here, in the folder "ferrule".
+  std::filesystem::path home = {};
+  std::filesystem::path cache = {};
+  bool offline = false;
+  bool symlinks = true;
+  std::chrono::seconds connect_timeout{10};
+  /// Longest silence in a download or an upload.
+  std::chrono::seconds transfer_timeout{10};
+  /// Longest silence of the Hub before an answer. It cuts its own work off at about a minute.
+  std::chrono::seconds answer_timeout{30};
+  std::chrono::seconds commit_timeout{90};
+  /// The first pause before a request is sent again; each further one is twice as long.
+  std::chrono::milliseconds first_pause{250};
+  /// How often a request is sent before it counts as failed.
+  int attempts = 6;
+  /// A server that asks for a longer pause than this is not waited for.
+  std::chrono::seconds longest_wait{330};
+
+  /// As huggingface_hub reads them: HF_ENDPOINT, HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH,
+  /// HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, time-outs and the rest (docs/hub.md).
+  FERRULE_API static Settings from_environment();
+};
+
+/// How far a push or pull has come.
+struct Progress {
+  std::uint64_t bytes_done = 0;
+  std::uint64_t bytes_total = 0;
+  std::uint64_t files_done = 0;
+  std::uint64_t files_total = 0;
+};
+
+/// Told of progress and of what a person should know (a warning of the Hub). Called from the thread
+/// that pushes or pulls, and from those that transfer, one at a time.
+struct Watcher {
+  std::function<void(const Progress&)> progress = {};
+  std::function<void(std::string_view)> warning = {};
+};
+
+struct PushOptions {
+  /// A branch, made where it is missing; empty is "main".
+  std::string revision = {};
+  /// A new repository is private; an existing public one is refused.
+  bool make_private = false;
+  /// Publishes into a public repository although make_private asks for a private one.
+  bool allow_public = false;
+  bool create_pr = false;
+  std::string commit_message = {};
+  std::string commit_description = {};
+  OpenOptions open = {};
+  Watcher watcher = {};
+};
+
+struct PushReport {
+  /// With its namespace.
+  std::string repo;
+  std::string revision;
+  /// The head after the push: the commit made, or the one that holds all this already.
+  std::string commit;
+  std::string url;
+  /// Empty where no pull request was opened.
+  std::string pr_url;
+  /// Paths in the repository.
+  std::vector<std::string> uploaded;
+  std::vector<std::string> unchanged;
+};
+
+struct PullOptions {
+  /// Branch, tag, commit or `refs/pr/N`; empty is "main".
+  std::string revision = {};
+  /// Instead of Settings::cache.
+  std::filesystem::path cache = {};
+  /// A copy of the files goes here, together or not at all; empty leaves them in the cache.
+  std::filesystem::path output = {};
+  /// Only these; empty means all.
+  std::vector<std::string> files = {};
+  bool offline = false;
+  Watcher watcher = {};
+};
+
+struct PullReport {
+  std::string repo;
+  std::string revision;
+  std::string commit;
+  /// The snapshot in the cache, or the output folder.
+  std::filesystem::path path;
+  /// Relative to it, sorted.
+  std::vector<std::string> files;
+};
+
+/// A connection to one Hub: settings, connections kept open, and what is known of files. Not for
+/// several threads at once.
+class FERRULE_API HubClient {
+ public:
+  explicit HubClient(Settings settings = Settings::from_environment());
+  HubClient(HubClient&&) noexcept;
+  HubClient& operator=(HubClient&&) noexcept;
+  ~HubClient();
+
+  const Settings& settings() const noexcept;
+
+  /// Sends a verified adapter directory to `repo_id` ("name" or "namespace/name"), as one commit or
+  /// none: files that are there already are neither hashed twice nor sent. After a failure on the
+  /// way the same call sends only what is missing.
+  Result<PushReport> push(const std::filesystem::path& directory, const std::string& repo_id,
+                          const PushOptions& options = {});
+
+  /// The files of a repository at a revision, each checked against the hash the Hub lists for it.
+  Result<PullReport> pull(const std::string& repo_id, const PullOptions& options = {});
+
+  /// A folder that holds what the reference names and can be opened as an adapter: an
+  /// `hf://user/repo[@revision][/subfolder]`, pulled through the cache, or a source of snapshot(). With `headers_only` the
+  /// data of large weights are holes of zeros: enough to list tensors, not to judge values.
+  struct Remote {
+    std::filesystem::path path;
+    std::string commit = {};
+    bool values = true;
+    /// Holds a temporary folder; what it holds goes with it.
+    std::shared_ptr<void> hold = {};
+  };
+  Result<Remote> open_remote(const std::string& reference, bool headers_only,
+                             const PullOptions& options = {});
+
+  struct Rep;  ///< Of the library alone.
+
+ private:
+  std::unique_ptr<Rep> rep_;
+};
+
+/// HubClient::push with settings of the environment. `destination` is a repository's id, or
+/// `s3://bucket/prefix`.
+FERRULE_API Result<PushReport> push_to_hub(const std::filesystem::path& directory,
+                                           const std::string& destination,
+                                           const PushOptions& options = {});
+
+/// HubClient::pull with settings of the environment. `source` is a repository's id,
+/// `s3://bucket/prefix`, or the `https://` address of a folder.
+FERRULE_API Result<PullReport> snapshot(const std::string& source, const PullOptions& options = {});
+
+/// Whether the text is one that open_remote() takes ("hf://...", "s3://...", "https://...").
+FERRULE_API bool is_remote(std::string_view text) noexcept;
+
+/// What a failure of this library is, in a word for programs: "usage", "offline", "network",
+/// "authentication", "repository_not_found", "gated", "revision_not_found", "entry_not_found",
+/// "forbidden", "rate_limited", "server", "bad_answer", "integrity", "unsafe_path", "public",
+/// "conflict", "card", "upload_refused", "changed", "incomplete"; "adapter" for what the rules on
+/// adapters refuse, and "system" for the operating system.
+FERRULE_API std::string_view failure_kind(const Error& error) noexcept;
+
+}  // namespace ferrule::hub

@@ -1,0 +1,610 @@
+"""The native half of ferrule. Its public names stand in the package."""
+
+from collections.abc import Sequence
+import os
+from typing import Any, Literal
+
+import numpy
+import torch
+
+import ferrule
+
+
+version: str = '0.1.0'
+
+peft_version: str = '0.21.0'
+
+class Finding:
+    """One thing a check has to say; rules are numbered in docs/rules."""
+
+    @property
+    def severity(self) -> Literal['error', 'warning', 'note']:
+        """"error", "warning" or "note"."""
+
+    @property
+    def rule(self) -> str:
+        """The rule, as in "AD-3"."""
+
+    @property
+    def path(self) -> str:
+        """The file or directory it concerns."""
+
+    @property
+    def key(self) -> str:
+        """The tensor, config field or module it concerns; may be empty."""
+
+    @property
+    def message(self) -> str:
+        """What was expected, what was found."""
+
+    @property
+    def advice(self) -> str:
+        """What to do about it; may be empty."""
+
+    def __str__(self) -> str: ...
+
+    def __repr__(self) -> str: ...
+
+class VerifyReport:
+    """What verify() found. True where it is good."""
+
+    @property
+    def good(self) -> bool:
+        """Whether there is no error among the findings."""
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Everything that was found; notes and warnings alone mean good."""
+
+    @property
+    def system_error(self) -> ferrule.Error | None:
+        """
+        What kept the system from answering, as opposed to bad data; not raised.
+        """
+
+    def __bool__(self) -> bool: ...
+
+    def __repr__(self) -> str: ...
+
+def verify(path: str | os.PathLike[str], *, backing: Literal['map', 'copy'] = 'map') -> VerifyReport:
+    """
+    Judges a directory as an adapter, a single file as a container, by the same rules as the command `ferrule verify`. Never raises for what is at the path: that is in the report.
+    """
+
+class ModuleStrength:
+    """Factor and rank of one module's update, and the rule that decided."""
+
+    @property
+    def strength(self) -> float | None:
+        """
+        The factor on the update: PEFT's scaling; None where the method has none.
+        """
+
+    @property
+    def rank(self) -> float | None: ...
+
+    @property
+    def alpha(self) -> float | None: ...
+
+    @property
+    def rule(self) -> str:
+        """Which pattern or default won."""
+
+    def __repr__(self) -> str: ...
+
+class AdapterConfig:
+    """
+    adapter_config.json as a value: the document in full, and typed readings of what Ferrule acts on.
+    """
+
+    @staticmethod
+    def open(path: str | os.PathLike[str]) -> AdapterConfig:
+        """
+        Reads the file, or adapter_config.json in the directory. Raises CorruptError (rules CF-*), NotFoundError.
+        """
+
+    @staticmethod
+    def parse(json: str) -> AdapterConfig:
+        """
+        Reads the text of an adapter_config.json. Raises CorruptError (rules CF-*).
+        """
+
+    @staticmethod
+    def make(peft_type: str, **fields: Any) -> AdapterConfig:
+        """
+        A new config of that type: PEFT's defaults, with these fields set. Raises InvalidArgumentError for an unknown type or field, CorruptError for a value that the field cannot hold.
+        """
+
+    @property
+    def peft_type(self) -> str:
+        """The exact type, such as "LORA"."""
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Every field, in the order of the file, defaults included. A copy."""
+
+    def __getitem__(self, field: str) -> Any: ...
+
+    def __contains__(self, arg: str, /) -> bool: ...
+
+    def get(self, field: str, default: Any = None) -> Any: ...
+
+    def set(self, field: str, value: Any) -> None:
+        """
+        Replaces or adds a field. Raises CorruptError where the field cannot hold the value.
+        """
+
+    def to_json(self) -> str:
+        """The text that PEFT writes of this config."""
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What reading it turned up: upgrades, unknown fields."""
+
+    def resolve_strength(self, module_path: str) -> ModuleStrength:
+        """
+        Resolves r, alpha, rsLoRA and the patterns for a module of the base model, as PEFT does at injection.
+        """
+
+    def __copy__(self) -> AdapterConfig: ...
+
+    def __deepcopy__(self, memo: Any) -> AdapterConfig: ...
+
+    def __repr__(self) -> str: ...
+
+    @property
+    def task_type(self) -> str | None: ...
+
+    @property
+    def base_model_name_or_path(self) -> str | None: ...
+
+    @property
+    def is_prompt_learning(self) -> bool: ...
+
+    @property
+    def bias(self) -> str: ...
+
+    @property
+    def target_modules(self) -> str | list[str] | None: ...
+
+    @property
+    def exclude_modules(self) -> str | list[str] | None: ...
+
+    @property
+    def modules_to_save(self) -> list[str]: ...
+
+    @property
+    def target_parameters(self) -> list[str]: ...
+
+    @property
+    def rank(self) -> int | None:
+        """`r`, or the field that plays its part."""
+
+    @property
+    def alpha(self) -> float | None:
+        """`lora_alpha`, or the field that plays its part."""
+
+    @property
+    def use_rslora(self) -> bool: ...
+
+    @property
+    def use_dora(self) -> bool: ...
+
+    @property
+    def rank_pattern(self) -> dict[str, float]: ...
+
+    @property
+    def alpha_pattern(self) -> dict[str, float]: ...
+
+def peft_types() -> list[str]:
+    """Every PEFT type that Ferrule knows, sorted."""
+
+class AdapterTensor:
+    """
+    A tensor of an adapter: its key in the file and what it is to its method. Holds no copy.
+    """
+
+    @property
+    def key(self) -> str:
+        """The key in the file."""
+
+    @property
+    def role(self) -> str:
+        """The method's word for it ("lora_A"); empty where nothing explains it."""
+
+    @property
+    def leaf(self) -> str:
+        """The rest of the key below the role."""
+
+    @property
+    def dtype(self) -> str:
+        """The name of the dtype in safetensors ("BF16")."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def torch(self) -> torch.Tensor:
+        """The tensor, without a copy; it keeps the file's mapping alive."""
+
+    def numpy(self) -> numpy.ndarray:
+        """The array, without a copy; it keeps the file's mapping alive."""
+
+    def __repr__(self) -> str: ...
+
+class Module:
+    """A module of the base model that the adapter changes."""
+
+    @property
+    def path(self) -> str:
+        """The path in the base model; empty for what belongs to the whole model."""
+
+    @property
+    def strength(self) -> float:
+        """
+        The factor on the update, r, alpha, rsLoRA and patterns resolved; 1 where the method has none.
+        """
+
+    @property
+    def resolved(self) -> ModuleStrength:
+        """The same with its rank, alpha and the rule that won."""
+
+    @property
+    def rank(self) -> float | None: ...
+
+    @property
+    def alpha(self) -> float | None: ...
+
+    @property
+    def tensors(self) -> list[AdapterTensor]: ...
+
+    def tensor(self, role: str) -> AdapterTensor | None:
+        """
+        The tensor of that role; where a role has several the weight, or ask with the leaf ("lora_B.bias").
+        """
+
+    def __repr__(self) -> str: ...
+
+class Adapter:
+    """
+    An opened adapter: config, weights, and every tensor matched to a role of its method.
+    """
+
+    @staticmethod
+    def open(path: str | os.PathLike[str], *, backing: Literal['map', 'copy'] = 'map', torch_key: str = '') -> Adapter:
+        """
+        Opens an adapter's directory as PEFT finds it (adapter_model.safetensors, then .bin), without torch.
+
+        backing="map" maps the weights: pages load on first touch, and if somebody truncates the file meanwhile, touching a lost page ends the process (SIGBUS). backing="copy" reads them into memory. torch_key names the entry of a .bin that holds the state dict one level down.
+
+        What can be read but is wrong stands in findings. Raises NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.
+        """
+
+    @property
+    def config(self) -> AdapterConfig: ...
+
+    @property
+    def modules(self) -> list[Module]:
+        """Sorted by path; what belongs to the whole model comes first."""
+
+    @property
+    def tensors(self) -> list[AdapterTensor]:
+        """Every tensor of the file."""
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Everything the AD, KY and CF rules have to say, errors first."""
+
+    @property
+    def directory(self) -> str: ...
+
+    @property
+    def weights_file(self) -> str: ...
+
+    @property
+    def metadata(self) -> dict[str, str]: ...
+
+    @property
+    def file_bytes(self) -> int: ...
+
+    def live_key(self, disk_key: str, adapter_name: str = 'default') -> str | None:
+        """
+        The key under which a PEFT model with an adapter of that name holds the tensor.
+        """
+
+    def state_dict(self, framework: Literal['torch', 'numpy'] = 'torch', adapter_name: str = 'default', *, keys: Literal['live', 'disk'] = 'live') -> dict[str, Any]:
+        """
+        The tensors by name: keys="live" as a PEFT model's state_dict() spells them, keys="disk" as the file does.
+
+        Nothing is copied: the tensors are views of the file's private mapping and keep it alive. They may be written to; the file never changes. Raises UnsupportedError for a dtype that the framework has not.
+        """
+
+    def __repr__(self) -> str: ...
+
+def open(path: str | os.PathLike[str], *, backing: Literal['map', 'copy'] = 'map', torch_key: str = '') -> Adapter:
+    """
+    Opens an adapter's directory as PEFT finds it (adapter_model.safetensors, then .bin), without torch.
+
+    backing="map" maps the weights: pages load on first touch, and if somebody truncates the file meanwhile, touching a lost page ends the process (SIGBUS). backing="copy" reads them into memory. torch_key names the entry of a .bin that holds the state dict one level down.
+
+    What can be read but is wrong stands in findings. Raises NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.
+    """
+
+class Checkpoint:
+    """
+    Files of tensors opened as one: safetensors, a sharded index, torch files (read as data, never unpickled), or a directory that holds one of these. What they are is decided by content.
+    """
+
+    @staticmethod
+    def open(path: str | os.PathLike[str] | list[str | os.PathLike[str]], *, backing: Literal['map', 'copy'] = 'map', torch_key: str = '') -> Checkpoint:
+        """
+        Several paths are joined. Raises NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.
+        """
+
+    def __len__(self) -> int: ...
+
+    @property
+    def files(self) -> list[str]: ...
+
+    @property
+    def file_bytes(self) -> int: ...
+
+    @property
+    def names(self) -> list[str]: ...
+
+    def state_dict(self, framework: Literal['torch', 'numpy'] = 'torch') -> dict[str, Any]:
+        """
+        The tensors by name, without copies: views of private mappings, which they keep alive.
+        """
+
+    def __repr__(self) -> str: ...
+
+class TensorTotals:
+    """Tensors by number."""
+
+    @property
+    def tensors(self) -> int: ...
+
+    @property
+    def parameters(self) -> int: ...
+
+    @property
+    def bytes(self) -> int: ...
+
+    @property
+    def dtypes(self) -> dict[str, int]:
+        """Tensors of each dtype."""
+
+    def __repr__(self) -> str: ...
+
+class AdapterSummary:
+    """
+    One adapter in few words, and whether it is good. Only headers and configs are read for it.
+    """
+
+    @property
+    def directory(self) -> str: ...
+
+    @property
+    def good(self) -> bool: ...
+
+    @property
+    def peft_type(self) -> str:
+        """Empty where the config could not be read."""
+
+    @property
+    def task_type(self) -> str | None: ...
+
+    @property
+    def base_model(self) -> str | None: ...
+
+    @property
+    def rank(self) -> int | None: ...
+
+    @property
+    def alpha(self) -> float | None: ...
+
+    @property
+    def weights_file(self) -> str: ...
+
+    @property
+    def file_bytes(self) -> int: ...
+
+    @property
+    def totals(self) -> TensorTotals: ...
+
+    @property
+    def findings(self) -> list[Finding]: ...
+
+    @property
+    def system_error(self) -> ferrule.Error | None:
+        """What kept the system from answering; not raised."""
+
+    def __repr__(self) -> str: ...
+
+class FolderSummary:
+    """The adapters of a folder and of all folders below it."""
+
+    @property
+    def adapters(self) -> list[AdapterSummary]:
+        """Sorted by path."""
+
+    @property
+    def directories(self) -> int:
+        """Folders looked into."""
+
+    @property
+    def unreadable(self) -> list[ferrule.Error]:
+        """Folders that could not be listed, and why."""
+
+    @property
+    def bad(self) -> int:
+        """Adapters that are not good."""
+
+    @property
+    def totals(self) -> TensorTotals: ...
+
+    @property
+    def file_bytes(self) -> int: ...
+
+    def __repr__(self) -> str: ...
+
+class TensorSummary:
+    """One tensor by name, without its content."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dtype(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def __repr__(self) -> str: ...
+
+class ContainerSummary:
+    """A file, or a checkpoint of several: what its headers say."""
+
+    @property
+    def files(self) -> list[str]: ...
+
+    @property
+    def container(self) -> str:
+        """"safetensors", "safetensors index", "torch" ..."""
+
+    @property
+    def file_bytes(self) -> int: ...
+
+    @property
+    def totals(self) -> TensorTotals: ...
+
+    @property
+    def tensors(self) -> list[TensorSummary]:
+        """In the order of the file."""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Of a single safetensors file."""
+
+    def __repr__(self) -> str: ...
+
+def inspect(path: str | os.PathLike[str]) -> AdapterSummary | FolderSummary | ContainerSummary:
+    """
+    What is at the path, by its headers: an adapter, a folder of them (walked to the bottom, in parallel), or a file of tensors.
+
+    A bad adapter is an answer, not an exception. Raises NotFoundError, IoError, and for a file that cannot be read as one CorruptError, UnsupportedError, LimitExceededError.
+    """
+
+class LiveTensors:
+    """
+    Tensors of torch or numpy as native code reads them: where their bytes are, without a copy where they are contiguous in host memory.
+    """
+
+    def __init__(self, tensors: object | None, accept: str = 'any') -> None: ...
+
+    def __len__(self) -> int: ...
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether two tensors share bytes."""
+
+    @property
+    def all_in_place(self) -> bool:
+        """Whether every tensor was taken as it stands in memory."""
+
+    @property
+    def byte_count(self) -> int:
+        """Bytes of all tensors."""
+
+    def write_safetensors(self, path: str | os.PathLike[str], metadata: dict[str, str] | None = None, *, durability: Literal['fast', 'safe', 'full'] = 'safe') -> None:
+        """
+        Writes the bytes that safetensors writes. The file appears whole or not at all; the GIL is released meanwhile. Raises InvalidArgumentError, IoError, LimitExceededError.
+        """
+
+    def serialize_safetensors(self, metadata: dict[str, str] | None = None) -> bytes:
+        """The same bytes in memory."""
+
+class SafetensorsFile:
+    """
+    An opened .safetensors file: checked in full once (rules ST-*), then read without copies.
+    """
+
+    @staticmethod
+    def open(path: str | os.PathLike[str], *, backing: Literal['map', 'copy'] = 'map') -> SafetensorsFile:
+        """
+        Raises NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.
+        """
+
+    @staticmethod
+    def from_bytes(data: bytes) -> SafetensorsFile:
+        """The same over a copy of these bytes. Raises as open does."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def names(self) -> list[str]:
+        """In the order of their data in the file."""
+
+    @property
+    def metadata(self) -> dict[str, str] | None: ...
+
+    @property
+    def file_bytes(self) -> int: ...
+
+    def __contains__(self, arg: str, /) -> bool: ...
+
+    def dtype(self, name: str) -> str:
+        """The name of the dtype in the header ("BF16")."""
+
+    def shape(self, name: str) -> tuple[int, ...]: ...
+
+    def tensor(self, name: str, framework: Literal['torch', 'numpy'] = 'torch') -> Any:
+        """
+        A view of the file's private mapping, which it keeps alive: writable, the file never changes.
+        """
+
+    def tensors(self, framework: Literal['torch', 'numpy'] = 'torch') -> dict[str, Any]:
+        """All of them by name, in the order of their data in the file."""
+
+    def byte_array(self, name: str) -> bytearray:
+        """A copy of the tensor's bytes."""
+
+    def __repr__(self) -> str: ...
+
+class TensorSpec:
+    """
+    A tensor by its address, for serialize() and serialize_file(): the memory must stay as it is while they run.
+
+    For float4_e2m1fn_x2 the last dimension is doubled: shape counts elements.
+    """
+
+    def __init__(self, *, dtype: str, shape: Sequence[int], data_ptr: int, data_len: int) -> None: ...
+
+    @property
+    def dtype(self) -> str:
+        """As in the header ("F32")."""
+
+    @property
+    def shape(self) -> list[int]: ...
+
+    @property
+    def data_ptr(self) -> int: ...
+
+    @property
+    def data_len(self) -> int: ...
+
+    def __repr__(self) -> str: ...
+
+def serialize(tensor_dict: dict[str, TensorSpec], metadata: dict[str, str] | None = None) -> bytes:
+    """The bytes of a safetensors file. Raises SafetensorError."""
+
+def serialize_file(tensor_dict: dict[str, TensorSpec], filename: str | os.PathLike[str], metadata: dict[str, str] | None = None) -> None:
+    """
+    Writes them to a file, which appears whole or not at all; the GIL is released meanwhile. Raises SafetensorError.
+    """

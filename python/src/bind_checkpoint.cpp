@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "arguments.hpp"
+#include "bindings.hpp"
+#include "errors.hpp"
+#include "ferrule/checkpoint.hpp"
+#include "ferrule/text.hpp"
+#include "tensors_out.hpp"
+#include "text.hpp"
+
+namespace ferrule::python {
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+struct OpenedCheckpoint {
+  std::shared_ptr<const Checkpoint> checkpoint;
+};
+
+OpenedCheckpoint open_checkpoint(nb::handle path, std::string_view backing, std::string torch_key) {
+  std::vector<std::filesystem::path> paths;
+  if (PyList_Check(path.ptr()) || PyTuple_Check(path.ptr())) {
+    for (const nb::handle one : nb::iter(path)) paths.push_back(path_of(one, "path"));
+  } else {
+    paths.push_back(path_of(path, "path"));
+  }
+  const OpenOptions options{.backing = backing_of(backing), .torch_key = std::move(torch_key)};
+  auto opened = value_or_raise(without_gil([&] {
+    return paths.size() == 1 ? Checkpoint::open(paths.front(), options)
+                             : Checkpoint::open(paths, options);
+  }));
+  return {std::make_shared<const Checkpoint>(std::move(opened))};
+}
+
+nb::dict state_dict(const OpenedCheckpoint& self, std::string_view framework) {
+  const auto library = framework_of(framework);
+  nb::dict dict;
+  for (const auto& [name, view] : self.checkpoint->tensors()) {
+    dict[to_str(name)] = to_tensor(library, name, view, self.checkpoint);
+  }
+  return dict;
+}
+
+}  // namespace
+
+void bind_checkpoint(nb::module_& module) {
+  nb::class_<OpenedCheckpoint>(module, "Checkpoint",
+                               "Files of tensors opened as one: safetensors, a sharded index, "
+                               "torch files (read as data, never unpickled), or a directory that "
+                               "holds one of these. What they are is decided by content.")
+      .def_static("open", &open_checkpoint, "path"_a.none(), nb::kw_only(), "backing"_a = "map",
+                  "torch_key"_a = "",
+                  nb::sig("def open(path: str | os.PathLike[str] | list[str | os.PathLike[str]], "
+                          "*, backing: typing.Literal['map', 'copy'] = 'map', torch_key: str = "
+                          "'') -> Checkpoint"),
+                  "Several paths are joined. Raises NotFoundError, IoError, CorruptError, "
+                  "UnsupportedError, LimitExceededError.")
+      .def("__len__",
+           [](const OpenedCheckpoint& self) { return self.checkpoint->tensors().size(); })
+      .def_prop_ro(
+          "files",
+          [](const OpenedCheckpoint& self) {
+            nb::list list;
+            for (const auto& path : self.checkpoint->files()) list.append(to_path_str(path));
+            return list;
+          },
+          nb::sig("def files(self) -> list[str]"))
+      .def_prop_ro("file_bytes",
+                   [](const OpenedCheckpoint& self) { return self.checkpoint->file_bytes(); })
+      .def_prop_ro(
+          "names",
+          [](const OpenedCheckpoint& self) {
+            nb::list list;
+            for (const auto& [name, view] : self.checkpoint->tensors()) list.append(to_str(name));
+            return list;
+          },
+          nb::sig("def names(self) -> list[str]"))
+      .def("state_dict", &state_dict, "framework"_a = "torch",
+           nb::sig("def state_dict(self, framework: typing.Literal['torch', 'numpy'] = 'torch') "
+                   "-> dict[str, typing.Any]"),
+           "The tensors by name, without copies: views of private mappings, which they keep alive.")
+      .def("__repr__", [](const OpenedCheckpoint& self) {
+        return to_str("<ferrule.Checkpoint " + std::to_string(self.checkpoint->tensors().size()) +
+                      " tensors>");
+      });
+}
+
+}  // namespace ferrule::python

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The checked-in stub is what nanobind makes of the module: `UPDATE=1 pytest test_stubs.py` renews it."""
+
+import ast
+import importlib
+import os
+import pathlib
+import subprocess
+import sys
+
+import ferrule
+from conftest import ROOT
+
+STUB = ROOT / "python/ferrule/_ferrule.pyi"
+
+
+def test_the_stub_is_that_of_the_module(tmp_path):
+    made = tmp_path / "_ferrule.pyi"
+    command = [sys.executable, "-m", "nanobind.stubgen", "-q", "-m", "ferrule._ferrule", "-o", made]
+    subprocess.run(command, check=True)
+    if os.environ.get("UPDATE"):
+        STUB.write_text(made.read_text())
+    assert made.read_text() == STUB.read_text()
+
+
+def test_the_stub_knows_every_native_name():
+    tree = ast.parse(STUB.read_text())
+    named = {node.name for node in tree.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
+    named |= {node.target.id for node in tree.body if isinstance(node, ast.AnnAssign)}
+    native = importlib.import_module("ferrule._ferrule")
+    assert {name for name in dir(native) if not name.startswith("__")} <= named
+
+
+def test_all_lists_what_there_is():
+    assert sorted(ferrule.__all__) == ferrule.__all__
+    assert all(hasattr(ferrule, name) for name in ferrule.__all__)
+
+
+def test_the_package_is_marked_as_typed():
+    assert (pathlib.Path(ferrule.__file__).parent / "py.typed").exists()

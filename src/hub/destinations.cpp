@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
+#include "ferrule/hub.hpp"
+#include "hub/client_rep.hpp"
+#include "hub/object_store.hpp"
+
+namespace ferrule::hub {
+
+Result<PushReport> push_to_hub(const std::filesystem::path& directory,
+                               const std::string& destination, const PushOptions& options) {
+  if (is_object_store(destination)) {
+    HubClient::Rep client(Settings::from_environment());
+    return push_to_store(client, directory, destination, options);
+  }
+  return HubClient().push(directory, destination, options);
+}
+
+Result<PullReport> snapshot(const std::string& source, const PullOptions& options) {
+  if (is_object_store(source)) {
+    auto settings = Settings::from_environment();
+    settings.offline = settings.offline || options.offline;
+    HubClient::Rep client(std::move(settings));
+    return pull_from_store(client, source, options);
+  }
+  return HubClient().pull(source, options);
+}
+
+bool is_remote(std::string_view text) noexcept {
+  return text.rfind("hf://", 0) == 0 || is_object_store(text);
+}
+
+}  // namespace ferrule::hub

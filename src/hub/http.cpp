@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one file that sends. One exchange over libcurl; when to send again is in http_retry.cpp.
+#include "hub/http.hpp"
+
+#include <curl/curl.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "base/quote.hpp"
+#include "base/try.hpp"
+#include "ferrule/version.hpp"
+#include "hub/failure.hpp"
+#include "hub/url.hpp"
+
+namespace ferrule::hub {
+namespace {
+
+constexpr std::size_t kMaxHeaderBytes = std::size_t{256} << 10;
+constexpr std::size_t kMaxWordsBytes = std::size_t{64} << 10;
+
+/// What the callbacks of one transfer share.
+struct Transfer {
+  const Request* request = nullptr;
+  Response response;
+  std::optional<Error> error;
+  std::size_t header_bytes = 0;
+  bool head_done = false;
+};
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (auto& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out;
+}
+
+std::size_t take_header(const char* data, std::size_t size, std::size_t count, void* user) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  const std::size_t bytes = size * count;
+  transfer.header_bytes += bytes;
+  if (transfer.header_bytes > kMaxHeaderBytes) {
+    transfer.error = fail(Failure::kBadAnswer, "the answer's headers are larger than 256 KiB");
+    return 0;
+  }
+  std::string_view line(data, bytes);
+  while (!line.empty() && (line.back() == '\r' || line.back() == '\n')) line.remove_suffix(1);
+  if (line.rfind("HTTP/", 0) == 0) {
+    transfer.response.headers.clear();  // Of a 100 Continue or a proxy's answer.
+    const auto space = line.find(' ');
+    transfer.response.status =
+        space == std::string_view::npos ? 0 : std::atoi(std::string(line.substr(space + 1, 3)).c_str());
+    return bytes;
+  }
+  const auto colon = line.find(':');
+  if (colon != std::string_view::npos) {
+    auto value = line.substr(colon + 1);
+    while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
+    while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
+    transfer.response.headers.push_back({lower(line.substr(0, colon)), std::string(value)});
+  }
+  return bytes;
+}
+
+/// Takes a piece of the body; false ends the transfer.
+bool take_piece(Transfer& transfer, std::span<const std::byte> piece) {
+  const auto& request = *transfer.request;
+  auto& response = transfer.response;
+  if (!response.ok()) {
+    const auto room = kMaxWordsBytes - std::min(kMaxWordsBytes, response.text.size());
+    const auto taken = std::min(room, piece.size());
+    response.text.append(reinterpret_cast<const char*>(piece.data()), taken);
+    return taken == piece.size();
+  }
+  if (request.sink) {
+    if (auto taken = request.sink(piece); !taken) {
+      transfer.error = std::move(taken).error();
+      return false;
+    }
+    return true;
+  }
+  if (response.text.size() + piece.size() > request.limit) {
+    transfer.error = fail(Failure::kBadAnswer, request.what + ": the answer is larger than " +
+                                                   std::to_string(request.limit >> 20U) + " MiB");
+    return false;
+  }
+  response.text.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+  return true;
+}
+
+/// Tells of the head once; false ends the transfer.
+bool tell_head(Transfer& transfer) {
+  if (std::exchange(transfer.head_done, true) || !transfer.response.ok()) return true;
+  if (!transfer.request->on_head) return true;
+  auto taken = transfer.request->on_head(transfer.response);
+  if (!taken) transfer.error = std::move(taken).error();
+  return !transfer.error;
+}
+
+std::size_t take_body(const char* data, std::size_t size, std::size_t count, void* user) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  const std::size_t bytes = size * count;
+  const bool taken = tell_head(transfer) && take_piece(transfer, std::as_bytes(std::span(data, bytes)));
+  return taken ? bytes : 0;
+}
+
+std::size_t give_body(char* out, std::size_t size, std::size_t count, void* user) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  auto got = transfer.request->body->read(
+      std::as_writable_bytes(std::span(out, size * count)));
+  if (got) return *got;
+  transfer.error = std::move(got).error();
+  return CURL_READFUNC_ABORT;
+}
+
+int rewind_body(void* user, curl_off_t offset, int origin) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  if (offset != 0 || origin != SEEK_SET) return CURL_SEEKFUNC_FAIL;
+  return transfer.request->body->rewind() ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
+}
+
+struct ListCloser {
+  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+using List = std::unique_ptr<curl_slist, ListCloser>;
+
+void add(List& list, const std::string& line) {
+  auto* longer = curl_slist_append(list.get(), line.c_str());
+  if (longer == nullptr) throw std::bad_alloc();
+  (void)list.release();
+  list.reset(longer);
+}
+
+/// huggingface_hub's HTTP library takes HTTP_PROXY in capitals too, which libcurl leaves to the small
+/// letters for fear of what a web server passes to its scripts.
+std::string capital_proxy(const std::string& url) {
+  if (url.rfind("http://", 0) != 0 || std::getenv("http_proxy") != nullptr ||
+      std::getenv("REQUEST_METHOD") != nullptr) {
+    return {};
+  }
+  const char* proxy = std::getenv("HTTP_PROXY");
+  return proxy != nullptr ? proxy : "";
+}
+
+std::string certificates() {
+  for (const auto* name : {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}) {
+    const char* value = std::getenv(name);
+    if (value != nullptr && *value != '\0') return value;
+  }
+  return {};
+}
+
+void set_method(CURL* curl, const Request& request) {
+  const auto size = static_cast<curl_off_t>(request.body != nullptr ? request.body->size() : 0);
+  switch (request.method) {
+    case Method::kGet:
+      curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
+      break;
+    case Method::kHead:
+      curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+      break;
+    case Method::kPost:
+      curl_easy_setopt(curl, CURLOPT_POST, 1L);
+      curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, size);
+      break;
+    case Method::kPut:
+      curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+      curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, size);
+      break;
+  }
+}
+
+/// Errors after which the server has surely done nothing.
+bool never_arrived(CURLcode code) {
+  return code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY ||
+         code == CURLE_COULDNT_CONNECT || code == CURLE_SSL_CONNECT_ERROR ||
+         code == CURLE_PEER_FAILED_VERIFICATION;
+}
+
+constexpr int kMaybeDone = 1;  // In Error::system_errno of HB-3: see is_ambiguous().
+
+}  // namespace
+
+struct Http::Rep {
+  explicit Rep(const Settings& given) : settings(given), curl(curl_easy_init()) {
+    if (curl == nullptr) throw std::bad_alloc();
+  }
+  Rep(const Rep&) = delete;
+  Rep& operator=(const Rep&) = delete;
+  ~Rep() { curl_easy_cleanup(curl); }
+
+  void prepare(const Request& request, Transfer& transfer);
+  List header_list(const Request& request) const;
+  Error failure(CURLcode code, const char* detail, const Request& request) const;
+  /// Servers repeat what they were sent; the token stays out of messages.
+  void redact(std::string& text) const;
+
+  Settings settings;
+  CURL* curl;
+  std::array<char, CURL_ERROR_SIZE> detail{};
+};
+
+void Http::Rep::redact(std::string& text) const {
+  if (settings.token.empty()) return;
+  for (auto at = text.find(settings.token); at != std::string::npos;
+       at = text.find(settings.token, at)) {
+    text.replace(at, settings.token.size(), "***");
+  }
+}
+
+List Http::Rep::header_list(const Request& request) const {
+  List list;
+  add(list, "User-Agent: ferrule/" + std::string(version()) + "; libcurl/" +
+                curl_version_info(CURLVERSION_NOW)->version);
+  add(list, "Expect:");
+  bool typed = false;
+  for (const auto& [name, value] : request.headers) {
+    typed = typed || lower(name) == "content-type";
+    add(list, name + ": " + value);
+  }
+  if (request.body != nullptr && !typed) add(list, "Content-Type:");
+  const auto origin = origin_of(request.url);
+  if (request.with_token && !settings.token.empty() && origin &&
+      origin == origin_of(settings.endpoint)) {
+    add(list, "Authorization: Bearer " + settings.token);
+  }
+  return list;
+}
+
+void Http::Rep::prepare(const Request& request, Transfer& transfer) {
+  curl_easy_reset(curl);  // Connections stay open.
+  const auto silence = request.silence.count() > 0 ? request.silence : settings.answer_timeout;
+  curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
+  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+  // Asks for plain bytes; who sends them packed all the same is unpacked.
+  curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "identity");
+  curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail.data());
+  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, static_cast<long>(settings.connect_timeout.count()));
+  // A server that drips a byte a second to hold us counts as silent.
+  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 16L);
+  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, static_cast<long>(silence.count()));
+  curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
+  curl_easy_setopt(curl, CURLOPT_HEADERDATA, &transfer);
+  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
+  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
+  if (request.body != nullptr) {
+    curl_easy_setopt(curl, CURLOPT_READFUNCTION, give_body);
+    curl_easy_setopt(curl, CURLOPT_READDATA, &transfer);
+    curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, rewind_body);
+    curl_easy_setopt(curl, CURLOPT_SEEKDATA, &transfer);
+  }
+  set_method(curl, request);
+  if (!request.sign_as.empty()) {
+    curl_easy_setopt(curl, CURLOPT_AWS_SIGV4, request.sign_for.c_str());
+    curl_easy_setopt(curl, CURLOPT_USERPWD, request.sign_as.c_str());
+  }
+  if (const auto proxy = capital_proxy(request.url); !proxy.empty()) {
+    curl_easy_setopt(curl, CURLOPT_PROXY, proxy.c_str());
+  }
+  if (const auto file = certificates(); !file.empty()) {
+    curl_easy_setopt(curl, CURLOPT_CAINFO, file.c_str());
+  }
+}
+
+Error Http::Rep::failure(CURLcode code, const char* said, const Request& request) const {
+  const std::string reason = said[0] != '\0' ? said : curl_easy_strerror(code);
+  auto error = fail(Failure::kNetwork,
+                    request.what + ": no answer from " +
+                        base::printable(origin_of(request.url).value_or("the server"), 200) + ": " +
+                        base::printable(reason, 300));
+  error.system_errno = never_arrived(code) ? 0 : kMaybeDone;
+  redact(error.message);
+  return error;
+}
+
+Http::Http(const Settings& settings) {
+  static std::once_flag once;
+  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+  rep_ = std::make_unique<Rep>(settings);
+}
+Http::Http(Http&&) noexcept = default;
+Http& Http::operator=(Http&&) noexcept = default;
+Http::~Http() = default;
+
+const Settings& Http::settings() const noexcept { return rep_->settings; }
+
+Result<Response> Http::exchange(const Request& request) {
+  if (rep_->settings.offline) {
+    return fail(Failure::kOffline, request.what + ": offline, so no request is made");
+  }
+  if (!origin_of(request.url)) {
+    return fail(Failure::kBadAnswer, request.what + ": not an http or https address: " +
+                                         base::quote(without_query(request.url), 200));
+  }
+  Transfer transfer;
+  transfer.request = &request;
+  transfer.response.url = request.url;
+  if (request.body != nullptr) FERRULE_CHECK(request.body->rewind());
+  rep_->prepare(request, transfer);
+  const auto headers = rep_->header_list(request);
+  curl_easy_setopt(rep_->curl, CURLOPT_HTTPHEADER, headers.get());
+  rep_->detail[0] = '\0';
+  const auto code = curl_easy_perform(rep_->curl);
+  rep_->redact(transfer.response.text);
+  for (auto& header : transfer.response.headers) {
+    if (!transfer.response.ok()) rep_->redact(header.value);
+  }
+  if (transfer.error) return std::move(*transfer.error);
+  if (code != CURLE_OK) {
+    // A refusal that came whole, or as much of it as is read, is an answer.
+    const bool refused = transfer.response.status >= 300 && code != CURLE_OPERATION_TIMEDOUT;
+    if (!refused) return rep_->failure(code, rep_->detail.data(), request);
+  }
+  if (!tell_head(transfer)) return std::move(*transfer.error);
+  return std::move(transfer.response);
+}
+
+Result<std::size_t> TextBody::read(std::span<std::byte> out) {
+  const auto size = std::min(out.size(), text_.size() - at_);
+  std::memcpy(out.data(), text_.data() + at_, size);
+  at_ += size;
+  return size;
+}
+
+Result<void> TextBody::rewind() {
+  at_ = 0;
+  return {};
+}
+
+std::string_view Response::header(std::string_view name) const noexcept {
+  for (const auto& header : headers) {
+    if (header.name == name) return header.value;
+  }
+  return {};
+}
+
+std::string_view Response::request_id() const noexcept {
+  for (const auto* name : {"x-request-id", "x-amzn-trace-id", "x-amz-request-id", "x-amz-cf-id"}) {
+    if (const auto id = header(name); !id.empty()) return id;
+  }
+  return {};
+}
+
+bool is_ambiguous(const Error& error) noexcept {
+  if (is(error, Failure::kNetwork)) return error.system_errno == kMaybeDone;
+  return error.http_status == 408 || error.http_status >= 500;
+}
+
+}  // namespace ferrule::hub

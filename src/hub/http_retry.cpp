@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// When a request is sent again, and where a redirect may lead it.
+#include <algorithm>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "base/quote.hpp"
+#include "base/try.hpp"
+#include "hub/failure.hpp"
+#include "hub/http.hpp"
+#include "hub/url.hpp"
+
+namespace ferrule::hub {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr int kMaxRedirects = 20;
+constexpr milliseconds kLongestPause{8000};
+
+
+/// A status after which nothing was done.
+bool surely_undone(int status) { return status == 429; }
+
+bool is_final(const Request& request, int status) {
+  return std::find(request.final_statuses.begin(), request.final_statuses.end(), status) !=
+         request.final_statuses.end();
+}
+
+}  // namespace
+
+bool is_redirect(int status) noexcept {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+bool may_pass(int status) noexcept {
+  return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 ||
+         status == 504;
+}
+
+milliseconds own_pause(int tried, const Settings& settings) {
+  return std::min(kLongestPause, settings.first_pause * (1 << std::min(tried - 1, 10)));
+}
+
+std::optional<milliseconds> pause_before_next(const Response& response, int tried,
+                                      const Settings& settings) {
+  const auto own = own_pause(tried, settings);
+  const auto asked = read_pause(response.headers, std::chrono::system_clock::now());
+  if (response.status == 429 && asked.hidden_quota) return std::nullopt;
+  if (asked.wait) {
+    if (response.status != 429 && response.header("retry-after").empty()) return own;
+    if (*asked.wait > settings.longest_wait) return std::nullopt;
+    return std::max<milliseconds>(*asked.wait, own);
+  }
+  return own;
+}
+
+Result<Response> Http::send(const Request& request) {
+  Request current = request;
+  int redirects = 0;
+  for (int tried = 1;; ++tried) {
+    auto answer = exchange(current);
+    const bool last = tried >= settings().attempts;
+    if (!answer) {
+      const auto& error = answer.error();
+      const bool repeatable = request.repeat == Repeat::kSafe || !is_ambiguous(error);
+      if (last || !is(error, Failure::kNetwork) || !repeatable) return answer;
+      std::this_thread::sleep_for(own_pause(tried, settings()));
+      continue;
+    }
+    if (request.follow && is_redirect(answer->status)) {
+      const auto next = resolve_url(current.url, std::string(answer->header("location")));
+      if (!next || origin_of(*next) != origin_of(current.url)) {
+        return fail(Failure::kBadAnswer,
+                    request.what + ": redirected to " +
+                        base::quote(without_query(next.value_or("nowhere")), 200) +
+                        ", another server than the one asked");
+      }
+      if (++redirects > kMaxRedirects) {
+        return fail(Failure::kBadAnswer, request.what + ": more than " +
+                                             std::to_string(kMaxRedirects) + " redirects");
+      }
+      current.url = *next;
+      --tried;
+      continue;
+    }
+    if (!may_pass(answer->status) || last || is_final(request, answer->status)) return answer;
+    if (request.repeat == Repeat::kUnsafe && !surely_undone(answer->status)) return answer;
+    const auto pause = pause_before_next(*answer, tried, settings());
+    if (!pause) return answer;
+    std::this_thread::sleep_for(*pause);
+  }
+}
+
+Result<Response> Http::require(const Request& request) {
+  FERRULE_TRY(auto response, send(request));
+  if (!response.ok()) return http_failure(response, request.what);
+  return response;
+}
+
+}  // namespace ferrule::hub

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "ferrule/result.hpp"
+#include "hub/push_file.hpp"
+#include "hub/repository.hpp"
+
+namespace ferrule::hub {
+
+/// How large files come to the store behind the Hub. One way today; another (Xet) can stand beside it.
+class Uploader {
+ public:
+  virtual ~Uploader() = default;
+  /// Sends those of the files that the store does not have, `branch` being where they will be
+  /// committed (empty for a pull request).
+  virtual Result<void> upload(std::span<const PushFile* const> files, const std::string& branch,
+                              Meter& meter) = 0;
+};
+
+/// Git LFS: batch, basic and multipart transfers, verify.
+class LfsUploader final : public Uploader {
+ public:
+  explicit LfsUploader(const Repository& repository) : repository_(repository) {}
+  Result<void> upload(std::span<const PushFile* const> files, const std::string& branch,
+                      Meter& meter) override;
+
+ private:
+  const Repository& repository_;
+};
+
+}  // namespace ferrule::hub

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ferrule/result.hpp"
+#include "hub/listing.hpp"
+#include "hub/object_store.hpp"
+#include "hub/push_file.hpp"
+
+namespace ferrule::hub {
+
+inline constexpr const char* kManifest = "ferrule-manifest.json";
+inline constexpr std::string_view kKeptFolder = ".ferrule/";
+/// Of no bytes.
+inline constexpr const char* kEmptySha256 =
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// Where the former content of a replaced object is kept.
+inline std::string kept_name(const std::string& sha256) { return std::string(kKeptFolder) + sha256; }
+
+std::string manifest_text(const std::vector<PushFile>& files);
+
+struct Manifest {
+  std::string text;
+  std::vector<RemoteFile> files;
+};
+
+/// nullopt where there is none.
+Result<std::optional<Manifest>> read_manifest(Http& http, const ObjectStore& store);
+
+/// What S3 lists below the prefix. Sizes, and nothing to check content by.
+Result<std::vector<RemoteFile>> list_objects(Http& http, const ObjectStore& store);
+
+/// Of a folder that cannot be listed: what every adapter has.
+Result<std::vector<RemoteFile>> probe(Http& http, const ObjectStore& store);
+
+}  // namespace ferrule::hub

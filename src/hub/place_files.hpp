@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "ferrule/result.hpp"
+#include "hub/listing.hpp"
+
+namespace ferrule::hub {
+
+/// Copies the files of a snapshot into `output`, all or none (docs/rules/TX.md), and checks each once
+/// more on the way. What else the folder holds stays.
+Result<void> place_files(const std::filesystem::path& snapshot, const std::vector<RemoteFile>& files,
+                         const std::filesystem::path& output);
+
+}  // namespace ferrule::hub

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/quote.hpp"
+#include "base/try.hpp"
+#include "hub/answer.hpp"
+#include "hub/cache.hpp"
+#include "hub/client_rep.hpp"
+#include "hub/failure.hpp"
+#include "hub/fetch.hpp"
+#include "hub/names.hpp"
+#include "hub/place_files.hpp"
+#include "hub/pull.hpp"
+#include "hub/url.hpp"
+#include "io/file_lock.hpp"
+
+namespace ferrule::hub {
+namespace {
+
+/// Failures after which what is cached still serves: nobody could say anything newer.
+bool leaves_cache_valid(const Error& error) {
+  return is(error, Failure::kNetwork) || is(error, Failure::kServer) ||
+         is(error, Failure::kRateLimited) || is(error, Failure::kBadAnswer);
+}
+
+}  // namespace
+
+Result<std::vector<RemoteFile>> choose_files(const std::vector<RemoteFile>& all,
+                                             const std::vector<std::string>& wanted,
+                                             const std::string& where) {
+  if (wanted.empty()) return all;
+  std::vector<RemoteFile> chosen;
+  for (const auto& name : wanted) {
+    const auto found = std::find_if(all.begin(), all.end(),
+                                    [&](const RemoteFile& file) { return file.path == name; });
+    if (found == all.end()) {
+      return fail(Failure::kNoEntry, where + " has no file " + base::quote(name));
+    }
+    chosen.push_back(*found);
+  }
+  FERRULE_CHECK(check_listing(chosen));
+  return chosen;
+}
+
+Pull::Pull(HubClient::Rep& client, const std::string& repo_id, const PullOptions& options)
+    : client_(client),
+      options_(options),
+      repository_(client.http, repo_id),
+      revision_(options.revision.empty() ? "main" : options.revision),
+      cache_path_(options.cache.empty() ? client.settings.cache : options.cache) {}
+
+Result<PullReport> Pull::run() {
+  if (options_.offline || client_.settings.offline) return from_cache();
+  auto resolved = resolve();
+  if (!resolved) {
+    const auto& error = resolved.error();
+    if (!leaves_cache_valid(error)) return error;
+    auto cached = from_cache();
+    if (!cached) return error;
+    if (options_.watcher.warning) {
+      options_.watcher.warning(error.message + "; what is in the cache was taken instead");
+    }
+    return cached;
+  }
+  FERRULE_TRY(const auto files, choose_files(files_, options_.files, where()));
+  FERRULE_CHECK(download(files));
+  FERRULE_CHECK(cache_->write_ref(revision_, commit_));
+  return report(files);
+}
+
+std::string Pull::where() const { return repository_.id() + " at " + revision_; }
+
+/// The commit, and the list of its files.
+Result<void> Pull::resolve() {
+  if (is_commit(revision_)) {
+    commit_ = revision_;
+  } else {
+    FERRULE_TRY(const auto info, repository_.info(revision_));
+    commit_ = text_member(info, "sha");
+    if (!is_commit(commit_)) {
+      return fail(Failure::kBadAnswer, where() + ": the Hub tells no commit for it");
+    }
+  }
+  FERRULE_TRY(auto known, RepoCache::open(cache_path_, repository_.id()));
+  if (known) {
+    if (auto tree = known->tree(commit_)) {
+      files_ = std::move(*tree);
+      cache_ = std::move(known);
+      // A cache that was opened may lack folders that a download needs.
+      FERRULE_TRY(cache_, RepoCache::make(cache_path_, repository_.id()));
+      return {};
+    }
+  }
+  FERRULE_TRY(files_, list_files(repository_, commit_));
+  FERRULE_TRY(cache_, RepoCache::make(cache_path_, repository_.id()));
+  return cache_->write_tree(commit_, files_);
+}
+
+Result<void> Pull::download(const std::vector<RemoteFile>& files) {
+  Progress progress;
+  std::vector<const RemoteFile*> missing;
+  for (const auto& file : files) {
+    FERRULE_TRY(const bool placed, cache_->has_file(commit_, file, client_.memo));
+    if (placed) continue;
+    FERRULE_TRY(const bool there, cache_->has_blob(file, client_.memo));
+    if (there) {
+      FERRULE_CHECK(cache_->place(commit_, file, client_.settings.symlinks));
+      continue;
+    }
+    missing.push_back(&file);
+    progress.bytes_total += file.size;
+    ++progress.files_total;
+  }
+  Meter meter(options_.watcher, progress);
+  for (const auto* file : missing) {
+    FERRULE_CHECK(download(*file, meter));
+    FERRULE_CHECK(cache_->place(commit_, *file, client_.settings.symlinks));
+    meter.file_done();
+  }
+  return {};
+}
+
+/// The Hub redirects small files of public repositories to its own cache. Once one of them went that
+/// way the others take it at once.
+std::string Pull::source_url(const RemoteFile& file) const {
+  const auto path = percent_encode(file.path, true);
+  if (!serves_cached_ || file.large()) return repository_.page("/resolve/" + commit_ + "/" + path);
+  const auto place = "/" + repository_.id() + "/resolve/" + commit_ + "/" + file.path;
+  return client_.settings.endpoint + "/api/resolve-cache/models/" +
+         percent_encode(repository_.id(), true) + "/" + commit_ + "/" + path + "?" +
+         percent_encode(place, false) + "=&etag=%22" + file.blob + "%22";
+}
+
+/// Under the lock of the blob, so that it is fetched once however many want it.
+Result<void> Pull::download(const RemoteFile& file, Meter& meter) {
+  FERRULE_TRY(const auto lock, io::FileLock::acquire(cache_->lock_path(file.etag())));
+  FERRULE_TRY(const bool there, cache_->has_blob(file, client_.memo));
+  if (there) return {};
+  FERRULE_TRY(const auto partials, cache_->partials());
+  FERRULE_TRY(const auto blobs, cache_->blobs());
+  Source source{.url = source_url(file),
+                      .what = file.path + " of " + where(),
+                      .size = file.size,
+                      .with_token = true};
+  const auto name = file.etag() + ".partial";
+  for (int tried = 1;; ++tried) {
+    {
+      FERRULE_TRY(auto partial, io::PartialFile::open(partials, name));
+      const auto address = fetch(client_.http, source, partial, meter);
+      if (!address) {
+        // The short way was a guess from another file's.
+        const bool guessed = std::exchange(serves_cached_, false);
+        const auto plain = source_url(file);
+        if (!guessed || source.url == plain || is(address.error(), Failure::kNetwork)) {
+          return address.error();
+        }
+        source.url = plain;
+        --tried;
+        continue;
+      }
+      const auto short_way = client_.settings.endpoint + "/api/resolve-cache/";
+      serves_cached_ = serves_cached_ || (!file.large() && address->rfind(short_way, 0) == 0);
+      FERRULE_CHECK(partial.flush());
+    }
+    FERRULE_TRY(const auto opened, partials.open_file(name));
+    if (opened) {
+      FERRULE_TRY(const bool intact,
+                  is_intact(*opened, partials.path() / name, file, client_.memo));
+      if (intact) return partials.move_to(name, blobs, file.etag());
+    }
+    FERRULE_CHECK(partials.remove(name));
+    if (tried >= 2) {
+      return fail(Failure::kIntegrity, source.what + ": what came is not what the Hub lists, " +
+                                           (file.large() ? "sha256 " : "git blob ") + file.etag());
+    }
+    meter.add(-static_cast<std::int64_t>(file.size));
+  }
+}
+
+/// What is cached, without a request: whole and undamaged, or an error.
+Result<PullReport> Pull::from_cache() {
+  FERRULE_TRY(cache_, RepoCache::open(cache_path_, repository_.id()));
+  const auto commit = cache_ ? cache_->commit_of(revision_) : std::nullopt;
+  if (!commit) {
+    return fail(Failure::kOffline, where() + " is not in the cache, and no request is made offline",
+                cache_path_.string());
+  }
+  commit_ = *commit;
+  if (auto tree = cache_->tree(commit_)) {
+    files_ = std::move(*tree);
+  } else {
+    FERRULE_TRY(files_, cache_->linked_files(commit_));
+  }
+  if (files_.empty()) {
+    return fail(Failure::kIncomplete, where() + ": the cache holds no file of it",
+                cache_->snapshot_path(commit_).string());
+  }
+  FERRULE_TRY(const auto files, choose_files(files_, options_.files, where() + " in the cache"));
+  for (const auto& file : files) FERRULE_CHECK(require_cached(file));
+  return report(files);
+}
+
+Result<void> Pull::require_cached(const RemoteFile& file) {
+  FERRULE_TRY(const bool placed, cache_->has_file(commit_, file, client_.memo));
+  if (placed) return {};
+  const auto path = (cache_->snapshot_path(commit_) / file.path).string();
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    return fail(Failure::kIncomplete,
+                where() + ": the cached snapshot is incomplete, " + base::quote(file.path) +
+                    " is missing; pull again with a network",
+                path);
+  }
+  return fail(Failure::kIntegrity,
+              "the cached file is damaged, expected " +
+                  std::string(file.large() ? "sha256 " : "git blob ") + file.etag() +
+                  "; pull again with a network",
+              path);
+}
+
+Result<PullReport> Pull::report(const std::vector<RemoteFile>& files) {
+  PullReport out;
+  out.repo = repository_.id();
+  out.revision = revision_;
+  out.commit = commit_;
+  out.path = cache_->snapshot_path(commit_);
+  for (const auto& file : files) out.files.push_back(file.path);
+  if (options_.output.empty()) return out;
+  FERRULE_CHECK(place_files(out.path, files, options_.output));
+  out.path = options_.output;
+  return out;
+}
+
+Result<PullReport> HubClient::pull(const std::string& repo_id, const PullOptions& options) {
+  FERRULE_CHECK(check_repo_id(repo_id));
+  if (!options.revision.empty()) FERRULE_CHECK(check_revision(options.revision));
+  return Pull(*rep_, repo_id, options).run();
+}
+
+}  // namespace ferrule::hub

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ferrule/hub.hpp"
+#include "hub/cache.hpp"
+#include "hub/listing.hpp"
+#include "hub/push_file.hpp"
+#include "hub/repository.hpp"
+
+namespace ferrule::hub {
+
+/// One pull from the Hub into the cache.
+class Pull {
+ public:
+  Pull(HubClient::Rep& client, const std::string& repo_id, const PullOptions& options);
+
+  Result<PullReport> run();
+
+  /// The first half of run(): asks for the commit and its files, and downloads nothing.
+  Result<void> resolve();
+  const std::string& commit() const noexcept { return commit_; }
+  const std::vector<RemoteFile>& files() const noexcept { return files_; }
+  const Repository& repository() const noexcept { return repository_; }
+  RepoCache& cache() noexcept { return *cache_; }
+
+ private:
+  Result<void> download(const std::vector<RemoteFile>& files);
+  Result<void> download(const RemoteFile& file, Meter& meter);
+  std::string source_url(const RemoteFile& file) const;
+  Result<PullReport> from_cache();
+  Result<void> require_cached(const RemoteFile& file);
+  Result<PullReport> report(const std::vector<RemoteFile>& files);
+  std::string where() const;
+
+  HubClient::Rep& client_;
+  const PullOptions& options_;
+  Repository repository_;
+  std::string revision_;
+  std::filesystem::path cache_path_;
+  std::optional<RepoCache> cache_;
+  std::string commit_;
+  std::vector<RemoteFile> files_;
+  bool serves_cached_ = false;  // See source_url().
+};
+
+/// Those that are wanted by name, all where none is named. Fails with HB-8.
+Result<std::vector<RemoteFile>> choose_files(const std::vector<RemoteFile>& all,
+                                             const std::vector<std::string>& wanted,
+                                             const std::string& where);
+
+}  // namespace ferrule::hub

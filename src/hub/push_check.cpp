@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hub/push_check.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/try.hpp"
+#include "ferrule/adapter.hpp"
+#include "ferrule/inspect.hpp"
+#include "ferrule/text_file.hpp"
+#include "format/front_matter.hpp"
+#include "hub/failure.hpp"
+
+namespace ferrule::hub {
+namespace {
+
+Error first_error(const VerifyReport& report) {
+  if (report.system_error) return *report.system_error;
+  const auto is_error = [](const Finding& finding) { return finding.severity == Severity::kError; };
+  const auto first = std::find_if(report.findings.begin(), report.findings.end(), is_error);
+  const auto count = std::count_if(report.findings.begin(), report.findings.end(), is_error);
+  Error error;
+  error.code = ErrorCode::kCorrupt;
+  error.rule = first->rule;
+  error.path = first->path;
+  error.message = first->message + "; nothing was sent";
+  if (count > 1) error.message += " (" + std::to_string(count - 1) + " more: run verify)";
+  return error;
+}
+
+Result<void> check_card(const std::filesystem::path& directory) {
+  const auto path = directory / "README.md";
+  const auto text = read_text_file(path, format::kMaxCardBytes);
+  if (!text) return {};  // None, or a size the Hub judges.
+  const auto parts = format::split_card(*text);
+  if (!parts.has_front_matter) return {};
+  const auto block = format::parse_yaml_block(parts.yaml);
+  if (block) return {};
+  return fail(Failure::kCard,
+              "the card's front matter cannot be read, and the Hub would refuse it: " +
+                  block.error().message,
+              path.string());
+}
+
+}  // namespace
+
+Result<void> check_adapter(const std::filesystem::path& directory, const PushOptions& options) {
+  FERRULE_TRY(const auto kind, path_kind(directory));
+  if (kind == PathKind::kFile) {
+    return Error{.code = ErrorCode::kCorrupt,
+                 .rule = "AD-15",
+                 .message = "expected the directory of an adapter, found a file",
+                 .path = directory.string()};
+  }
+  const auto report = verify(directory, options.open);
+  if (!report.good()) return first_error(report);
+  FERRULE_CHECK(check_card(directory));
+  if (options.watcher.warning) {
+    for (const auto& finding : report.findings) {
+      if (finding.severity == Severity::kWarning) {
+        options.watcher.warning(finding.path + ": [" + finding.rule + "] " + finding.message);
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace ferrule::hub

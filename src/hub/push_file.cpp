@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hub/push_file.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/quote.hpp"
+#include "base/try.hpp"
+#include "hub/failure.hpp"
+#include "hub/names.hpp"
+#include "io/walk.hpp"
+
+namespace ferrule::hub {
+namespace {
+
+constexpr std::uint64_t kSampleBytes = 512;
+constexpr std::size_t kMaxFiles = 20'000;
+
+Result<PushFile> examine(const std::filesystem::path& file, std::string path) {
+  if (!is_safe_path(path)) {
+    return fail(Failure::kUnsafePath,
+                "a file of this name cannot stand in a repository: " + base::quote(path),
+                file.string());
+  }
+  FERRULE_TRY(const auto input, io::InputFile::open(file));
+  PushFile out{.path = std::move(path), .file = file, .size = input.size()};
+  FERRULE_TRY(out.identity, io::identity_of(input.fd(), file));
+  out.sample.resize(static_cast<std::size_t>(std::min(kSampleBytes, out.size)));
+  FERRULE_CHECK(input.read_at(0, std::as_writable_bytes(std::span(out.sample))));
+  return out;
+}
+
+Result<void> collect(const std::filesystem::path& directory, const std::string& prefix,
+                     std::vector<PushFile>& files) {
+  FERRULE_TRY(auto listing, io::list_by_kind(directory));
+  for (const auto& name : listing.files) {
+    if (is_left_out(name)) continue;
+    if (files.size() >= kMaxFiles) {
+      return fail(Failure::kUsage, "more than " + std::to_string(kMaxFiles) + " files",
+                  directory.string());
+    }
+    FERRULE_TRY(auto file, examine(directory / name, prefix + name));
+    files.push_back(std::move(file));
+  }
+  for (const auto& name : listing.directories) {
+    if (!is_left_out(name)) FERRULE_CHECK(collect(directory / name, prefix + name + "/", files));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<PushFile>> list_push_files(const std::filesystem::path& directory) {
+  std::vector<PushFile> files;
+  FERRULE_CHECK(collect(directory, "", files));
+  std::sort(files.begin(), files.end(),
+            [](const PushFile& a, const PushFile& b) { return a.path < b.path; });
+  return files;
+}
+
+Result<void> check_unchanged(const PushFile& file) {
+  FERRULE_TRY(const auto input, io::InputFile::open(file.file));
+  FERRULE_TRY(const auto now, io::identity_of(input.fd(), file.file));
+  if (now == file.identity) return {};
+  return fail(Failure::kChanged, "the file changed while it was pushed; nothing was committed",
+              file.file.string());
+}
+
+void Meter::add(std::int64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  progress_.bytes_done += static_cast<std::uint64_t>(bytes);  // Wraps back on a rewind.
+  if (watcher_.progress) watcher_.progress(progress_);
+}
+
+void Meter::file_done() {
+  const std::lock_guard lock(mutex_);
+  ++progress_.files_done;
+  if (watcher_.progress) watcher_.progress(progress_);
+}
+
+Result<std::size_t> FileBody::read(std::span<std::byte> out) {
+  const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), size_ - at_));
+  FERRULE_CHECK(file_.read_at(begin_ + at_, out.first(size)));
+  at_ += size;
+  if (meter_ != nullptr) meter_->add(static_cast<std::int64_t>(size));
+  return size;
+}
+
+Result<void> FileBody::rewind() {
+  if (meter_ != nullptr && at_ > 0) meter_->add(-static_cast<std::int64_t>(at_));
+  at_ = 0;
+  return {};
+}
+
+}  // namespace ferrule::hub

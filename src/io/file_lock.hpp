@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "ferrule/result.hpp"
+#include "io/unique_fd.hpp"
+
+namespace ferrule::io {
+
+/// An exclusive flock on a file made for it, as Python's filelock takes it: whoever holds the lock of
+/// the same file keeps the other out, and a file that a dead holder left keeps nobody out. The file
+/// stays when the lock goes.
+class FileLock {
+ public:
+  /// nullopt where another holds it. Creates the file (mode 0664 less the umask) in a folder that
+  /// exists.
+  static Result<std::optional<FileLock>> try_acquire(const std::filesystem::path& path);
+
+  /// Waits for it. On file systems that have no such locks nobody is kept out.
+  static Result<FileLock> acquire(const std::filesystem::path& path);
+
+ private:
+  explicit FileLock(UniqueFd fd) noexcept : fd_(std::move(fd)) {}
+  UniqueFd fd_;
+};
+
+}  // namespace ferrule::io

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/hollow_file.hpp"
+
+#include <cstdlib>
+#include <system_error>
+
+#include "base/try.hpp"
+#include "io/input_file.hpp"
+#include "io/partial_file.hpp"
+#include "io/syscalls.hpp"
+#include "io/system_error.hpp"
+
+namespace ferrule::io {
+namespace {
+
+constexpr std::uint64_t kMaxCopy = 64U << 20U;
+
+}  // namespace
+
+Result<HollowFolder> HollowFolder::make() {
+  std::error_code failed;
+  const auto base = std::filesystem::temp_directory_path(failed);
+  if (failed) return system_error(failed.value(), "there is no temporary directory", base);
+  std::string name = (base / "ferrule-XXXXXX").string();
+  if (::mkdtemp(name.data()) == nullptr) {
+    return system_error(errno, "cannot make a temporary directory", base);
+  }
+  return HollowFolder(name);
+}
+
+HollowFolder::~HollowFolder() {
+  std::error_code ignored;
+  if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+}
+
+Result<void> HollowFolder::write(const std::string& name, std::string_view head,
+                                 std::uint64_t size) const {
+  FERRULE_TRY(const auto folder, Folder::make(path_));
+  FERRULE_TRY(auto file, PartialFile::open(folder, name));
+  FERRULE_CHECK(file.append(std::as_bytes(std::span(head))));
+  if (sys().ftruncate(file.fd(), static_cast<off_t>(size)) == 0) return {};
+  return system_error(errno, "cannot extend it", path_ / name);
+}
+
+Result<void> HollowFolder::copy(const std::filesystem::path& from, const std::string& name) const {
+  FERRULE_TRY(const auto input, InputFile::open(from));
+  FERRULE_TRY(const auto text, input.read_text(kMaxCopy));
+  return write(name, text, text.size());
+}
+
+}  // namespace ferrule::io

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/normal_engine.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/quote.hpp"
+#include "base/suggest.hpp"
+#include "base/try.hpp"
+#include "ops/engines.hpp"
+
+namespace ferrule::ops {
+namespace {
+
+bool has_role(const Adapter& adapter, std::string_view role) {
+  return std::any_of(adapter.tensors().begin(), adapter.tensors().end(),
+                     [&](const AdapterTensor& tensor) { return tensor.role == role; });
+}
+
+/// What of an adapter in normal form an engine may still stumble over. Factors, patterns, rsLoRA and
+/// torch files are gone by then.
+std::vector<EngineFeature> features_left(const Adapter& adapter) {
+  std::vector<EngineFeature> features = {EngineFeature::kPeftDirectory};
+  if (has_role(adapter, "modules_to_save")) features.push_back(EngineFeature::kModulesToSave);
+  if (has_role(adapter, "lora_embedding_A")) features.push_back(EngineFeature::kEmbedding);
+  if (has_role(adapter, "trainable_tokens")) features.push_back(EngineFeature::kTrainableTokens);
+  return features;
+}
+
+Result<const Engine*> engine_of(std::string_view id) {
+  if (const auto* engine = find_engine(id)) return engine;
+  std::vector<std::string_view> ids;
+  for (const auto& engine : all_engines()) ids.push_back(engine.id);
+  const auto meant = base::suggest(id, ids);
+  return Error{.code = ErrorCode::kInvalidArgument,
+               .rule = "NM-10",
+               .message = "no engine is called " + base::quote(id) +
+                          (meant ? "; did you mean " + base::quote(*meant) + "?" : "")};
+}
+
+Finding about(Severity severity, std::string message, std::string_view source) {
+  return {.severity = severity,
+          .rule = "NM-10",
+          .path = {},
+          .key = {},
+          .message = std::move(message),
+          .advice = source.empty() ? std::string() : "as of " + std::string(source)};
+}
+
+std::string title_of(const Engine& engine) {
+  return std::string(engine.title) + " (" + std::string(engine.version) + ", " +
+         std::string(engine.date) + ")";
+}
+
+}  // namespace
+
+Result<std::vector<Finding>> fit_engine(const Adapter& adapter, std::string_view engine_id,
+                                        std::uint64_t rank) {
+  FERRULE_TRY(const auto* const engine, engine_of(engine_id));
+  const auto who = title_of(*engine);
+  std::vector<Finding> findings;
+  for (const auto feature : features_left(adapter)) {
+    const auto fact = engine_fact(*engine, feature);
+    const auto name = std::string(feature_name(feature));
+    const auto note = fact.note.empty() ? std::string() : ": " + std::string(fact.note);
+    if (fact.behaviour == EngineBehaviour::kRefused || fact.behaviour == EngineBehaviour::kIgnored) {
+      const bool refused = fact.behaviour == EngineBehaviour::kRefused;
+      return Error{.code = ErrorCode::kUnsupported,
+                   .rule = "NM-10",
+                   .message = who + (refused ? " refuses " : " silently ignores ") + name + note +
+                              " (as of " + std::string(fact.source) + ")",
+                   .path = adapter.directory().string()};
+    }
+    // A PEFT directory without an entry is what every engine here but a few reads.
+    if (fact.behaviour == EngineBehaviour::kUnknown && feature != EngineFeature::kPeftDirectory) {
+      findings.push_back(about(Severity::kWarning,
+                               "what " + who + " does with " + name + " is not known" + note,
+                               fact.source));
+    }
+  }
+  if (engine->rank_limit != 0 && rank > engine->rank_limit) {
+    findings.push_back(about(Severity::kWarning,
+                             who + " takes ranks up to " + std::to_string(engine->rank_limit) +
+                                 " as it is started by default (" + std::string(engine->rank_note) +
+                                 "), this adapter has rank " + std::to_string(rank),
+                             engine->rank_source));
+  }
+  return findings;
+}
+
+}  // namespace ferrule::ops

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hub/names.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "hub/url.hpp"
+
+namespace ferrule::hub {
+namespace {
+
+TEST(HubNames, RepositoryIdsAreTheHubs) {
+  for (const auto* good : {"a", "ann/a", "Ann-1/my_adapter.v2", "gpt2"}) {
+    EXPECT_TRUE(check_repo_id(good)) << good;
+  }
+  for (const std::string bad : {"", "/", "a/", "/a", "a/b/c", "a--b", "a..b", "ann/a.git", "-a", "a b",
+                                "ann/\xC3\xA9", "../a"}) {
+    const auto checked = check_repo_id(bad);
+    ASSERT_FALSE(checked) << bad;
+    EXPECT_EQ(checked.error().rule, "HB-1") << bad;
+  }
+  EXPECT_TRUE(check_repo_id("ann/" + std::string(96, 'x')));
+  EXPECT_FALSE(check_repo_id("ann/" + std::string(97, 'x')));
+}
+
+TEST(HubNames, RevisionsStayBelowTheRefsFolder) {
+  for (const auto* good : {"main", "v1/x", "refs/pr/3", "v1.0", "0123abc"}) {
+    EXPECT_TRUE(check_revision(good)) << good;
+  }
+  for (const auto* bad : {"", "../x", "a/../b", "/a", "a/", "-x", "a b", "a\nb", "a~1", "."}) {
+    EXPECT_FALSE(check_revision(bad)) << bad;
+  }
+}
+
+TEST(HubNames, HostilePathsAreSeen) {
+  for (const auto* good : {"README.md", "a/b/c.bin", ".gitattributes", "..a", "a..b/c", "\xC3\xA9"}) {
+    EXPECT_TRUE(is_safe_path(good)) << good;
+  }
+  for (const std::string bad :
+       {"", "..", "../a", "a/../b", "a/..", "/etc/passwd", "a//b", "a/", "./a", "a\\b", "C:\\x", "C:x",
+        "a\nb", std::string("a\0b", 3).c_str(), ".git/config", "a/.git/hooks/x", "\xFF"}) {
+    EXPECT_FALSE(is_safe_path(bad)) << bad;
+  }
+  EXPECT_FALSE(is_safe_path(std::string(256, 'x')));
+}
+
+TEST(HubNames, LocksAndTemporaryFilesStayHere) {
+  for (const auto* left : {".git", ".cache", "a.lock", "a.tmp", "x.incomplete", "a~", ".ferrule-stage"}) {
+    EXPECT_TRUE(is_left_out(left)) << left;
+  }
+  for (const auto* sent : {".gitattributes", ".gitignore", "README.md", "lock", "tmp.bin"}) {
+    EXPECT_FALSE(is_left_out(sent)) << sent;
+  }
+}
+
+TEST(HubUrls, OriginsCompareSchemeHostAndPort) {
+  EXPECT_EQ(origin_of("https://HF.co/a?b"), origin_of("https://hf.co:443/"));
+  EXPECT_NE(origin_of("http://hf.co/"), origin_of("https://hf.co/"));
+  EXPECT_NE(origin_of("http://127.0.0.1:1/"), origin_of("http://127.0.0.1:2/"));
+  for (const auto* bad : {"ftp://a/", "file:///etc/passwd", "https://user@a/", "", "a/b"}) {
+    EXPECT_EQ(origin_of(bad), std::nullopt) << bad;
+  }
+}
+
+TEST(HubUrls, LocationsAreResolved) {
+  EXPECT_EQ(resolve_url("http://a/b/c?d", "/x?y=%2F&z=%22"), "http://a/x?y=%2F&z=%22");
+  EXPECT_EQ(resolve_url("http://a/b", "https://c/d"), "https://c/d");
+  EXPECT_EQ(resolve_url("http://a/b", "file:///etc/passwd"), std::nullopt);
+}
+
+TEST(HubUrls, RevisionsAreOneSegment) {
+  EXPECT_EQ(percent_encode("refs/pr/3", false), "refs%2Fpr%2F3");
+  EXPECT_EQ(percent_encode("a b/c#?.bin", true), "a%20b/c%23%3F.bin");
+}
+
+TEST(HubUrls, TheHubsOwnAddressesMoveToTheEndpoint) {
+  EXPECT_EQ(at_endpoint("https://huggingface.co/a/b", "http://h:1"), "http://h:1/a/b");
+  EXPECT_EQ(at_endpoint("https://huggingface.co.evil/a", "http://h:1"), "https://huggingface.co.evil/a");
+  EXPECT_EQ(at_endpoint("https://s3/a", "http://h:1"), "https://s3/a");
+}
+
+}  // namespace
+}  // namespace ferrule::hub
