@@ -11,6 +11,7 @@
 #include <cstring>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/quote.hpp"
@@ -23,6 +24,8 @@ namespace ferrule::hub {
 namespace {
 
 constexpr std::size_t kMaxHeaderBytes = std::size_t{256} << 10;
+constexpr std::size_t kMaxWarningBytes = 1000;
+constexpr std::size_t kMaxWarnings = 20;
 constexpr std::size_t kMaxWordsBytes = std::size_t{64} << 10;
 
 /// What the callbacks of one transfer share.
@@ -206,11 +209,25 @@ struct Http::Rep {
   Error failure(CURLcode code, const char* detail, const Request& request) const;
   /// Servers repeat what they were sent; the token stays out of messages.
   void redact(std::string& text) const;
+  void pass_on_warnings(const Response& response);
 
   Settings settings;
+  std::function<void(std::string_view)> told;
+  std::set<std::string, std::less<>> warnings;
   CURL* curl;
   std::array<char, CURL_ERROR_SIZE> detail{};
 };
+
+void Http::Rep::pass_on_warnings(const Response& response) {
+  for (const auto& header : response.headers) {
+    if (header.name != "x-hf-warning" || !told || warnings.size() >= kMaxWarnings) continue;
+    auto words = header.value.substr(0, kMaxWarningBytes);
+    redact(words);
+    if (warnings.insert(words).second) told("the Hub says: " + words);
+  }
+}
+
+void Http::on_warning(std::function<void(std::string_view)> told) { rep_->told = std::move(told); }
 
 void Http::Rep::redact(std::string& text) const {
   if (settings.token.empty()) return;
@@ -333,6 +350,7 @@ Result<Response> Http::exchange(const Request& request) {
     if (!refused) return rep_->failure(code, rep_->detail.data(), request);
   }
   if (!tell_head(transfer)) return std::move(*transfer.error);
+  rep_->pass_on_warnings(transfer.response);
   return std::move(transfer.response);
 }
 

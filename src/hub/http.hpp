@@ -103,6 +103,10 @@ class Http {
   /// As send(), and anything but 2xx is an error.
   Result<Response> require(const Request& request);
 
+  /// Who is told what servers say in X-HF-Warning ("TOPIC; words"), each warning once. Stays until
+  /// the next call.
+  void on_warning(std::function<void(std::string_view)> told);
+
   const Settings& settings() const noexcept;
 
  private:

@@ -237,6 +237,7 @@ Result<PullReport> Pull::report(const std::vector<RemoteFile>& files) {
 Result<PullReport> HubClient::pull(const std::string& repo_id, const PullOptions& options) {
   FERRULE_CHECK(check_repo_id(repo_id));
   if (!options.revision.empty()) FERRULE_CHECK(check_revision(options.revision));
+  rep_->http.on_warning(options.watcher.warning);
   return Pull(*rep_, repo_id, options).run();
 }
 

@@ -351,6 +351,7 @@ Result<PushReport> HubClient::push(const std::filesystem::path& directory,
   if (rep_->settings.offline) {
     return fail(Failure::kOffline, "offline: nothing can be pushed to " + repo_id);
   }
+  rep_->http.on_warning(options.watcher.warning);
   return Push(*rep_, repo_id, options).run(std::move(files));
 }
 

@@ -5,11 +5,13 @@
 #include <string>
 #include <utility>
 
+#include "base/quote.hpp"
 #include "base/try.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/inspect.hpp"
 #include "ferrule/text_file.hpp"
 #include "format/front_matter.hpp"
+#include "format/hub_id.hpp"
 #include "hub/failure.hpp"
 
 namespace ferrule::hub {
@@ -36,7 +38,16 @@ Result<void> check_card(const std::filesystem::path& directory) {
   const auto parts = format::split_card(*text);
   if (!parts.has_front_matter) return {};
   const auto block = format::parse_yaml_block(parts.yaml);
-  if (block) return {};
+  if (block) {
+    const auto* base = block->find("base_model");
+    const bool names_a_path = base != nullptr && base->kind == format::YamlEntry::Kind::kString &&
+                              !base->text.empty() && !format::is_hub_id(base->text);
+    if (!names_a_path) return {};
+    return fail(Failure::kCard,
+                "the card's base_model is " + base::quote(base->text) +
+                    ", which is no id of the Hub, and the Hub would refuse it",
+                path.string());
+  }
   return fail(Failure::kCard,
               "the card's front matter cannot be read, and the Hub would refuse it: " +
                   block.error().message,

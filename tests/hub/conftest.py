@@ -17,6 +17,13 @@ from adapters import content, make_adapter  # noqa: E402
 from emulator import Hub  # noqa: E402
 
 HERE = pathlib.Path(__file__).parent
+# The word of each rule in a failure's JSON (docs/rules/HB.md).
+RULES = {
+    "usage": "HB-1", "offline": "HB-2", "network": "HB-3", "authentication": "HB-4", "repository_not_found": "HB-5", "gated": "HB-6",
+    "revision_not_found": "HB-7", "entry_not_found": "HB-8", "forbidden": "HB-9", "rate_limited": "HB-10", "server": "HB-11",
+    "bad_answer": "HB-12", "integrity": "HB-13", "unsafe_path": "HB-14", "public": "HB-15", "conflict": "HB-16", "card": "HB-17",
+    "upload_refused": "HB-18", "changed": "HB-19", "incomplete": "HB-20",
+}
 LIMIT = 180  # seconds that a program may take, on a busy machine
 
 
@@ -75,6 +82,9 @@ class Stage:
         """Runs the command, which must end with exit status `code` (None: any)."""
         done = self.run(FERRULE, *arguments, env=self.env(**env), limit=limit, cwd=cwd)
         assert code is None or done.code == code, done
+        if "--json" in arguments and done.code not in (0, 2):
+            error = done.json.get("error") or {}
+            assert error.get("rule", "") == RULES.get(error.get("kind"), error.get("rule", "")), done
         return done
 
     def python(self, script, *arguments, check=True, limit=LIMIT, **env):
