@@ -15,6 +15,8 @@ namespace {
 
 constexpr int kMaxRedirects = 20;
 constexpr int kFreshAddresses = 4;
+/// A part left by another push may be longer than the file is now; once more is enough then.
+constexpr int kMaxRestarts = 2;
 
 /// The first byte of "bytes 100-199/200".
 std::optional<std::uint64_t> range_start(std::string_view text) {
@@ -98,6 +100,7 @@ Result<std::string> fetch(Http& http, const Source& source, io::PartialFile& par
   if (partial.size() > source.size) FERRULE_CHECK(partial.clear());
   meter.add(static_cast<std::int64_t>(partial.size()));
   int fresh = 0;
+  int restarts = 0;
   for (int tried = 1;; ++tried) {
     const auto before = partial.size();
     if (before == source.size && source.size > 0) return std::string();
@@ -115,6 +118,11 @@ Result<std::string> fetch(Http& http, const Source& source, io::PartialFile& par
       continue;
     }
     if (answer->status == 416 && partial.size() > 0) {
+      if (++restarts > kMaxRestarts) {
+        return fail(Failure::kIntegrity, source.what + ": the server has no byte behind the first " +
+                                             std::to_string(partial.size()) + ", of " +
+                                             std::to_string(source.size) + " listed");
+      }
       meter.add(-static_cast<std::int64_t>(partial.size()));
       FERRULE_CHECK(partial.clear());
       continue;

@@ -239,15 +239,15 @@ void Http::Rep::redact(std::string& text) const {
 
 List Http::Rep::header_list(const Request& request) const {
   List list;
-  add(list, "User-Agent: ferrule/" + std::string(version()) + "; libcurl/" +
-                curl_version_info(CURLVERSION_NOW)->version);
-  add(list, "Expect:");
+  // libcurl 7.88 counts headers that are to be left out among those that it signs.
+  const bool is_signed = !request.sign_as.empty();
+  if (!is_signed) add(list, "Expect:");
   bool typed = false;
   for (const auto& [name, value] : request.headers) {
     typed = typed || lower(name) == "content-type";
     add(list, name + ": " + value);
   }
-  if (request.body != nullptr && !typed) add(list, "Content-Type:");
+  if (request.body != nullptr && !typed && !is_signed) add(list, "Content-Type:");
   const auto origin = origin_of(request.url);
   if (request.with_token && !settings.token.empty() && origin &&
       origin == origin_of(settings.endpoint)) {
@@ -259,6 +259,9 @@ List Http::Rep::header_list(const Request& request) const {
 void Http::Rep::prepare(const Request& request, Transfer& transfer) {
   curl_easy_reset(curl);  // Connections stay open.
   const auto silence = request.silence.count() > 0 ? request.silence : settings.answer_timeout;
+  const auto agent = "ferrule/" + std::string(version()) + "; libcurl/" +
+                     curl_version_info(CURLVERSION_NOW)->version;
+  curl_easy_setopt(curl, CURLOPT_USERAGENT, agent.c_str());
   curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
   // Asks for plain bytes; who sends them packed all the same is unpacked.

@@ -182,6 +182,10 @@ Result<PushReport> push_to_store(HubClient::Rep& client, const std::filesystem::
   if (options.create_pr || options.make_private || !options.revision.empty()) {
     return fail(Failure::kUsage, "an object store knows no revision, pull request or privacy");
   }
+  if (store.sign_as.empty()) {
+    return fail(Failure::kAuthentication, "a push to " + base::quote(destination) +
+                                              " needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+  }
   FERRULE_CHECK(check_adapter(directory, options));
   FERRULE_TRY(auto files, list_push_files(directory));
   std::vector<DigestJob> jobs;

@@ -173,8 +173,10 @@ struct Extent {
   bool known = true;
 };
 
-/// The largest in and out features among the layers that the adapter adapts.
-Extent largest_layer(const SelectionBuilder& builder) {
+/// The largest in and out features among the layers that the adapter adapts. How a weight lies is
+/// told by the class of its module or by the config, and better by the trained vector over the
+/// output (`lambda_b`), where there is one.
+Extent largest_layer(const SelectionBuilder& builder, std::string_view prefix) {
   Extent extent;
   for (const auto& path : builder.adapted()) {
     const auto weight = builder.context().layout.find(path + ".base_layer.weight");
@@ -184,8 +186,14 @@ Extent largest_layer(const SelectionBuilder& builder) {
     }
     const auto& modules = builder.context().facts.modules;
     const auto module = modules.find(std::string_view(path).substr(std::min(path.size(), kModelPrefix.size())));
-    const bool transposed = module != modules.end() ? module->second == "Conv1D"
+    bool transposed = module != modules.end() ? module->second == "Conv1D"
                                                     : builder.adapter().config.flag("fan_in_fan_out");
+    const auto lambda = builder.context().layout.find(path + "." + std::string(prefix) +
+                                                      "lambda_b." + builder.adapter().name);
+    if (lambda && lambda->shape().size() == 1 && weight->shape()[0] != weight->shape()[1]) {
+      const auto out = lambda->shape()[0];
+      if (out == weight->shape()[transposed ? 0 : 1]) transposed = !transposed;
+    }
     extent.in = std::max(extent.in, weight->shape()[transposed ? 0 : 1]);
     extent.out = std::max(extent.out, weight->shape()[transposed ? 1 : 0]);
   }
@@ -209,7 +217,7 @@ void cut_projections(SelectionBuilder& builder, std::string_view prefix) {
       builder.context().configs.begin(), builder.context().configs.end(),
       [&](const NamedConfig& other) { return other.config.peft_type() == type; });
   if (others < 2) return;
-  const auto extent = largest_layer(builder);
+  const auto extent = largest_layer(builder, prefix);
   if (!extent.known || builder.adapted().empty()) return;
   const bool random = type == "RANDLORA";
   const auto in = random ? std::min(extent.in, extent.out) : extent.in;

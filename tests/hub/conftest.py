@@ -148,3 +148,11 @@ def same_content(folder, files):
     have.pop(".gitattributes", None)
     assert sorted(have) == sorted(files)
     assert [path for path in files if have[path] != files[path]] == []
+
+
+def pytest_collection_modifyitems(items):
+    """Of the tests that cross every step with every trouble one in four runs always, the others are slow (they wait)."""
+    crossed = [item for item in items if item.name.startswith(("test_every_step_survives_every_trouble[", "test_trouble_is_survived["))]
+    for number, item in enumerate(crossed):
+        if number % 4:
+            item.add_marker(pytest.mark.slow)

@@ -25,7 +25,7 @@ class ObjectStore:
         self.moto.start()
         self.host, self.port = self.moto.get_host_and_port()
         self.faults = Faults()
-        self.key, self.secret = "testing", "testing"
+        self.key, self.secret = "testing", "open-says-nothing"
         self.admin = self.client("s3")
         self._post("/moto-api/reset")
         self.admin.create_bucket(Bucket="adapters")

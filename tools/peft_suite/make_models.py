@@ -87,12 +87,11 @@ ADAPTERS = [
     (PEFT + "tiny_OPTForFeatureExtraction-lora", "AutoModel", MODELS[0][0][0], "FEATURE_EXTRACTION", "qv", "", []),
     (PEFT + "tiny_GPT2ForTokenClassification-lora", "AutoModelForTokenClassification", MODELS[2][0][0], "TOKEN_CLS",
      "c_attn", "", []),
-    (PEFT + "tiny_T5ForSeq2SeqLM-lora", "AutoModelForSeq2SeqLM", MODELS[9][0][1], "SEQ_2_SEQ_LM", "t5", "", []),
     (PEFT + "gpt2-lora-random", "AutoModelForCausalLM", MODELS[2][0][2], "CAUSAL_LM", "c_attn", "", []),
     (PEFT + "opt-125m-dummy-lora", "AutoModelForCausalLM", MODELS[1][0][0], "CAUSAL_LM", "qv", "", []),
     (PEFT + "test-lora-subfolder", "AutoModelForCausalLM", MODELS[0][0][0], "CAUSAL_LM", "qv", "test", []),
 ]
-TARGETS = {"qv": ["q_proj", "v_proj"], "c_attn": ["c_attn"], "t5": ["q", "v"]}
+TARGETS = {"qv": ["q_proj", "v_proj"], "c_attn": ["c_attn"]}
 
 
 def snapshot(name, revisions=("main",)):
