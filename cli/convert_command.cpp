@@ -73,10 +73,7 @@ Action add_convert(CLI::App& command) {
       {{"safetensors", WeightsFormat::kSafetensors}, {"bin", WeightsFormat::kBin}},
       "The weights file [safetensors]");
   add_torch_key(command, options->convert.open);
-  add_choice<Durability>(
-      command, "--durability", options->convert.durability,
-      {{"fast", Durability::kFast}, {"safe", Durability::kSafe}, {"full", Durability::kFull}},
-      "How much to wait for the disk [safe]");
+  add_durability(command, options->convert.durability);
   command.add_flag("--json", options->json, "Print one JSON document");
   command.footer(
       R"(Writes the weights in the format, all tensors unchanged; config, card and other

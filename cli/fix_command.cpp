@@ -97,10 +97,7 @@ Action add_fix(CLI::App& command) {
       ->type_name("DIR");
   command.add_option("--base", options->base, "The base model, for prefixes of wrappers")
       ->type_name("PATH");
-  add_choice<Durability>(
-      command, "--durability", options->fix.durability,
-      {{"fast", Durability::kFast}, {"safe", Durability::kSafe}, {"full", Durability::kFull}},
-      "How much to wait for the disk [safe]");
+  add_durability(command, options->fix.durability);
   command.add_flag("--json", options->json, "Print one JSON document");
   command.footer(
       R"(Mends what has one right answer: names that torch.compile, FSDP, DDP or an adapter

@@ -86,12 +86,8 @@ Action add_normalize(CLI::App& command) {
       ->expected(1)
       ->take_all()
       ->type_name("ENGINE");
-  command.add_option("--key", options->normalize.open.torch_key,
-                     "Where the state dict lies one level down in a torch file: its key");
-  add_choice<Durability>(
-      command, "--durability", options->normalize.durability,
-      {{"fast", Durability::kFast}, {"safe", Durability::kSafe}, {"full", Durability::kFull}},
-      "How much to wait for the disk [safe]");
+  add_torch_key(command, options->normalize.open);
+  add_durability(command, options->normalize.durability);
   command.add_flag("--json", options->json, "Print one JSON document");
   command.footer(R"(Writes a plain LoRA as one that every engine reads the same: alpha = r, so that
 every strength is 1, no rsLoRA, no patterns. Filling up ranks and folding in a power

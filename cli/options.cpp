@@ -37,6 +37,13 @@ void add_torch_key(CLI::App& command, OpenOptions& open) {
       ->type_name("NAME");
 }
 
+void add_durability(CLI::App& command, Durability& durability, const std::string& help) {
+  add_choice<Durability>(
+      command, "--durability", durability,
+      {{"fast", Durability::kFast}, {"safe", Durability::kSafe}, {"full", Durability::kFull}},
+      help);
+}
+
 std::string find_misspelling(const CLI::App& app, const std::vector<std::string>& arguments) {
   const CLI::App* current = &app;
   for (const auto& argument : arguments) {

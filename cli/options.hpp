@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "ferrule/durability.hpp"
 #include "ferrule/read_limits.hpp"
 #include "ferrule/text.hpp"
 
@@ -46,6 +47,10 @@ CLI::Option* add_choice(CLI::App& command, const std::string& name, T& value,
 
 /// `--key NAME`: where the state dict lies one level down in a torch file.
 void add_torch_key(CLI::App& command, OpenOptions& open);
+
+/// `--durability`.
+void add_durability(CLI::App& command, Durability& durability,
+                    const std::string& help = "How much to wait for the disk [safe]");
 
 /// The first mistake in the words of a command line that CLI11 would only call unexpected: a
 /// command or a long option that does not exist. Empty where there is none.

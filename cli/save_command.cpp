@@ -152,9 +152,8 @@ void add_choices(CLI::App& command, Options& options) {
                            {"bf16", StoredDtype::kBF16},
                            {"f16", StoredDtype::kF16}},
                           "What floating-point tensors are rounded to [keep]");
-  add_choice<Durability>(
-      command, "--durability", save.durability,
-      {{"fast", Durability::kFast}, {"safe", Durability::kSafe}, {"full", Durability::kFull}},
+  add_durability(
+      command, save.durability,
       "fast flushes nothing, safe is never torn by a power loss, full is on disk too [safe]");
 }
 

@@ -2,11 +2,11 @@
 #include "hub/digest_memo.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <system_error>
-#include <thread>
+#include <mutex>
+#include <optional>
 #include <utility>
 
+#include "base/parallel.hpp"
 #include "base/try.hpp"
 #include "ferrule/text_file.hpp"
 #include "io/digest.hpp"
@@ -111,34 +111,21 @@ Result<std::string> digest_file(const io::OpenedFile& file, const std::filesyste
 }
 
 Result<void> digest_files(std::span<DigestJob> jobs, DigestMemo& memo) {
-  std::atomic<std::size_t> next{0};
   std::mutex mutex;
   std::optional<Error> failed;
-  const auto work = [&] {
-    for (std::size_t i = next++; i < jobs.size(); i = next++) {
-      auto& job = jobs[i];
-      auto sum = [&]() -> Result<std::string> {
-        FERRULE_TRY(const auto file, io::InputFile::open(job.path));
-        return digest_file(file.opened(), job.path, job.digest, memo);
-      }();
-      if (sum) {
-        job.sum = std::move(*sum);
-      } else {
-        const std::lock_guard lock(mutex);
-        if (!failed) failed = std::move(sum).error();
-      }
+  base::parallel_for(jobs.size(), 0, [&](std::size_t i) {
+    auto& job = jobs[i];
+    auto sum = [&]() -> Result<std::string> {
+      FERRULE_TRY(const auto file, io::InputFile::open(job.path));
+      return digest_file(file.opened(), job.path, job.digest, memo);
+    }();
+    if (sum) {
+      job.sum = std::move(*sum);
+      return;
     }
-  };
-  const auto threads =
-      std::min<std::size_t>(jobs.size(), std::max(1U, std::thread::hardware_concurrency()));
-  std::vector<std::thread> others;
-  try {
-    while (others.size() + 1 < threads) others.emplace_back(work);
-  } catch (const std::system_error&) {
-    // The system has no more threads to give: those at hand do the work.
-  }
-  work();
-  for (auto& thread : others) thread.join();
+    const std::lock_guard lock(mutex);
+    if (!failed) failed = std::move(sum).error();
+  });
   if (failed) return std::move(*failed);
   return {};
 }

@@ -2,13 +2,12 @@
 #include "ferrule/check.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <iterator>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "adapter/examine.hpp"
+#include "base/parallel.hpp"
 #include "base/quote.hpp"
 #include "base/try.hpp"
 #include "ops/adapter_match.hpp"
@@ -209,18 +208,9 @@ std::vector<Result<CheckReport>> check_adapters(std::span<const std::filesystem:
                                                 const BaseModel& base, const CheckOptions& options,
                                                 unsigned threads) {
   std::vector<std::optional<Result<CheckReport>>> slots(adapters.size());
-  std::atomic<std::size_t> next = 0;
-  const auto work = [&] {
-    for (auto i = next++; i < adapters.size(); i = next++) {
-      slots[i].emplace(check_adapter(adapters[i], base, options));
-    }
-  };
-  if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
-  {
-    std::vector<std::jthread> workers;
-    for (unsigned i = 1; i < threads && i < adapters.size(); ++i) workers.emplace_back(work);
-    work();
-  }
+  base::parallel_for(adapters.size(), threads, [&](std::size_t i) {
+    slots[i].emplace(check_adapter(adapters[i], base, options));
+  });
   std::vector<Result<CheckReport>> out;
   out.reserve(slots.size());
   for (auto& slot : slots) out.push_back(std::move(*slot));
