@@ -2,14 +2,11 @@
 // The one file that sends. One exchange over libcurl; when to send again is in http_retry.cpp.
 #include "hub/http.hpp"
 
-#include <curl/curl.h>
-
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <utility>
@@ -17,6 +14,7 @@
 #include "base/quote.hpp"
 #include "base/try.hpp"
 #include "ferrule/version.hpp"
+#include "hub/curl.hpp"
 #include "hub/failure.hpp"
 #include "hub/url.hpp"
 
@@ -130,12 +128,12 @@ int rewind_body(void* user, curl_off_t offset, int origin) {
 }
 
 struct ListCloser {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+  void operator()(curl_slist* list) const { curl()->slist_free_all(list); }
 };
 using List = std::unique_ptr<curl_slist, ListCloser>;
 
 void add(List& list, const std::string& line) {
-  auto* longer = curl_slist_append(list.get(), line.c_str());
+  auto* longer = curl()->slist_append(list.get(), line.c_str());
   if (longer == nullptr) throw std::bad_alloc();
   (void)list.release();
   list.reset(longer);
@@ -160,22 +158,22 @@ std::string certificates() {
   return {};
 }
 
-void set_method(CURL* curl, const Request& request) {
+void set_method(CURL* handle, const Request& request) {
   const auto size = static_cast<curl_off_t>(request.body != nullptr ? request.body->size() : 0);
   switch (request.method) {
     case Method::kGet:
-      curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
+      curl()->easy_setopt(handle, CURLOPT_HTTPGET, 1L);
       break;
     case Method::kHead:
-      curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+      curl()->easy_setopt(handle, CURLOPT_NOBODY, 1L);
       break;
     case Method::kPost:
-      curl_easy_setopt(curl, CURLOPT_POST, 1L);
-      curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, size);
+      curl()->easy_setopt(handle, CURLOPT_POST, 1L);
+      curl()->easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, size);
       break;
     case Method::kPut:
-      curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
-      curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, size);
+      curl()->easy_setopt(handle, CURLOPT_UPLOAD, 1L);
+      curl()->easy_setopt(handle, CURLOPT_INFILESIZE_LARGE, size);
       break;
   }
 }
@@ -197,13 +195,15 @@ constexpr int kMaybeDone = 1;  // In Error::system_errno of HB-3: see is_ambiguo
 }  // namespace
 
 struct Http::Rep {
-  explicit Rep(const Settings& given) : settings(given), curl(curl_easy_init()) {
-    if (curl == nullptr) throw std::bad_alloc();
-  }
+  explicit Rep(const Settings& given) : settings(given) {}
   Rep(const Rep&) = delete;
   Rep& operator=(const Rep&) = delete;
-  ~Rep() { curl_easy_cleanup(curl); }
+  ~Rep() {
+    if (handle != nullptr) curl()->easy_cleanup(handle);
+  }
 
+  /// Makes `handle`, before the first exchange.
+  Result<void> open();
   void prepare(const Request& request, Transfer& transfer);
   List header_list(const Request& request) const;
   Error failure(CURLcode code, const char* detail, const Request& request) const;
@@ -214,7 +214,7 @@ struct Http::Rep {
   Settings settings;
   std::function<void(std::string_view)> told;
   std::set<std::string, std::less<>> warnings;
-  CURL* curl;
+  CURL* handle = nullptr;
   std::array<char, CURL_ERROR_SIZE> detail{};
 };
 
@@ -256,51 +256,59 @@ List Http::Rep::header_list(const Request& request) const {
   return list;
 }
 
+Result<void> Http::Rep::open() {
+  if (handle != nullptr) return {};
+  if (curl() == nullptr) return curl_missing();
+  handle = curl()->easy_init();
+  if (handle == nullptr) throw std::bad_alloc();
+  return {};
+}
+
 void Http::Rep::prepare(const Request& request, Transfer& transfer) {
-  curl_easy_reset(curl);  // Connections stay open.
+  curl()->easy_reset(handle);  // Connections stay open.
   const auto silence = request.silence.count() > 0 ? request.silence : settings.answer_timeout;
   const auto agent = "ferrule/" + std::string(version()) + "; libcurl/" +
-                     curl_version_info(CURLVERSION_NOW)->version;
-  curl_easy_setopt(curl, CURLOPT_USERAGENT, agent.c_str());
-  curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
-  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+                     curl()->version_info(CURLVERSION_NOW)->version;
+  curl()->easy_setopt(handle, CURLOPT_USERAGENT, agent.c_str());
+  curl()->easy_setopt(handle, CURLOPT_URL, request.url.c_str());
+  curl()->easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
   // Asks for plain bytes; who sends them packed all the same is unpacked.
-  curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "identity");
-  curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail.data());
-  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT,
-                   static_cast<long>(settings.connect_timeout.count()));
+  curl()->easy_setopt(handle, CURLOPT_ACCEPT_ENCODING, "identity");
+  curl()->easy_setopt(handle, CURLOPT_FOLLOWLOCATION, 0L);
+  curl()->easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
+  curl()->easy_setopt(handle, CURLOPT_ERRORBUFFER, detail.data());
+  curl()->easy_setopt(handle, CURLOPT_CONNECTTIMEOUT,
+                      static_cast<long>(settings.connect_timeout.count()));
   // A server that drips a byte a second to hold us counts as silent.
-  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 16L);
-  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, static_cast<long>(silence.count()));
-  curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
-  curl_easy_setopt(curl, CURLOPT_HEADERDATA, &transfer);
-  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
-  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
+  curl()->easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 16L);
+  curl()->easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, static_cast<long>(silence.count()));
+  curl()->easy_setopt(handle, CURLOPT_HEADERFUNCTION, take_header);
+  curl()->easy_setopt(handle, CURLOPT_HEADERDATA, &transfer);
+  curl()->easy_setopt(handle, CURLOPT_WRITEFUNCTION, take_body);
+  curl()->easy_setopt(handle, CURLOPT_WRITEDATA, &transfer);
   if (request.body != nullptr) {
-    curl_easy_setopt(curl, CURLOPT_READFUNCTION, give_body);
-    curl_easy_setopt(curl, CURLOPT_READDATA, &transfer);
-    curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, rewind_body);
-    curl_easy_setopt(curl, CURLOPT_SEEKDATA, &transfer);
+    curl()->easy_setopt(handle, CURLOPT_READFUNCTION, give_body);
+    curl()->easy_setopt(handle, CURLOPT_READDATA, &transfer);
+    curl()->easy_setopt(handle, CURLOPT_SEEKFUNCTION, rewind_body);
+    curl()->easy_setopt(handle, CURLOPT_SEEKDATA, &transfer);
   }
-  set_method(curl, request);
+  set_method(handle, request);
   // On a connection that was kept open libcurl repeats by itself what got no answer.
-  if (request.repeat == Repeat::kUnsafe) curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
+  if (request.repeat == Repeat::kUnsafe) curl()->easy_setopt(handle, CURLOPT_FRESH_CONNECT, 1L);
   if (!request.sign_as.empty()) {
-    curl_easy_setopt(curl, CURLOPT_AWS_SIGV4, request.sign_for.c_str());
-    curl_easy_setopt(curl, CURLOPT_USERPWD, request.sign_as.c_str());
+    curl()->easy_setopt(handle, CURLOPT_AWS_SIGV4, request.sign_for.c_str());
+    curl()->easy_setopt(handle, CURLOPT_USERPWD, request.sign_as.c_str());
   }
   if (const auto proxy = capital_proxy(request.url); !proxy.empty()) {
-    curl_easy_setopt(curl, CURLOPT_PROXY, proxy.c_str());
+    curl()->easy_setopt(handle, CURLOPT_PROXY, proxy.c_str());
   }
   if (const auto file = certificates(); !file.empty()) {
-    curl_easy_setopt(curl, CURLOPT_CAINFO, file.c_str());
+    curl()->easy_setopt(handle, CURLOPT_CAINFO, file.c_str());
   }
 }
 
 Error Http::Rep::failure(CURLcode code, const char* said, const Request& request) const {
-  const std::string reason = said[0] != '\0' ? said : curl_easy_strerror(code);
+  const std::string reason = said[0] != '\0' ? said : curl()->easy_strerror(code);
   auto error = fail(Failure::kNetwork,
                     request.what + ": no answer from " +
                         base::printable(origin_of(request.url).value_or("the server"), 200) + ": " +
@@ -310,11 +318,7 @@ Error Http::Rep::failure(CURLcode code, const char* said, const Request& request
   return error;
 }
 
-Http::Http(const Settings& settings) {
-  static std::once_flag once;
-  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
-  rep_ = std::make_unique<Rep>(settings);
-}
+Http::Http(const Settings& settings) : rep_(std::make_unique<Rep>(settings)) {}
 Http::Http(Http&&) noexcept = default;
 Http& Http::operator=(Http&&) noexcept = default;
 Http::~Http() = default;
@@ -325,6 +329,7 @@ Result<Response> Http::exchange(const Request& request) {
   if (rep_->settings.offline) {
     return fail(Failure::kOffline, request.what + ": offline, so no request is made");
   }
+  FERRULE_CHECK(rep_->open());
   if (!origin_of(request.url)) {
     return fail(Failure::kBadAnswer, request.what + ": not an http or https address: " +
                                          base::quote(without_query(request.url), 200));
@@ -339,9 +344,9 @@ Result<Response> Http::exchange(const Request& request) {
   if (request.body != nullptr) FERRULE_CHECK(request.body->rewind());
   rep_->prepare(request, transfer);
   const auto headers = rep_->header_list(request);
-  curl_easy_setopt(rep_->curl, CURLOPT_HTTPHEADER, headers.get());
+  curl()->easy_setopt(rep_->handle, CURLOPT_HTTPHEADER, headers.get());
   rep_->detail[0] = '\0';
-  const auto code = curl_easy_perform(rep_->curl);
+  const auto code = curl()->easy_perform(rep_->handle);
   rep_->redact(transfer.response.text);
   for (auto& header : transfer.response.headers) {
     if (!transfer.response.ok()) rep_->redact(header.value);

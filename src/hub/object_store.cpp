@@ -12,6 +12,7 @@
 #include "base/quote.hpp"
 #include "base/try.hpp"
 #include "hub/answer.hpp"
+#include "hub/curl.hpp"
 #include "hub/failure.hpp"
 #include "hub/listing.hpp"
 #include "hub/names.hpp"
@@ -115,6 +116,7 @@ Result<ObjectStore> ObjectStore::open(const std::string& text) {
   store.name = text;
   while (store.name.ends_with('/')) store.name.pop_back();
   if (store.name.rfind("s3://", 0) != 0) {
+    if (curl() == nullptr) return curl_missing();
     if (!origin_of(store.name) || store.name.find_first_of("?#") != std::string::npos) {
       return fail(Failure::kUsage,
                   "expected the address of a folder, found " + base::quote(without_query(text)));

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hub/rate_limit.hpp"
 
-#include <curl/curl.h>
-
 #include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cstdint>
 #include <ctime>
 #include <vector>
+
+#include "hub/curl.hpp"
 
 namespace ferrule::hub {
 namespace {
@@ -96,7 +96,8 @@ std::optional<std::string_view> find(std::span<const Header> headers, std::strin
 
 std::optional<std::int64_t> retry_after(std::string_view value, std::int64_t now) {
   if (const auto count = number(value)) return *count;
-  const auto date = curl_getdate(std::string(value).c_str(), nullptr);
+  if (curl() == nullptr) return std::nullopt;
+  const auto date = curl()->getdate(std::string(value).c_str(), nullptr);
   if (date < 0) return std::nullopt;
   return std::max<std::int64_t>(0, std::int64_t{date} - now);
 }

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hub/url.hpp"
 
-#include <curl/curl.h>
-
 #include <cctype>
 #include <memory>
+
+#include "hub/curl.hpp"
 
 namespace ferrule::hub {
 namespace {
 
 struct Closer {
-  void operator()(CURLU* url) const { curl_url_cleanup(url); }
+  void operator()(CURLU* url) const { curl()->url_cleanup(url); }
 };
 using Handle = std::unique_ptr<CURLU, Closer>;
 
 std::string part(const Handle& url, CURLUPart which, unsigned flags = 0) {
   char* text = nullptr;
-  if (curl_url_get(url.get(), which, &text, flags) != CURLUE_OK || text == nullptr) return {};
+  if (curl()->url_get(url.get(), which, &text, flags) != CURLUE_OK || text == nullptr) return {};
   std::string copy(text);
-  curl_free(text);
+  curl()->free(text);
   return copy;
 }
 
@@ -47,8 +47,8 @@ std::string percent_encode(std::string_view text, bool keep_slash) {
 }
 
 std::optional<std::string> origin_of(const std::string& url) {
-  const Handle handle(curl_url());
-  if (!handle || curl_url_set(handle.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK ||
+  const Handle handle(curl() != nullptr ? curl()->url() : nullptr);
+  if (!handle || curl()->url_set(handle.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK ||
       !is_http(handle) || !part(handle, CURLUPART_USER).empty()) {
     return std::nullopt;
   }
@@ -59,9 +59,10 @@ std::optional<std::string> origin_of(const std::string& url) {
 }
 
 std::optional<std::string> resolve_url(const std::string& base, const std::string& location) {
-  const Handle handle(curl_url());
-  if (!handle || curl_url_set(handle.get(), CURLUPART_URL, base.c_str(), 0) != CURLUE_OK ||
-      curl_url_set(handle.get(), CURLUPART_URL, location.c_str(), CURLU_URLENCODE) != CURLUE_OK ||
+  const Handle handle(curl() != nullptr ? curl()->url() : nullptr);
+  if (!handle || curl()->url_set(handle.get(), CURLUPART_URL, base.c_str(), 0) != CURLUE_OK ||
+      curl()->url_set(handle.get(), CURLUPART_URL, location.c_str(), CURLU_URLENCODE) !=
+          CURLUE_OK ||
       !is_http(handle)) {
     return std::nullopt;
   }

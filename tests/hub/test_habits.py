@@ -129,3 +129,15 @@ def test_warnings_of_the_hub_are_shown_once(stage):
     stage.hub.faults.add("GET", ".", faults.with_headers(X_HF_Warning="Auth; please rename"), times=None)
     done = stage.ferrule("pull", "ann/a")
     assert (done.out + done.err).count("please rename") == 1
+
+
+def test_without_libcurl_only_the_network_is_missing(stage):
+    """libcurl is loaded when it is first needed."""
+    host(stage)
+    libraries = stage.folder / "libraries"
+    libraries.mkdir()
+    for name in ("libcurl.so.4", "libcurl-gnutls.so.4"):
+        (libraries / name).write_bytes(b"")
+    stage.ferrule("--version", LD_LIBRARY_PATH=libraries)
+    done = stage.ferrule("pull", "ann/a", "--json", code=3, LD_LIBRARY_PATH=libraries)
+    assert done.json["error"]["kind"] == "network" and "libcurl.so.4" in done.json["error"]["message"]
