@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
@@ -127,6 +128,10 @@ int rewind_body(void* user, curl_off_t offset, int origin) {
   return transfer.request->body->rewind() ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
 }
 
+int ask_cancelled(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  return (*static_cast<const std::function<bool()>*>(user))() ? 1 : 0;
+}
+
 struct ListCloser {
   void operator()(curl_slist* list) const { curl()->slist_free_all(list); }
 };
@@ -190,7 +195,7 @@ bool is_header_text(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
 }
 
-constexpr int kMaybeDone = 1;  // In Error::system_errno of HB-3: see is_ambiguous().
+constexpr int kMaybeDone = ECONNABORTED;  // In Error::system_errno of HB-3: see is_ambiguous().
 
 }  // namespace
 
@@ -213,6 +218,7 @@ struct Http::Rep {
 
   Settings settings;
   std::function<void(std::string_view)> told;
+  std::function<bool()> cancelled;
   std::set<std::string, std::less<>> warnings;
   CURL* handle = nullptr;
   std::array<char, CURL_ERROR_SIZE> detail{};
@@ -227,7 +233,12 @@ void Http::Rep::pass_on_warnings(const Response& response) {
   }
 }
 
-void Http::on_warning(std::function<void(std::string_view)> told) { rep_->told = std::move(told); }
+void Http::watch(const Watcher& watcher) {
+  rep_->told = watcher.warning;
+  rep_->cancelled = watcher.cancelled;
+}
+
+bool Http::cancelled() const { return rep_->cancelled && rep_->cancelled(); }
 
 void Http::Rep::redact(std::string& text) const {
   if (settings.token.empty()) return;
@@ -292,6 +303,11 @@ void Http::Rep::prepare(const Request& request, Transfer& transfer) {
     curl()->easy_setopt(handle, CURLOPT_SEEKFUNCTION, rewind_body);
     curl()->easy_setopt(handle, CURLOPT_SEEKDATA, &transfer);
   }
+  if (cancelled) {
+    curl()->easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
+    curl()->easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, ask_cancelled);
+    curl()->easy_setopt(handle, CURLOPT_XFERINFODATA, &cancelled);
+  }
   set_method(handle, request);
   // On a connection that was kept open libcurl repeats by itself what got no answer.
   if (request.repeat == Repeat::kUnsafe) curl()->easy_setopt(handle, CURLOPT_FRESH_CONNECT, 1L);
@@ -338,6 +354,7 @@ Result<Response> Http::exchange(const Request& request) {
     return fail(Failure::kAuthentication,
                 request.what + ": the token has characters that no token has; nothing was sent");
   }
+  if (cancelled()) return fail(Failure::kCancelled, request.what + ": cancelled, not sent");
   Transfer transfer;
   transfer.request = &request;
   transfer.response.url = request.url;
@@ -352,6 +369,10 @@ Result<Response> Http::exchange(const Request& request) {
     if (!transfer.response.ok()) rep_->redact(header.value);
   }
   if (transfer.error) return std::move(*transfer.error);
+  if (code == CURLE_ABORTED_BY_CALLBACK) {
+    return fail(Failure::kCancelled,
+                request.what + ": cancelled; what was being sent may have arrived");
+  }
   if (code != CURLE_OK) {
     // A refusal that came whole, or as much of it as is read, is an answer.
     const bool refused = transfer.response.status >= 300 && code != CURLE_OPERATION_TIMEDOUT;
@@ -360,32 +381,6 @@ Result<Response> Http::exchange(const Request& request) {
   if (!tell_head(transfer)) return std::move(*transfer.error);
   rep_->pass_on_warnings(transfer.response);
   return std::move(transfer.response);
-}
-
-Result<std::size_t> TextBody::read(std::span<std::byte> out) {
-  const auto size = std::min(out.size(), text_.size() - at_);
-  std::memcpy(out.data(), text_.data() + at_, size);
-  at_ += size;
-  return size;
-}
-
-Result<void> TextBody::rewind() {
-  at_ = 0;
-  return {};
-}
-
-std::string_view Response::header(std::string_view name) const noexcept {
-  for (const auto& header : headers) {
-    if (header.name == name) return header.value;
-  }
-  return {};
-}
-
-std::string_view Response::request_id() const noexcept {
-  for (const auto* name : {"x-request-id", "x-amzn-trace-id", "x-amz-request-id", "x-amz-cf-id"}) {
-    if (const auto id = header(name); !id.empty()) return id;
-  }
-  return {};
 }
 
 bool is_ambiguous(const Error& error) noexcept {

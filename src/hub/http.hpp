@@ -103,13 +103,18 @@ class Http {
   /// As send(), and anything but 2xx is an error.
   Result<Response> require(const Request& request);
 
-  /// Who is told what servers say in X-HF-Warning ("TOPIC; words"), each warning once. Stays until
-  /// the next call.
-  void on_warning(std::function<void(std::string_view)> told);
+  /// Who is told what servers say in X-HF-Warning ("TOPIC; words"), each warning once, and who may
+  /// cancel. Stays until the next call.
+  void watch(const Watcher& watcher);
+
+  /// Waits that long. Fails with HB-21 where the watcher cancels.
+  Result<void> pause(std::chrono::milliseconds length);
 
   const Settings& settings() const noexcept;
 
  private:
+  bool cancelled() const;
+
   struct Rep;
   std::unique_ptr<Rep> rep_;
 };

@@ -56,6 +56,15 @@ std::optional<milliseconds> pause_before_next(const Response& response, int trie
   return own;
 }
 
+Result<void> Http::pause(milliseconds length) {
+  constexpr milliseconds kStep{50};
+  for (auto left = length; left.count() > 0; left -= kStep) {
+    if (cancelled()) return fail(Failure::kCancelled, "cancelled");
+    std::this_thread::sleep_for(std::min(left, kStep));
+  }
+  return {};
+}
+
 Result<Response> Http::send(const Request& request) {
   Request current = request;
   int redirects = 0;
@@ -66,7 +75,7 @@ Result<Response> Http::send(const Request& request) {
       const auto& error = answer.error();
       const bool repeatable = request.repeat == Repeat::kSafe || !is_ambiguous(error);
       if (last || !is(error, Failure::kNetwork) || !repeatable) return answer;
-      std::this_thread::sleep_for(own_pause(tried, settings()));
+      FERRULE_CHECK(pause(own_pause(tried, settings())));
       continue;
     }
     if (request.follow && is_redirect(answer->status)) {
@@ -89,7 +98,7 @@ Result<Response> Http::send(const Request& request) {
     if (request.repeat == Repeat::kUnsafe && !surely_undone(answer->status)) return answer;
     const auto pause = pause_before_next(*answer, tried, settings());
     if (!pause) return answer;
-    std::this_thread::sleep_for(*pause);
+    FERRULE_CHECK(this->pause(*pause));
   }
 }
 

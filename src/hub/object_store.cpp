@@ -188,6 +188,7 @@ Result<PushReport> push_to_store(HubClient::Rep& client, const std::filesystem::
     return fail(Failure::kAuthentication, "a push to " + base::quote(destination) +
                                               " needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
   }
+  client.http.watch(options.watcher);
   FERRULE_CHECK(check_adapter(directory, options));
   FERRULE_TRY(auto files, list_push_files(directory));
   std::vector<DigestJob> jobs;
@@ -247,6 +248,7 @@ Result<PullReport> pull_from_store(HubClient::Rep& client, const std::string& so
   if (!options.revision.empty()) {
     return fail(Failure::kUsage, "an object store knows no revisions");
   }
+  client.http.watch(options.watcher);
   const auto own =
       client.settings.home / "ferrule" / "stores" / sha256_of(store.name).substr(0, 32);
   PullReport out{.repo = store.name, .revision = {}, .commit = {}, .path = own, .files = {}};

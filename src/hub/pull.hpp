@@ -11,6 +11,7 @@
 #include "hub/listing.hpp"
 #include "hub/push_file.hpp"
 #include "hub/repository.hpp"
+#include "io/file_lock.hpp"
 
 namespace ferrule::hub {
 
@@ -31,6 +32,7 @@ class Pull {
  private:
   Result<void> download(const std::vector<RemoteFile>& files);
   Result<void> download(const RemoteFile& file, Meter& meter);
+  Result<io::FileLock> lock(const RemoteFile& file);
   std::string source_url(const RemoteFile& file) const;
   Result<PullReport> from_cache();
   Result<void> require_cached(const RemoteFile& file);

@@ -162,6 +162,7 @@ static Result<std::optional<HubClient::Remote>> open_headers(HubClient::Rep& cli
 
 Result<HubClient::Remote> HubClient::open_remote(const std::string& text, bool headers_only,
                                                  const PullOptions& options) {
+  rep_->http.watch(options.watcher);
   if (is_object_store(text)) {
     FERRULE_TRY(const auto pulled, pull_from_store(*rep_, text, options));
     return Remote{.path = pulled.path, .commit = pulled.commit};

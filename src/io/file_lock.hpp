@@ -15,11 +15,8 @@ namespace ferrule::io {
 class FileLock {
  public:
   /// nullopt where another holds it. Creates the file (mode 0664 less the umask) in a folder that
-  /// exists.
+  /// exists. On file systems that have no such locks nobody is kept out.
   static Result<std::optional<FileLock>> try_acquire(const std::filesystem::path& path);
-
-  /// Waits for it. On file systems that have no such locks nobody is kept out.
-  static Result<FileLock> acquire(const std::filesystem::path& path);
 
  private:
   explicit FileLock(UniqueFd fd) noexcept : fd_(std::move(fd)) {}
