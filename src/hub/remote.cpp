@@ -21,7 +21,6 @@ namespace ferrule::hub {
 namespace {
 
 constexpr std::string_view kScheme = "hf://";
-constexpr std::string_view kWeightsEnding = ".safetensors";
 // Smaller weights are pulled as well: one request, and the next command has them.
 constexpr std::uint64_t kWorthRanges = 1U << 20U;
 constexpr std::uint64_t kMaxHeaderBytes = 16U << 20U;
