@@ -122,4 +122,4 @@ def test_failures_are_told_apart(stage, hosted, monkeypatch, kind, rule, also_a,
     if status:
         assert error.request_id and error.request_id in str(error)
     again = pickle.loads(pickle.dumps(error))
-    assert (type(again), str(again), again.status, again.request_id) == (type(error), str(error), error.status, error.request_id)
+    assert type(again) is type(error) and vars(again) == vars(error)

@@ -16,7 +16,8 @@ from ferrule import _pending
 
 
 def command(*arguments):
-    ended = subprocess.run([os.environ["FERRULE_COMMAND"], *map(str, arguments), "--json"], capture_output=True, text=True)
+    words = [os.environ["FERRULE_COMMAND"], *map(str, arguments), "--json"]
+    ended = subprocess.run(words, capture_output=True, text=True)
     document = json.loads(ended.stdout)
     assert document.pop("version") == 1
     return document
