@@ -119,7 +119,8 @@ Result<std::string> fetch(Http& http, const Source& source, io::PartialFile& par
     }
     if (answer->status == 416 && partial.size() > 0) {
       if (++restarts > kMaxRestarts) {
-        return fail(Failure::kIntegrity, source.what + ": the server has no byte behind the first " +
+        return fail(Failure::kIntegrity, source.what +
+                                             ": the server has no byte behind the first " +
                                              std::to_string(partial.size()) + ", of " +
                                              std::to_string(source.size) + " listed");
       }
