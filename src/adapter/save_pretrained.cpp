@@ -41,7 +41,8 @@ class CountingFile final : public io::OutputFile {
 };
 
 Result<SavedAdapter> stage_adapter(io::DirectoryTransaction& transaction, const AdapterPlan& plan,
-                                   const std::filesystem::path& directory, const SaveOptions& options) {
+                                   const std::filesystem::path& directory,
+                                   const SaveOptions& options) {
   const bool bin = options.format == WeightsFormat::kBin;
   const auto prefix = plan.folder.empty() ? std::string() : plan.folder + "/";
   FERRULE_TRY(auto* file, transaction.create(prefix + (bin ? kBinFile : kSafetensorsFile)));
