@@ -141,8 +141,14 @@ def _is_missing(key: str, model: Any, name: str) -> bool:
     kind = live.type_of(config)
     if kind == "UNILORA" and ".unilora_theta_d." in key and not key.startswith("base_model.unilora_theta_d."):
         return False
-    prefix = getattr(peft.mapping, "PEFT_TYPE_TO_PREFIX_MAPPING", {}).get(config.peft_type)
+    prefix = _prefix_of(model, config)
     return prefix is not None and prefix in key and name in key.split(".")
+
+
+def _prefix_of(model: Any, config: Any) -> str | None:
+    """What the names of the method's tensors begin with. PEFT before 0.16 says it in the tuner alone."""
+    mapping = getattr(peft.mapping, "PEFT_TYPE_TO_PREFIX_MAPPING", {})
+    return mapping.get(config.peft_type) or getattr(model.base_model, "prefix", None)
 
 
 def _module_of(key: str, marks: set[str]) -> str:
@@ -159,7 +165,7 @@ def _problem(model: Any, name: str, given: list[str], result: Any) -> tuple[str,
     unexpected = [] if config.is_prompt_learning else list(result.unexpected_keys)
     if not missing and not unexpected:
         return None
-    prefix = getattr(peft.mapping, "PEFT_TYPE_TO_PREFIX_MAPPING", {}).get(config.peft_type) or "\0"
+    prefix = _prefix_of(model, config) or "\0"
     marks = {part for key in [*given, *missing, *unexpected] for part in key.split(".") if part.startswith(prefix)}
     bad = {_module_of(key, marks) for key in [*missing, *unexpected]}
     modules = {_module_of(key, marks) for key in [*given, *missing]} | bad
