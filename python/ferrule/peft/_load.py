@@ -83,13 +83,28 @@ class _Watch:
                 if self._depth == 0:
                     vars(peft_model).update(self._stock)
 
-    def _set(self, model: Any, peft_model_state_dict: Any, *args: Any, **kwargs: Any) -> Any:
-        given = list(peft_model_state_dict)
-        result = self._stock["set_peft_model_state_dict"](model, peft_model_state_dict, *args, **kwargs)
+    def _set(self, model: Any, peft_model_state_dict: Any, adapter_name: str = "default", *args: Any,
+             **kwargs: Any) -> Any:
+        given = dict(peft_model_state_dict)
+        result = self._stock["set_peft_model_state_dict"](model, peft_model_state_dict, adapter_name, *args, **kwargs)
         kept = getattr(self._local, "kept", None)
         if kept is not None:
-            kept.append((given, result))
+            _place_projections(model, given, adapter_name, result)
+            kept.append((list(given), result))
         return result
+
+
+def _place_projections(model: Any, tensors: dict[str, Any], adapter_name: str, result: Any) -> None:
+    """What the layers of VeRA and its like share: PEFT up to 0.19 makes it anew from a seed."""
+    for key in list(result.unexpected_keys):
+        owner, _, name = key.rpartition(".")
+        buffers = getattr(model.base_model, name, None) if owner == "base_model" else None
+        if not isinstance(buffers, torch.nn.Module) or adapter_name not in getattr(buffers, "_buffers", ()):
+            continue
+        buffer = buffers._buffers[adapter_name]
+        if key in tensors and buffer is not None and buffer.shape == tensors[key].shape and not buffer.is_meta:
+            buffer.copy_(tensors[key])
+            result.unexpected_keys.remove(key)
 
 
 _watch = _Watch()

@@ -19,6 +19,29 @@ def saved_by_peft(model, folder, **arguments):
     return folder
 
 
+#: What older PEFTs write otherwise, and until which one: keys that stand in one of the two files alone.
+OLDER = {
+    # They forget that the layer they saved the bias of has been wrapped.
+    "lora_bias_only": ("0.19.1", set(), {
+        f"base_model.model.transformer.h.{layer}.attn.c_attn.base_layer.bias" for layer in (0, 1)}),
+    # They save the head with an embedding that is targeted.
+    "lora_embedding-True": ("0.15.2", {"base_model.model.lm_head.weight"}, set()),
+}
+
+
+def release(version):
+    return tuple(map(int, version.split(".")))
+
+
+def assert_same_case(case, model, theirs, ours):
+    last, only_theirs, only_ours = OLDER.get(case, ("0.0.0", set(), set()))
+    if release(peft.__version__) > release(last):
+        return assert_same(model, theirs, ours)
+    expected, found = (load_file(folder / "adapter_model.safetensors") for folder in (theirs, ours))
+    assert (expected.keys() - found.keys(), found.keys() - expected.keys()) == (only_theirs, only_ours)
+    assert all(torch.equal(expected[key], found[key]) for key in expected.keys() & found.keys())
+
+
 def assert_same(model, theirs, ours):
     files = sorted(path.relative_to(theirs) for path in theirs.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(ours) for path in ours.rglob("*") if path.is_file())
@@ -38,7 +61,7 @@ def test_every_method_is_saved_as_peft_saves_it(case, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert ferrule.peft.save_pretrained(model, tmp_path / "ours") is None
-    assert_same(model, theirs, tmp_path / "ours")
+    assert_same_case(case, model, theirs, tmp_path / "ours")
 
 
 @pytest.mark.parametrize("case", present("lora", "lora_saved_module", "vera", "p_tuning", "lora_tied_tokens"))
@@ -107,7 +130,7 @@ def test_embeddings(case, wish, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ferrule.peft.save_pretrained(model, tmp_path / "ours", save_embedding_layers=wish)
-    assert_same(model, theirs, tmp_path / "ours")
+    assert_same_case(f"{case}-{wish}", model, theirs, tmp_path / "ours")
 
 
 def test_a_resized_vocabulary_is_noticed_from_the_base_on_this_disk(tmp_path):
