@@ -95,7 +95,7 @@ class _Watch:
 
 
 def _place_projections(model: Any, tensors: dict[str, Any], adapter_name: str, result: Any) -> None:
-    """What the layers of VeRA and its like share: PEFT up to 0.19 makes it anew from a seed."""
+    """What the layers of VeRA and its like share: PEFT up to 0.20 makes it anew from a seed."""
     for key in list(result.unexpected_keys):
         owner, _, name = key.rpartition(".")
         buffers = getattr(model.base_model, name, None) if owner == "base_model" else None
@@ -123,8 +123,8 @@ def from_pretrained(
     """``PeftModel.from_pretrained``, strict: N of N modules, or an error that says what is missing.
 
     PEFT warns of tensors that the file lacks and is silent about those that found no place. With ``strict`` both
-    are a :class:`ferrule.CorruptError` (rules BS-1 and BS-12), and the base model is unwrapped again. The other arguments are
-    PEFT's. Waits for a pending save of `model_id`.
+    are a :class:`ferrule.CorruptError` (rules BS-1 and BS-12), and the base model is unwrapped again. The other
+    arguments are PEFT's. Waits for a pending save of `model_id`.
     """
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")

@@ -22,7 +22,7 @@ def saved_by_peft(model, folder, **arguments):
 #: What older PEFTs write otherwise, and until which one: keys that stand in one of the two files alone.
 OLDER = {
     # They forget that the layer they saved the bias of has been wrapped.
-    "lora_bias_only": ("0.19.1", set(), {
+    "lora_bias_only": ("0.20.0", set(), {
         f"base_model.model.transformer.h.{layer}.attn.c_attn.base_layer.bias" for layer in (0, 1)}),
     # They save the head with an embedding that is targeted.
     "lora_embedding-True": ("0.15.2", {"base_model.model.lm_head.weight"}, set()),
