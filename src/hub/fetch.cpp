@@ -3,7 +3,6 @@
 
 #include <charconv>
 #include <optional>
-#include <thread>
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
@@ -113,13 +112,14 @@ Result<std::string> fetch(Http& http, const Source& source, io::PartialFile& par
     if (partial.size() > before) tried = 1;  // It moves.
     const bool last = tried >= settings.attempts;
     if (!answer) {
-      if (last || !is(answer.error(), Failure::kNetwork)) return answer.error();
-      std::this_thread::sleep_for(own_pause(tried, settings));
+      if (last || http.stopped() || !is(answer.error(), Failure::kNetwork)) return answer.error();
+      http.pause(own_pause(tried, settings));
       continue;
     }
     if (answer->status == 416 && partial.size() > 0) {
       if (++restarts > kMaxRestarts) {
-        return fail(Failure::kIntegrity, source.what + ": the server has no byte behind the first " +
+        return fail(Failure::kIntegrity, source.what +
+                                             ": the server has no byte behind the first " +
                                              std::to_string(partial.size()) + ", of " +
                                              std::to_string(source.size) + " listed");
       }
@@ -132,7 +132,7 @@ Result<std::string> fetch(Http& http, const Source& source, io::PartialFile& par
     if (answer->status == 403 && elsewhere && ++fresh < kFreshAddresses) continue;
     auto pause = pause_before_next(*answer, tried, settings);
     if (!may_pass(answer->status) || last || !pause) return http_failure(*answer, source.what);
-    std::this_thread::sleep_for(*pause);
+    http.pause(*pause);
   }
 }
 

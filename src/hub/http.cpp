@@ -171,6 +171,10 @@ void set_method(CURL* handle, const Request& request) {
       curl()->easy_setopt(handle, CURLOPT_POST, 1L);
       curl()->easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, size);
       break;
+    case Method::kDelete:
+      curl()->easy_setopt(handle, CURLOPT_HTTPGET, 1L);
+      curl()->easy_setopt(handle, CURLOPT_CUSTOMREQUEST, "DELETE");
+      break;
     case Method::kPut:
       curl()->easy_setopt(handle, CURLOPT_UPLOAD, 1L);
       curl()->easy_setopt(handle, CURLOPT_INFILESIZE_LARGE, size);
@@ -190,12 +194,24 @@ bool is_header_text(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
 }
 
+int look_at_stop(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  return static_cast<const Stop*>(user)->requested() ? 1 : 0;
+}
+
 constexpr int kMaybeDone = 1;  // In Error::system_errno of HB-3: see is_ambiguous().
 
 }  // namespace
 
+/// Who is told of warnings, and which were told: of several connections and threads.
+struct Warnings {
+  std::mutex mutex;
+  std::function<void(std::string_view)> told;
+  std::set<std::string, std::less<>> known;
+};
+
 struct Http::Rep {
-  explicit Rep(const Settings& given) : settings(given) {}
+  explicit Rep(const Settings& given, std::shared_ptr<Warnings> shared)
+      : settings(given), warnings(std::move(shared)) {}
   Rep(const Rep&) = delete;
   Rep& operator=(const Rep&) = delete;
   ~Rep() {
@@ -212,22 +228,27 @@ struct Http::Rep {
   void pass_on_warnings(const Response& response);
 
   Settings settings;
-  std::function<void(std::string_view)> told;
-  std::set<std::string, std::less<>> warnings;
+  std::shared_ptr<Warnings> warnings;
+  const Stop* stop = nullptr;
   CURL* handle = nullptr;
   std::array<char, CURL_ERROR_SIZE> detail{};
 };
 
 void Http::Rep::pass_on_warnings(const Response& response) {
   for (const auto& header : response.headers) {
-    if (header.name != "x-hf-warning" || !told || warnings.size() >= kMaxWarnings) continue;
+    if (header.name != "x-hf-warning") continue;
+    const std::lock_guard lock(warnings->mutex);
+    if (!warnings->told || warnings->known.size() >= kMaxWarnings) continue;
     auto words = header.value.substr(0, kMaxWarningBytes);
     redact(words);
-    if (warnings.insert(words).second) told("the Hub says: " + words);
+    if (warnings->known.insert(words).second) warnings->told("the Hub says: " + words);
   }
 }
 
-void Http::on_warning(std::function<void(std::string_view)> told) { rep_->told = std::move(told); }
+void Http::on_warning(std::function<void(std::string_view)> told) {
+  const std::lock_guard lock(rep_->warnings->mutex);
+  rep_->warnings->told = std::move(told);
+}
 
 void Http::Rep::redact(std::string& text) const {
   if (settings.token.empty()) return;
@@ -293,6 +314,11 @@ void Http::Rep::prepare(const Request& request, Transfer& transfer) {
     curl()->easy_setopt(handle, CURLOPT_SEEKDATA, &transfer);
   }
   set_method(handle, request);
+  if (stop != nullptr) {
+    curl()->easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
+    curl()->easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, look_at_stop);
+    curl()->easy_setopt(handle, CURLOPT_XFERINFODATA, stop);
+  }
   // On a connection that was kept open libcurl repeats by itself what got no answer.
   if (request.repeat == Repeat::kUnsafe) curl()->easy_setopt(handle, CURLOPT_FRESH_CONNECT, 1L);
   if (!request.sign_as.empty()) {
@@ -318,12 +344,21 @@ Error Http::Rep::failure(CURLcode code, const char* said, const Request& request
   return error;
 }
 
-Http::Http(const Settings& settings) : rep_(std::make_unique<Rep>(settings)) {}
+Http::Http(const Settings& settings)
+    : rep_(std::make_unique<Rep>(settings, std::make_shared<Warnings>())) {}
+Http::Http(std::unique_ptr<Rep> rep) noexcept : rep_(std::move(rep)) {}
+Http Http::another() const { return Http(std::make_unique<Rep>(rep_->settings, rep_->warnings)); }
 Http::Http(Http&&) noexcept = default;
 Http& Http::operator=(Http&&) noexcept = default;
 Http::~Http() = default;
 
 const Settings& Http::settings() const noexcept { return rep_->settings; }
+void Http::heed(const Stop* stop) noexcept { rep_->stop = stop; }
+bool Http::stopped() const noexcept { return rep_->stop != nullptr && rep_->stop->requested(); }
+void Http::pause(std::chrono::milliseconds length) const {
+  const Stop never;
+  (rep_->stop != nullptr ? *rep_->stop : never).sleep(length);
+}
 
 Result<Response> Http::exchange(const Request& request) {
   if (rep_->settings.offline) {
@@ -338,6 +373,7 @@ Result<Response> Http::exchange(const Request& request) {
     return fail(Failure::kAuthentication,
                 request.what + ": the token has characters that no token has; nothing was sent");
   }
+  if (stopped()) return hub::stopped();
   Transfer transfer;
   transfer.request = &request;
   transfer.response.url = request.url;
@@ -352,6 +388,7 @@ Result<Response> Http::exchange(const Request& request) {
     if (!transfer.response.ok()) rep_->redact(header.value);
   }
   if (transfer.error) return std::move(*transfer.error);
+  if (code == CURLE_ABORTED_BY_CALLBACK && stopped()) return hub::stopped();
   if (code != CURLE_OK) {
     // A refusal that came whole, or as much of it as is read, is an answer.
     const bool refused = transfer.response.status >= 300 && code != CURLE_OPERATION_TIMEDOUT;

@@ -15,6 +15,7 @@
 #include "ferrule/hub.hpp"
 #include "ferrule/result.hpp"
 #include "hub/rate_limit.hpp"
+#include "hub/stop.hpp"
 
 namespace ferrule::hub {
 
@@ -54,7 +55,7 @@ struct Response {
   std::string_view request_id() const noexcept;
 };
 
-enum class Method : std::uint8_t { kGet, kHead, kPost, kPut };
+enum class Method : std::uint8_t { kGet, kHead, kPost, kPut, kDelete };
 
 /// May the request be sent again when nobody knows whether the first one was carried out?
 enum class Repeat : std::uint8_t { kSafe, kUnsafe };
@@ -103,6 +104,16 @@ class Http {
   /// As send(), and anything but 2xx is an error.
   Result<Response> require(const Request& request);
 
+  /// Another connection to the same servers, for another thread. What on_warning() says to one is
+  /// said to both, and each warning is told once.
+  Http another() const;
+
+  /// Requests end, and pauses too, once the stop is requested; nullptr for none.
+  void heed(const Stop* stop) noexcept;
+  bool stopped() const noexcept;
+  /// Sleeps until then, or until it is to stop.
+  void pause(std::chrono::milliseconds length) const;
+
   /// Who is told what servers say in X-HF-Warning ("TOPIC; words"), each warning once. Stays until
   /// the next call.
   void on_warning(std::function<void(std::string_view)> told);
@@ -111,6 +122,7 @@ class Http {
 
  private:
   struct Rep;
+  explicit Http(std::unique_ptr<Rep> rep) noexcept;
   std::unique_ptr<Rep> rep_;
 };
 

@@ -2,7 +2,6 @@
 // When a request is sent again, and where a redirect may lead it.
 #include <algorithm>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "base/quote.hpp"
@@ -65,8 +64,8 @@ Result<Response> Http::send(const Request& request) {
     if (!answer) {
       const auto& error = answer.error();
       const bool repeatable = request.repeat == Repeat::kSafe || !is_ambiguous(error);
-      if (last || !is(error, Failure::kNetwork) || !repeatable) return answer;
-      std::this_thread::sleep_for(own_pause(tried, settings()));
+      if (last || stopped() || !is(error, Failure::kNetwork) || !repeatable) return answer;
+      this->pause(own_pause(tried, settings()));
       continue;
     }
     if (request.follow && is_redirect(answer->status)) {
@@ -89,7 +88,7 @@ Result<Response> Http::send(const Request& request) {
     if (request.repeat == Repeat::kUnsafe && !surely_undone(answer->status)) return answer;
     const auto pause = pause_before_next(*answer, tried, settings());
     if (!pause) return answer;
-    std::this_thread::sleep_for(*pause);
+    this->pause(*pause);
   }
 }
 

@@ -32,10 +32,11 @@ Result<std::optional<FileLock>> FileLock::try_acquire(const std::filesystem::pat
   return system_error(errno, "cannot lock it", path);
 }
 
-Result<FileLock> FileLock::acquire(const std::filesystem::path& path) {
+Result<std::optional<FileLock>> FileLock::acquire(const std::filesystem::path& path,
+                                                  const std::function<bool()>& give_up) {
   for (;;) {
     FERRULE_TRY(auto lock, try_acquire(path));
-    if (lock) return std::move(*lock);
+    if (lock || give_up()) return lock;
     std::this_thread::sleep_for(kPoll);
   }
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 
 #include "ferrule/result.hpp"
@@ -18,8 +19,10 @@ class FileLock {
   /// exists.
   static Result<std::optional<FileLock>> try_acquire(const std::filesystem::path& path);
 
-  /// Waits for it. On file systems that have no such locks nobody is kept out.
-  static Result<FileLock> acquire(const std::filesystem::path& path);
+  /// Waits for it; nullopt where `give_up` said so meanwhile. On file systems that have no such
+  /// locks nobody is kept out.
+  static Result<std::optional<FileLock>> acquire(const std::filesystem::path& path,
+                                                 const std::function<bool()>& give_up);
 
  private:
   explicit FileLock(UniqueFd fd) noexcept : fd_(std::move(fd)) {}
