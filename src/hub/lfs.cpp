@@ -2,7 +2,6 @@
 #include "hub/lfs.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -11,40 +10,14 @@
 #include "base/try.hpp"
 #include "hub/answer.hpp"
 #include "hub/failure.hpp"
+#include "hub/lfs_answer.hpp"
 #include "hub/lfs_transfer.hpp"
-#include "hub/url.hpp"
 
 namespace ferrule::hub {
 namespace {
 
 constexpr std::size_t kMaxBatch = 256;
 constexpr int kFreshAddresses = 4;
-constexpr std::uint64_t kLongestLife = 7 * 24 * 3600;  // Of an address, in seconds.
-
-std::optional<Action> action(const Json& object, std::string_view name,
-                             const std::string& endpoint) {
-  const auto* actions = object.find("actions");
-  const auto* found = actions != nullptr ? actions->find(name) : nullptr;
-  if (found == nullptr || !found->is_object()) return std::nullopt;
-  Action out;
-  if (const auto lifetime = size_member(*found, "expires_in")) {
-    const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-    out.expires = now + static_cast<std::int64_t>(std::min(*lifetime, kLongestLife));
-  }
-  out.href = at_endpoint(text_member(*found, "href"), endpoint);
-  const auto* headers = found->find("header");
-  const auto* members = headers != nullptr ? headers->if_object() : nullptr;
-  if (members != nullptr) {
-    for (const auto& [key, value] : *members) {
-      if (const auto* text = value.if_string()) {
-        out.headers.emplace_back(key, *text);
-      } else if (const auto* number = value.if_int64()) {
-        out.headers.emplace_back(key, std::to_string(*number));
-      }
-    }
-  }
-  return out;
-}
 
 Result<Json> batch(const Repository& repository, std::span<const PushFile* const> files,
                    const std::string& branch) {
@@ -69,25 +42,6 @@ Result<Json> batch(const Repository& repository, std::span<const PushFile* const
                                              ", expected basic or multipart");
   }
   return json;
-}
-
-/// The Hub's word on one object of a batch.
-Result<Json> object_for(const Json& answer, const PushFile& file) {
-  const auto* objects = answer.find("objects");
-  const auto* list = objects != nullptr ? objects->if_array() : nullptr;
-  if (list != nullptr) {
-    for (const auto& object : *list) {
-      if (text_member(object, "oid") != file.sha256) continue;
-      if (const auto* error = object.find("error"); error != nullptr && error->is_object()) {
-        auto out = upload_refused(file, "the Hub refuses the upload: " +
-                                            base::quote(text_member(*error, "message"), 500));
-        out.http_status = static_cast<int>(size_member(*error, "code").value_or(0) % 1000);
-        return out;
-      }
-      return object;
-    }
-  }
-  return upload_refused(file, "the Hub does not say where the file goes");
 }
 
 /// What the transfers of one push share.

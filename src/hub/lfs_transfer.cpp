@@ -2,7 +2,6 @@
 #include "hub/lfs_transfer.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <iterator>
 #include <utility>
 #include <vector>
@@ -16,13 +15,6 @@ namespace {
 
 constexpr std::size_t kMaxAnswer = std::size_t{1} << 20;
 
-std::optional<std::uint64_t> number(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (failed != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 /// The store will not change its mind.
 bool is_refusal(const Response& response) {
   return response.status >= 400 && response.status < 500 && !may_pass(response.status);
@@ -30,29 +22,8 @@ bool is_refusal(const Response& response) {
 
 }  // namespace
 
-Error upload_refused(const PushFile& file, const std::string& why) {
-  return fail(Failure::kUploadRefused, why, file.path);
-}
-
 bool wants_fresh_address(int status) noexcept {
   return status == 400 || status == 401 || status == 403;
-}
-
-std::optional<Parts> read_parts(const Action& upload) {
-  Parts parts;
-  bool multipart = false;
-  for (const auto& [key, value] : upload.headers) {
-    if (key == "chunk_size") {
-      multipart = true;
-      parts.chunk = number(value).value_or(0);
-    } else if (const auto index = number(key)) {
-      parts.addresses[*index] = value;  // By number: "00010" comes after "00009".
-    }
-  }
-  if (!multipart) return std::nullopt;
-  parts.complete = upload.href;
-  parts.expires = upload.expires;
-  return parts;
 }
 
 LfsTransfer::LfsTransfer(const Repository& repository, Lanes& lanes, const PushFile& file,

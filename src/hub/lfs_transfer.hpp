@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "ferrule/result.hpp"
 #include "hub/lanes.hpp"
+#include "hub/lfs_answer.hpp"
 #include "hub/push_file.hpp"
 #include "hub/repository.hpp"
 #include "hub/upload_journal.hpp"
@@ -15,13 +15,8 @@ namespace ferrule::hub {
 
 inline constexpr const char* kLfsMediaType = "application/vnd.git-lfs+json";
 
-Error upload_refused(const PushFile& file, const std::string& why);
-
 /// An address of the store has run out, or never was good.
 bool wants_fresh_address(int status) noexcept;
-
-/// Where the parts of a multipart upload go; nullopt for a basic one.
-std::optional<Parts> read_parts(const Action& upload);
 
 /// One object on its way to the store, its parts several at a time.
 class LfsTransfer {

@@ -18,6 +18,8 @@ namespace {
 
 constexpr int kMaxPages = 100;
 
+}  // namespace
+
 Result<std::vector<RemoteFile>> parse_manifest(const std::string& text, const std::string& where) {
   const auto json = parse_json(text);
   const auto* list = json ? json->find("files") : nullptr;
@@ -41,9 +43,8 @@ Result<std::vector<RemoteFile>> parse_manifest(const std::string& text, const st
   return files;
 }
 
-/// The objects of one page of a listing.
-Result<void> take_page(std::string_view xml, const std::string& prefix,
-                       std::vector<RemoteFile>& files) {
+Result<void> take_objects(std::string_view xml, const std::string& prefix,
+                          std::vector<RemoteFile>& files) {
   std::size_t at = 0;
   for (;;) {
     const auto key = xml_text(xml, "Key", at);
@@ -62,8 +63,6 @@ Result<void> take_page(std::string_view xml, const std::string& prefix,
     }
   }
 }
-
-}  // namespace
 
 std::string manifest_text(const std::vector<PushFile>& files) {
   Json list{Json::Object{}};
@@ -96,7 +95,7 @@ Result<std::vector<RemoteFile>> list_objects(Http& http, const ObjectStore& stor
     if (!token.empty()) request.url += "continuation-token=" + percent_encode(token, false) + "&";
     request.url += "list-type=2&prefix=" + percent_encode(prefix, false);
     FERRULE_TRY(const auto response, http.require(request));
-    FERRULE_CHECK(take_page(response.text, prefix, files));
+    FERRULE_CHECK(take_objects(response.text, prefix, files));
     token = xml_text(response.text, "NextContinuationToken").value_or("");
     if (token.empty()) break;
   }

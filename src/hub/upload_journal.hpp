@@ -3,32 +3,13 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <utility>
-#include <vector>
 
-#include "ferrule/result.hpp"
+#include "hub/lfs_answer.hpp"
 
 namespace ferrule::hub {
-
-/// An address that the Hub gave for an object, with what is to be sent along.
-struct Action {
-  std::string href;
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::int64_t expires = 0;  ///< In seconds since 1970; 0 where the Hub does not say.
-};
-
-/// A multipart upload: where each part goes, and what the store said of those that it has.
-struct Parts {
-  std::uint64_t chunk = 0;
-  std::string complete;  ///< Where the end is told.
-  std::map<std::uint64_t, std::string> addresses = {};
-  std::map<std::uint64_t, std::string> etags = {};
-  std::int64_t expires = 0;  ///< In seconds since 1970; 0 where nobody said.
-};
 
 /// Multipart uploads that are under way, kept across the death of the process: the Hub gives each
 /// batch new addresses and cannot be asked what arrived under the old ones, but the old ones stay
