@@ -22,8 +22,8 @@ enum ExitCode : int {
 /// not exist is the caller's system.
 int exit_code(const Error& error, const std::filesystem::path& given);
 
-/// Reports the failure of a whole operation on `given`, as text and where `json` as the document too;
-/// returns the exit code.
+/// Reports the failure of a whole operation on `given`, as text and where `json` as the document
+/// too; returns the exit code.
 int fail(const Error& error, const std::filesystem::path& given, bool json);
 
 /// What a command does once its options are parsed; returns the exit code.

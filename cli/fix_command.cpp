@@ -51,8 +51,8 @@ Json to_json(const FixReport& fixed, const Options& options) {
 
 void print_human(const FixReport& fixed, const Options& options) {
   for (const auto& adapter : fixed.adapters()) {
-    const auto where =
-        printable(options.output) + (adapter.folder.empty() ? "" : "/" + printable(adapter.folder));
+    auto where = printable(options.output);
+    if (!adapter.folder.empty()) where.append("/").append(printable(adapter.folder));
     if (adapter.mended.empty()) print(Stream::kOut, where + ": nothing to mend\n");
     for (const auto& thing : adapter.mended) {
       const auto count =

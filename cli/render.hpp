@@ -78,8 +78,8 @@ Json to_json(std::span<const std::uint64_t> shape);
 /// An integer of a report as JSON.
 inline Json number(std::uint64_t value) { return Json(value); }
 
-/// A number of a report as JSON: an integer where it is whole, null where there is none or none that
-/// JSON can hold.
+/// A number of a report as JSON: an integer where it is whole, null where there is none or none
+/// that JSON can hold.
 Json real(const std::optional<double>& value);
 
 /// Prints the document to standard output: ASCII, indented, keys in their order.

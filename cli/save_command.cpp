@@ -94,10 +94,11 @@ int save(Options& options) {
     const auto base = BaseModel::open(options.base);
     if (!base) return fail(base.error(), options, options.base);
     if (!base->has_tensors()) {
-      return fail({.code = ErrorCode::kInvalidArgument,
-                   .message = "--fingerprint needs the base's weights or their index, not its config alone",
-                   .path = options.base},
-                  options, options.base);
+      return fail(
+          {.code = ErrorCode::kInvalidArgument,
+           .message = "--fingerprint needs the base's weights or their index, not its config alone",
+           .path = options.base},
+          options, options.base);
     }
     options.save.base_fingerprint = base->fingerprint();
   }

@@ -25,8 +25,8 @@ enum class ErrorCode : std::uint8_t {
   kLimitExceeded,
 };
 
-/// The name of `code` as it stands in JSON output: "invalid_argument", "not_found", "io", "corrupt",
-/// "unsupported", "limit_exceeded".
+/// The name of `code` as it stands in JSON output: "invalid_argument", "not_found", "io",
+/// "corrupt", "unsupported", "limit_exceeded".
 FERRULE_API std::string_view error_code_name(ErrorCode code) noexcept;
 
 /// Why an operation did not happen. Owns its text; untrusted names in `message` are quoted already.

@@ -65,6 +65,9 @@ struct Progress {
 struct Watcher {
   std::function<void(const Progress&)> progress = {};
   std::function<void(std::string_view)> warning = {};
+  /// Asked every second or more often, while data move and while servers are waited for. True ends
+  /// the call with HB-21; the same call later sends or fetches only what is missing.
+  std::function<bool()> cancelled = {};
 };
 
 struct PushOptions {
@@ -160,15 +163,16 @@ class FERRULE_API HubClient {
   std::unique_ptr<Rep> rep_;
 };
 
-/// HubClient::push with settings of the environment. `destination` is a repository's id, or
-/// `s3://bucket/prefix`.
+/// HubClient::push. `destination` is a repository's id, or `s3://bucket/prefix`.
 FERRULE_API Result<PushReport> push_to_hub(const std::filesystem::path& directory,
                                            const std::string& destination,
-                                           const PushOptions& options = {});
+                                           const PushOptions& options = {},
+                                           const Settings& settings = Settings::from_environment());
 
-/// HubClient::pull with settings of the environment. `source` is a repository's id,
-/// `s3://bucket/prefix`, or the `https://` address of a folder.
-FERRULE_API Result<PullReport> snapshot(const std::string& source, const PullOptions& options = {});
+/// HubClient::pull. `source` is a repository's id, `s3://bucket/prefix`, or the `https://` address
+/// of a folder.
+FERRULE_API Result<PullReport> snapshot(const std::string& source, const PullOptions& options = {},
+                                        const Settings& settings = Settings::from_environment());
 
 /// Whether the text is one that open_remote() takes ("hf://...", "s3://...", "https://...").
 FERRULE_API bool is_remote(std::string_view text) noexcept;
@@ -176,8 +180,8 @@ FERRULE_API bool is_remote(std::string_view text) noexcept;
 /// What a failure of this library is, in a word for programs: "usage", "offline", "network",
 /// "authentication", "repository_not_found", "gated", "revision_not_found", "entry_not_found",
 /// "forbidden", "rate_limited", "server", "bad_answer", "integrity", "unsafe_path", "public",
-/// "conflict", "card", "upload_refused", "changed", "incomplete"; "adapter" for what the rules on
-/// adapters refuse, and "system" for the operating system.
+/// "conflict", "card", "upload_refused", "changed", "incomplete", "cancelled"; "adapter" for what
+/// the rules on adapters refuse, and "system" for the operating system.
 FERRULE_API std::string_view failure_kind(const Error& error) noexcept;
 
 }  // namespace ferrule::hub

@@ -18,12 +18,11 @@ namespace ferrule {
 
 /// C++ types whose object representation is that of a dtype on a little-endian host.
 template <typename T>
-concept NativeElement =
-    (std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, std::int8_t> ||
-     std::same_as<T, std::int16_t> || std::same_as<T, std::int32_t> ||
-     std::same_as<T, std::int64_t> || std::same_as<T, std::uint8_t> ||
-     std::same_as<T, std::uint16_t> || std::same_as<T, std::uint32_t> ||
-     std::same_as<T, std::uint64_t>);
+concept NativeElement = (std::same_as<T, float> || std::same_as<T, double> ||
+                         std::same_as<T, std::int8_t> || std::same_as<T, std::int16_t> ||
+                         std::same_as<T, std::int32_t> || std::same_as<T, std::int64_t> ||
+                         std::same_as<T, std::uint8_t> || std::same_as<T, std::uint16_t> ||
+                         std::same_as<T, std::uint32_t> || std::same_as<T, std::uint64_t>);
 
 /// The dtype that holds T.
 template <NativeElement T>
@@ -78,8 +77,7 @@ class TensorView {
     if constexpr (std::endian::native != std::endian::little && sizeof(T) > 1) return std::nullopt;
     if (dtype_ != native_dtype<T>()) return std::nullopt;
     if (reinterpret_cast<std::uintptr_t>(bytes_.data()) % alignof(T) != 0) return std::nullopt;
-    return std::span<const T>(reinterpret_cast<const T*>(bytes_.data()),
-                              bytes_.size() / sizeof(T));
+    return std::span<const T>(reinterpret_cast<const T*>(bytes_.data()), bytes_.size() / sizeof(T));
   }
 
  private:

@@ -12,6 +12,7 @@ __all__ = [
     "InvalidArgumentError",
     "IoError",
     "LimitExceededError",
+    "NetworkError",
     "NotFoundError",
     "PermissionDeniedError",
     "SafetensorError",
@@ -35,14 +36,23 @@ class Error(Exception):
     path: str
     #: errno of the failed call, or 0.
     errno: int
+    #: What the failure is, in a word (``kind`` in ``ferrule push --json``): "network", "gated", "adapter" ...
+    kind: str
+    #: The status of the HTTP answer that refused; None where no server was asked or none answered.
+    status: int | None
+    #: What the server calls that request, for whoever asks its owners.
+    request_id: str | None
 
-    def __init__(self, message: str = "", rule: str = "", path: str = "", errno: int = 0,
-                 text: str | None = None) -> None:
+    def __init__(self, message: str = "", rule: str = "", path: str = "", errno: int = 0, text: str | None = None,
+                 kind: str = "", status: int | None = None, request_id: str | None = None) -> None:
         self.args = (message,)
         self.message = message
         self.rule = rule
         self.path = path
         self.errno = errno
+        self.kind = kind
+        self.status = status
+        self.request_id = request_id
         self._text = text
         if isinstance(self, OSError):
             self.strerror = message
@@ -54,7 +64,8 @@ class Error(Exception):
         return (f"{self.path}: " if self.path else "") + (f"[{self.rule}] " if self.rule else "") + self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.message, self.rule, self.path, self.errno, self._text)
+        return type(self), (self.message, self.rule, self.path, self.errno, self._text, self.kind, self.status,
+                            self.request_id)
 
 
 class InvalidArgumentError(Error, ValueError):
@@ -64,19 +75,23 @@ class InvalidArgumentError(Error, ValueError):
 
 
 class NotFoundError(Error, FileNotFoundError):
-    """The named file, directory or adapter does not exist."""
+    """The named file, directory, adapter, repository or revision does not exist."""
 
     code = "not_found"
 
 
 class IoError(Error, OSError):
-    """The operating system refused; ``errno`` says why. Trying again may help."""
+    """The operating system or a server refused; ``errno`` or ``status`` says why. Trying again may help."""
 
     code = "io"
 
 
 class PermissionDeniedError(IoError, PermissionError):
-    """The operating system refused for want of permission."""
+    """The operating system or the Hub refused for want of permission."""
+
+
+class NetworkError(IoError, ConnectionError):
+    """No answer came (HB-3), or none may be asked for (offline, HB-2)."""
 
 
 class CorruptError(Error, ValueError):
@@ -114,11 +129,22 @@ _BY_CODE: dict[str, type[Error]] = {
 }
 
 
-def error_of(code: str, rule: str, message: str, path: str, errno: int, text: str) -> Error:
+#: Kinds of failure for which Python has an exception more exact than that of their code.
+_BY_KIND: dict[str, type[Error]] = {
+    "offline": NetworkError,
+    "network": NetworkError,
+    "authentication": PermissionDeniedError,
+    "gated": PermissionDeniedError,
+    "forbidden": PermissionDeniedError,
+}
+
+
+def error_of(code: str, rule: str, message: str, path: str, errno: int, text: str, kind: str, status: int | None,
+             request_id: str | None) -> Error:
     """The exception of that code; the native half raises through here."""
-    kind = _BY_CODE[code]
-    if kind is IoError and errno in (_errno.EACCES, _errno.EPERM):
-        kind = PermissionDeniedError
-    if kind is NotFoundError and errno == 0:
+    made = _BY_KIND.get(kind, _BY_CODE[code])
+    if made is IoError and errno in (_errno.EACCES, _errno.EPERM):
+        made = PermissionDeniedError
+    if made is NotFoundError and errno == 0:
         errno = _errno.ENOENT
-    return kind(message, rule, path, errno, text)
+    return made(message, rule, path, errno, text, kind, status, request_id)

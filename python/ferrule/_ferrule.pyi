@@ -1,6 +1,6 @@
 """The native half of ferrule. Its public names stand in the package."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 import os
 from typing import Any, Literal, overload
 
@@ -68,7 +68,7 @@ class VerifyReport:
 
 def verify(path: str | os.PathLike[str], *, backing: Literal['map', 'copy'] = 'map') -> VerifyReport:
     """
-    Judges a directory as an adapter, a single file as a container, by the same rules as the command `ferrule verify`. Never raises for what is at the path: that is in the report.
+    Judges a directory as an adapter, a single file as a container, by the same rules as the command `ferrule verify`. Never raises for what is at the path: that is in the report. "hf://user/repo[@revision][/subfolder]" is pulled through the cache first, which may raise.
     """
 
 class ModuleStrength:
@@ -275,7 +275,7 @@ class Adapter:
     @staticmethod
     def open(path: str | os.PathLike[str], *, backing: Literal['map', 'copy'] = 'map', torch_key: str = '') -> Adapter:
         """
-        Opens an adapter's directory as PEFT finds it (adapter_model.safetensors, then .bin), without torch.
+        Opens an adapter's directory as PEFT finds it (adapter_model.safetensors, then .bin), without torch. "hf://user/repo[@revision][/subfolder]" is pulled through the cache first.
 
         backing="map" maps the weights: pages load on first touch, and if somebody truncates the file meanwhile, touching a lost page ends the process (SIGBUS). backing="copy" reads them into memory. torch_key names the entry of a .bin that holds the state dict one level down.
 
@@ -325,7 +325,7 @@ class Adapter:
 
 def open(path: str | os.PathLike[str], *, backing: Literal['map', 'copy'] = 'map', torch_key: str = '') -> Adapter:
     """
-    Opens an adapter's directory as PEFT finds it (adapter_model.safetensors, then .bin), without torch.
+    Opens an adapter's directory as PEFT finds it (adapter_model.safetensors, then .bin), without torch. "hf://user/repo[@revision][/subfolder]" is pulled through the cache first.
 
     backing="map" maps the weights: pages load on first touch, and if somebody truncates the file meanwhile, touching a lost page ends the process (SIGBUS). backing="copy" reads them into memory. torch_key names the entry of a .bin that holds the state dict one level down.
 
@@ -360,6 +360,110 @@ class Checkpoint:
         """
 
     def __repr__(self) -> str: ...
+
+class Progress:
+    """How far a push or pull has come."""
+
+    @property
+    def bytes_done(self) -> int: ...
+
+    @property
+    def bytes_total(self) -> int: ...
+
+    @property
+    def files_done(self) -> int: ...
+
+    @property
+    def files_total(self) -> int: ...
+
+    def __repr__(self) -> str: ...
+
+class PushReport:
+    """What a push did. dict(report) has the fields of `ferrule push --json`."""
+
+    @property
+    def repo(self) -> str:
+        """With its namespace."""
+
+    @property
+    def revision(self) -> str:
+        """The branch, or "refs/pr/N"."""
+
+    @property
+    def commit(self) -> str:
+        """
+        The head after the push: the commit made, or the one that holds all this already.
+        """
+
+    @property
+    def url(self) -> str:
+        """Of that commit."""
+
+    @property
+    def pr_url(self) -> str | None:
+        """Of the pull request, where one was opened."""
+
+    @property
+    def uploaded(self) -> list[str]:
+        """Paths in the repository that were sent."""
+
+    @property
+    def unchanged(self) -> list[str]:
+        """Paths that the Hub had already."""
+
+    def __repr__(self) -> str: ...
+
+    def keys(self) -> list[str]:
+        """The names of its fields."""
+
+    def __getitem__(self, key: str) -> Any: ...
+
+class PullReport:
+    """
+    What a pull brought. dict(report) has the fields of `ferrule pull --json`.
+    """
+
+    @property
+    def repo(self) -> str: ...
+
+    @property
+    def revision(self) -> str:
+        """As it was asked for."""
+
+    @property
+    def commit(self) -> str:
+        """What that was when it was pulled."""
+
+    @property
+    def path(self) -> str:
+        """The snapshot in the cache, or the output folder."""
+
+    @property
+    def files(self) -> list[str]:
+        """Relative to it, sorted."""
+
+    def __repr__(self) -> str: ...
+
+    def keys(self) -> list[str]:
+        """The names of its fields."""
+
+    def __getitem__(self, key: str) -> Any: ...
+
+def push_to_hub(directory: str | os.PathLike[str], repo_id: str, *, revision: str | None = None, private: bool | None = None, create_pr: bool = False, commit_message: str | None = None, commit_description: str | None = None, token: str | bool | None = None, allow_public: bool = False, progress: Callable[[Progress], object] | None = None) -> PushReport:
+    """
+    Verifies an adapter's directory and sends it to the Hugging Face Hub (or to "s3://bucket/prefix"), as one commit or none.
+
+    What the Hub has already is neither hashed twice nor sent; repository and branch are made where they are missing. private=True onto a public repository is refused unless allow_public. token: None takes that of the environment or of `hf auth login`, False none. A save that is pending there is waited for. The GIL is released; progress is called from this thread, and its exception, or Ctrl-C, ends the push: the same call again sends what is missing.
+
+    Raises CorruptError before any request for what is no good adapter, NotFoundError, NetworkError (a ConnectionError), PermissionDeniedError, IoError; the rules are HB-* (docs/rules/HB.md).
+    """
+
+def pull(repo_id: str, *, revision: str | None = None, cache_dir: str | os.PathLike[str] | None = None, output: str | os.PathLike[str] | None = None, files: Iterable[str] | None = None, offline: bool = False, token: str | bool | None = None, progress: Callable[[Progress], object] | None = None) -> PullReport:
+    """
+    Fetches a repository of the Hugging Face Hub (or "s3://bucket/prefix", or the https:// address of a folder) at a branch, tag or commit.
+
+    The files stay in the cache that huggingface_hub uses, too, or are copied into `output`, together or not at all. Each is checked against the hash that the Hub lists, also those that were cached. offline=True makes no request. For token, progress and errors see push_to_hub.
+    """
 
 class TensorTotals:
     """Tensors by number."""
@@ -496,7 +600,7 @@ class ContainerSummary:
 
 def inspect(path: str | os.PathLike[str]) -> AdapterSummary | FolderSummary | ContainerSummary:
     """
-    What is at the path, by its headers: an adapter, a folder of them (walked to the bottom, in parallel), or a file of tensors.
+    What is at the path, by its headers: an adapter, a folder of them (walked to the bottom, in parallel), or a file of tensors. Of "hf://user/repo[@revision][/subfolder]" no more is fetched than it takes.
 
     A bad adapter is an answer, not an exception. Raises NotFoundError, IoError, and for a file that cannot be read as one CorruptError, UnsupportedError, LimitExceededError.
     """

@@ -46,6 +46,18 @@ nb::object to_path_str(const std::filesystem::path& path) {
       PyUnicode_DecodeFSDefaultAndSize(native.data(), static_cast<Py_ssize_t>(native.size())));
 }
 
+std::string str_of(nb::handle value, std::string_view argument) {
+  if (!PyUnicode_Check(value.ptr())) wrong_type(argument, "str", value);
+  return std::string(utf8_of(value));
+}
+
+std::vector<std::string> strs_of(nb::handle value, std::string_view argument) {
+  if (PyUnicode_Check(value.ptr())) wrong_type(argument, "a list of str", value);
+  std::vector<std::string> texts;
+  for (const nb::handle item : nb::iter(value)) texts.push_back(str_of(item, argument));
+  return texts;
+}
+
 Backing backing_of(std::string_view value) {
   if (value == "map") return Backing::kMap;
   if (value == "copy") return Backing::kCopy;

@@ -4,7 +4,9 @@
 #include <nanobind/nanobind.h>
 
 #include <filesystem>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "ferrule/durability.hpp"
 #include "ferrule/read_limits.hpp"
@@ -19,6 +21,12 @@ std::filesystem::path path_of(nanobind::handle value, std::string_view argument)
 
 /// A path as Python writes paths.
 nanobind::object to_path_str(const std::filesystem::path& path);
+
+/// A str.
+std::string str_of(nanobind::handle value, std::string_view argument);
+
+/// Some strs; one alone is refused, since its letters are meant by nobody.
+std::vector<std::string> strs_of(nanobind::handle value, std::string_view argument);
 
 /// "map" or "copy".
 Backing backing_of(std::string_view value);

@@ -17,6 +17,7 @@
 #include "ferrule/adapter.hpp"
 #include "ferrule/text.hpp"
 #include "findings.hpp"
+#include "remote_path.hpp"
 #include "tensors_out.hpp"
 #include "text.hpp"
 
@@ -45,9 +46,9 @@ struct TensorOfAdapter {
 };
 
 OpenedAdapter open_adapter(nb::handle path, std::string_view backing, std::string torch_key) {
-  const auto where = path_of(path, "path");
   const OpenOptions options{.backing = backing_of(backing), .torch_key = std::move(torch_key)};
-  auto opened = value_or_raise(without_gil([&] { return Adapter::open(where, options); }));
+  const auto where = local_path_of(path, "path", false);
+  auto opened = value_or_raise(without_gil([&] { return Adapter::open(where.path, options); }));
   return {std::make_shared<const Adapter>(std::move(opened))};
 }
 
@@ -177,7 +178,8 @@ void bind_adapter(nb::module_& module) {
       "torch_key: str = '') -> Adapter";
   constexpr const char* kOpenText =
       "Opens an adapter's directory as PEFT finds it (adapter_model.safetensors, then .bin), "
-      "without torch.\n\nbacking=\"map\" maps the weights: pages load on first touch, and if "
+      "without torch. \"hf://user/repo[@revision][/subfolder]\" is pulled through the cache "
+      "first.\n\nbacking=\"map\" maps the weights: pages load on first touch, and if "
       "somebody truncates the file meanwhile, touching a lost page ends the process (SIGBUS). "
       "backing=\"copy\" reads them into memory. torch_key names the entry of a .bin that holds the "
       "state dict one level down.\n\nWhat can be read but is wrong stands in findings. Raises "

@@ -10,6 +10,7 @@
 #include "ferrule/adapter.hpp"
 #include "ferrule/text.hpp"
 #include "findings.hpp"
+#include "remote_path.hpp"
 #include "text.hpp"
 
 namespace ferrule::python {
@@ -86,15 +87,17 @@ void bind_findings(nb::module_& module) {
   module.def(
       "verify",
       [](nb::handle path, std::string_view backing) {
-        const auto where = path_of(path, "path");
         const OpenOptions options{.backing = backing_of(backing)};
-        return without_gil([&] { return verify(where, options); });
+        const auto where = local_path_of(path, "path", false);
+        return without_gil([&] { return verify(where.path, options); });
       },
       "path"_a.none(), nb::kw_only(), "backing"_a = "map",
       nb::sig("def verify(path: str | os.PathLike[str], *, backing: typing.Literal['map', 'copy'] "
               "= 'map') -> VerifyReport"),
       "Judges a directory as an adapter, a single file as a container, by the same rules as the "
-      "command `ferrule verify`. Never raises for what is at the path: that is in the report.");
+      "command `ferrule verify`. Never raises for what is at the path: that is in the report. "
+      "\"hf://user/repo[@revision][/subfolder]\" is pulled through the cache first, which may "
+      "raise.");
 }
 
 }  // namespace ferrule::python

@@ -12,6 +12,7 @@
 #include "ferrule/inspect.hpp"
 #include "ferrule/text.hpp"
 #include "findings.hpp"
+#include "remote_path.hpp"
 #include "text.hpp"
 
 namespace ferrule::python {
@@ -31,7 +32,8 @@ nb::object inspect_file(const std::filesystem::path& path) {
 
 /// As the command does: a folder without adapters is read as a checkpoint.
 nb::object inspect(nb::handle path) {
-  const auto where = path_of(path, "path");
+  const auto local = local_path_of(path, "path", true);
+  const auto& where = local.path;
   switch (value_or_raise(without_gil([&] { return path_kind(where); }))) {
     case PathKind::kFile:
       return inspect_file(where);
@@ -177,13 +179,15 @@ void bind_inspect(nb::module_& module) {
   bind_adapter_summary(module);
   bind_folder_summary(module);
   bind_container_summary(module);
-  module.def("inspect", &inspect, "path"_a.none(),
-             nb::sig("def inspect(path: str | os.PathLike[str]) -> AdapterSummary | FolderSummary "
-                     "| ContainerSummary"),
-             "What is at the path, by its headers: an adapter, a folder of them (walked to the "
-             "bottom, in parallel), or a file of tensors.\n\nA bad adapter is an answer, not an "
-             "exception. Raises NotFoundError, IoError, and for a file that cannot be read as one "
-             "CorruptError, UnsupportedError, LimitExceededError.");
+  module.def(
+      "inspect", &inspect, "path"_a.none(),
+      nb::sig("def inspect(path: str | os.PathLike[str]) -> AdapterSummary | FolderSummary "
+              "| ContainerSummary"),
+      "What is at the path, by its headers: an adapter, a folder of them (walked to the "
+      "bottom, in parallel), or a file of tensors. Of \"hf://user/repo[@revision][/subfolder]\" "
+      "no more is fetched than it takes.\n\nA bad adapter is an answer, not an "
+      "exception. Raises NotFoundError, IoError, and for a file that cannot be read as one "
+      "CorruptError, UnsupportedError, LimitExceededError.");
 }
 
 }  // namespace ferrule::python

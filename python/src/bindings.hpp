@@ -11,6 +11,7 @@ void bind_findings(nanobind::module_& module);
 void bind_config(nanobind::module_& module);
 void bind_adapter(nanobind::module_& module);
 void bind_checkpoint(nanobind::module_& module);
+void bind_hub(nanobind::module_& module);
 void bind_inspect(nanobind::module_& module);
 void bind_live_tensors(nanobind::module_& module);
 void bind_save(nanobind::module_& module);

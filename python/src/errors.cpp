@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "errors.hpp"
 
+#include "ferrule/hub.hpp"
 #include "text.hpp"
 
 namespace ferrule::python {
@@ -9,9 +10,12 @@ namespace nb = nanobind;
 
 nb::object to_exception(const Error& error) {
   return nb::module_::import_("ferrule._errors")
-      .attr("error_of")(to_str(error_code_name(error.code)), to_str(error.rule),
-                        to_str(error.message), to_str(error.path), error.system_errno,
-                        to_str(error.to_string()));
+      .attr("error_of")(
+          to_str(error_code_name(error.code)), to_str(error.rule), to_str(error.message),
+          to_str(error.path), error.system_errno, to_str(error.to_string()),
+          to_str(hub::failure_kind(error)),
+          error.http_status != 0 ? nb::object(nb::int_(error.http_status)) : nb::none(),
+          error.request_id.empty() ? nb::none() : nb::object(to_str(error.request_id)));
 }
 
 void raise(const Error& error) {

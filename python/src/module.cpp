@@ -14,6 +14,7 @@ NB_MODULE(_ferrule, module) {
   py::bind_config(module);
   py::bind_adapter(module);
   py::bind_checkpoint(module);
+  py::bind_hub(module);
   py::bind_inspect(module);
   py::bind_live_tensors(module);
   py::bind_save(module);

@@ -194,3 +194,8 @@ def test_a_checkpoint_is_read_by_its_content(tmp_path):
 def test_importing_ferrule_imports_neither_torch_nor_numpy():
     code = "import ferrule, sys; print(sorted({'torch', 'numpy', 'peft', 'transformers'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_importing_ferrule_loads_no_network_library():
+    code = "import ferrule; print([line for line in open('/proc/self/maps') if 'curl' in line])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

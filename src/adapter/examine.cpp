@@ -64,8 +64,10 @@ void judge_key(std::string_view key, const DiskKey& parsed, const AdapterConfig&
       return;
     case KeyKind::kObsolete:
       findings.add(Severity::kError, "AD-9", key,
-                   "tensor " + quote(key) + " is of the OFT of PEFT 0.15 and older, which no later "
-                   "release reads", "train it again, or load it with PEFT 0.15");
+                   "tensor " + quote(key) +
+                       " is of the OFT of PEFT 0.15 and older, which no later "
+                       "release reads",
+                   "train it again, or load it with PEFT 0.15");
       return;
     case KeyKind::kForeign:
       findings.add(Severity::kError, "AD-6", key,
@@ -75,7 +77,8 @@ void judge_key(std::string_view key, const DiskKey& parsed, const AdapterConfig&
     case KeyKind::kUnknown:
       findings.add(Severity::kError, "AD-7", key,
                    "nothing explains tensor " + quote(key) + ": it is no tensor of " +
-                       config.peft_type() + ", and neither modules_to_save, bias nor an embedding "
+                       config.peft_type() +
+                       ", and neither modules_to_save, bias nor an embedding "
                        "accounts for it; PEFT would drop it, or overwrite the base model's own");
       return;
     case KeyKind::kIgnored:
@@ -88,8 +91,10 @@ void judge_key(std::string_view key, const DiskKey& parsed, const AdapterConfig&
   if (parsed.kind == KeyKind::kMethod && parsed.scope == peft::Scope::kLayer &&
       !key.starts_with("base_model.")) {
     findings.add(Severity::kError, "AD-11", key,
-                 "tensor " + quote(key) + " has no `base_model.model.` before its path: PEFT does "
-                 "not find it", "add the prefix to every key");
+                 "tensor " + quote(key) +
+                     " has no `base_model.model.` before its path: PEFT does "
+                     "not find it",
+                 "add the prefix to every key");
   }
 }
 
@@ -127,8 +132,8 @@ Examination AdapterBuilder::examine(const AdapterConfig& config,
     result.tensors.push_back(
         {.key = key, .role = role_name(parsed), .leaf = parsed.leaf, .tensor = view});
     result.keys.push_back(parsed);
-    const auto path = parsed.scope == peft::Scope::kModel ? std::string_view()
-                                                          : peft::base_path(parsed.module);
+    const auto path =
+        parsed.scope == peft::Scope::kModel ? std::string_view() : peft::base_path(parsed.module);
     const auto [place, inserted] = places.emplace(path, result.modules.size());
     if (inserted) result.modules.emplace_back().path_ = std::string(path);
     result.modules[place->second].tensors_.push_back(result.tensors.back());

@@ -4,7 +4,8 @@
 #include <utility>
 
 #include "base/try.hpp"
-#include "ferrule/checkpoint.hpp"
+#include "file/container.hpp"
+#include "file/safetensors_opener.hpp"
 #include "io/input_file.hpp"
 
 namespace ferrule {
@@ -30,24 +31,21 @@ Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOpti
   FERRULE_TRY(const auto text, config_file->read_text(options.limits.text_bytes));
   FERRULE_TRY(auto config, AdapterConfig::parse(text, directory / kConfigFile));
 
-  FERRULE_TRY(auto safetensors, reader.open_file(kSafetensorsFile));
+  FERRULE_TRY(const auto safetensors, reader.open_file(kSafetensorsFile));
   if (safetensors) {
-    const auto path = directory / kSafetensorsFile;
-    FERRULE_TRY(auto file, SafetensorsFile::open(path, options));
+    FERRULE_TRY(auto file, SafetensorsFileOpener::open(*safetensors, options));
     auto metadata = file.metadata();
-    const auto bytes = file.file_bytes();
-    return AdapterFiles{std::move(config), std::make_unique<SafetensorsFile>(std::move(file)), path,
-                        std::move(metadata), bytes};
+    return AdapterFiles{std::move(config), std::make_unique<SafetensorsFile>(std::move(file)),
+                        safetensors->path(), std::move(metadata), safetensors->size()};
   }
-  FERRULE_TRY(auto bin, reader.open_file(kBinFile));
+  FERRULE_TRY(const auto bin, reader.open_file(kBinFile));
   if (!bin) {
     return lacks(directory, "AD-15",
                  "there is neither adapter_model.safetensors nor adapter_model.bin");
   }
-  const auto path = directory / kBinFile;
-  FERRULE_TRY(auto file, Checkpoint::open(path, options));
-  const auto bytes = file.file_bytes();
-  return AdapterFiles{std::move(config), std::make_unique<Checkpoint>(std::move(file)), path, {}, bytes};
+  FERRULE_TRY(const auto kind, file::kind_of(*bin));
+  FERRULE_TRY(auto source, file::open_container(*bin, kind, options));
+  return AdapterFiles{std::move(config), std::move(source), bin->path(), {}, bin->size()};
 }
 
 }  // namespace

@@ -71,7 +71,8 @@ void find_adapters(const fs::path& directory, int depth, std::vector<fs::path>& 
     if (name.starts_with('.')) continue;
     const auto child = directory / name;
     const auto inner = io::list_by_kind(child);
-    if (inner && std::find(inner->files.begin(), inner->files.end(), kConfigFile) != inner->files.end()) {
+    if (inner &&
+        std::find(inner->files.begin(), inner->files.end(), kConfigFile) != inner->files.end()) {
       found.push_back(child);
     }
     find_adapters(child, depth + 1, found);

@@ -10,16 +10,18 @@
 
 /// `FERRULE_TRY(auto header, parse(bytes));` declares `header`, or returns the Error from the
 /// enclosing function. Two statements: not for the body of an if without braces.
-#define FERRULE_TRY(declaration, expression)                                                  \
-  auto FERRULE_TRY_CONCAT(try_result_, __LINE__) = (expression);                              \
-  if (!FERRULE_TRY_CONCAT(try_result_, __LINE__))                                             \
-    return std::move(FERRULE_TRY_CONCAT(try_result_, __LINE__)).error();                      \
+// A declaration stands in no parentheses. NOLINTBEGIN(bugprone-macro-parentheses)
+#define FERRULE_TRY(declaration, expression)                             \
+  auto FERRULE_TRY_CONCAT(try_result_, __LINE__) = (expression);         \
+  if (!FERRULE_TRY_CONCAT(try_result_, __LINE__))                        \
+    return std::move(FERRULE_TRY_CONCAT(try_result_, __LINE__)).error(); \
   declaration = std::move(FERRULE_TRY_CONCAT(try_result_, __LINE__)).value()
+// NOLINTEND(bugprone-macro-parentheses)
 
 /// The same for Result<void>.
-#define FERRULE_CHECK(expression)                                                             \
-  do {                                                                                        \
-    auto FERRULE_TRY_CONCAT(try_result_, __LINE__) = (expression);                            \
-    if (!FERRULE_TRY_CONCAT(try_result_, __LINE__))                                           \
-      return std::move(FERRULE_TRY_CONCAT(try_result_, __LINE__)).error();                    \
+#define FERRULE_CHECK(expression)                                          \
+  do {                                                                     \
+    auto FERRULE_TRY_CONCAT(try_result_, __LINE__) = (expression);         \
+    if (!FERRULE_TRY_CONCAT(try_result_, __LINE__))                        \
+      return std::move(FERRULE_TRY_CONCAT(try_result_, __LINE__)).error(); \
   } while (false)

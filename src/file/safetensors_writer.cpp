@@ -9,12 +9,10 @@
 #include "base/try.hpp"
 #include "file/tensor_plan.hpp"
 #include "format/safetensors_header.hpp"
+#include "io/write_behind.hpp"
 
 namespace ferrule {
 namespace {
-
-/// What a stream is asked for at a time.
-constexpr std::size_t kStreamPiece = std::size_t{2} << 20;
 
 using format::EncodedHeader;
 using format::HeaderEntry;
@@ -39,17 +37,14 @@ Result<EncodedHeader> encode(std::span<const NamedTensor> tensors, const Metadat
   return format::encode_safetensors_header(entries, sorted, empty == EmptyMetadata::kKeep);
 }
 
-Result<void> write_stream(io::OutputFile& out, const file::PlannedTensor& tensor,
-                          std::vector<std::byte>& buffer) {
+Result<void> write_stream(io::WriteBehind& out, const file::PlannedTensor& tensor) {
   const auto total = byte_size(tensor.dtype, tensor.shape);  // The header has checked it.
   for (std::uint64_t offset = 0; offset < *total;) {
-    const auto length =
-        static_cast<std::size_t>(std::min<std::uint64_t>(kStreamPiece, *total - offset));
-    if (buffer.size() < length) buffer.resize(length);
-    const std::span<std::byte> piece(buffer.data(), length);
+    FERRULE_TRY(const auto piece, out.space(static_cast<std::size_t>(std::min<std::uint64_t>(
+                                      io::WriteBehind::kMaxPiece, *total - offset))));
     FERRULE_CHECK(tensor.read(offset, piece));
-    FERRULE_CHECK(out.write(piece));
-    offset += length;
+    out.filled();
+    offset += piece.size();
   }
   return {};
 }
@@ -106,18 +101,24 @@ Result<void> write_safetensors(io::OutputFile& out, const TensorPlan& plan,
   std::vector<std::span<const std::byte>> pieces;
   pieces.reserve(plan.size() + 1);
   pieces.push_back(std::as_bytes(std::span(header.bytes)));
-  std::vector<std::byte> buffer;
+  const auto write_pieces = [&] {
+    const auto wrote = out.write(std::span<const std::span<const std::byte>>(pieces));
+    pieces.clear();
+    return wrote;
+  };
+  io::WriteBehind behind(out);
   for (const auto position : header.order) {
     const auto& tensor = plan[position];
-    if (!tensor.read) {
-      if (!tensor.bytes.empty()) pieces.push_back(tensor.bytes);
-      continue;
+    if (tensor.read) {
+      if (!pieces.empty()) FERRULE_CHECK(write_pieces());
+      FERRULE_CHECK(write_stream(behind, tensor));
+    } else if (!tensor.bytes.empty()) {
+      FERRULE_CHECK(behind.finish());
+      pieces.push_back(tensor.bytes);
     }
-    FERRULE_CHECK(out.write(std::span<const std::span<const std::byte>>(pieces)));
-    pieces.clear();
-    FERRULE_CHECK(write_stream(out, tensor, buffer));
   }
-  return out.write(std::span<const std::span<const std::byte>>(pieces));
+  FERRULE_CHECK(behind.finish());
+  return write_pieces();
 }
 
 }  // namespace file

@@ -35,11 +35,12 @@ Result<ShardedIndex> parse_sharded_index(std::string_view json) {
   }
   const Json* const map = parsed->find("weight_map");
   if (map == nullptr || map->if_object() == nullptr) {
-    return corrupt("ST-20", "expected an index of shards, an object with an object \"weight_map\"; found " +
-                                std::string(map == nullptr ? "none" : map->type_name()) +
-                                (parsed->find("peft_type") == nullptr
-                                     ? ""
-                                     : " (an adapter's config: give its directory)"));
+    return corrupt(
+        "ST-20",
+        "expected an index of shards, an object with an object \"weight_map\"; found " +
+            std::string(map == nullptr ? "none" : map->type_name()) +
+            (parsed->find("peft_type") == nullptr ? ""
+                                                  : " (an adapter's config: give its directory)"));
   }
   std::map<std::string, std::vector<std::string>> by_file;
   for (const auto& [tensor, file] : *map->if_object()) {

@@ -16,6 +16,7 @@
 #include "format/crc32.hpp"
 #include "format/torch_encode.hpp"
 #include "io/directory_transaction.hpp"
+#include "io/write_behind.hpp"
 
 namespace ferrule {
 namespace file {
@@ -123,11 +124,12 @@ class StorageFinder {
 /// The archive while it is written.
 class ArchiveWriter {
  public:
-  explicit ArchiveWriter(io::OutputFile& out) : out_(out) {}
+  explicit ArchiveWriter(io::OutputFile& out) : out_(out), behind_(out) {}
 
   Result<void> add(std::string_view name, std::span<const std::byte> content) {
     const std::string full = std::string(kRoot) + "/" + std::string(name);
     const std::string before = zip_.begin_entry(full, content.size());
+    FERRULE_CHECK(behind_.finish());
     std::uint32_t crc = 0;
     bool first = true;
     // In pieces, so that the write finds in the cache what the checksum has read.
@@ -146,33 +148,34 @@ class ArchiveWriter {
                    const std::function<Result<void>(std::uint64_t, std::span<std::byte>)>& read) {
     const std::string full = std::string(kRoot) + "/" + std::string(name);
     const std::string before = zip_.begin_entry(full, bytes);
-    FERRULE_CHECK(out_.write(std::as_bytes(std::span(before))));
-    if (buffer_.empty()) buffer_.resize(kPiece);
+    FERRULE_CHECK(behind_.append(std::as_bytes(std::span(before))));
     std::uint32_t crc = 0;
-    for (std::uint64_t at = 0; at < bytes; at += kPiece) {
-      const auto piece = std::span(buffer_).first(
-          static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, bytes - at)));
+    for (std::uint64_t at = 0; at < bytes;) {
+      FERRULE_TRY(const auto piece, behind_.space(static_cast<std::size_t>(std::min<std::uint64_t>(
+                                        io::WriteBehind::kMaxPiece, bytes - at))));
       FERRULE_CHECK(read(at, piece));
       crc = format::crc32(crc, piece);
-      FERRULE_CHECK(out_.write(piece));
+      behind_.filled();
+      at += piece.size();
     }
     return end(crc);
   }
 
   Result<void> finish() {
     const std::string last = zip_.finish(kRoot);
-    return out_.write(std::as_bytes(std::span(last)));
+    FERRULE_CHECK(behind_.append(std::as_bytes(std::span(last))));
+    return behind_.finish();
   }
 
  private:
   Result<void> end(std::uint32_t crc) {
     const std::string behind = zip_.end_entry(crc);
-    return out_.write(std::as_bytes(std::span(behind)));
+    return behind_.append(std::as_bytes(std::span(behind)));
   }
 
   io::OutputFile& out_;
   format::TorchZipEncoder zip_;
-  std::vector<std::byte> buffer_;
+  io::WriteBehind behind_;
 };
 
 std::span<const std::byte> as_bytes(std::string_view text) {

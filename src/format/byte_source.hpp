@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <utility>
+#include <vector>
 
 #include "ferrule/result.hpp"
 
@@ -18,6 +20,12 @@ class ByteSource {
   virtual std::uint64_t size() const noexcept = 0;
   /// Fills `out` from `offset`; the caller has checked that both lie inside size().
   virtual Result<void> read_at(std::uint64_t offset, std::span<std::byte> out) const = 0;
+  /// The same into memory of its own.
+  Result<std::vector<std::byte>> read(std::uint64_t offset, std::uint64_t bytes) const {
+    std::vector<std::byte> out(static_cast<std::size_t>(bytes));
+    if (auto done = read_at(offset, out); !done) return std::move(done).error();
+    return out;
+  }
 };
 
 /// Memory of someone else's as a source.

@@ -133,6 +133,7 @@ class Pickle {
 
  private:
   friend class PickleMachine;
+  friend class PickleCalls;
   friend class PickleState;
   PickleValue root_;
   std::uint64_t end_ = 0;

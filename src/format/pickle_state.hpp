@@ -18,7 +18,7 @@
 namespace ferrule::format {
 
 /// What a pickle machine holds while it runs: the stack with its marks, the memo, and the values
-/// made so far, each within its limit. Private to pickle.cpp.
+/// made so far, each within its limit. Private to the stack machine.
 class PickleState {
  protected:
   using Kind = PickleValue::Kind;

@@ -73,8 +73,8 @@ struct EncodedHeader {
 };
 
 /// Encodes as the reference does (ST-16): by descending dtype rank, then by name; `metadata` as
-/// given, left out where empty unless `keep_empty_metadata`. Fails with kInvalidArgument (names that are equal, reserved or no
-/// UTF-8; a shape without a size in bytes) or kLimitExceeded.
+/// given, left out where empty unless `keep_empty_metadata`. Fails with kInvalidArgument (names
+/// that are equal, reserved or no UTF-8; a shape without a size in bytes) or kLimitExceeded.
 Result<EncodedHeader> encode_safetensors_header(
     std::span<const HeaderEntry> entries,
     std::span<const std::pair<std::string, std::string>> metadata,

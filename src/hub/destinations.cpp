@@ -8,22 +8,24 @@
 namespace ferrule::hub {
 
 Result<PushReport> push_to_hub(const std::filesystem::path& directory,
-                               const std::string& destination, const PushOptions& options) {
+                               const std::string& destination, const PushOptions& options,
+                               const Settings& settings) {
   if (is_object_store(destination)) {
-    HubClient::Rep client(Settings::from_environment());
+    HubClient::Rep client(settings);
     return push_to_store(client, directory, destination, options);
   }
-  return HubClient().push(directory, destination, options);
+  return HubClient(settings).push(directory, destination, options);
 }
 
-Result<PullReport> snapshot(const std::string& source, const PullOptions& options) {
+Result<PullReport> snapshot(const std::string& source, const PullOptions& options,
+                            const Settings& settings) {
   if (is_object_store(source)) {
-    auto settings = Settings::from_environment();
-    settings.offline = settings.offline || options.offline;
-    HubClient::Rep client(std::move(settings));
+    auto own = settings;
+    own.offline = own.offline || options.offline;
+    HubClient::Rep client(std::move(own));
     return pull_from_store(client, source, options);
   }
-  return HubClient().pull(source, options);
+  return HubClient(settings).pull(source, options);
 }
 
 bool is_remote(std::string_view text) noexcept {

@@ -20,7 +20,7 @@ struct Rule {
   ErrorCode code;
 };
 
-constexpr std::array<Rule, 20> kRules = {{
+constexpr std::array<Rule, 21> kRules = {{
     {"HB-1", "usage", ErrorCode::kInvalidArgument},
     {"HB-2", "offline", ErrorCode::kIo},
     {"HB-3", "network", ErrorCode::kIo},
@@ -41,6 +41,7 @@ constexpr std::array<Rule, 20> kRules = {{
     {"HB-18", "upload_refused", ErrorCode::kIo},
     {"HB-19", "changed", ErrorCode::kIo},
     {"HB-20", "incomplete", ErrorCode::kIo},
+    {"HB-21", "cancelled", ErrorCode::kIo},
 }};
 
 constexpr std::size_t kMaxWords = 600;

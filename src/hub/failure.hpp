@@ -30,6 +30,7 @@ enum class Failure : unsigned char {
   kUploadRefused,   // HB-18
   kChanged,         // HB-19
   kIncomplete,      // HB-20
+  kCancelled,       // HB-21
 };
 
 /// An error of that rule. `path` is the file or address it concerns.

@@ -112,8 +112,8 @@ Result<std::string> fetch(Http& http, const Source& source, io::PartialFile& par
     if (partial.size() > before) tried = 1;  // It moves.
     const bool last = tried >= settings.attempts;
     if (!answer) {
-      if (last || http.stopped() || !is(answer.error(), Failure::kNetwork)) return answer.error();
-      http.pause(own_pause(tried, settings));
+      if (last || !is(answer.error(), Failure::kNetwork)) return answer.error();
+      FERRULE_CHECK(http.pause(own_pause(tried, settings)));
       continue;
     }
     if (answer->status == 416 && partial.size() > 0) {
@@ -132,7 +132,7 @@ Result<std::string> fetch(Http& http, const Source& source, io::PartialFile& par
     if (answer->status == 403 && elsewhere && ++fresh < kFreshAddresses) continue;
     auto pause = pause_before_next(*answer, tried, settings);
     if (!may_pass(answer->status) || last || !pause) return http_failure(*answer, source.what);
-    http.pause(*pause);
+    FERRULE_CHECK(http.pause(*pause));
   }
 }
 

@@ -15,6 +15,7 @@
 #include "base/try.hpp"
 #include "ferrule/version.hpp"
 #include "hub/curl.hpp"
+#include "hub/environment.hpp"
 #include "hub/failure.hpp"
 #include "hub/url.hpp"
 
@@ -139,25 +140,6 @@ void add(List& list, const std::string& line) {
   list.reset(longer);
 }
 
-/// huggingface_hub's HTTP library takes HTTP_PROXY in capitals too, which libcurl leaves to the
-/// small letters for fear of what a web server passes to its scripts.
-std::string capital_proxy(const std::string& url) {
-  if (url.rfind("http://", 0) != 0 || std::getenv("http_proxy") != nullptr ||
-      std::getenv("REQUEST_METHOD") != nullptr) {
-    return {};
-  }
-  const char* proxy = std::getenv("HTTP_PROXY");
-  return proxy != nullptr ? proxy : "";
-}
-
-std::string certificates() {
-  for (const auto* name : {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}) {
-    const char* value = std::getenv(name);
-    if (value != nullptr && *value != '\0') return value;
-  }
-  return {};
-}
-
 void set_method(CURL* handle, const Request& request) {
   const auto size = static_cast<curl_off_t>(request.body != nullptr ? request.body->size() : 0);
   switch (request.method) {
@@ -194,24 +176,20 @@ bool is_header_text(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
 }
 
-int look_at_stop(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-  return static_cast<const Stop*>(user)->requested() ? 1 : 0;
-}
-
-constexpr int kMaybeDone = 1;  // In Error::system_errno of HB-3: see is_ambiguous().
-
 }  // namespace
 
-/// Who is told of warnings, and which were told: of several connections and threads.
-struct Warnings {
+/// Who is told of warnings and may cancel, and which warnings were told: of several connections and
+/// threads.
+struct Watching {
   std::mutex mutex;
   std::function<void(std::string_view)> told;
+  std::function<bool()> cancelled;
   std::set<std::string, std::less<>> known;
 };
 
 struct Http::Rep {
-  explicit Rep(const Settings& given, std::shared_ptr<Warnings> shared)
-      : settings(given), warnings(std::move(shared)) {}
+  explicit Rep(const Settings& given, std::shared_ptr<Watching> shared)
+      : settings(given), watching(std::move(shared)) {}
   Rep(const Rep&) = delete;
   Rep& operator=(const Rep&) = delete;
   ~Rep() {
@@ -221,6 +199,10 @@ struct Http::Rep {
   /// Makes `handle`, before the first exchange.
   Result<void> open();
   void prepare(const Request& request, Transfer& transfer);
+  std::optional<Error> interruption() const;
+  static int go_on(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+    return static_cast<const Rep*>(user)->interruption() ? 1 : 0;
+  }
   List header_list(const Request& request) const;
   Error failure(CURLcode code, const char* detail, const Request& request) const;
   /// Servers repeat what they were sent; the token stays out of messages.
@@ -228,27 +210,36 @@ struct Http::Rep {
   void pass_on_warnings(const Response& response);
 
   Settings settings;
-  std::shared_ptr<Warnings> warnings;
+  std::shared_ptr<Watching> watching;
   const Stop* stop = nullptr;
   CURL* handle = nullptr;
   std::array<char, CURL_ERROR_SIZE> detail{};
 };
 
+std::optional<Error> Http::Rep::interruption() const {
+  if (watching->cancelled && watching->cancelled()) return fail(Failure::kCancelled, "cancelled");
+  if (stop != nullptr && stop->requested()) return stopped();
+  return std::nullopt;
+}
+
 void Http::Rep::pass_on_warnings(const Response& response) {
   for (const auto& header : response.headers) {
     if (header.name != "x-hf-warning") continue;
-    const std::lock_guard lock(warnings->mutex);
-    if (!warnings->told || warnings->known.size() >= kMaxWarnings) continue;
+    const std::lock_guard lock(watching->mutex);
+    if (!watching->told || watching->known.size() >= kMaxWarnings) continue;
     auto words = header.value.substr(0, kMaxWarningBytes);
     redact(words);
-    if (warnings->known.insert(words).second) warnings->told("the Hub says: " + words);
+    if (watching->known.insert(words).second) watching->told("the Hub says: " + words);
   }
 }
 
-void Http::on_warning(std::function<void(std::string_view)> told) {
-  const std::lock_guard lock(rep_->warnings->mutex);
-  rep_->warnings->told = std::move(told);
+void Http::watch(const Watcher& watcher) {
+  const std::lock_guard lock(rep_->watching->mutex);
+  rep_->watching->told = watcher.warning;
+  rep_->watching->cancelled = watcher.cancelled;
 }
+
+std::optional<Error> Http::interruption() const { return rep_->interruption(); }
 
 void Http::Rep::redact(std::string& text) const {
   if (settings.token.empty()) return;
@@ -313,12 +304,12 @@ void Http::Rep::prepare(const Request& request, Transfer& transfer) {
     curl()->easy_setopt(handle, CURLOPT_SEEKFUNCTION, rewind_body);
     curl()->easy_setopt(handle, CURLOPT_SEEKDATA, &transfer);
   }
-  set_method(handle, request);
-  if (stop != nullptr) {
+  if (stop != nullptr || watching->cancelled) {
     curl()->easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
-    curl()->easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, look_at_stop);
-    curl()->easy_setopt(handle, CURLOPT_XFERINFODATA, stop);
+    curl()->easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, go_on);
+    curl()->easy_setopt(handle, CURLOPT_XFERINFODATA, this);
   }
+  set_method(handle, request);
   // On a connection that was kept open libcurl repeats by itself what got no answer.
   if (request.repeat == Repeat::kUnsafe) curl()->easy_setopt(handle, CURLOPT_FRESH_CONNECT, 1L);
   if (!request.sign_as.empty()) {
@@ -345,20 +336,15 @@ Error Http::Rep::failure(CURLcode code, const char* said, const Request& request
 }
 
 Http::Http(const Settings& settings)
-    : rep_(std::make_unique<Rep>(settings, std::make_shared<Warnings>())) {}
+    : rep_(std::make_unique<Rep>(settings, std::make_shared<Watching>())) {}
 Http::Http(std::unique_ptr<Rep> rep) noexcept : rep_(std::move(rep)) {}
-Http Http::another() const { return Http(std::make_unique<Rep>(rep_->settings, rep_->warnings)); }
+Http Http::another() const { return Http(std::make_unique<Rep>(rep_->settings, rep_->watching)); }
 Http::Http(Http&&) noexcept = default;
 Http& Http::operator=(Http&&) noexcept = default;
 Http::~Http() = default;
 
 const Settings& Http::settings() const noexcept { return rep_->settings; }
 void Http::heed(const Stop* stop) noexcept { rep_->stop = stop; }
-bool Http::stopped() const noexcept { return rep_->stop != nullptr && rep_->stop->requested(); }
-void Http::pause(std::chrono::milliseconds length) const {
-  const Stop never;
-  (rep_->stop != nullptr ? *rep_->stop : never).sleep(length);
-}
 
 Result<Response> Http::exchange(const Request& request) {
   if (rep_->settings.offline) {
@@ -373,7 +359,10 @@ Result<Response> Http::exchange(const Request& request) {
     return fail(Failure::kAuthentication,
                 request.what + ": the token has characters that no token has; nothing was sent");
   }
-  if (stopped()) return hub::stopped();
+  if (auto interrupted = interruption()) {
+    interrupted->message = request.what + ": " + interrupted->message + ", not sent";
+    return std::move(*interrupted);
+  }
   Transfer transfer;
   transfer.request = &request;
   transfer.response.url = request.url;
@@ -388,7 +377,11 @@ Result<Response> Http::exchange(const Request& request) {
     if (!transfer.response.ok()) rep_->redact(header.value);
   }
   if (transfer.error) return std::move(*transfer.error);
-  if (code == CURLE_ABORTED_BY_CALLBACK && stopped()) return hub::stopped();
+  if (code == CURLE_ABORTED_BY_CALLBACK) {
+    if (rep_->stop != nullptr && rep_->stop->requested()) return stopped();
+    return fail(Failure::kCancelled,
+                request.what + ": cancelled; what was being sent may have arrived");
+  }
   if (code != CURLE_OK) {
     // A refusal that came whole, or as much of it as is read, is an answer.
     const bool refused = transfer.response.status >= 300 && code != CURLE_OPERATION_TIMEDOUT;
@@ -397,37 +390,6 @@ Result<Response> Http::exchange(const Request& request) {
   if (!tell_head(transfer)) return std::move(*transfer.error);
   rep_->pass_on_warnings(transfer.response);
   return std::move(transfer.response);
-}
-
-Result<std::size_t> TextBody::read(std::span<std::byte> out) {
-  const auto size = std::min(out.size(), text_.size() - at_);
-  std::memcpy(out.data(), text_.data() + at_, size);
-  at_ += size;
-  return size;
-}
-
-Result<void> TextBody::rewind() {
-  at_ = 0;
-  return {};
-}
-
-std::string_view Response::header(std::string_view name) const noexcept {
-  for (const auto& header : headers) {
-    if (header.name == name) return header.value;
-  }
-  return {};
-}
-
-std::string_view Response::request_id() const noexcept {
-  for (const auto* name : {"x-request-id", "x-amzn-trace-id", "x-amz-request-id", "x-amz-cf-id"}) {
-    if (const auto id = header(name); !id.empty()) return id;
-  }
-  return {};
-}
-
-bool is_ambiguous(const Error& error) noexcept {
-  if (is(error, Failure::kNetwork)) return error.system_errno == kMaybeDone;
-  return error.http_status == 408 || error.http_status >= 500;
 }
 
 }  // namespace ferrule::hub

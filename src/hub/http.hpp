@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -104,23 +105,26 @@ class Http {
   /// As send(), and anything but 2xx is an error.
   Result<Response> require(const Request& request);
 
-  /// Another connection to the same servers, for another thread. What on_warning() says to one is
-  /// said to both, and each warning is told once.
+  /// Another connection to the same servers, for another thread. What watch() says to one is said
+  /// to both, and each warning is told once.
   Http another() const;
 
-  /// Requests end, and pauses too, once the stop is requested; nullptr for none.
+  /// Requests and pauses end once the stop is requested; nullptr for none.
   void heed(const Stop* stop) noexcept;
-  bool stopped() const noexcept;
-  /// Sleeps until then, or until it is to stop.
-  void pause(std::chrono::milliseconds length) const;
 
-  /// Who is told what servers say in X-HF-Warning ("TOPIC; words"), each warning once. Stays until
-  /// the next call.
-  void on_warning(std::function<void(std::string_view)> told);
+  /// Who is told what servers say in X-HF-Warning ("TOPIC; words"), each warning once, and who may
+  /// cancel. Stays until the next call.
+  void watch(const Watcher& watcher);
+
+  /// Waits that long. Fails with HB-21 where the watcher cancels, or with stopped().
+  Result<void> pause(std::chrono::milliseconds length);
 
   const Settings& settings() const noexcept;
 
  private:
+  /// Why what is under way should end; nullopt where it should not.
+  std::optional<Error> interruption() const;
+
   struct Rep;
   explicit Http(std::unique_ptr<Rep> rep) noexcept;
   std::unique_ptr<Rep> rep_;
@@ -137,6 +141,9 @@ std::chrono::milliseconds own_pause(int tried, const Settings& settings);
 /// The same as the server asks for; nullopt where waiting is of no use.
 std::optional<std::chrono::milliseconds> pause_before_next(const Response& response, int tried,
                                                            const Settings& settings);
+
+/// In Error::system_errno of HB-3: the request was on its way when the connection broke.
+inline constexpr int kMaybeDone = ECONNABORTED;
 
 /// True where a request may have been carried out although no answer says so.
 bool is_ambiguous(const Error& error) noexcept;

@@ -2,6 +2,7 @@
 // When a request is sent again, and where a redirect may lead it.
 #include <algorithm>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "base/quote.hpp"
@@ -33,6 +34,11 @@ bool is_redirect(int status) noexcept {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
+bool is_ambiguous(const Error& error) noexcept {
+  if (is(error, Failure::kNetwork)) return error.system_errno == kMaybeDone;
+  return error.http_status == 408 || error.http_status >= 500;
+}
+
 bool may_pass(int status) noexcept {
   return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 ||
          status == 504;
@@ -55,6 +61,15 @@ std::optional<milliseconds> pause_before_next(const Response& response, int trie
   return own;
 }
 
+Result<void> Http::pause(milliseconds length) {
+  constexpr milliseconds kStep{50};
+  for (auto left = length; left.count() > 0; left -= kStep) {
+    if (auto interrupted = interruption()) return std::move(*interrupted);
+    std::this_thread::sleep_for(std::min(left, kStep));
+  }
+  return {};
+}
+
 Result<Response> Http::send(const Request& request) {
   Request current = request;
   int redirects = 0;
@@ -64,8 +79,8 @@ Result<Response> Http::send(const Request& request) {
     if (!answer) {
       const auto& error = answer.error();
       const bool repeatable = request.repeat == Repeat::kSafe || !is_ambiguous(error);
-      if (last || stopped() || !is(error, Failure::kNetwork) || !repeatable) return answer;
-      this->pause(own_pause(tried, settings()));
+      if (last || !is(error, Failure::kNetwork) || !repeatable) return answer;
+      FERRULE_CHECK(pause(own_pause(tried, settings())));
       continue;
     }
     if (request.follow && is_redirect(answer->status)) {
@@ -88,7 +103,7 @@ Result<Response> Http::send(const Request& request) {
     if (request.repeat == Repeat::kUnsafe && !surely_undone(answer->status)) return answer;
     const auto pause = pause_before_next(*answer, tried, settings());
     if (!pause) return answer;
-    this->pause(*pause);
+    FERRULE_CHECK(this->pause(*pause));
   }
 }
 

@@ -235,6 +235,8 @@ Result<void> send_files(HubClient::Rep& client, const ObjectStore& store,
 Result<PushReport> push_to_store(HubClient::Rep& client, const std::filesystem::path& directory,
                                  const std::string& destination, const PushOptions& options) {
   FERRULE_TRY(const auto store, open_for_push(destination, options));
+  const auto watcher = one_at_a_time(options.watcher);
+  client.http.watch(watcher);
   FERRULE_CHECK(check_adapter(directory, options));
   FERRULE_TRY(auto files, list_push_files(directory));
   take_digests(options.written, files);
@@ -261,7 +263,7 @@ Result<PushReport> push_to_store(HubClient::Rep& client, const std::filesystem::
     changed.push_back(&file);
     out.uploaded.push_back(file.path);
   }
-  FERRULE_CHECK(send_files(client, store, changed, known, one_at_a_time(options.watcher)));
+  FERRULE_CHECK(send_files(client, store, changed, known, watcher));
   for (const auto& file : files) FERRULE_CHECK(check_unchanged(file));
   const auto text = manifest_text(files);
   out.commit = sha256_of(text);
@@ -279,6 +281,8 @@ Result<PullReport> pull_from_store(HubClient::Rep& client, const std::string& so
   if (!options.revision.empty()) {
     return fail(Failure::kUsage, "an object store knows no revisions");
   }
+  const auto watcher = one_at_a_time(options.watcher);
+  client.http.watch(watcher);
   const auto own =
       client.settings.home / "ferrule" / "stores" / sha256_of(store.name).substr(0, 32);
   PullReport out{.repo = store.name, .revision = {}, .commit = {}, .path = own, .files = {}};
@@ -298,7 +302,6 @@ Result<PullReport> pull_from_store(HubClient::Rep& client, const std::string& so
   Progress progress;
   for (const auto& file : files) progress.bytes_total += file.size;
   progress.files_total = files.size();
-  const auto watcher = one_at_a_time(options.watcher);
   Meter meter(watcher, progress);
   Stop stop;
   FERRULE_CHECK(together(files.size(), stop, [&](std::size_t i) -> Result<void> {

@@ -2,6 +2,7 @@
 #include "hub/pull.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 #include <utility>
 
@@ -15,10 +16,12 @@
 #include "hub/names.hpp"
 #include "hub/place_files.hpp"
 #include "hub/url.hpp"
-#include "io/file_lock.hpp"
 
 namespace ferrule::hub {
 namespace {
+
+// Python's filelock polls as well; a wait in the kernel could not be given up.
+constexpr std::chrono::milliseconds kLockPoll{50};
 
 /// Failures after which what is cached still serves: nobody could say anything newer.
 bool leaves_cache_valid(const Error& error) {
@@ -145,11 +148,18 @@ std::string Pull::source_url(const RemoteFile& file, bool short_way) const {
          percent_encode(place, false) + "=&etag=%22" + file.blob + "%22";
 }
 
+/// Waits for another program that fetches the same blob.
+Result<io::FileLock> Pull::lock(const RemoteFile& file, const Stop& stop) {
+  for (;;) {
+    FERRULE_TRY(auto lock, io::FileLock::try_acquire(cache_->lock_path(file.etag())));
+    if (lock) return std::move(*lock);
+    FERRULE_CHECK(client_.lanes.take(stop)->pause(kLockPoll));
+  }
+}
+
 /// Under the lock of the blob, so that it is fetched once however many want it.
 Result<void> Pull::download(const RemoteFile& file, const Stop& stop, Meter& meter) {
-  FERRULE_TRY(const auto lock, io::FileLock::acquire(cache_->lock_path(file.etag()),
-                                                     [&] { return stop.requested(); }));
-  if (!lock) return stopped();
+  FERRULE_TRY(const auto lock, this->lock(file, stop));
   FERRULE_TRY(const bool there, cache_->has_blob(file, client_.memo));
   if (there) {
     meter.add(static_cast<std::int64_t>(file.size));
@@ -253,7 +263,7 @@ Result<PullReport> HubClient::pull(const std::string& repo_id, const PullOptions
   if (!options.revision.empty()) FERRULE_CHECK(check_revision(options.revision));
   auto heard = options;
   heard.watcher = one_at_a_time(options.watcher);
-  rep_->http.on_warning(heard.watcher.warning);
+  rep_->http.watch(heard.watcher);
   return Pull(*rep_, repo_id, heard).run();
 }
 

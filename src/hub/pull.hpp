@@ -12,6 +12,7 @@
 #include "hub/listing.hpp"
 #include "hub/push_file.hpp"
 #include "hub/repository.hpp"
+#include "io/file_lock.hpp"
 
 namespace ferrule::hub {
 
@@ -32,6 +33,7 @@ class Pull {
  private:
   Result<void> download(const std::vector<RemoteFile>& files);
   Result<void> download(const RemoteFile& file, const Stop& stop, Meter& meter);
+  Result<io::FileLock> lock(const RemoteFile& file, const Stop& stop);
   std::string source_url(const RemoteFile& file, bool short_way) const;
   Result<PullReport> from_cache();
   Result<void> require_cached(const RemoteFile& file);

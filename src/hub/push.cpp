@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "base/quote.hpp"
@@ -288,7 +287,7 @@ Result<void> Push::commit() {
                                           ": no answer says that it was done, and the "
                                           "Hub does not show it; run the same command again");
     }
-    std::this_thread::sleep_for(client_.settings.first_pause * (1 << tried));
+    FERRULE_CHECK(client_.http.pause(client_.settings.first_pause * (1 << tried)));
     FERRULE_CHECK(preupload());
     FERRULE_CHECK(digest());
   }
@@ -354,7 +353,7 @@ Result<PushReport> HubClient::push(const std::filesystem::path& directory,
   }
   auto heard = options;
   heard.watcher = one_at_a_time(options.watcher);
-  rep_->http.on_warning(heard.watcher.warning);
+  rep_->http.watch(heard.watcher);
   take_digests(options.written, files);
   return Push(*rep_, repo_id, heard).run(std::move(files));
 }

@@ -104,6 +104,12 @@ Watcher one_at_a_time(const Watcher& watcher) {
       told(warning);
     };
   }
+  if (watcher.cancelled) {
+    out.cancelled = [mutex, asked = watcher.cancelled] {
+      const std::lock_guard lock(*mutex);
+      return asked();
+    };
+  }
   return out;
 }
 

@@ -21,7 +21,6 @@ namespace ferrule::hub {
 namespace {
 
 constexpr std::string_view kScheme = "hf://";
-constexpr std::string_view kWeightsEnding = ".safetensors";
 // Smaller weights are pulled as well: one request, and the next command has them.
 constexpr std::uint64_t kWorthRanges = 1U << 20U;
 constexpr std::uint64_t kMaxHeaderBytes = 16U << 20U;
@@ -162,6 +161,7 @@ static Result<std::optional<HubClient::Remote>> open_headers(HubClient::Rep& cli
 
 Result<HubClient::Remote> HubClient::open_remote(const std::string& text, bool headers_only,
                                                  const PullOptions& options) {
+  rep_->http.watch(options.watcher);
   if (is_object_store(text)) {
     FERRULE_TRY(const auto pulled, pull_from_store(*rep_, text, options));
     return Remote{.path = pulled.path, .commit = pulled.commit};

@@ -2,7 +2,6 @@
 #include "hub/repository.hpp"
 
 #include <algorithm>
-#include <thread>
 #include <utility>
 
 #include "base/quote.hpp"
@@ -107,7 +106,7 @@ Result<bool> Repository::create(bool make_private) {
     FERRULE_TRY(const auto response, http_.send(request));
     if (is_busy(response)) {
       if (tried >= kBusyTries) return http_failure(response, request.what);
-      std::this_thread::sleep_for(own_pause(tried, http_.settings()));
+      FERRULE_CHECK(http_.pause(own_pause(tried, http_.settings())));
       continue;
     }
     if (response.ok() || response.status == 409) {
@@ -130,7 +129,7 @@ Result<void> Repository::create_branch(const std::string& branch) const {
     const bool busy = is_busy(response);
     if (response.ok() || (response.status == 409 && !busy)) return {};
     if (!busy || tried >= kBusyTries) return http_failure(response, request.what);
-    std::this_thread::sleep_for(own_pause(tried, http_.settings()));
+    FERRULE_CHECK(http_.pause(own_pause(tried, http_.settings())));
   }
 }
 
@@ -163,7 +162,7 @@ Result<PullRequest> Repository::open_pull_request(const std::string& title,
   std::optional<std::uint64_t> number;
   std::optional<Error> failed;
   for (int tried = 1; !number && tried <= http_.settings().attempts; ++tried) {
-    if (failed) std::this_thread::sleep_for(http_.settings().first_pause * (1 << tried));
+    if (failed) FERRULE_CHECK(http_.pause(http_.settings().first_pause * (1 << tried)));
     const auto response = http_.require(request);
     if (response) {
       FERRULE_TRY(const auto json, json_answer(*response, request.what));

@@ -77,8 +77,8 @@ class DirectoryTransaction {
   std::unique_ptr<Rep> rep_;
 };
 
-/// TX-12: one file that appears whole under `path` or not at all; an existing one keeps its mode, a link
-/// is replaced by the file it names being replaced (never written through).
+/// TX-12: one file that appears whole under `path` or not at all; an existing one keeps its mode, a
+/// link is replaced by the file it names being replaced (never written through).
 class FileTransaction {
  public:
   static Result<FileTransaction> begin(const std::filesystem::path& path, Durability durability);

@@ -34,9 +34,9 @@ bool is_our_name(std::string_view name) noexcept;
 /// Removes what `name` in `dir` is, folders with all they hold. No error where there is nothing.
 Result<void> remove_tree(int dir, const std::string& name, const std::filesystem::path& path);
 
-/// TX-4: puts everything of `from` but `carried.managed` into `to` as well: files as hard links, folders
-/// made again with owner, mode and times, and notes it in `carried`. False where that cannot be
-/// done (another's file, another file system): then the directory cannot be swapped.
+/// TX-4: puts everything of `from` but `carried.managed` into `to` as well: files as hard links,
+/// folders made again with owner, mode and times, and notes it in `carried`. False where that
+/// cannot be done (another's file, another file system): then the directory cannot be swapped.
 Result<bool> carry_over(int from, int to, Carried& carried, Durability durability,
                         const std::filesystem::path& path);
 

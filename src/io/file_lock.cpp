@@ -3,8 +3,6 @@
 
 #include <sys/file.h>
 
-#include <chrono>
-#include <thread>
 #include <utility>
 
 #include "base/try.hpp"
@@ -12,12 +10,6 @@
 #include "io/system_error.hpp"
 
 namespace ferrule::io {
-namespace {
-
-// Python's filelock polls as well; a wait in the kernel could not be given up.
-constexpr std::chrono::milliseconds kPoll{50};
-
-}  // namespace
 
 Result<std::optional<FileLock>> FileLock::try_acquire(const std::filesystem::path& path) {
   UniqueFd fd(uninterrupted([&] {
@@ -30,15 +22,6 @@ Result<std::optional<FileLock>> FileLock::try_acquire(const std::filesystem::pat
   }
   if (errno == EWOULDBLOCK) return std::optional<FileLock>();
   return system_error(errno, "cannot lock it", path);
-}
-
-Result<std::optional<FileLock>> FileLock::acquire(const std::filesystem::path& path,
-                                                  const std::function<bool()>& give_up) {
-  for (;;) {
-    FERRULE_TRY(auto lock, try_acquire(path));
-    if (lock || give_up()) return lock;
-    std::this_thread::sleep_for(kPoll);
-  }
 }
 
 }  // namespace ferrule::io

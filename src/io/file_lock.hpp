@@ -2,7 +2,6 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <optional>
 
 #include "ferrule/result.hpp"
@@ -16,13 +15,8 @@ namespace ferrule::io {
 class FileLock {
  public:
   /// nullopt where another holds it. Creates the file (mode 0664 less the umask) in a folder that
-  /// exists.
+  /// exists. On file systems that have no such locks nobody is kept out.
   static Result<std::optional<FileLock>> try_acquire(const std::filesystem::path& path);
-
-  /// Waits for it; nullopt where `give_up` said so meanwhile. On file systems that have no such
-  /// locks nobody is kept out.
-  static Result<std::optional<FileLock>> acquire(const std::filesystem::path& path,
-                                                 const std::function<bool()>& give_up);
 
  private:
   explicit FileLock(UniqueFd fd) noexcept : fd_(std::move(fd)) {}

@@ -45,9 +45,9 @@ class InputFile {
   std::filesystem::path path_;
 };
 
-/// TX-11: a directory opened once, so that all files read through it belong to one generation even where
-/// a save swaps the directory meanwhile. A redo record that a crashed save left behind is obeyed on
-/// opening (docs/rules/TX.md).
+/// TX-11: a directory opened once, so that all files read through it belong to one generation even
+/// where a save swaps the directory meanwhile. A redo record that a crashed save left behind is
+/// obeyed on opening (docs/rules/TX.md).
 class DirectoryReader {
  public:
   /// Fails with kNotFound, kIo, or kUnsupported where `path` is no directory.

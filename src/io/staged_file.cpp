@@ -2,6 +2,7 @@
 #include "io/staged_file.hpp"
 
 #include <sys/resource.h>
+#include <sys/vfs.h>
 
 #include <algorithm>
 #include <array>
@@ -49,6 +50,14 @@ void advance(std::span<const std::span<const std::byte>>& pieces, std::size_t& s
     pieces = pieces.subspan(1);
   }
   skip += bytes;
+}
+
+/// tmpfs and ramfs.
+bool is_in_memory(int fd) noexcept {
+  struct statfs info {};
+  if (::fstatfs(fd, &info) != 0) return false;
+  const auto type = static_cast<unsigned long>(info.f_type) & 0xffffffffUL;
+  return type == 0x01021994 || type == 0x858458f6;
 }
 
 }  // namespace
@@ -108,6 +117,8 @@ Result<void> StagedFile::start_writeback() {
 Result<void> StagedFile::reserve(std::uint64_t bytes) {
   if (bytes == 0) return {};
   FERRULE_CHECK(check_room(bytes));
+  // There it would fill every page with zeros first.
+  if (is_in_memory(fd_.get())) return {};
   const int result =
       uninterrupted([&] { return sys().fallocate(fd_.get(), 0, 0, static_cast<off_t>(bytes)); });
   if (result != 0 && errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL) {

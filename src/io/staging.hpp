@@ -11,7 +11,8 @@
 
 namespace ferrule::io {
 
-/// TX-7: a hidden folder beside the target in which one saver at a time prepares what will be swapped in:
+/// TX-7: a hidden folder beside the target in which one saver at a time prepares what will be
+/// swapped in:
 /// `.ferrule-HASH/new`, and `.ferrule-HASH/record` for whoever comes after a crash. Its lock is the
 /// lock of the target, taken whether the target exists or not; it goes with the save.
 class Staging {

@@ -16,8 +16,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Result<ConvertedAdapter> convert_one(const ops::AdapterFolder& source, const ConvertOptions& options,
-                                     bool in_place, io::DirectoryTransaction& transaction) {
+Result<ConvertedAdapter> convert_one(const ops::AdapterFolder& source,
+                                     const ConvertOptions& options, bool in_place,
+                                     io::DirectoryTransaction& transaction) {
   const bool to_bin = options.format == WeightsFormat::kBin;
   ConvertedAdapter done{.folder = source.name,
                         .from = source.has(kSafetensorsFile) ? kSafetensorsFile : kBinFile,

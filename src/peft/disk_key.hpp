@@ -36,8 +36,8 @@ struct DiskKey {
   std::string_view attribute;
   /// What stands behind the attribute.
   std::string_view leaf;
-  /// kForeign: that method's type; kNameLeft: the adapter's name; kPrompt: what the encoder of a live
-  /// model calls it.
+  /// kForeign: that method's type; kNameLeft: the adapter's name; kPrompt: what the encoder of a
+  /// live model calls it.
   std::string_view other;
 };
 

@@ -20,7 +20,7 @@ constexpr std::array<std::string_view, 2> kTargetedNames = {"embed_tokens", "lm_
 
 // Where no live model says which modules they are: what transformers' families call them.
 constexpr std::array<std::string_view, 9> kInputNames = {
-    "embed_tokens", "wte",        "word_embeddings",  "embed_in",   "tok_embeddings",
+    "embed_tokens", "wte",        "word_embeddings",  "embed_in",     "tok_embeddings",
     "shared",       "embeddings", "token_embeddings", "wordembedding"};
 constexpr std::array<std::string_view, 3> kOutputNames = {"lm_head", "embed_out", "output"};
 
@@ -149,8 +149,8 @@ Result<void> select_embeddings(SelectionBuilder& builder) {
   const auto output = find_module(context, context.facts.output_embeddings, kOutputNames);
   if (wanted == SaveEmbeddings::kAuto) {
     const bool has_facts = context.facts.config.is_object();
-    const bool resized =
-        has_facts ? vocabulary_resized(context, config) : input && rows_differ(context, *input, config);
+    const bool resized = has_facts ? vocabulary_resized(context, config)
+                                   : input && rows_differ(context, *input, config);
     if (!(targeted && !tokens) && !resized) return {};
     builder.find(Severity::kNote, "KY-5", {},
                  targeted && !tokens

@@ -35,8 +35,7 @@ constexpr Role kLoraRoles[] = {
     {.attribute = "lora_magnitude_vector", .leaves = "", .dropped_leaf = "weight"},
     {"lora_diag"},
     {"lora_velora_embed"},
-    {"lora_monteclora_sampler",
-     "std_prior,expert_weights_prior,gaussian_var_prior,expert_weights"},
+    {"lora_monteclora_sampler", "std_prior,expert_weights_prior,gaussian_var_prior,expert_weights"},
 };
 constexpr RolePair kLoraPairs[] = {{"lora_A", "lora_B"}, {"lora_embedding_A", "lora_embedding_B"}};
 constexpr RankAxis kLoraRanks[] = {{"lora_A", 0}, {"lora_embedding_A", 0}, {"lora_embedding_B", 1}};
@@ -62,8 +61,7 @@ constexpr Role kBoftRoles[] = {{"boft_R"}, {"boft_s"}};
 constexpr RolePair kBoftPairs[] = {{"boft_R", "boft_s"}};
 constexpr Role kC3aRoles[] = {{"c3a_kernel"}};
 constexpr Role kDeftRoles[] = {{"deft_P"}, {"deft_R"}};
-constexpr Role kDeloraRoles[] = {
-    {"delora_A"}, {"delora_B"}, {"delora_lambda"}, {"delora_w_norm"}};
+constexpr Role kDeloraRoles[] = {{"delora_A"}, {"delora_B"}, {"delora_lambda"}, {"delora_w_norm"}};
 constexpr RolePair kDeloraPairs[] = {
     {"delora_A", "delora_B"}, {"delora_A", "delora_lambda"}, {"delora_A", "delora_w_norm"}};
 constexpr RankAxis kDeloraRanks[] = {{"delora_A", 0}, {"delora_B", 1}};
@@ -80,22 +78,20 @@ constexpr Role kGloraRoles[] = {
     {"glora_A", "Xd,Xu,X,zeros"}, {"glora_B", "Xd,Xu,X,zeros"}, {"glora_C", "Xd,Xu,X,zeros"},
     {"glora_D", "X,zeros"},       {"glora_E", "X,zeros"},
 };
-constexpr Role kGraloraRoles[] = {{"gralora_A"},
-                                  {"gralora_B"},
-                                  {"gralora_A_general", "weight"},
-                                  {"gralora_B_general", "weight"}};
+constexpr Role kGraloraRoles[] = {
+    {"gralora_A"}, {"gralora_B"}, {"gralora_A_general", "weight"}, {"gralora_B_general", "weight"}};
 constexpr RolePair kGraloraPairs[] = {{"gralora_A", "gralora_B"},
                                       {"gralora_A_general", "gralora_B_general"}};
 constexpr RankAxis kGraloraRanks[] = {{"gralora_A", 2}, {"gralora_B", 1}};
-constexpr Role kHiraRoles[] = {
-    {"hira_A"}, {"hira_B"}, {"hira_embedding_A"}, {"hira_embedding_B"}};
+constexpr Role kHiraRoles[] = {{"hira_A"}, {"hira_B"}, {"hira_embedding_A"}, {"hira_embedding_B"}};
 constexpr RolePair kHiraPairs[] = {{"hira_A", "hira_B"}, {"hira_embedding_A", "hira_embedding_B"}};
 constexpr RankAxis kHiraRanks[] = {
     {"hira_A", 0}, {"hira_B", 1}, {"hira_embedding_A", 0}, {"hira_embedding_B", 1}};
 constexpr Role kHraRoles[] = {{"hra_u"}};
 constexpr RankAxis kHraRanks[] = {{"hra_u", 1}};
 constexpr Role kIa3Roles[] = {{"ia3_l"}};
-constexpr Role kLilyRoles[] = {{"lily_A", "weight"}, {"lily_B", "weight"}, {"lily_router", "weight"}};
+constexpr Role kLilyRoles[] = {
+    {"lily_A", "weight"}, {"lily_B", "weight"}, {"lily_router", "weight"}};
 constexpr RolePair kLilyPairs[] = {{"lily_A", "lily_B"}, {"lily_A", "lily_router"}};
 constexpr RankAxis kLilyRanks[] = {{"lily_A", 0}};
 constexpr Role kLnTuningRoles[] = {{"ln_tuning_layers", "*"}};
@@ -120,14 +116,13 @@ constexpr Role kPeanutRoles[] = {{"peanut_A", "weight"},
 constexpr RolePair kPeanutPairs[] = {{"peanut_A", "peanut_B"},
                                      {"peanut_encoders", "peanut_decoders"}};
 constexpr RankAxis kPeanutRanks[] = {{"peanut_A", 0}, {"peanut_B", 1}};
-constexpr Role kPolyRoles[] = {
-    {"poly_lora_A"}, {"poly_lora_B"}, {"poly_router", "module_logits"}};
+constexpr Role kPolyRoles[] = {{"poly_lora_A"}, {"poly_lora_B"}, {"poly_router", "module_logits"}};
 constexpr RolePair kPolyPairs[] = {{"poly_lora_A", "poly_lora_B"}, {"poly_lora_A", "poly_router"}};
 constexpr RankAxis kPolyRanks[] = {{"poly_lora_A", 3}, {"poly_lora_B", 2}};
 constexpr Role kPsoftRoles[] = {{"psoft_R", "weight,vector_a,vector_b"}};
 constexpr Role kPveraRoles[] = {
-    {"pvera_lambda_b"},      {"pvera_lambda_d"},      projection("pvera_A"),
-    projection("pvera_B"),   shared_view("pvera_A"),  shared_view("pvera_B"),
+    {"pvera_lambda_b"},    {"pvera_lambda_d"},     projection("pvera_A"),
+    projection("pvera_B"), shared_view("pvera_A"), shared_view("pvera_B"),
 };
 constexpr RolePair kPveraPairs[] = {{"pvera_lambda_b", "pvera_lambda_d"}};
 constexpr Role kRandloraRoles[] = {
@@ -199,8 +194,8 @@ constexpr RolePair kVbloraPairs[] = {
     {"vblora_logits_A_topk_indices", "vblora_logits_B_topk_indices"}};
 constexpr RankAxis kVbloraRanks[] = {{"vblora_logits_A", 0}, {"vblora_logits_B", 1}};
 constexpr Role kVeraRoles[] = {
-    {"vera_lambda_b"},    {"vera_lambda_d"},      projection("vera_A"),
-    projection("vera_B"), shared_view("vera_A"),  shared_view("vera_B"),
+    {"vera_lambda_b"},    {"vera_lambda_d"},     projection("vera_A"),
+    projection("vera_B"), shared_view("vera_A"), shared_view("vera_B"),
 };
 constexpr RolePair kVeraPairs[] = {{"vera_lambda_b", "vera_lambda_d"}};
 constexpr RankAxis kVeraRanks[] = {{"vera_lambda_d", 0}};

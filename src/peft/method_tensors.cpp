@@ -61,7 +61,8 @@ Result<void> keep_ranks(SelectionBuilder& builder, std::string_view path,
     const auto key = std::string(kModelPrefix) + std::string(path) + "." + role;
     auto* tensor = find_planned(builder.selection(), key);
     const bool columns = std::string_view(role) == "lora_B";
-    if (tensor == nullptr) return unfit(builder, "rank_pattern names " + base::quote(key) + ", which is not there");
+    if (tensor == nullptr)
+      return unfit(builder, "rank_pattern names " + base::quote(key) + ", which is not there");
     if (tensor->shape.size() != 2) return unfit(builder, base::quote(key) + " is not 2-D");
     const auto size = tensor->shape[columns ? 1 : 0];
     if (size == kept.size()) continue;
@@ -83,15 +84,19 @@ Result<void> apply_rank_pattern(SelectionBuilder& builder) {
     const auto clean = pattern_key(key, builder.adapter().name);
     const auto* flags = mask.if_array();
     if (flags == nullptr || !clean.ends_with(".lora_E")) {
-      return unfit(builder, "rank_pattern entry " + base::quote(key) + " is no list of booleans for a lora_E");
+      return unfit(builder, "rank_pattern entry " + base::quote(key) +
+                                " is no list of booleans for a lora_E");
     }
     std::vector<std::uint64_t> kept;
     for (std::size_t i = 0; i < flags->size(); ++i) {
       const auto* flag = (*flags)[i].if_bool();
-      if (flag == nullptr) return unfit(builder, "rank_pattern entry " + base::quote(key) + " holds something else than booleans");
+      if (flag == nullptr)
+        return unfit(builder, "rank_pattern entry " + base::quote(key) +
+                                  " holds something else than booleans");
       if (*flag) kept.push_back(i);
     }
-    const auto path = std::string_view(clean).substr(0, clean.size() - std::string_view(".lora_E").size());
+    const auto path =
+        std::string_view(clean).substr(0, clean.size() - std::string_view(".lora_E").size());
     FERRULE_CHECK(keep_ranks(builder, path, kept, flags->size()));
     cleaned.emplace_back(clean, mask);
   }
@@ -142,18 +147,20 @@ Result<void> keep_top_k(SelectionBuilder& builder) {
   const auto k = config.integer("topk").value_or(2);
   file::TensorPlan plan;
   for (auto& tensor : builder.selection().tensors) {
-    if (tensor.name.find(".vblora_logits_") == std::string::npos || tensor.name.ends_with("_topk_indices") ||
-        tensor.name.ends_with("_topk_weights")) {
+    if (tensor.name.find(".vblora_logits_") == std::string::npos ||
+        tensor.name.ends_with("_topk_indices") || tensor.name.ends_with("_topk_weights")) {
       plan.push_back(std::move(tensor));
       continue;
     }
     const auto values = to_floats(tensor.dtype, tensor.bytes);
     if (!values || tensor.shape.size() != 3 || k < 1 ||
         static_cast<std::uint64_t>(k) > tensor.shape[2]) {
-      return unfit(builder, "the top " + std::to_string(k) + " of " + base::quote(tensor.name) + " cannot be taken");
+      return unfit(builder, "the top " + std::to_string(k) + " of " + base::quote(tensor.name) +
+                                " cannot be taken");
     }
     const auto vectors = tensor.shape[2];
-    const auto dtype = index_dtype(config.integer("num_vectors").value_or(static_cast<std::int64_t>(vectors)));
+    const auto dtype =
+        index_dtype(config.integer("num_vectors").value_or(static_cast<std::int64_t>(vectors)));
     auto top = top_k(*values, vectors, static_cast<std::uint64_t>(k), dtype);
     auto shape = tensor.shape;
     shape[2] = static_cast<std::uint64_t>(k);
@@ -185,9 +192,10 @@ Extent largest_layer(const SelectionBuilder& builder, std::string_view prefix) {
       continue;
     }
     const auto& modules = builder.context().facts.modules;
-    const auto module = modules.find(std::string_view(path).substr(std::min(path.size(), kModelPrefix.size())));
+    const auto module =
+        modules.find(std::string_view(path).substr(std::min(path.size(), kModelPrefix.size())));
     bool transposed = module != modules.end() ? module->second == "Conv1D"
-                                                    : builder.adapter().config.flag("fan_in_fan_out");
+                                              : builder.adapter().config.flag("fan_in_fan_out");
     const auto lambda = builder.context().layout.find(path + "." + std::string(prefix) +
                                                       "lambda_b." + builder.adapter().name);
     if (lambda && lambda->shape().size() == 1 && weight->shape()[0] != weight->shape()[1]) {
@@ -213,9 +221,9 @@ void cut(file::PlannedTensor& tensor, std::uint64_t rows, std::uint64_t columns)
 /// than its own layers need; alone it loads only at its own size.
 void cut_projections(SelectionBuilder& builder, std::string_view prefix) {
   const auto type = builder.adapter().config.peft_type();
-  const auto others = std::count_if(
-      builder.context().configs.begin(), builder.context().configs.end(),
-      [&](const NamedConfig& other) { return other.config.peft_type() == type; });
+  const auto others =
+      std::count_if(builder.context().configs.begin(), builder.context().configs.end(),
+                    [&](const NamedConfig& other) { return other.config.peft_type() == type; });
   if (others < 2) return;
   const auto extent = largest_layer(builder, prefix);
   if (!extent.known || builder.adapted().empty()) return;
@@ -268,7 +276,8 @@ file::PlannedTensor take_rows_and_columns(const file::PlannedTensor& tensor,
       bytes.insert(bytes.end(), at.begin(), at.end());
     }
   }
-  return owned(tensor.name, tensor.dtype, {keep_rows.size(), keep_columns.size()}, std::move(bytes));
+  return owned(tensor.name, tensor.dtype, {keep_rows.size(), keep_columns.size()},
+               std::move(bytes));
 }
 
 std::optional<std::vector<float>> to_floats(Dtype dtype, std::span<const std::byte> bytes) {
@@ -337,9 +346,10 @@ Result<void> shape_method_tensors(SelectionBuilder& builder) {
         builder.context().configs.begin(), builder.context().configs.end(),
         [](const NamedConfig& other) { return other.config.peft_type() == "ADAPTION_PROMPT"; });
     if (prompts > 1) {
-      builder.find(Severity::kWarning, "KY-7", {},
-                   "a state dict holds the tensors of the active adaption prompt only, and does not "
-                   "say whose they are: they are taken for this adapter's");
+      builder.find(
+          Severity::kWarning, "KY-7", {},
+          "a state dict holds the tensors of the active adaption prompt only, and does not "
+          "say whose they are: they are taken for this adapter's");
     }
   }
   return {};

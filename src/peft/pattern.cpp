@@ -87,8 +87,7 @@ struct Pattern::Rep {
       return failure(ErrorCode::kLimitExceeded, "CF-22", expression, "finds no memory");
     }
     const auto* bytes = reinterpret_cast<PCRE2_SPTR>(text.empty() ? "" : text.data());
-    const int found =
-        pcre2_match(code.get(), bytes, text.size(), 0, options, data, limits.get());
+    const int found = pcre2_match(code.get(), bytes, text.size(), 0, options, data, limits.get());
     if (found >= 0) return true;
     if (found == PCRE2_ERROR_NOMATCH) return false;
     if (found <= PCRE2_ERROR_UTF8_ERR1 && found >= PCRE2_ERROR_UTF8_ERR21) return false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Prompt learning saves the prompt as the encoder computes it at that moment, not the encoder's own
-// tensors (PeftModel.get_prompt_embedding_to_save): P-tuning's MLP or LSTM, prefix projection's MLP,
-// CPT's projected delta. Sums run in double and are rounded once.
+// tensors (PeftModel.get_prompt_embedding_to_save): P-tuning's MLP or LSTM, prefix projection's
+// MLP, CPT's projected delta. Sums run in double and are rounded once.
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -52,7 +52,8 @@ class Encoder {
   Result<Matrix> read(std::string_view name) const {
     const auto view = find(name);
     if (!view) return failure(name, "is not in the state dict");
-    if (view->shape().empty() || view->shape().size() > 2) return failure(name, "is not 1-D or 2-D");
+    if (view->shape().empty() || view->shape().size() > 2)
+      return failure(name, "is not 1-D or 2-D");
     auto values = to_floats(view->dtype(), view->bytes());
     if (!values) return failure(name, "is of a dtype that prompts are not computed in");
     const bool vector = view->shape().size() == 1;
@@ -99,7 +100,8 @@ double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 Result<void> lstm_direction(const Encoder& encoder, const Matrix& x, const std::string& suffix,
                             bool reverse, std::uint64_t offset, Matrix& out) {
   const std::string head = "lstm_head.";
-  FERRULE_TRY(const Matrix gates, encoder.linear(x, head + "weight_ih_" + suffix, head + "bias_ih_" + suffix));
+  FERRULE_TRY(const Matrix gates,
+              encoder.linear(x, head + "weight_ih_" + suffix, head + "bias_ih_" + suffix));
   const auto hidden = gates.columns / 4;
   auto state = zeros(1, hidden);
   std::vector<double> cell(hidden);
@@ -107,13 +109,15 @@ Result<void> lstm_direction(const Encoder& encoder, const Matrix& x, const std::
     const auto row = reverse ? x.rows - 1 - step : step;
     FERRULE_TRY(const Matrix recurrent,
                 encoder.linear(state, head + "weight_hh_" + suffix, head + "bias_hh_" + suffix));
-    if (recurrent.columns != gates.columns) return encoder.failure(head + "weight_hh_" + suffix, "does not fit its input");
+    if (recurrent.columns != gates.columns)
+      return encoder.failure(head + "weight_hh_" + suffix, "does not fit its input");
     const auto gate = [&](std::uint64_t index, std::uint64_t unit) {
       return static_cast<double>(gates.at(row, index * hidden + unit)) +
              static_cast<double>(recurrent.values[index * hidden + unit]);
     };
     for (std::uint64_t unit = 0; unit < hidden; ++unit) {
-      cell[unit] = sigmoid(gate(1, unit)) * cell[unit] + sigmoid(gate(0, unit)) * std::tanh(gate(2, unit));
+      cell[unit] =
+          sigmoid(gate(1, unit)) * cell[unit] + sigmoid(gate(0, unit)) * std::tanh(gate(2, unit));
     }
     for (std::uint64_t unit = 0; unit < hidden; ++unit) {
       const double value = sigmoid(gate(3, unit)) * std::tanh(cell[unit]);
@@ -129,7 +133,8 @@ Result<Matrix> lstm(const Encoder& encoder, Matrix x) {
     const auto suffix = "l" + std::to_string(index);
     const auto weight = encoder.find("lstm_head.weight_hh_" + suffix);
     if (!weight) return x;
-    if (weight->shape().size() != 2) return encoder.failure("lstm_head.weight_hh_" + suffix, "is not 2-D");
+    if (weight->shape().size() != 2)
+      return encoder.failure("lstm_head.weight_hh_" + suffix, "is not 2-D");
     const auto hidden = weight->shape()[1];
     auto out = zeros(x.rows, 2 * hidden);
     FERRULE_CHECK(lstm_direction(encoder, x, suffix, false, 0, out));
@@ -167,7 +172,8 @@ Result<Matrix> context_aware(const Encoder& encoder, const AdapterConfig& config
   const auto* mask = config.find("cpt_tokens_type_mask");
   const auto* types = mask != nullptr ? mask->if_array() : nullptr;
   const double scale = std::sqrt(static_cast<double>(x.columns) / 2048.0);
-  const double format_epsilon = config.number("opt_projection_format_epsilon").value_or(0.1) * scale;
+  const double format_epsilon =
+      config.number("opt_projection_format_epsilon").value_or(0.1) * scale;
   const double input_epsilon = config.number("opt_projection_epsilon").value_or(0.1) * scale;
   for (std::uint64_t row = 0; row < x.rows; ++row) {
     double epsilon = 1e-10;
@@ -194,7 +200,8 @@ Result<void> add_computed(SelectionBuilder& builder, const Encoder& encoder,
   const auto view = encoder.find("embedding.weight");
   FERRULE_TRY(Matrix embedding, encoder.read("embedding.weight"));
   FERRULE_TRY(const Matrix prompt, compute(std::move(embedding)));
-  builder.add(from_floats("prompt_embeddings", view->dtype(), {prompt.rows, prompt.columns}, prompt.values));
+  builder.add(from_floats("prompt_embeddings", view->dtype(), {prompt.rows, prompt.columns},
+                          prompt.values));
   return {};
 }
 
@@ -211,7 +218,8 @@ Result<void> add_cartridge(SelectionBuilder& builder, const Encoder& encoder) {
       trainable->shape().size() != 2 || frozen->shape()[1] != trainable->shape()[1]) {
     return encoder.failure("frozen_embedding", "does not fit the trainable rows");
   }
-  auto memory = std::make_shared<std::vector<std::byte>>(frozen->bytes().begin(), frozen->bytes().end());
+  auto memory =
+      std::make_shared<std::vector<std::byte>>(frozen->bytes().begin(), frozen->bytes().end());
   memory->insert(memory->end(), trainable->bytes().begin(), trainable->bytes().end());
   builder.add(file::PlannedTensor{
       .name = "prompt_embeddings",
@@ -233,10 +241,12 @@ Result<void> select_prompt(SelectionBuilder& builder) {
   const auto embedding = encoder.find("embedding.weight");
   if (!embedding) return encoder.failure("embedding.weight", "is not in the state dict");
   if (type == "P_TUNING" && encoder.find("mlp_head.0.weight")) {
-    return add_computed(builder, encoder, [&](Matrix x) { return p_tuning(encoder, std::move(x)); });
+    return add_computed(builder, encoder,
+                        [&](Matrix x) { return p_tuning(encoder, std::move(x)); });
   }
   if (type == "PREFIX_TUNING" && encoder.find("transform.0.weight")) {
-    return add_computed(builder, encoder, [&](const Matrix& x) { return prefix_projection(encoder, x); });
+    return add_computed(builder, encoder,
+                        [&](const Matrix& x) { return prefix_projection(encoder, x); });
   }
   if (type == "CPT" && encoder.find("delta_embedding.weight")) {
     return add_computed(builder, encoder,

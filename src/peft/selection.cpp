@@ -35,7 +35,10 @@ bool is_saved(const Role& role, const AdapterConfig& config) {
 
 SelectionBuilder::SelectionBuilder(const SelectionContext& context, const NamedConfig& adapter,
                                    const Method& method)
-    : context_(context), adapter_(adapter), method_(method), selection_{{}, adapter.config, {}, {}} {
+    : context_(context),
+      adapter_(adapter),
+      method_(method),
+      selection_{{}, adapter.config, {}, {}} {
   find_adapted_layers();
 }
 
@@ -55,7 +58,8 @@ std::string SelectionBuilder::base_key(std::string_view live_key) const {
   std::string out;
   std::string live;
   for (const auto part : split(live_key)) {
-    const bool drop = part == "original_module" || (part == "base_layer" && !adapted_.contains(live));
+    const bool drop =
+        part == "original_module" || (part == "base_layer" && !adapted_.contains(live));
     if (!live.empty()) live += '.';
     live += part;
     if (drop) continue;
@@ -81,13 +85,13 @@ void SelectionBuilder::add(file::PlannedTensor tensor) {
 
 void SelectionBuilder::find(Severity severity, std::string_view rule, std::string_view key,
                             std::string message, std::string advice) {
-  selection_.findings.push_back({.severity = severity,
-                                 .rule = std::string(rule),
-                                 .path = {},
-                                 .key = std::string(key),
-                                 .message = "adapter " + base::quote(adapter_.name) + ": " +
-                                            std::move(message),
-                                 .advice = std::move(advice)});
+  selection_.findings.push_back(
+      {.severity = severity,
+       .rule = std::string(rule),
+       .path = {},
+       .key = std::string(key),
+       .message = "adapter " + base::quote(adapter_.name) + ": " + std::move(message),
+       .advice = std::move(advice)});
 }
 
 Selection SelectionBuilder::take() { return std::move(selection_); }

@@ -29,7 +29,8 @@ fs::path cases() { return fs::path(FERRULE_TEST_DATA) / "golden" / "cases"; }
 
 std::vector<std::string> case_names() {
   std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(cases())) names.push_back(entry.path().filename());
+  for (const auto& entry : fs::directory_iterator(cases()))
+    names.push_back(entry.path().filename());
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -82,9 +83,11 @@ class Golden : public testing::TestWithParam<std::string> {
     options_.facts = ModelFacts::parse(case_.find("base")->dump()).value();
     for (const auto& adapter : *case_.find("adapters")->if_array()) {
       auto file = text_of(adapter, "name");
-      if (const auto slash = file.find('/'); slash != std::string::npos) file.replace(slash, 1, "%2F");
-      configs_.push_back({text_of(adapter, "name"),
-                          AdapterConfig::open(directory_ / "input_config" / (file + ".json")).value()});
+      if (const auto slash = file.find('/'); slash != std::string::npos)
+        file.replace(slash, 1, "%2F");
+      configs_.push_back(
+          {text_of(adapter, "name"),
+           AdapterConfig::open(directory_ / "input_config" / (file + ".json")).value()});
       if (!*adapter.find("saved")->if_bool()) continue;
       options_.selected_adapters.push_back(text_of(adapter, "name"));
       folders_.push_back(text_of(adapter, "dir"));
@@ -95,7 +98,8 @@ class Golden : public testing::TestWithParam<std::string> {
     if (const auto* base = case_.find("base_config")) options_.base_config = *base;
     if (fs::exists(directory_ / "initial")) options_.initial = directory_ / "initial";
     std::vector<fs::path> parts = {directory_ / "state.safetensors"};
-    if (fs::exists(directory_ / "extra.safetensors")) parts.push_back(directory_ / "extra.safetensors");
+    if (fs::exists(directory_ / "extra.safetensors"))
+      parts.push_back(directory_ / "extra.safetensors");
     state_.emplace(Checkpoint::open(parts).value());
   }
 

@@ -22,7 +22,7 @@ RULES = {
     "usage": "HB-1", "offline": "HB-2", "network": "HB-3", "authentication": "HB-4", "repository_not_found": "HB-5", "gated": "HB-6",
     "revision_not_found": "HB-7", "entry_not_found": "HB-8", "forbidden": "HB-9", "rate_limited": "HB-10", "server": "HB-11",
     "bad_answer": "HB-12", "integrity": "HB-13", "unsafe_path": "HB-14", "public": "HB-15", "conflict": "HB-16", "card": "HB-17",
-    "upload_refused": "HB-18", "changed": "HB-19", "incomplete": "HB-20",
+    "upload_refused": "HB-18", "changed": "HB-19", "incomplete": "HB-20", "cancelled": "HB-21",
 }
 LIMIT = 180  # seconds that a program may take, on a busy machine
 

@@ -6,7 +6,6 @@
 #include <sys/wait.h>
 
 #include <csignal>
-#include <thread>
 
 #include "faults.hpp"
 #include "temp_dir.hpp"
@@ -62,21 +61,6 @@ TEST(FileLock, GoesWithTheProcessThatHeldIt) {
   ::kill(child, SIGKILL);
   ASSERT_EQ(::waitpid(child, nullptr, 0), child);
   EXPECT_TRUE(free_now(dir / "lock"));
-}
-
-TEST(FileLock, WaitsUntilItIsFreeOrNobodyWantsIt) {
-  TempDir dir;
-  auto held = FileLock::try_acquire(dir / "lock").value();
-  int asked = 0;
-  const auto given_up = FileLock::acquire(dir / "lock", [&] { return ++asked == 3; });
-  ASSERT_TRUE(given_up);
-  EXPECT_FALSE(*given_up);
-  const auto got = FileLock::acquire(dir / "lock", [&] {
-    held.reset();
-    return false;
-  });
-  ASSERT_TRUE(got);
-  EXPECT_TRUE(*got);
 }
 
 TEST(FileLock, RefusesALinkInItsPlace) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "io/directory_transaction.hpp"
+#include "io/input_file.hpp"
 #include "temp_dir.hpp"
 
 namespace ferrule::test {
@@ -37,6 +38,23 @@ inline Tree tree_of(const std::filesystem::path& top) {
   }
   return tree;
 }
+
+/// A save of one file.
+inline Result<void> put(const std::filesystem::path& directory, std::string_view name,
+                        std::string_view content) {
+  auto begun = io::DirectoryTransaction::begin(directory, Durability::kSafe);
+  if (!begun) return std::move(begun).error();
+  auto done = begun->create(name, content);
+  if (done) done = begun->commit();
+  return done;
+}
+
+inline std::vector<std::string> names(const std::filesystem::path& directory) {
+  auto reader = io::DirectoryReader::open(directory);
+  return reader ? reader->names().value() : std::vector<std::string>{"no directory"};
+}
+
+using Names = std::vector<std::string>;
 
 /// What keeps a directory from being swapped.
 enum class Obstacle { kNone, kExchangeBusy, kOtherMount, kClosedParent };

@@ -228,13 +228,15 @@ TEST(AdapterConfigLive, IsWrittenFieldForField) {
   ASSERT_TRUE(config) << config.error().to_string();
   EXPECT_EQ(config->integer("r"), 4);
   EXPECT_FALSE(config->use_rslora());
-  EXPECT_EQ(config->to_json(),
-            "{\n  \"bias\": \"none\",\n  \"lora_alpha\": 8,\n  \"peft_type\": \"LORA\",\n  \"r\": 4,\n"
-            "  \"target_modules\": [\n    \"v\",\n    \"q\"\n  ]\n}");
+  EXPECT_EQ(
+      config->to_json(),
+      "{\n  \"bias\": \"none\",\n  \"lora_alpha\": 8,\n  \"peft_type\": \"LORA\",\n  \"r\": 4,\n"
+      "  \"target_modules\": [\n    \"v\",\n    \"q\"\n  ]\n}");
 }
 
 TEST(AdapterConfigLive, WhatIsSetIsWritten) {
-  auto config = AdapterConfig::parse_live(R"({"peft_type": "LORA", "inference_mode": false})").value();
+  auto config =
+      AdapterConfig::parse_live(R"({"peft_type": "LORA", "inference_mode": false})").value();
   ASSERT_TRUE(config.set("inference_mode", Json(true)));
   EXPECT_EQ(config.to_json(), "{\n  \"inference_mode\": true,\n  \"peft_type\": \"LORA\"\n}");
 }

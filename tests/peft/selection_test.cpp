@@ -150,8 +150,9 @@ TEST(Selection, BiasAllLeavesTheCopiesOfSavedModulesOut) {
             (Keys{"base_model.model.head.bias", "base_model.model.layers.0.q_proj.base_layer.bias",
                   kLoraKeys[0], kLoraKeys[1]}));
   const auto trained = state.dict().find("base_model.model.head.modules_to_save.default.bias");
-  const auto saved = std::find_if(selection.tensors.begin(), selection.tensors.end(),
-                                  [](const auto& t) { return t.name == "base_model.model.head.bias"; });
+  const auto saved =
+      std::find_if(selection.tensors.begin(), selection.tensors.end(),
+                   [](const auto& t) { return t.name == "base_model.model.head.bias"; });
   // The trained copy, not the original: bias="all" would otherwise come first.
   EXPECT_EQ(saved->bytes.data(), trained->bytes().data());
 }
@@ -164,8 +165,8 @@ TEST(Selection, LoraOnlyTakesTheBiasesOfItsOwnLayers) {
       select(state.dict(), {{"default", config("LORA", {{"bias", Json("lora_only")}})},
                             {"other", config("LORA")}})
           .value();
-  EXPECT_EQ(keys(selection), (Keys{"base_model.model.layers.0.q_proj.base_layer.bias", kLoraKeys[0],
-                                   kLoraKeys[1]}));
+  EXPECT_EQ(keys(selection),
+            (Keys{"base_model.model.layers.0.q_proj.base_layer.bias", kLoraKeys[0], kLoraKeys[1]}));
 }
 
 TEST(Selection, RandLoraStaysOnItsOwnLayers) {
@@ -174,12 +175,14 @@ TEST(Selection, RandLoraStaysOnItsOwnLayers) {
   for (const auto& module : {std::string(kQ), k}) {
     state.base(module);
     for (const auto* name : {"default", "other"}) {
-      state.add(module + ".randlora_A." + name, {2, 1, 4}).add(module + ".randlora_B." + name, {4, 2, 2});
+      state.add(module + ".randlora_A." + name, {2, 1, 4})
+          .add(module + ".randlora_B." + name, {4, 2, 2});
     }
   }
   state.add(std::string(kQ) + ".randlora_lambda.default", {2, 2});
   state.add(std::string(kQ) + ".randlora_gamma.default", {2, 4});
-  const auto selection = select(state.dict(), {{"default", config("RANDLORA", {{"r", Json(2)}})}}).value();
+  const auto selection =
+      select(state.dict(), {{"default", config("RANDLORA", {{"r", Json(2)}})}}).value();
   for (const auto& key : keys(selection)) EXPECT_EQ(key.find("k_proj"), std::string::npos) << key;
   EXPECT_EQ(selection.tensors.size(), 4U);
 }
@@ -194,14 +197,17 @@ TEST(Selection, AdaLoraKeepsRanksUnderAnyName) {
         .add(std::string(kQ) + ".lora_E." + adapter, {3, 1})
         .add(std::string(kQ) + ".ranknum." + adapter, {1});
     const Json mask(Json::Array{Json(true), Json(false), Json(true)});
-    const auto ada = config("ADALORA", {{"total_step", Json(10)},
-                                        {"tinit", Json(0)},
-                                        {"tfinal", Json(0)},
-                                        {"rank_pattern", Json(Json::Object{{"layers.0.q_proj.lora_E." + adapter, mask}})}});
+    const auto ada =
+        config("ADALORA",
+               {{"total_step", Json(10)},
+                {"tinit", Json(0)},
+                {"tfinal", Json(0)},
+                {"rank_pattern", Json(Json::Object{{"layers.0.q_proj.lora_E." + adapter, mask}})}});
     const auto selection = select(state.dict(), {{adapter, ada}});
     ASSERT_TRUE(selection) << selection.error().to_string();
     ASSERT_EQ(selection->tensors.size(), 3U) << name;
-    EXPECT_EQ(selection->config.find("rank_pattern")->if_object()->front().first, "layers.0.q_proj.lora_E");
+    EXPECT_EQ(selection->config.find("rank_pattern")->if_object()->front().first,
+              "layers.0.q_proj.lora_E");
     for (const auto& tensor : selection->tensors) {
       const bool b = tensor.name.ends_with("lora_B");
       EXPECT_EQ(tensor.shape[b ? 1 : 0], 2U);
@@ -219,10 +225,11 @@ TEST(Selection, RankPatternsThatDoNotFitAreRefused) {
       .add(std::string(kQ) + ".lora_B.default", {4, 3})
       .add(std::string(kQ) + ".lora_E.default", {3, 1});
   const Json mask(Json::Array{Json(true), Json(false)});
-  const auto ada = config("ADALORA", {{"total_step", Json(10)},
-                                      {"tinit", Json(0)},
-                                      {"tfinal", Json(0)},
-                                      {"rank_pattern", Json(Json::Object{{"layers.0.q_proj.lora_E", mask}})}});
+  const auto ada =
+      config("ADALORA", {{"total_step", Json(10)},
+                         {"tinit", Json(0)},
+                         {"tfinal", Json(0)},
+                         {"rank_pattern", Json(Json::Object{{"layers.0.q_proj.lora_E", mask}})}});
   const auto selection = select(state.dict(), {{"default", ada}});
   ASSERT_FALSE(selection);
   EXPECT_EQ(selection.error().rule, "KY-6");

@@ -20,17 +20,19 @@ import peft.utils.save_and_load
 
 from .. import _pending
 from .._errors import CorruptError
-from . import _load, _native, _save
+from . import _load, _native, _push, _save
 
 _lock = threading.RLock()
 #: (owner, attribute, what stood there, what we put there), in the order in which it was done.
 _replaced: list[tuple[Any, str, Any, Any]] = []
 _level = 0  # 0 nothing, 1 the leaf functions, 2 natively
 _waits = False
+#: What stood there was inherited.
+_INHERITED = object()
 
 
 def _put(owner: Any, name: str, value: Any) -> None:
-    _replaced.append((owner, name, vars(owner)[name], value))
+    _replaced.append((owner, name, vars(owner).get(name, _INHERITED), value))
     setattr(owner, name, value)
 
 
@@ -138,7 +140,11 @@ def _apply(level: int, waits: bool) -> None:
     while _replaced:
         owner, name, before, ours = _replaced.pop()
         # Somebody who replaced ours since then knows what he does.
-        if vars(owner).get(name) is ours:
+        if vars(owner).get(name) is not ours:
+            continue
+        if before is _INHERITED:
+            delattr(owner, name)
+        else:
             setattr(owner, name, before)
     _level, _waits = level, waits
     if level >= 1:
@@ -146,6 +152,7 @@ def _apply(level: int, waits: bool) -> None:
         _put(peft.utils.save_and_load, "safe_load_file", _load_file)
     if level >= 2:
         _put(peft.PeftModel, "save_pretrained", _native_save())
+        _put(peft.PeftModel, "push_to_hub", _push.native_push())
     if level >= 2 or waits:
         reader = _load.load_peft_weights if level >= 2 else _load.waiting_peft_weights
         _everywhere(_load.stock_load, "load_peft_weights", reader)
@@ -156,9 +163,9 @@ def patch(native: bool = False) -> None:
     """Makes PEFT save and load through Ferrule until :func:`unpatch`.
 
     By default the two functions that read and write safetensors files are replaced; selection, config and card
-    stay PEFT's. With ``native`` so are ``PeftModel.save_pretrained`` and ``load_peft_weights``, and with them the
-    reading side of everything that ends there: ``PeftModel.from_pretrained``, ``load_adapter``, Trainer, TRL,
-    transformers. Calling it again changes the level; calling it twice is as once.
+    stay PEFT's. With ``native`` so are ``PeftModel.save_pretrained``, ``PeftModel.push_to_hub`` and
+    ``load_peft_weights``, and with them the reading side of everything that ends there:
+    ``PeftModel.from_pretrained``, ``load_adapter``, Trainer, TRL, transformers. Calling it again changes the level; calling it twice is as once.
     """
     with _lock:
         _apply(2 if native else 1, _waits)

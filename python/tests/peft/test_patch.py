@@ -4,8 +4,6 @@
 import inspect
 import json
 import shutil
-from pathlib import Path
-from types import SimpleNamespace
 
 import huggingface_hub
 import peft
@@ -18,8 +16,8 @@ import ferrule.peft
 from models import clean, llama, make, sorted_sets  # noqa: F401
 
 PLACES = [(peft_model, "safe_save_file"), (save_and_load, "safe_load_file"), (peft.PeftModel, "save_pretrained"),
-          (peft.PeftModel, "load_adapter"), (save_and_load, "load_peft_weights"), (peft_model, "load_peft_weights"),
-          (peft, "load_peft_weights"), (shutil, "rmtree"), (peft.config.PeftConfigMixin, "from_pretrained"),
+          (peft.PeftModel, "push_to_hub"), (peft.PeftModel, "load_adapter"), (save_and_load, "load_peft_weights"),
+          (peft_model, "load_peft_weights"), (peft, "load_peft_weights"), (shutil, "rmtree"), (peft.config.PeftConfigMixin, "from_pretrained"),
           (huggingface_hub.HfApi, "_prepare_upload_folder_additions")]
 
 
@@ -91,21 +89,3 @@ def test_a_save_that_we_refuse_is_warned_of_and_done_by_peft(tmp_path):
     with pytest.warns(UserWarning, match="Ferrule would refuse.*AD-3"):
         model.save_pretrained(tmp_path)
     assert json.loads((tmp_path / "adapter_config.json").read_text())["peft_type"] == "LORA"
-
-
-def test_pushing_uploads_complete_files(monkeypatch):
-    """push_to_hub saves into a temporary folder and uploads what is there."""
-    uploaded = {}
-
-    def upload(self, working_dir, *arguments, **keywords):
-        uploaded.update({path.name: path.stat().st_size for path in Path(working_dir).iterdir()})
-
-    monkeypatch.setattr(peft.PeftModel, "_upload_modified_files", upload)
-    repository = SimpleNamespace(create_repo=lambda *a, **k: SimpleNamespace(repo_id="me/adapter"))
-    monkeypatch.setattr("transformers.utils.hub.hf_api", lambda: repository)
-    card = SimpleNamespace(save=lambda path: None)
-    monkeypatch.setattr("transformers.utils.hub.create_and_tag_model_card", lambda *a, **k: card)
-    ferrule.peft.patch(native=True)
-    make("lora").push_to_hub("me/adapter")
-    assert uploaded["adapter_model.safetensors"] > 0
-    assert uploaded["adapter_config.json"] > 0

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "arguments.hpp"
+#include "bindings.hpp"
+#include "errors.hpp"
+#include "ferrule/hub.hpp"
+#include "ferrule/text.hpp"
+#include "hub_call.hpp"
+#include "text.hpp"
+
+namespace ferrule::python {
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+hub::Settings settings_of(nb::handle token) {
+  auto settings = hub::Settings::from_environment();
+  if (token.is_none()) return settings;
+  if (!PyBool_Check(token.ptr())) {
+    settings.token = str_of(token, "token");
+  } else if (token.is(nb::handle(Py_False))) {
+    settings.token.clear();
+  } else if (settings.token.empty()) {
+    raise(Error{.code = ErrorCode::kIo,
+                .rule = "HB-4",
+                .message = "token=True, but there is none: set HF_TOKEN, or run `hf auth login`"});
+  }
+  return settings;
+}
+
+/// None is empty.
+std::string text_or_empty(nb::handle value, std::string_view argument) {
+  return value.is_none() ? std::string() : str_of(value, argument);
+}
+
+/// What is still being written there is written first.
+void wait_for_saves(nb::handle path) {
+  nb::module_::import_("ferrule._pending").attr("wait_for")(path);
+}
+
+hub::PushReport push_to_hub(nb::handle directory, nb::handle repo_id, nb::handle revision,
+                            std::optional<bool> make_private, bool create_pr,
+                            nb::handle commit_message, nb::handle commit_description,
+                            nb::handle token, bool allow_public, nb::handle progress) {
+  const auto folder = path_of(directory, "directory");
+  const auto destination = str_of(repo_id, "repo_id");
+  HubCall call(progress);
+  hub::PushOptions options;
+  options.revision = text_or_empty(revision, "revision");
+  options.make_private = make_private.value_or(false);
+  options.allow_public = allow_public;
+  options.create_pr = create_pr;
+  options.commit_message = text_or_empty(commit_message, "commit_message");
+  options.commit_description = text_or_empty(commit_description, "commit_description");
+  options.watcher = call.watcher();
+  const auto settings = settings_of(token);
+  wait_for_saves(directory);
+  return call.run([&] { return hub::push_to_hub(folder, destination, options, settings); });
+}
+
+hub::PullReport pull(nb::handle repo_id, nb::handle revision, nb::handle cache_dir,
+                     nb::handle output, nb::handle files, bool offline, nb::handle token,
+                     nb::handle progress) {
+  const auto source = str_of(repo_id, "repo_id");
+  HubCall call(progress);
+  hub::PullOptions options;
+  options.revision = text_or_empty(revision, "revision");
+  if (!cache_dir.is_none()) options.cache = path_of(cache_dir, "cache_dir");
+  if (!files.is_none()) options.files = strs_of(files, "files");
+  options.offline = offline;
+  options.watcher = call.watcher();
+  const auto settings = settings_of(token);
+  if (!output.is_none()) {
+    options.output = path_of(output, "output");
+    wait_for_saves(output);
+  }
+  return call.run([&] { return hub::snapshot(source, options, settings); });
+}
+
+nb::list to_list(const std::vector<std::string>& names) {
+  nb::list list;
+  for (const auto& name : names) list.append(to_str(name));
+  return list;
+}
+
+constexpr std::array<const char*, 7> kPushFields = {"repo",   "revision", "commit",   "url",
+                                                    "pr_url", "uploaded", "unchanged"};
+constexpr std::array<const char*, 5> kPullFields = {"repo", "revision", "commit", "path", "files"};
+
+/// The fields as a mapping, too, so that dict(report) is the document of the command's --json.
+template <typename Class, std::size_t kCount>
+void add_mapping(Class& report, const std::array<const char*, kCount>& fields) {
+  report
+      .def(
+          "keys",
+          [&fields](nb::handle) {
+            nb::list list;
+            for (const auto* field : fields) list.append(field);
+            return list;
+          },
+          nb::sig("def keys(self) -> list[str]"), "The names of its fields.")
+      .def(
+          "__getitem__",
+          [&fields](nb::handle self, nb::handle key) -> nb::object {
+            for (const auto* field : fields) {
+              if (nb::str(field).equal(key)) return self.attr(field);
+            }
+            PyErr_SetObject(PyExc_KeyError, key.ptr());
+            throw nb::python_error();
+          },
+          "key"_a, nb::sig("def __getitem__(self, key: str) -> typing.Any"));
+}
+
+void bind_reports(nb::module_& module) {
+  using hub::PullReport;
+  using hub::PushReport;
+  auto push =
+      nb::class_<PushReport>(
+          module, "PushReport",
+          "What a push did. dict(report) has the fields of `ferrule push --json`.")
+          .def_prop_ro(
+              "repo", [](const PushReport& self) { return to_str(self.repo); },
+              nb::sig("def repo(self) -> str"), "With its namespace.")
+          .def_prop_ro(
+              "revision", [](const PushReport& self) { return to_str(self.revision); },
+              nb::sig("def revision(self) -> str"), "The branch, or \"refs/pr/N\".")
+          .def_prop_ro(
+              "commit", [](const PushReport& self) { return to_str(self.commit); },
+              nb::sig("def commit(self) -> str"),
+              "The head after the push: the commit made, or the one that holds all this already.")
+          .def_prop_ro(
+              "url", [](const PushReport& self) { return to_str(self.url); },
+              nb::sig("def url(self) -> str"), "Of that commit.")
+          .def_prop_ro(
+              "pr_url",
+              [](const PushReport& self) -> nb::object {
+                return self.pr_url.empty() ? nb::none() : nb::object(to_str(self.pr_url));
+              },
+              nb::sig("def pr_url(self) -> str | None"),
+              "Of the pull request, where one was opened.")
+          .def_prop_ro(
+              "uploaded", [](const PushReport& self) { return to_list(self.uploaded); },
+              nb::sig("def uploaded(self) -> list[str]"), "Paths in the repository that were sent.")
+          .def_prop_ro(
+              "unchanged", [](const PushReport& self) { return to_list(self.unchanged); },
+              nb::sig("def unchanged(self) -> list[str]"), "Paths that the Hub had already.")
+          .def("__repr__", [](const PushReport& self) {
+            return to_str("<ferrule.PushReport " + quote(self.repo) + " " + self.commit + ", " +
+                          std::to_string(self.uploaded.size()) + " uploaded, " +
+                          std::to_string(self.unchanged.size()) + " unchanged>");
+          });
+  add_mapping(push, kPushFields);
+  auto pull =
+      nb::class_<PullReport>(
+          module, "PullReport",
+          "What a pull brought. dict(report) has the fields of `ferrule pull --json`.")
+          .def_prop_ro(
+              "repo", [](const PullReport& self) { return to_str(self.repo); },
+              nb::sig("def repo(self) -> str"))
+          .def_prop_ro(
+              "revision", [](const PullReport& self) { return to_str(self.revision); },
+              nb::sig("def revision(self) -> str"), "As it was asked for.")
+          .def_prop_ro(
+              "commit", [](const PullReport& self) { return to_str(self.commit); },
+              nb::sig("def commit(self) -> str"), "What that was when it was pulled.")
+          .def_prop_ro(
+              "path", [](const PullReport& self) { return to_path_str(self.path); },
+              nb::sig("def path(self) -> str"), "The snapshot in the cache, or the output folder.")
+          .def_prop_ro(
+              "files", [](const PullReport& self) { return to_list(self.files); },
+              nb::sig("def files(self) -> list[str]"), "Relative to it, sorted.")
+          .def("__repr__", [](const PullReport& self) {
+            return to_str("<ferrule.PullReport " + quote(self.repo) + " " + self.commit + ", " +
+                          std::to_string(self.files.size()) + " files>");
+          });
+  add_mapping(pull, kPullFields);
+}
+
+}  // namespace
+
+void bind_hub(nb::module_& module) {
+  nb::class_<hub::Progress>(module, "Progress", "How far a push or pull has come.")
+      .def_ro("bytes_done", &hub::Progress::bytes_done)
+      .def_ro("bytes_total", &hub::Progress::bytes_total)
+      .def_ro("files_done", &hub::Progress::files_done)
+      .def_ro("files_total", &hub::Progress::files_total)
+      .def("__repr__", [](const hub::Progress& self) {
+        return to_str("<ferrule.Progress " + std::to_string(self.bytes_done) + " of " +
+                      std::to_string(self.bytes_total) + " bytes, " +
+                      std::to_string(self.files_done) + " of " + std::to_string(self.files_total) +
+                      " files>");
+      });
+  bind_reports(module);
+  module.def(
+      "push_to_hub", &push_to_hub, "directory"_a.none(), "repo_id"_a.none(), nb::kw_only(),
+      "revision"_a = nb::none(), "private"_a = nb::none(), "create_pr"_a = false,
+      "commit_message"_a = nb::none(), "commit_description"_a = nb::none(), "token"_a = nb::none(),
+      "allow_public"_a = false, "progress"_a = nb::none(),
+      nb::sig("def push_to_hub(directory: str | os.PathLike[str], repo_id: str, *, revision: str | "
+              "None = None, private: bool | None = None, create_pr: bool = False, commit_message: "
+              "str | None = None, commit_description: str | None = None, token: str | bool | None "
+              "= None, allow_public: bool = False, progress: collections.abc.Callable[[Progress], "
+              "object] | None = None) -> PushReport"),
+      "Verifies an adapter's directory and sends it to the Hugging Face Hub (or to "
+      "\"s3://bucket/prefix\"), as one commit or none.\n\nWhat the Hub has already is neither "
+      "hashed "
+      "twice nor sent; repository and branch are made where they are missing. private=True onto a "
+      "public repository is refused unless allow_public. token: None takes that of the environment "
+      "or of `hf auth login`, False none. A save that is pending there is waited for. The GIL is "
+      "released; progress is called from this thread, and its exception, or Ctrl-C, ends the push: "
+      "the same call again sends what is missing.\n\nRaises CorruptError before any request for "
+      "what is no good adapter, NotFoundError, NetworkError (a ConnectionError), "
+      "PermissionDeniedError, IoError; the rules are HB-* (docs/rules/HB.md).");
+  module.def(
+      "pull", &pull, "repo_id"_a.none(), nb::kw_only(), "revision"_a = nb::none(),
+      "cache_dir"_a = nb::none(), "output"_a = nb::none(), "files"_a = nb::none(),
+      "offline"_a = false, "token"_a = nb::none(), "progress"_a = nb::none(),
+      nb::sig(
+          "def pull(repo_id: str, *, revision: str | None = None, cache_dir: str | "
+          "os.PathLike[str] | None = None, output: str | os.PathLike[str] | None = None, files: "
+          "collections.abc.Iterable[str] | None = None, offline: bool = False, token: str | "
+          "bool | None = None, progress: collections.abc.Callable[[Progress], object] | None = "
+          "None) -> PullReport"),
+      "Fetches a repository of the Hugging Face Hub (or \"s3://bucket/prefix\", or the https:// "
+      "address of a folder) at a branch, tag or commit.\n\nThe files stay in the cache that "
+      "huggingface_hub uses, too, or are copied into `output`, together or not at all. Each is "
+      "checked against the hash that the Hub lists, also those that were cached. offline=True "
+      "makes no request. For token, progress and errors see push_to_hub.");
+}
+
+}  // namespace ferrule::python

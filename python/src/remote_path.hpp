@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <filesystem>
+#include <memory>
+#include <string_view>
+
+namespace ferrule::python {
+
+/// A path of this machine. What an address of the Hub or of an object store names was pulled there.
+struct LocalPath {
+  std::filesystem::path path;
+  /// Keeps a temporary folder.
+  std::shared_ptr<void> hold = {};
+};
+
+/// As path_of(); a str with "hf://", "s3://" or "https://" is pulled through the cache. With
+/// `headers_only` large weights are not, but for their headers. Raises what a pull raises.
+LocalPath local_path_of(nanobind::handle value, std::string_view argument, bool headers_only);
+
+}  // namespace ferrule::python
