@@ -6,20 +6,18 @@
 
 Run it with a Python that has torch, safetensors and peft.
 """
-import argparse
 import json
 import os
-import platform
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
+import side_by_side
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from side_by_side import Half, Table, timed
 
 TENSORS, ELEMENTS = 256, 41 * 1024
 ADAPTERS = 10_000
@@ -32,27 +30,6 @@ from safetensors.torch import save_file
 state = torch.load(sys.argv[1], map_location="cpu", weights_only=True)
 save_file({key: value.contiguous() for key, value in state.items()}, sys.argv[2], metadata={"format": "pt"})
 """
-
-
-class Ours:
-    """The C++ half, alive for the whole run."""
-
-    def __init__(self, executable):
-        self.process = subprocess.Popen([executable], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def __call__(self, action, *paths):
-        self.process.stdin.write(" ".join((action,) + paths) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline().split()
-        if len(answer) != 2:
-            sys.exit(f"adapter_bench: our half failed at {action} {paths}")
-        return int(answer[0]), float(answer[1])
-
-
-def timed(call):
-    start = time.perf_counter_ns()
-    check = call()
-    return time.perf_counter_ns() - start, float(check)
 
 
 def make_adapter(folder, safetensors, tensors=TENSORS, elements=ELEMENTS):
@@ -109,37 +86,8 @@ def same_tensors(one, other):
             torch.equal(a.get_tensor(key), b.get_tensor(key)) for key in a.keys())
 
 
-class Bench:
-    def __init__(self, arguments, folder):
-        self.folder = folder
-        self.rounds = arguments.rounds
-        self.only = arguments.only
-        self.results = []
-
-    def row(self, title, goal, ours, peer, rounds, before=lambda: None, warm=2):
-        """Interleaved rounds; the first two warm up and do not count."""
-        if self.only not in title:
-            return
-        mine, theirs = [], []
-        for i in range(rounds + warm):
-            before()
-            my_time, my_check = ours()
-            their_time, their_check = peer()
-            if my_check != their_check:
-                sys.exit(f"adapter_bench: {title}: {my_check} != {their_check}")
-            if i >= warm:
-                mine.append(my_time)
-                theirs.append(their_time)
-        a, b = statistics.median(mine), statistics.median(theirs)
-        self.results.append({"title": title, "rounds": rounds, "goal": goal, "ratio": round(b / a, 2),
-                             "ours_ms": {"median": a / 1e6, "min": min(mine) / 1e6, "max": max(mine) / 1e6},
-                             "peer_ms": {"median": b / 1e6, "min": min(theirs) / 1e6, "max": max(theirs) / 1e6}})
-        print(f"{title:52} {a / 1e6:9.2f}ms {b / 1e6:10.2f}ms {b / a:7.1f}x {goal or '':>5}   "
-              f"(best of each: {min(theirs) / min(mine):.1f}x)", flush=True)
-
-
-def measure(bench, arguments, ours):
-    source, mine, theirs = (os.path.join(bench.folder, name) for name in ("adapter", "ours", "peer"))
+def measure(table, options, folder, ours):
+    source, mine, theirs = (os.path.join(folder, name) for name in ("adapter", "ours", "peer"))
     make_adapter(source, safetensors=False)
 
     def clean():
@@ -149,59 +97,43 @@ def measure(bench, arguments, ours):
 
     for action, title, goal in (("convert_fast", "42 MB .bin converted, in process", 2.5),
                                 ("convert_safe", "..., safe (the peer does not flush)", None)):
-        bench.row(title, goal, lambda action=action: ours(action, source, mine),
-                  lambda: timed(lambda: peer_convert(source, theirs)), bench.rounds, clean)
+        table.row(title, goal, lambda action=action: ours(action, source, mine),
+                  lambda: timed(peer_convert, source, theirs), before=clean)
         if os.path.exists(mine + "/adapter_model.safetensors") and not same_tensors(
                 mine + "/adapter_model.safetensors", theirs + "/adapter_model.safetensors"):
             sys.exit("adapter_bench: the two conversions differ")
-    script = os.path.join(bench.folder, "convert.py")
+    script = os.path.join(folder, "convert.py")
     with open(script, "w", encoding="utf-8") as file:
         file.write(SCRIPT)
-    few = max(3, bench.rounds // 4)
-    bench.row("42 MB .bin converted, as a command", 60,
-              lambda: timed(lambda: command([arguments.ferrule, "convert", source, "-o", mine, "--durability", "fast"])),
-              lambda: timed(lambda: command([sys.executable, script, source + "/adapter_model.bin",
-                                             theirs + "/adapter_model.safetensors"])), few, clean)
-    bench.row("command start (against import peft)", 500,
-              lambda: timed(lambda: command([arguments.ferrule, "--version"])),
-              lambda: timed(lambda: command([sys.executable, "-c", "import peft"])), few)
+    few = max(3, options.rounds // 4)
+    table.row("42 MB .bin converted, as a command", 60,
+              lambda: timed(command, [options.ferrule, "convert", source, "-o", mine, "--durability", "fast"]),
+              lambda: timed(command, [sys.executable, script, source + "/adapter_model.bin",
+                                      theirs + "/adapter_model.safetensors"]), few, before=clean)
+    table.row("command start (against import peft)", 500, lambda: timed(command, [options.ferrule, "--version"]),
+              lambda: timed(command, [sys.executable, "-c", "import peft"]), few)
     for tensors in (8, 128):
         title = f"10,000 adapters of {tensors} tensors, listed and judged"
-        if bench.only not in title:
+        if options.only not in title:
             continue
-        store = os.path.join(bench.folder, f"store{tensors}")
+        store = os.path.join(folder, f"store{tensors}")
         first = os.path.join(store, "0000")
         make_adapter(first, True, tensors=tensors, elements=16)
         for i in range(1, ADAPTERS):
             shutil.copytree(first, os.path.join(store, f"{i:04d}"))
-        bench.row(title, 14, lambda store=store: ours("folder", store),
-                  lambda store=store: timed(lambda: peer_folder(store)), 3, warm=1)
+        table.row(title, 14, lambda store=store: ours("folder", store),
+                  lambda store=store: timed(peer_folder, store), 3, warm=1)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("executable")
-    parser.add_argument("ferrule")
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--folder", help="where to put the files (default: a temporary folder)")
-    parser.add_argument("--only", default="", help="rows whose title contains this")
-    parser.add_argument("--json", help="also write the figures here")
-    arguments = parser.parse_args()
+    options = side_by_side.arguments(__doc__, 20, "executable", "ferrule").parse_args()
     import peft  # Fails here, and not in the last row, where it is missing.
 
     torch.set_num_threads(1)
-    folder = tempfile.mkdtemp(prefix="ferrule-bench-", dir=arguments.folder)
-    bench = Bench(arguments, folder)
-    print(f"{'':52} {'ours':>11} {'peer':>12} {'ratio':>8} {'goal':>5}   load {os.getloadavg()[0]:.1f}")
-    try:
-        measure(bench, arguments, Ours(arguments.executable))
-    finally:
-        shutil.rmtree(folder)
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"host": platform.platform(), "cpus": os.cpu_count(), "load": os.getloadavg(),
-                       "torch": torch.__version__, "peft": peft.__version__, "results": bench.results}, file, indent=1)
-            file.write("\n")
+    table = Table(options, torch=torch.__version__, peft=peft.__version__)
+    with tempfile.TemporaryDirectory(prefix="ferrule-bench-", dir=options.folder) as folder:
+        measure(table, options, folder, Half(options.executable))
+    table.write()
 
 
 if __name__ == "__main__":

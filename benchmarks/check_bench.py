@@ -7,23 +7,20 @@
 Run it with a Python that has safetensors, torch, transformers and peft. The files are sparse: headers of the real sizes,
 no weights.
 """
-import argparse
 import json
 import os
 import pathlib
 import re
-import shutil
-import statistics
 import struct
-import subprocess
-import sys
 import tempfile
 import time
 
 import peft
+import side_by_side
 import torch
 import transformers
 from safetensors import safe_open
+from side_by_side import Half, Table
 
 LAYERS, HIDDEN, FEED, VOCAB, RANK = 32, 4096, 11008, 32000, 16
 CONFIG = dict(hidden_size=HIDDEN, intermediate_size=FEED, num_hidden_layers=LAYERS, num_attention_heads=32, vocab_size=VOCAB)
@@ -88,19 +85,6 @@ def make_many(folder, count):
             os.link(folder / "00000" / name, folder / f"{i:05d}" / name)
 
 
-class Ours:
-    def __init__(self, executable):
-        self.process = subprocess.Popen([executable], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def __call__(self, action, base, adapter):
-        self.process.stdin.write(f"{action} {base} {adapter}\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline().split()
-        if len(answer) != 2:
-            sys.exit(f"check_bench: our half failed at {action}")
-        return int(answer[0]), int(answer[1])
-
-
 def shapes_of(paths):
     shapes = {}
     for path in paths:
@@ -147,40 +131,27 @@ def peer_peft(base, adapter):
     return time.perf_counter_ns() - start, found
 
 
-def compare(title, rounds, ours, peer):
-    figures = ([], [])
-    for i in range(rounds + 1):
-        (a, found), (b, wanted) = ours(), peer()
-        if found != wanted or found == 0:
-            sys.exit(f"check_bench: {title}: we found {found} modules, the peer {wanted}")
-        if i > 0:  # The first round warms both.
-            figures[0].append(a)
-            figures[1].append(b)
-    a, b = (statistics.median(f) / 1e6 for f in figures)
-    print(f"{title:58} {a:10.2f} ms {b:12.2f} ms {b / a:9.1f}x   (ours {min(figures[0]) / 1e6:.2f} to {max(figures[0]) / 1e6:.2f})")
-
-
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("executable")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser = side_by_side.arguments(__doc__, 9, "executable")
     parser.add_argument("--adapters", type=int, default=10_000)
-    parser.add_argument("--folder")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     transformers.logging.set_verbosity_error()
-    work = pathlib.Path(tempfile.mkdtemp(dir=arguments.folder))
-    try:
-        make_base(work / "base")
-        make_adapter(work / "adapter", list(PROJECTIONS))
-        make_many(work / "many", arguments.adapters)
-        ours = Ours(arguments.executable)
-        print(f"{'':58} {'ferrule':>13} {'peer':>15} {'ratio':>10}")
-        base, adapter = work / "base", work / "adapter"
-        compare("7B adapter, all projections, against a script", arguments.rounds, lambda: ours("one", base, adapter), lambda: peer_script(base, adapter))
-        compare("7B adapter, all projections, against PEFT on meta", max(2, arguments.rounds // 4), lambda: ours("one", base, adapter), lambda: peer_peft(base, adapter))
-        compare(f"{arguments.adapters} adapters, one base, against a script", 1, lambda: ours("many", base, work / "many"), lambda: peer_many(base, work / "many"))
-    finally:
-        shutil.rmtree(work)
+    table = Table(options, torch=torch.__version__, peft=peft.__version__)
+    with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
+        work = pathlib.Path(temporary)
+        base, adapter, many = work / "base", work / "adapter", work / "many"
+        make_base(base)
+        make_adapter(adapter, list(PROJECTIONS))
+        make_many(many, options.adapters)
+        half = Half(options.executable)
+        for title, rounds, ours, peer in (
+            ("7B adapter, all projections, against a script", options.rounds, ("one", base, adapter), peer_script),
+            ("7B adapter, all projections, against PEFT on meta", max(2, options.rounds // 4), ("one", base, adapter), peer_peft),
+            (f"{options.adapters} adapters, one base, against a script", 1, ("many", base, many), peer_many),
+        ):
+            table.row(title, None, lambda ours=ours: half(*ours), lambda ours=ours, peer=peer: peer(*ours[1:]), rounds, warm=1,
+                      same=lambda found, wanted: found == wanted != 0)
+    table.write()
 
 
 if __name__ == "__main__":

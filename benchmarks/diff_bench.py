@@ -6,21 +6,19 @@
 
 Run it with a Python that has torch, numpy and safetensors.
 """
-import argparse
+import functools
 import json
 import math
 import os
-import platform
-import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 
 import numpy
+import side_by_side
 import torch
 from safetensors.torch import load_file, save_file
+from side_by_side import Half
 
 HIDDEN = 4096
 
@@ -64,62 +62,29 @@ def peer(use_torch, a, b):
     return time.perf_counter_ns() - start, math.sqrt(distance / total)
 
 
-class Ours:
-    def __init__(self, executable):
-        self.process = subprocess.Popen([executable], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def __call__(self, a, b):
-        self.process.stdin.write(f"{a} {b}\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline().split()
-        if len(answer) != 2:
-            sys.exit("diff_bench: our half failed")
-        return int(answer[0]), float(answer[1])
-
-
 # (title, modules, rank, dtype, goal): 42 MB each.
 SCENARIOS = [("r 16, F32", 80, 16, torch.float32, 50), ("r 16, BF16", 160, 16, torch.bfloat16, None),
              ("r 64, F32", 20, 64, torch.float32, None)]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("executable")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="scenarios whose title contains this")
-    parser.add_argument("--json", help="also write the figures here")
-    arguments = parser.parse_args()
-    folder = tempfile.mkdtemp(prefix="ferrule-bench-")
-    record = {"host": platform.platform(), "cpus": os.cpu_count(), "torch": torch.__version__,
-              "numpy": numpy.__version__, "results": []}
+    options = side_by_side.arguments(__doc__, 5, "executable").parse_args()
+    record = side_by_side.record_of(torch=torch.__version__, numpy=numpy.__version__)
     print(f"{'two adapters of 42 MB':24} {'ours':>10} {'torch':>10} {'ratio':>7} {'numpy':>10} {'ratio':>7} {'goal':>5}")
-    try:
-        ours = Ours(arguments.executable)
-        for title, modules, rank, dtype, goal in SCENARIOS:
-            if arguments.only not in title:
-                continue
-            a, b = (os.path.join(folder, f"{title.replace(' ', '')}-{side}") for side in "ab")
+    half = Half(options.executable)
+    for title, modules, rank, dtype, goal in SCENARIOS:
+        if options.only not in title:
+            continue
+        with tempfile.TemporaryDirectory(prefix="ferrule-bench-", dir=options.folder) as folder:
+            a, b = (os.path.join(folder, side) for side in "ab")
             make(a, modules, rank, dtype, 1)
             make(b, modules, rank, dtype, 2)
-            mine, with_torch, with_numpy = [], [], []
-            for i in range(arguments.rounds + 1):
-                rows = [ours(a, b), peer(True, a, b), peer(False, a, b)]
-                for _, check in rows[1:]:
-                    if not math.isclose(rows[0][1], check, rel_tol=1e-4):
-                        sys.exit(f"diff_bench: {title}: {rows[0][1]} != {check}")
-                if i > 0:  # The first warms up.
-                    for times, (elapsed, _) in zip((mine, with_torch, with_numpy), rows):
-                        times.append(elapsed)
-            x, y, z = (statistics.median(times) / 1e6 for times in (mine, with_torch, with_numpy))
-            record["results"].append({"title": title, "ours_ms": x, "torch_ms": y, "numpy_ms": z, "goal": goal})
-            print(f"{title:24} {x:8.1f}ms {y:8.0f}ms {y / x:6.0f}x {z:8.0f}ms {z / x:6.0f}x {'' if goal is None else goal:>5}", flush=True)
-            shutil.rmtree(a), shutil.rmtree(b)
-    finally:
-        shutil.rmtree(folder)
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump(record, file, indent=1)
-            file.write("\n")
+            sides = [lambda: half(a, b), lambda: peer(True, a, b), lambda: peer(False, a, b)]
+            times = side_by_side.in_turns(title, sides, options.rounds, warm=1, same=functools.partial(math.isclose, rel_tol=1e-4))
+        x, y, z = (statistics.median(side) / 1e6 for side in times)
+        record["results"].append({"title": title, "ours_ms": x, "torch_ms": y, "numpy_ms": z, "goal": goal})
+        print(f"{title:24} {x:8.1f}ms {y:8.0f}ms {y / x:6.0f}x {z:8.0f}ms {z / x:6.0f}x {'' if goal is None else goal:>5}", flush=True)
+    side_by_side.write(options.json, record)
 
 
 if __name__ == "__main__":

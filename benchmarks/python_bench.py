@@ -7,24 +7,20 @@
 Run it with a Python that has torch, safetensors and PEFT; without them it fails.
 """
 
-import argparse
-import gc
 import json
-import os
 import pathlib
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
 import ferrule
 import ferrule.torch
 import peft
 import safetensors
 import safetensors.torch
+import side_by_side
 import torch
+from side_by_side import Table, timed
 
 TENSORS = 25600
 
@@ -33,43 +29,36 @@ def name(i):
     return f"base_model.model.model.layers.{i // 16:03d}.self_attn.m{i % 16:02d}_proj.lora_A.weight"
 
 
-def timed(function, *arguments):
-    """Milliseconds, without what it costs to drop the answer."""
-    gc.collect()
-    start = time.perf_counter_ns()
-    answer = function(*arguments)
-    elapsed = time.perf_counter_ns() - start
-    return elapsed / 1e6, answer
-
-
 def same_tensors(a, b):
     return list(a) == list(b) and all(torch.equal(a[key], b[key]) for key in a)
 
 
-def bench_load(folder, rounds):
+def alone(function, *arguments):
+    """A floor: timed, and what it gives compared with nothing."""
+    return timed(function, *arguments)[0], None
+
+
+def bench_load(table, folder):
     path = folder / "many.safetensors"
-    for _ in range(rounds):
-        ours, mine = timed(ferrule.torch.load_file, path)
-        peer, theirs = timed(safetensors.torch.load_file, path)
-        floor, _ = timed(path.read_bytes)
-        if not same_tensors(mine, theirs):
-            sys.exit("python_bench: load_file: the tensors differ")
-        yield ours, peer, floor
+    table.row("load_file of 25,600 tensors", 10, lambda: timed(ferrule.torch.load_file, path),
+              lambda: timed(safetensors.torch.load_file, path), floor=lambda: alone(path.read_bytes), same=same_tensors)
 
 
-def bench_save(folder, rounds):
+def bench_save(table, folder):
     tensors = {key: tensor.clone() for key, tensor in safetensors.torch.load_file(folder / "many.safetensors").items()}
     mine, theirs, raw = (folder / f"{who}.safetensors" for who in ("mine", "theirs", "raw"))
-    for _ in range(rounds):
+
+    def before():
         for path in (mine, theirs, raw):
             path.unlink(missing_ok=True)
-        ours, _ = timed(ferrule.torch.save_file, tensors, mine)
-        peer, _ = timed(safetensors.torch.save_file, tensors, theirs)
-        content = mine.read_bytes()
-        floor, _ = timed(raw.write_bytes, content)
-        if content != theirs.read_bytes():
-            sys.exit("python_bench: save_file: the bytes differ")
-        yield ours, peer, floor
+
+    def save(function, path):
+        elapsed, _ = timed(function, tensors, path)
+        return elapsed, path.read_bytes()
+
+    table.row("save_file of 25,600 tensors of 32 bytes", 15, lambda: save(ferrule.torch.save_file, mine),
+              lambda: save(safetensors.torch.save_file, theirs), before=before,
+              floor=lambda: alone(raw.write_bytes, mine.read_bytes()))
 
 
 OURS = "import sys, ferrule; s = ferrule.inspect(sys.argv[1]); print(s.peft_type, s.rank, s.totals.tensors)"
@@ -86,27 +75,24 @@ def answer_of(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def bench_inspect(folder, rounds):
+def bench_inspect(table, folder):
     adapter = str(folder / "adapter")
-    for _ in range(rounds):
-        ours, mine = timed(answer_of, sys.executable, "-c", OURS, adapter)
-        peer, theirs = timed(answer_of, sys.executable, "-c", PEER, adapter)
-        floor, _ = timed(answer_of, sys.executable, "-c", "pass")
-        if mine != theirs:
-            sys.exit(f"python_bench: inspect: {mine!r} != {theirs!r}")
-        yield ours, peer, floor
+    table.row("inspect an adapter, python started for it", 30,
+              lambda: timed(answer_of, sys.executable, "-c", OURS, adapter),
+              lambda: timed(answer_of, sys.executable, "-c", PEER, adapter),
+              floor=lambda: alone(answer_of, sys.executable, "-c", "pass"))
 
 
-def bench_command(folder, rounds, command):
+def bench_command(table, folder, command):
     adapter = str(folder / "adapter")
-    for _ in range(rounds):
-        ours, mine = timed(answer_of, command, "inspect", "--json", adapter)
-        peer, theirs = timed(answer_of, sys.executable, "-c", PEER, adapter)
-        floor, _ = timed(answer_of, "/bin/true")
-        said = json.loads(mine)
-        if theirs.split() != [said["peft_type"], str(said["rank"]), str(said["tensor_count"])]:
-            sys.exit(f"python_bench: inspect: {theirs!r} is not what the command said")
-        yield ours, peer, floor
+
+    def ours():
+        elapsed, answer = timed(answer_of, command, "inspect", "--json", adapter)
+        said = json.loads(answer)
+        return elapsed, f"{said['peft_type']} {said['rank']} {said['tensor_count']}\n"
+
+    table.row("inspect an adapter, the command", 30, ours, lambda: timed(answer_of, sys.executable, "-c", PEER, adapter),
+              floor=lambda: alone(answer_of, "/bin/true"))
 
 
 def make_files(folder):
@@ -125,43 +111,21 @@ def make_files(folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = side_by_side.arguments(__doc__, 9)
     parser.add_argument("--command", help="the ferrule command, to be timed as well")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--folder", help="where to put the files (default: a temporary folder)")
-    parser.add_argument("--json", help="also write the figures here")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    record = {
-        "host": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version(),
-        "torch": torch.__version__, "safetensors": safetensors.__version__, "peft": peft.__version__,
-        "ferrule": ferrule.__version__, "results": [],
-    }  # fmt: skip
-    print(f"{'':48} {'ours':>10} {'peer':>10} {'floor':>10} {'ratio':>7} {'goal':>5}")
-    with tempfile.TemporaryDirectory(prefix="ferrule-bench-", dir=arguments.folder) as temporary:
+    table = Table(options, floor=True, torch=torch.__version__, safetensors=safetensors.__version__,
+                  peft=peft.__version__, ferrule=ferrule.__version__)
+    with tempfile.TemporaryDirectory(prefix="ferrule-bench-", dir=options.folder) as temporary:
         folder = pathlib.Path(temporary)
         make_files(folder)
-        rows = [
-            ("load_file of 25,600 tensors", 10, lambda n: bench_load(folder, n)),
-            ("save_file of 25,600 tensors of 32 bytes", 15, lambda n: bench_save(folder, n)),
-            ("inspect an adapter, python started for it", 30, lambda n: bench_inspect(folder, n)),
-        ]
-        if arguments.command:
-            rows.append(
-                ("inspect an adapter, the command", 30, lambda n: bench_command(folder, n, arguments.command))
-            )
-        for title, goal, bench in rows:
-            # The first two rounds warm up.
-            ours, peer, floor = zip(*list(bench(arguments.rounds + 2))[2:])
-            a, b, f = (statistics.median(times) for times in (ours, peer, floor))
-            record["results"].append({
-                "title": title, "rounds": arguments.rounds, "goal": goal, "ratio": round(b / a, 2), "floor_ms": f,
-                "ours_ms": {"median": a, "min": min(ours), "max": max(ours)},
-                "peer_ms": {"median": b, "min": min(peer), "max": max(peer)},
-            })  # fmt: skip
-            print(f"{title:48} {a:8.1f}ms {b:8.1f}ms {f:8.1f}ms {b / a:6.1f}x {goal:>5}", flush=True)
-    if arguments.json:
-        pathlib.Path(arguments.json).write_text(json.dumps(record, indent=1) + "\n")
+        bench_load(table, folder)
+        bench_save(table, folder)
+        bench_inspect(table, folder)
+        if options.command:
+            bench_command(table, folder, options.command)
+    table.write()
 
 
 if __name__ == "__main__":

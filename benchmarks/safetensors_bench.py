@@ -8,20 +8,18 @@ Run it with a Python that has torch and safetensors.
 """
 import argparse
 import gc
-import json
 import os
-import platform
-import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
 import safetensors
+import side_by_side
 import torch
 from safetensors import safe_open
 from safetensors.torch import load, load_file, save_file
+from side_by_side import Half, Table
 
 
 def name(i):
@@ -32,22 +30,6 @@ def tensors(count, elements):
     # Small integers: sums of them are exact in every order.
     return {name(i): (torch.arange(elements, dtype=torch.float32) % 7 + i % 5).reshape(8, -1)
             for i in range(count)}
-
-
-class Ours:
-    """The C++ half, alive for the whole run."""
-
-    def __init__(self, executable):
-        self.process = subprocess.Popen([executable], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True)
-
-    def __call__(self, action, *paths):
-        self.process.stdin.write(" ".join((action,) + paths) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline().split()
-        if len(answer) != 2:
-            sys.exit(f"safetensors_bench: our half failed at {action} {paths}")
-        return int(answer[0]), float(answer[1])
 
 
 def peer_open(path):
@@ -98,33 +80,33 @@ class PeerSave:
         return time.perf_counter_ns() - start, float(os.path.getsize(target))
 
 
-def measure(ours, action, peer, source, target, rounds, new_file):
-    """Interleaved rounds, each half by its own clock; the first three warm up and do not count. Each
-    half has a target of its own, so that nobody pays for replacing what the other one wrote."""
-    my_paths, their_paths = [source], [source]
-    if target:
-        my_paths.append(target + "-ours/adapter_model.safetensors")
-        their_paths.append(target + "-peer/adapter_model.safetensors")
-        for path in (my_paths[-1], their_paths[-1]):
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-    mine, theirs = [], []
-    for i in range(rounds + 3):
-        for path in (my_paths[-1], their_paths[-1]) if new_file else ():
-            remove(path)
-        my_time, my_check = ours(action, *my_paths)
-        gc.collect(0)
-        their_time, their_check = peer(*their_paths)
-        if my_check != their_check:
-            sys.exit(f"safetensors_bench: {action} {source}: {my_check} != {their_check}")
-        if i >= 3:
-            mine.append(my_time)
-            theirs.append(their_time)
-    return mine, theirs
-
-
 def remove(path):
     if os.path.exists(path):
         os.remove(path)
+
+
+def measure(table, title, goal, ours, peer, rounds, new_file):
+    """Each half is (call, paths) and runs by its own clock. Each has a target of its own, so that nobody pays for
+    replacing what the other one wrote."""
+    (mine, my_paths), (theirs, their_paths) = ours, peer
+
+    def before():
+        for path in (my_paths[-1], their_paths[-1]) if new_file else ():
+            remove(path)
+
+    def their_turn():
+        gc.collect(0)
+        return theirs(*their_paths)
+
+    table.row(title, goal, lambda: mine(*my_paths), their_turn, rounds, warm=3, before=before)
+
+
+def paths(source, target, side):
+    if target is None:
+        return [source]
+    folder = f"{target}-{side}"
+    os.makedirs(folder, exist_ok=True)
+    return [source, os.path.join(folder, "adapter_model.safetensors")]
 
 
 FILES = {"256": (256, 16), "25600": (25600, 8), "42MB": (256, 41 * 1024), "small": (256, 512)}
@@ -161,47 +143,24 @@ def scenarios(folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("executable")
+    parser = side_by_side.arguments(__doc__, 20, "executable")
     parser.add_argument("--make", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--folder", help="where to put the files (default: a temporary folder)")
-    parser.add_argument("--only", default="", help="scenarios whose title contains this")
-    parser.add_argument("--json", help="also write the figures here")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     # One thread each: with two, the peer waits for its own on a busy machine.
     torch.set_num_threads(1)
-    if arguments.make:
-        make_files(arguments.executable)
+    if options.make:
+        make_files(options.executable)
         return
 
-    folder = tempfile.mkdtemp(prefix="ferrule-bench-", dir=arguments.folder)
-    record = {"host": platform.platform(), "cpus": os.cpu_count(),
-              "safetensors": safetensors.__version__, "torch": torch.__version__,
-              "python": platform.python_version(), "results": []}
-    print(f"{'':50} {'ours':>11} {'peer':>11} {'ratio':>7} {'goal':>5}")
-    try:
+    table = Table(options, "us", safetensors=safetensors.__version__, torch=torch.__version__)
+    with tempfile.TemporaryDirectory(prefix="ferrule-bench-", dir=options.folder) as folder:
         # In a process of its own: this one's heap stays as a fresh program's.
         subprocess.run([sys.executable, __file__, "--make", folder], check=True)
-        ours = Ours(arguments.executable)
+        half = Half(options.executable)
         for title, goal, action, peer, source, target, share, new_file in scenarios(folder):
-            if arguments.only not in title:
-                continue
-            rounds = arguments.rounds * share
-            mine, theirs = measure(ours, action, peer, source, target, rounds, new_file)
-            a, b = statistics.median(mine), statistics.median(theirs)
-            record["results"].append({
-                "title": title, "rounds": rounds, "goal": goal, "ratio": round(b / a, 2),
-                "ours_us": {"median": a / 1e3, "min": min(mine) / 1e3, "max": max(mine) / 1e3},
-                "peer_us": {"median": b / 1e3, "min": min(theirs) / 1e3, "max": max(theirs) / 1e3}})
-            print(f"{title:50} {a / 1e3:9.1f}us {b / 1e3:9.1f}us {b / a:6.1f}x "
-                  f"{'' if goal is None else goal:>5}", flush=True)
-    finally:
-        shutil.rmtree(folder)
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump(record, file, indent=1)
-            file.write("\n")
+            ours = (lambda *names, action=action: half(action, *names), paths(source, target, "ours"))
+            measure(table, title, goal, ours, (peer, paths(source, target, "peer")), options.rounds * share, new_file)
+    table.write()
 
 
 if __name__ == "__main__":

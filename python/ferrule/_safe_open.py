@@ -7,6 +7,7 @@ import importlib
 import os
 from typing import Any
 
+from . import _files
 from ._errors import Error, NotFoundError, SafetensorError
 from ._ferrule import SafetensorsFile
 from ._slicing import sliced
@@ -95,20 +96,16 @@ class _Reader:
     def tensors(self) -> dict[str, Any]:
         # All of it into memory at once is faster than tensor by tensor.
         file = self.file if self.mapped else open_file(self.filename, "copy")
-        try:
+        with _files.worded(""):
             found = file.tensors(self.library)  # type: ignore[arg-type]
-        except Error as error:
-            raise SafetensorError.of("", error) from error
         if self.framework in ("pytorch", "numpy") and self.device == "cpu":
             return found
         return {name: self.finish(tensor) for name, tensor in found.items()}
 
     def raw(self, file: SafetensorsFile, name: str) -> Any:
         """The tensor on the host, of torch or numpy; a copy unless mapped."""
-        try:
+        with _files.worded(""):
             tensor = file.tensor(name, self.library)  # type: ignore[arg-type]
-        except Error as error:
-            raise SafetensorError.of("", error) from error
         if self.mapped:
             return tensor
         return tensor.clone() if self.library == "torch" else tensor.copy()

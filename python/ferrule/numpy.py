@@ -8,18 +8,16 @@ from typing import Dict, Optional, Union
 
 import numpy as np
 
-from ._errors import Error, SafetensorError
-from ._ferrule import LiveTensors, SafetensorsFile
+from . import _files
+from ._ferrule import LiveTensors
 from ._safe_open import safe_open
 
 __all__ = ["load", "load_file", "safe_open", "save", "save_file"]
 
 
 def _live(tensor_dict: Dict[str, np.ndarray]) -> LiveTensors:
-    try:
+    with _files.worded(""):
         return LiveTensors(tensor_dict, "numpy")
-    except Error as error:
-        raise SafetensorError.of("", error) from error
 
 
 def save(tensor_dict: Dict[str, np.ndarray], metadata: Optional[Dict[str, str]] = None) -> bytes:
@@ -28,10 +26,7 @@ def save(tensor_dict: Dict[str, np.ndarray], metadata: Optional[Dict[str, str]] 
     Arrays of any order are written row-major, big-endian ones as little-endian; bfloat16 and float8
     are those of ml_dtypes. Raises TypeError (not an array, not a str), SafetensorError.
     """
-    try:
-        return _live(tensor_dict).serialize_safetensors(metadata)
-    except Error as error:
-        raise SafetensorError.of("Error while serializing: ", error) from error
+    return _files.serialize(_live(tensor_dict), metadata)
 
 
 def save_file(
@@ -44,19 +39,12 @@ def save_file(
     The GIL is released while it writes. Nothing is flushed to the disk, as safetensors does it.
     Raises as save does.
     """
-    live = _live(tensor_dict)
-    try:
-        live.write_safetensors(filename, metadata, durability="fast")
-    except Error as error:
-        raise SafetensorError.of("Error while serializing: ", error) from error
+    _files.write(_live(tensor_dict), filename, metadata)
 
 
 def load(data: bytes) -> Dict[str, np.ndarray]:
     """The arrays of a safetensors file in memory, over one copy of it. Raises SafetensorError."""
-    try:
-        return SafetensorsFile.from_bytes(data).tensors("numpy")
-    except Error as error:
-        raise SafetensorError.of("Error while deserializing: ", error) from error
+    return _files.deserialize(data, "numpy")
 
 
 def load_file(filename: Union[str, os.PathLike], *, backend: str = "mmap") -> Dict[str, np.ndarray]:

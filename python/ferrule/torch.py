@@ -8,8 +8,9 @@ from typing import Dict, List, Optional, Tuple, Union
 
 import torch
 
+from . import _files
 from ._errors import Error, SafetensorError
-from ._ferrule import LiveTensors, SafetensorsFile
+from ._ferrule import LiveTensors
 from ._safe_open import safe_open
 from ._shared_memory import _find_shared_tensors, _remove_duplicate_names
 
@@ -80,11 +81,7 @@ def save(tensors: Dict[str, torch.Tensor], metadata: Optional[Dict[str, str]] = 
     a device are copied to the host. Raises ValueError, RuntimeError (shared memory), TypeError,
     SafetensorError.
     """
-    live = _live(tensors)
-    try:
-        return live.serialize_safetensors(metadata)
-    except Error as error:
-        raise SafetensorError.of("Error while serializing: ", error) from error
+    return _files.serialize(_live(tensors), metadata)
 
 
 def save_file(
@@ -97,19 +94,12 @@ def save_file(
     The GIL is released while it writes: do not change the tensors meanwhile. Nothing is flushed to
     the disk, as safetensors does it. Raises as save does.
     """
-    live = _live(tensors)
-    try:
-        live.write_safetensors(filename, metadata, durability="fast")
-    except Error as error:
-        raise SafetensorError.of("Error while serializing: ", error) from error
+    _files.write(_live(tensors), filename, metadata)
 
 
 def load(data: bytes) -> Dict[str, torch.Tensor]:
     """The tensors of a safetensors file in memory, over one copy of it. Raises SafetensorError."""
-    try:
-        return SafetensorsFile.from_bytes(data).tensors("torch")
-    except Error as error:
-        raise SafetensorError.of("Error while deserializing: ", error) from error
+    return _files.deserialize(data, "torch")
 
 
 def load_file(

@@ -129,8 +129,7 @@ TensorPlan WeightsStream::Rep::tensor_plan() const {
                     .read = tensor_reader(tensor)});
   }
   return plan;
-  // The analyzer loses sight of what std::function owns.
-}  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks)
+}
 
 /// The file's own storages and views; nullopt where tensors of several dtypes lie in one storage,
 /// which torch's classes of storages cannot say.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds ferrule as a stranger would and a program on top of it.
-#   KIND: installed_static, installed_shared or add_subdirectory
+#   KIND: installed_static (out of BUILT, the build under test), installed_shared or add_subdirectory
 function(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
   if(NOT status EQUAL 0)
@@ -20,19 +20,18 @@ if(KIND STREQUAL "add_subdirectory")
       -DFERRULE_SOURCE_DIR=${SOURCE})
   run(${CMAKE_COMMAND} --build ${WORK}/stranger)
 else()
-  set(shared OFF)
   if(KIND STREQUAL "installed_shared")
-    set(shared ON)
+    set(BUILT ${WORK}/ferrule)
+    run(${CMAKE_COMMAND} -S ${SOURCE} -B ${BUILT} ${settings} -DBUILD_SHARED_LIBS=ON
+        -DFERRULE_BUILD_TESTS=OFF -DFERRULE_BUILD_FUZZ=OFF)
+    run(${CMAKE_COMMAND} --build ${BUILT})
   endif()
-  run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/ferrule ${settings} -DBUILD_SHARED_LIBS=${shared}
-      -DFERRULE_BUILD_TESTS=OFF -DFERRULE_BUILD_FUZZ=OFF)
-  run(${CMAKE_COMMAND} --build ${WORK}/ferrule)
-  run(${CMAKE_COMMAND} --install ${WORK}/ferrule --prefix ${WORK}/prefix)
+  run(${CMAKE_COMMAND} --install ${BUILT} --prefix ${WORK}/prefix)
   run(${WORK}/prefix/bin/ferrule --version)
   run(${CMAKE_COMMAND} -S ${SOURCE}/tests/consume/find_package -B ${WORK}/stranger ${settings}
       -DCMAKE_PREFIX_PATH=${WORK}/prefix)
   run(${CMAKE_COMMAND} --build ${WORK}/stranger)
-  if(shared)
+  if(KIND STREQUAL "installed_shared")
     include(${CMAKE_CURRENT_LIST_DIR}/check_symbols.cmake)
     file(GLOB libraries ${WORK}/prefix/lib*/libferrule.so ${WORK}/prefix/lib*/*/libferrule.so)
     check_symbols(${libraries})

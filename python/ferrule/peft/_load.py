@@ -83,13 +83,28 @@ class _Watch:
                 if self._depth == 0:
                     vars(peft_model).update(self._stock)
 
-    def _set(self, model: Any, peft_model_state_dict: Any, *args: Any, **kwargs: Any) -> Any:
-        given = list(peft_model_state_dict)
-        result = self._stock["set_peft_model_state_dict"](model, peft_model_state_dict, *args, **kwargs)
+    def _set(self, model: Any, peft_model_state_dict: Any, adapter_name: str = "default", *args: Any,
+             **kwargs: Any) -> Any:
+        given = dict(peft_model_state_dict)
+        result = self._stock["set_peft_model_state_dict"](model, peft_model_state_dict, adapter_name, *args, **kwargs)
         kept = getattr(self._local, "kept", None)
         if kept is not None:
-            kept.append((given, result))
+            _place_projections(model, given, adapter_name, result)
+            kept.append((list(given), result))
         return result
+
+
+def _place_projections(model: Any, tensors: dict[str, Any], adapter_name: str, result: Any) -> None:
+    """What the layers of VeRA and its like share: PEFT up to 0.20 makes it anew from a seed."""
+    for key in list(result.unexpected_keys):
+        owner, _, name = key.rpartition(".")
+        buffers = getattr(model.base_model, name, None) if owner == "base_model" else None
+        if not isinstance(buffers, torch.nn.Module) or adapter_name not in getattr(buffers, "_buffers", ()):
+            continue
+        buffer = buffers._buffers[adapter_name]
+        if key in tensors and buffer is not None and buffer.shape == tensors[key].shape and not buffer.is_meta:
+            buffer.copy_(tensors[key])
+            result.unexpected_keys.remove(key)
 
 
 _watch = _Watch()
@@ -108,8 +123,8 @@ def from_pretrained(
     """``PeftModel.from_pretrained``, strict: N of N modules, or an error that says what is missing.
 
     PEFT warns of tensors that the file lacks and is silent about those that found no place. With ``strict`` both
-    are a :class:`ferrule.CorruptError` (rules BS-1 and BS-12), and the base model is unwrapped again. The other arguments are
-    PEFT's. Waits for a pending save of `model_id`.
+    are a :class:`ferrule.CorruptError` (rules BS-1 and BS-12), and the base model is unwrapped again. The other
+    arguments are PEFT's. Waits for a pending save of `model_id`.
     """
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
@@ -141,8 +156,14 @@ def _is_missing(key: str, model: Any, name: str) -> bool:
     kind = live.type_of(config)
     if kind == "UNILORA" and ".unilora_theta_d." in key and not key.startswith("base_model.unilora_theta_d."):
         return False
-    prefix = getattr(peft.mapping, "PEFT_TYPE_TO_PREFIX_MAPPING", {}).get(config.peft_type)
+    prefix = _prefix_of(model, config)
     return prefix is not None and prefix in key and name in key.split(".")
+
+
+def _prefix_of(model: Any, config: Any) -> str | None:
+    """What the names of the method's tensors begin with. PEFT before 0.16 says it in the tuner alone."""
+    mapping = getattr(peft.mapping, "PEFT_TYPE_TO_PREFIX_MAPPING", {})
+    return mapping.get(config.peft_type) or getattr(model.base_model, "prefix", None)
 
 
 def _module_of(key: str, marks: set[str]) -> str:
@@ -159,7 +180,7 @@ def _problem(model: Any, name: str, given: list[str], result: Any) -> tuple[str,
     unexpected = [] if config.is_prompt_learning else list(result.unexpected_keys)
     if not missing and not unexpected:
         return None
-    prefix = getattr(peft.mapping, "PEFT_TYPE_TO_PREFIX_MAPPING", {}).get(config.peft_type) or "\0"
+    prefix = _prefix_of(model, config) or "\0"
     marks = {part for key in [*given, *missing, *unexpected] for part in key.split(".") if part.startswith(prefix)}
     bad = {_module_of(key, marks) for key in [*missing, *unexpected]}
     modules = {_module_of(key, marks) for key in [*given, *missing]} | bad

@@ -21,8 +21,8 @@ def _is_known(config: Any) -> bool:
     kind = live.type_of(config)
     if kind not in _KNOWN:
         return False
-    # The OFT of PEFT 0.13 has other tensors.
-    return kind != "OFT" or hasattr(config, "oft_block_size")
+    # The OFT of PEFT 0.15 and older has other tensors.
+    return kind != "OFT" or hasattr(config, "use_cayley_neumann")
 
 
 def can_save(configs: Mapping[str, Any]) -> bool:

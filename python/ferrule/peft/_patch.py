@@ -165,7 +165,8 @@ def patch(native: bool = False) -> None:
     By default the two functions that read and write safetensors files are replaced; selection, config and card
     stay PEFT's. With ``native`` so are ``PeftModel.save_pretrained``, ``PeftModel.push_to_hub`` and
     ``load_peft_weights``, and with them the reading side of everything that ends there:
-    ``PeftModel.from_pretrained``, ``load_adapter``, Trainer, TRL, transformers. Calling it again changes the level; calling it twice is as once.
+    ``PeftModel.from_pretrained``, ``load_adapter``, Trainer, TRL, transformers. Calling it again changes the level;
+    calling it twice is as once.
     """
     with _lock:
         _apply(2 if native else 1, _waits)

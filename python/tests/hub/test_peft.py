@@ -3,6 +3,7 @@
 
 import inspect
 import warnings
+from types import SimpleNamespace
 
 import huggingface_hub
 import peft
@@ -118,6 +119,17 @@ def test_private_means_private(stage):
     stage.hub.repo(stage.repo_id).private = False
     with pytest.raises(ferrule.IoError, match="is public"):
         make("lora_rslora").push_to_hub(stage.repo_id, private=True)
+
+
+def test_a_push_between_asynchronous_saves_is_whole(stage):
+    model = make("lora")
+    callback = ferrule.peft.AsyncSaveCallback()
+    callback.on_train_begin(SimpleNamespace(push_to_hub=False), None, None, model=model)
+    model.push_to_hub(stage.repo_id)
+    model.save_pretrained(stage.folder / "checkpoint")
+    callback.on_train_end(None, None, None)
+    weights = (stage.folder / "checkpoint" / "adapter_model.safetensors").read_bytes()
+    assert stage.stored()["adapter_model.safetensors"] == weights
 
 
 def test_no_token_no_push(stage):

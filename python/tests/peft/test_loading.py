@@ -8,12 +8,13 @@ from safetensors.torch import load_file, save_file
 
 import ferrule
 import ferrule.peft
-from models import CASES, clean, llama, make  # noqa: F401
+from models import CASES, clean, llama, make, present  # noqa: F401
 
 #: Not loadable by PEFT 0.21 itself without more than a path, or with more than one meaning.
-LOADED = ["lora", "lora_dora", "lora_saved_module", "lora_tokens", "lora_mlp", "adalora", "ia3", "lokr", "vera",
-          "vblora", "fourierft", "prompt", "prefix", "multitask", "prompt_classifier", "shira", "unilora", "tinylora",
-          "ln_tuning", "adaption_prompt"]
+LOADED = present(
+    "lora", "lora_dora", "lora_saved_module", "lora_tokens", "lora_mlp", "adalora", "ia3", "lokr", "vera",
+    "vblora", "fourierft", "prompt", "prefix", "multitask", "prompt_classifier", "shira", "unilora", "tinylora",
+    "ln_tuning", "adaption_prompt")
 
 
 @pytest.mark.parametrize("case", LOADED)

@@ -17,7 +17,8 @@ from models import clean, llama, make, sorted_sets  # noqa: F401
 
 PLACES = [(peft_model, "safe_save_file"), (save_and_load, "safe_load_file"), (peft.PeftModel, "save_pretrained"),
           (peft.PeftModel, "push_to_hub"), (peft.PeftModel, "load_adapter"), (save_and_load, "load_peft_weights"),
-          (peft_model, "load_peft_weights"), (peft, "load_peft_weights"), (shutil, "rmtree"), (peft.config.PeftConfigMixin, "from_pretrained"),
+          (peft_model, "load_peft_weights"), (peft, "load_peft_weights"), (shutil, "rmtree"),
+          (peft.config.PeftConfigMixin, "from_pretrained"),
           (huggingface_hub.HfApi, "_prepare_upload_folder_additions")]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Tuple
 
-from ..._errors import Error, SafetensorError
+from ..._errors import SafetensorError
 from ..._ferrule import SafetensorsFile, TensorSpec, serialize, serialize_file
+from ..._files import worded
 from ..._safe_open import PySafeSlice, _safe_open_handle, safe_open
 
 __all__ = [
@@ -30,10 +31,8 @@ def deserialize(bytes: bytes) -> List[Tuple[str, Dict[str, Any]]]:  # noqa: A002
 
     Raises SafetensorError.
     """
-    try:
+    with worded("Error while deserializing: "):
         file = SafetensorsFile.from_bytes(bytes)
-    except Error as error:
-        raise SafetensorError.of("Error while deserializing: ", error) from error
     return [
         (name, {"shape": list(file.shape(name)), "dtype": file.dtype(name), "data": file.byte_array(name)})
         for name in file.names
