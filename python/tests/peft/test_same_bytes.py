@@ -95,13 +95,15 @@ def test_a_second_adapter_carries_the_projections_of_its_own_layers(kind, first,
     model.add_adapter("second", config(target_modules=[second], r=4))
     theirs = saved_by_peft(model, tmp_path / "theirs")
     ferrule.peft.save_pretrained(model, tmp_path / "ours")
-    if first == second:
-        assert_same(model, theirs, tmp_path / "ours")
-    expected, found = (load_file(folder / "second/adapter_model.safetensors") for folder in (theirs, tmp_path / "ours"))
-    outputs = {len(tensor) for key, tensor in expected.items() if key.endswith("lambda_b")}
-    assert expected.keys() == found.keys() and len(outputs) == 1
-    for key, tensor in expected.items():
-        assert torch.equal(found[key], tensor[: outputs.pop()] if key.endswith("vera_B") else tensor), key
+    for folder in (".", "second"):
+        files = (where / folder / "adapter_model.safetensors" for where in (theirs, tmp_path / "ours"))
+        expected, found = map(load_file, files)
+        # PEFT up to 0.19 writes the other adapter's vectors along.
+        expected = {key: tensor for key, tensor in expected.items() if not key.endswith((".default", ".second"))}
+        assert expected.keys() == found.keys()
+        outputs, = {len(tensor) for key, tensor in expected.items() if key.endswith("lambda_b")}
+        for key, tensor in expected.items():
+            assert torch.equal(found[key], tensor[:outputs] if key.endswith("vera_B") else tensor), key
     ferrule.peft.from_pretrained(gpt2(), tmp_path / "ours" / "second")
 
 
