@@ -59,6 +59,7 @@ int push(const SaveReport& saved, const Options& options) {
   HubWatcher watcher("pushing");
   hub::PushOptions settings;
   settings.watcher = watcher.watcher();
+  settings.written = saved.written;
   const auto pushed = hub::push_to_hub(options.output, options.push, settings);
   watcher.clear();
   if (!pushed) {
@@ -113,6 +114,7 @@ int save(Options& options) {
     options.save.facts = std::move(facts).value();
   }
   if (!options.initial.empty()) options.save.initial = options.initial;
+  options.save.digests = !options.push.empty();
   options.save.card = options.no_card ? WriteCard::kNo : WriteCard::kYes;
 
   const std::vector<std::filesystem::path> paths(options.states.begin(), options.states.end());

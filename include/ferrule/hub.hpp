@@ -14,6 +14,7 @@
 #include "ferrule/export.hpp"
 #include "ferrule/read_limits.hpp"
 #include "ferrule/result.hpp"
+#include "ferrule/written_file.hpp"
 
 /// Adapters on the Hugging Face Hub and in object stores. A library of its own
 /// (`find_package(ferrule COMPONENTS hub)`, target ferrule::hub): the core needs no network.
@@ -81,6 +82,8 @@ struct PushOptions {
   std::string commit_description = {};
   OpenOptions open = {};
   Watcher watcher = {};
+  /// Files that were just saved (SaveReport::written): those that are still the same are not hashed.
+  std::vector<WrittenFile> written = {};
 };
 
 struct PushReport {

@@ -17,6 +17,7 @@
 #include "ferrule/model_facts.hpp"
 #include "ferrule/result.hpp"
 #include "ferrule/tensor_source.hpp"
+#include "ferrule/written_file.hpp"
 
 namespace ferrule {
 
@@ -62,6 +63,9 @@ struct SaveOptions {
   /// compare. PEFT's own bytes have none: empty writes those.
   std::string base_fingerprint = {};
   Durability durability = Durability::kSafe;
+  /// Fills SaveReport::written, so that a push that follows has nothing to hash. Costs a hash of
+  /// everything on the way to the disk.
+  bool digests = false;
 };
 
 /// A tensor that was not saved for an adapter although a reader might expect it.
@@ -89,6 +93,8 @@ struct SaveReport {
   std::vector<LeftOut> left_out;
   /// Bytes of all tensors in the state dict.
   std::uint64_t state_bytes = 0;
+  /// All files, where SaveOptions::digests asks for them.
+  std::vector<WrittenFile> written;
 };
 
 /// Saves adapters out of a state dict as PeftModel.save_pretrained does: the adapter called

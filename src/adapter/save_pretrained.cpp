@@ -12,6 +12,7 @@
 #include "adapter/open_adapter.hpp"
 #include "adapter/save_plan.hpp"
 #include "base/try.hpp"
+#include "io/digesting_file.hpp"
 #include "io/directory_transaction.hpp"
 #include "io/input_file.hpp"
 
@@ -33,6 +34,7 @@ class CountingFile final : public io::OutputFile {
   Result<void> write_at(std::uint64_t offset, std::span<const std::byte> piece) override {
     return file_.write_at(offset, piece);
   }
+  Result<io::FileIdentity> identity() const override { return file_.identity(); }
   std::uint64_t bytes() const noexcept { return bytes_; }
 
  private:
@@ -40,13 +42,60 @@ class CountingFile final : public io::OutputFile {
   std::uint64_t bytes_ = 0;
 };
 
-Result<SavedAdapter> stage_adapter(io::DirectoryTransaction& transaction, const AdapterPlan& plan,
+/// Stages the files of one save; with digests it notes what they hold.
+class Stage {
+ public:
+  Stage(io::DirectoryTransaction& transaction, const std::filesystem::path& directory, bool digests)
+      : transaction_(transaction), directory_(directory), digests_(digests) {}
+
+  io::DirectoryTransaction& transaction() noexcept { return transaction_; }
+  bool digests() const noexcept { return digests_; }
+
+  Result<void> text(const std::string& name, std::string_view content) {
+    if (!digests_) return transaction_.create(name, content);
+    FERRULE_TRY(auto* file, transaction_.create(name));
+    io::DigestingFile digested(*file);
+    const auto bytes = std::as_bytes(std::span(content));
+    FERRULE_CHECK(digested.write(bytes));
+    io::Sha1 git;
+    const auto head = "blob " + std::to_string(content.size()) + std::string(1, '\0');
+    git.update(std::as_bytes(std::span(head)));
+    git.update(bytes);
+    return note(name, digested, io::to_hex(git.finish()));
+  }
+
+  Result<void> note(const std::string& name, io::DigestingFile& file, std::string git_blob = {}) {
+    auto sha256 = file.sha256();
+    if (!sha256) return {};
+    FERRULE_TRY(const auto identity, file.identity());
+    written_.push_back({.path = directory_ / name,
+                        .device = identity.device,
+                        .inode = identity.inode,
+                        .size = identity.size,
+                        .modified_ns = identity.modified_ns,
+                        .sha256 = std::move(*sha256),
+                        .git_blob = std::move(git_blob)});
+    return {};
+  }
+
+  std::vector<WrittenFile> take_written() { return std::move(written_); }
+
+ private:
+  io::DirectoryTransaction& transaction_;
+  const std::filesystem::path& directory_;
+  bool digests_;
+  std::vector<WrittenFile> written_;
+};
+
+Result<SavedAdapter> stage_adapter(Stage& stage, const AdapterPlan& plan,
                                    const std::filesystem::path& directory,
                                    const SaveOptions& options) {
   const bool bin = options.format == WeightsFormat::kBin;
   const auto prefix = plan.folder.empty() ? std::string() : plan.folder + "/";
-  FERRULE_TRY(auto* file, transaction.create(prefix + (bin ? kBinFile : kSafetensorsFile)));
-  CountingFile counted(*file);
+  const auto name = prefix + (bin ? kBinFile : kSafetensorsFile);
+  FERRULE_TRY(auto* file, stage.transaction().create(name));
+  io::DigestingFile digested(*file);
+  CountingFile counted(stage.digests() ? static_cast<io::OutputFile&>(digested) : *file);
   // The one pair of metadata that PEFT writes.
   Metadata metadata = {{"format", "pt"}};
   if (!options.base_fingerprint.empty()) {
@@ -54,9 +103,10 @@ Result<SavedAdapter> stage_adapter(io::DirectoryTransaction& transaction, const 
   }
   FERRULE_CHECK(bin ? file::write_torch(counted, plan.tensors)
                     : file::write_safetensors(counted, plan.tensors, metadata));
-  FERRULE_CHECK(transaction.create(prefix + kConfigFile, plan.config.to_json()));
+  if (stage.digests()) FERRULE_CHECK(stage.note(name, digested));
+  FERRULE_CHECK(stage.text(prefix + kConfigFile, plan.config.to_json()));
   // A stale file of the other format would win on load, or mislead.
-  FERRULE_CHECK(transaction.remove(prefix + (bin ? kSafetensorsFile : kBinFile)));
+  FERRULE_CHECK(stage.transaction().remove(prefix + (bin ? kSafetensorsFile : kBinFile)));
   return SavedAdapter{.name = plan.name,
                       .directory = plan.folder.empty() ? directory : directory / plan.folder,
                       .peft_type = plan.config.peft_type(),
@@ -119,8 +169,7 @@ bool base_is_local(const SavePlan& plan, const ModelFacts& facts) {
   });
 }
 
-Result<void> stage_card(io::DirectoryTransaction& transaction, SavePlan& plan, SaveReport& report,
-                        const ModelFacts& facts) {
+Result<void> stage_card(Stage& stage, SavePlan& plan, SaveReport& report, const ModelFacts& facts) {
   std::vector<adapter::CardAdapter> cards;
   for (std::size_t i = 0; i < plan.adapters.size(); ++i) {
     auto card = plan.adapters[i].card;
@@ -128,7 +177,7 @@ Result<void> stage_card(io::DirectoryTransaction& transaction, SavePlan& plan, S
     card.file_bytes = report.adapters[i].file_bytes;
     cards.push_back(std::move(card));
   }
-  auto existing = transaction.existing(kCardFile, kMostCardBytes);
+  auto existing = stage.transaction().existing(kCardFile, kMostCardBytes);
   if (!existing) {
     if (existing.error().code != ErrorCode::kLimitExceeded) return std::move(existing).error();
     report.findings.push_back(
@@ -143,7 +192,7 @@ Result<void> stage_card(io::DirectoryTransaction& transaction, SavePlan& plan, S
   auto card =
       adapter::make_card(cards, facts, *existing, {.base_is_local = base_is_local(plan, facts)});
   std::move(card.findings.begin(), card.findings.end(), std::back_inserter(report.findings));
-  if (card.changed || !*existing) FERRULE_CHECK(transaction.create(kCardFile, card.text));
+  if (card.changed || !*existing) FERRULE_CHECK(stage.text(kCardFile, card.text));
   return {};
 }
 
@@ -160,9 +209,10 @@ Result<SaveReport> save_pretrained(const TensorSource& state, std::span<const Na
   SaveReport report;
   for (const auto& [name, tensor] : state.tensors()) report.state_bytes += tensor.bytes().size();
   FERRULE_TRY(auto transaction, io::DirectoryTransaction::begin(directory, options.durability));
+  Stage stage(transaction, directory, options.digests);
   ValueScan values(plan);
   for (const auto& adapter : plan.adapters) {
-    FERRULE_TRY(auto saved, stage_adapter(transaction, adapter, directory, options));
+    FERRULE_TRY(auto saved, stage_adapter(stage, adapter, directory, options));
     report.adapters.push_back(std::move(saved));
   }
   report.findings = std::move(plan.findings);
@@ -170,8 +220,9 @@ Result<SaveReport> save_pretrained(const TensorSource& state, std::span<const Na
   std::move(found.begin(), found.end(), std::back_inserter(report.findings));
   report.left_out = std::move(plan.left_out);
   if (options.card == WriteCard::kYes)
-    FERRULE_CHECK(stage_card(transaction, plan, report, options.facts));
+    FERRULE_CHECK(stage_card(stage, plan, report, options.facts));
   FERRULE_CHECK(transaction.commit());
+  report.written = stage.take_written();
   return report;
 }
 

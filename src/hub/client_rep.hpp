@@ -7,14 +7,17 @@
 #include "ferrule/text_file.hpp"
 #include "hub/digest_memo.hpp"
 #include "hub/http.hpp"
+#include "hub/lanes.hpp"
 
 namespace ferrule::hub {
 
 struct HubClient::Rep {
-  explicit Rep(Settings given) : settings(std::move(given)), http(settings), memo(settings.home) {}
+  explicit Rep(Settings given)
+      : settings(std::move(given)), lanes(settings), http(lanes.main()), memo(settings.home) {}
 
   Settings settings;
-  Http http;
+  Lanes lanes;
+  Http& http;  ///< The main one.
   DigestMemo memo;
 };
 

@@ -34,8 +34,10 @@ std::size_t digits_of(Digest digest) { return digest == Digest::kSha256 ? 64 : 4
 
 }  // namespace
 
-DigestMemo::DigestMemo(const std::filesystem::path& home) : folder_(home / "ferrule") {
-  if (!home.empty()) load();
+DigestMemo::DigestMemo(const std::filesystem::path& home) {
+  if (home.empty()) return;
+  folder_ = home / "ferrule";
+  load();
 }
 
 void DigestMemo::load() {
@@ -76,6 +78,7 @@ void DigestMemo::note(const io::FileIdentity& file, Digest digest, const std::st
   auto key = key_of(file, digest);
   const auto line = key + " " + sum + "\n";
   sums_[std::move(key)] = sum;
+  if (folder_.empty()) return;
   if (const auto folder = io::Folder::make(folder_)) (void)io::append_line(*folder, kName, line);
 }
 

@@ -150,6 +150,8 @@ bool is(const Error& error, Failure failure) noexcept {
   return error.rule == kRules[static_cast<std::size_t>(failure)].id;
 }
 
+Error stopped() { return fail(Failure::kNetwork, "stopped, because another transfer failed"); }
+
 std::string server_words(const Response& response) {
   const auto words = raw_words(response);
   return words.empty() ? std::string() : base::quote(words, kMaxWords);

@@ -38,6 +38,9 @@ Error fail(Failure failure, std::string message, std::string path = {});
 
 bool is(const Error& error, Failure failure) noexcept;
 
+/// What ends those transfers that another one's failure stopped. Nobody gets to see it.
+Error stopped();
+
 struct Response;
 
 /// What an answer outside 2xx means, in the Hub's order of signs: X-Error-Code, then texts, then

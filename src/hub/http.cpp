@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
@@ -16,6 +15,7 @@
 #include "base/try.hpp"
 #include "ferrule/version.hpp"
 #include "hub/curl.hpp"
+#include "hub/environment.hpp"
 #include "hub/failure.hpp"
 #include "hub/url.hpp"
 
@@ -128,10 +128,6 @@ int rewind_body(void* user, curl_off_t offset, int origin) {
   return transfer.request->body->rewind() ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
 }
 
-int ask_cancelled(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-  return (*static_cast<const std::function<bool()>*>(user))() ? 1 : 0;
-}
-
 struct ListCloser {
   void operator()(curl_slist* list) const { curl()->slist_free_all(list); }
 };
@@ -142,25 +138,6 @@ void add(List& list, const std::string& line) {
   if (longer == nullptr) throw std::bad_alloc();
   (void)list.release();
   list.reset(longer);
-}
-
-/// huggingface_hub's HTTP library takes HTTP_PROXY in capitals too, which libcurl leaves to the
-/// small letters for fear of what a web server passes to its scripts.
-std::string capital_proxy(const std::string& url) {
-  if (url.rfind("http://", 0) != 0 || std::getenv("http_proxy") != nullptr ||
-      std::getenv("REQUEST_METHOD") != nullptr) {
-    return {};
-  }
-  const char* proxy = std::getenv("HTTP_PROXY");
-  return proxy != nullptr ? proxy : "";
-}
-
-std::string certificates() {
-  for (const auto* name : {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}) {
-    const char* value = std::getenv(name);
-    if (value != nullptr && *value != '\0') return value;
-  }
-  return {};
 }
 
 void set_method(CURL* handle, const Request& request) {
@@ -175,6 +152,10 @@ void set_method(CURL* handle, const Request& request) {
     case Method::kPost:
       curl()->easy_setopt(handle, CURLOPT_POST, 1L);
       curl()->easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, size);
+      break;
+    case Method::kDelete:
+      curl()->easy_setopt(handle, CURLOPT_HTTPGET, 1L);
+      curl()->easy_setopt(handle, CURLOPT_CUSTOMREQUEST, "DELETE");
       break;
     case Method::kPut:
       curl()->easy_setopt(handle, CURLOPT_UPLOAD, 1L);
@@ -195,12 +176,20 @@ bool is_header_text(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
 }
 
-constexpr int kMaybeDone = ECONNABORTED;  // In Error::system_errno of HB-3: see is_ambiguous().
-
 }  // namespace
 
+/// Who is told of warnings and may cancel, and which warnings were told: of several connections and
+/// threads.
+struct Watching {
+  std::mutex mutex;
+  std::function<void(std::string_view)> told;
+  std::function<bool()> cancelled;
+  std::set<std::string, std::less<>> known;
+};
+
 struct Http::Rep {
-  explicit Rep(const Settings& given) : settings(given) {}
+  explicit Rep(const Settings& given, std::shared_ptr<Watching> shared)
+      : settings(given), watching(std::move(shared)) {}
   Rep(const Rep&) = delete;
   Rep& operator=(const Rep&) = delete;
   ~Rep() {
@@ -210,6 +199,10 @@ struct Http::Rep {
   /// Makes `handle`, before the first exchange.
   Result<void> open();
   void prepare(const Request& request, Transfer& transfer);
+  std::optional<Error> interruption() const;
+  static int go_on(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+    return static_cast<const Rep*>(user)->interruption() ? 1 : 0;
+  }
   List header_list(const Request& request) const;
   Error failure(CURLcode code, const char* detail, const Request& request) const;
   /// Servers repeat what they were sent; the token stays out of messages.
@@ -217,28 +210,36 @@ struct Http::Rep {
   void pass_on_warnings(const Response& response);
 
   Settings settings;
-  std::function<void(std::string_view)> told;
-  std::function<bool()> cancelled;
-  std::set<std::string, std::less<>> warnings;
+  std::shared_ptr<Watching> watching;
+  const Stop* stop = nullptr;
   CURL* handle = nullptr;
   std::array<char, CURL_ERROR_SIZE> detail{};
 };
 
+std::optional<Error> Http::Rep::interruption() const {
+  if (watching->cancelled && watching->cancelled()) return fail(Failure::kCancelled, "cancelled");
+  if (stop != nullptr && stop->requested()) return stopped();
+  return std::nullopt;
+}
+
 void Http::Rep::pass_on_warnings(const Response& response) {
   for (const auto& header : response.headers) {
-    if (header.name != "x-hf-warning" || !told || warnings.size() >= kMaxWarnings) continue;
+    if (header.name != "x-hf-warning") continue;
+    const std::lock_guard lock(watching->mutex);
+    if (!watching->told || watching->known.size() >= kMaxWarnings) continue;
     auto words = header.value.substr(0, kMaxWarningBytes);
     redact(words);
-    if (warnings.insert(words).second) told("the Hub says: " + words);
+    if (watching->known.insert(words).second) watching->told("the Hub says: " + words);
   }
 }
 
 void Http::watch(const Watcher& watcher) {
-  rep_->told = watcher.warning;
-  rep_->cancelled = watcher.cancelled;
+  const std::lock_guard lock(rep_->watching->mutex);
+  rep_->watching->told = watcher.warning;
+  rep_->watching->cancelled = watcher.cancelled;
 }
 
-bool Http::cancelled() const { return rep_->cancelled && rep_->cancelled(); }
+std::optional<Error> Http::interruption() const { return rep_->interruption(); }
 
 void Http::Rep::redact(std::string& text) const {
   if (settings.token.empty()) return;
@@ -303,10 +304,10 @@ void Http::Rep::prepare(const Request& request, Transfer& transfer) {
     curl()->easy_setopt(handle, CURLOPT_SEEKFUNCTION, rewind_body);
     curl()->easy_setopt(handle, CURLOPT_SEEKDATA, &transfer);
   }
-  if (cancelled) {
+  if (stop != nullptr || watching->cancelled) {
     curl()->easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
-    curl()->easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, ask_cancelled);
-    curl()->easy_setopt(handle, CURLOPT_XFERINFODATA, &cancelled);
+    curl()->easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, go_on);
+    curl()->easy_setopt(handle, CURLOPT_XFERINFODATA, this);
   }
   set_method(handle, request);
   // On a connection that was kept open libcurl repeats by itself what got no answer.
@@ -334,12 +335,16 @@ Error Http::Rep::failure(CURLcode code, const char* said, const Request& request
   return error;
 }
 
-Http::Http(const Settings& settings) : rep_(std::make_unique<Rep>(settings)) {}
+Http::Http(const Settings& settings)
+    : rep_(std::make_unique<Rep>(settings, std::make_shared<Watching>())) {}
+Http::Http(std::unique_ptr<Rep> rep) noexcept : rep_(std::move(rep)) {}
+Http Http::another() const { return Http(std::make_unique<Rep>(rep_->settings, rep_->watching)); }
 Http::Http(Http&&) noexcept = default;
 Http& Http::operator=(Http&&) noexcept = default;
 Http::~Http() = default;
 
 const Settings& Http::settings() const noexcept { return rep_->settings; }
+void Http::heed(const Stop* stop) noexcept { rep_->stop = stop; }
 
 Result<Response> Http::exchange(const Request& request) {
   if (rep_->settings.offline) {
@@ -354,7 +359,10 @@ Result<Response> Http::exchange(const Request& request) {
     return fail(Failure::kAuthentication,
                 request.what + ": the token has characters that no token has; nothing was sent");
   }
-  if (cancelled()) return fail(Failure::kCancelled, request.what + ": cancelled, not sent");
+  if (auto interrupted = interruption()) {
+    interrupted->message = request.what + ": " + interrupted->message + ", not sent";
+    return std::move(*interrupted);
+  }
   Transfer transfer;
   transfer.request = &request;
   transfer.response.url = request.url;
@@ -370,6 +378,7 @@ Result<Response> Http::exchange(const Request& request) {
   }
   if (transfer.error) return std::move(*transfer.error);
   if (code == CURLE_ABORTED_BY_CALLBACK) {
+    if (rep_->stop != nullptr && rep_->stop->requested()) return stopped();
     return fail(Failure::kCancelled,
                 request.what + ": cancelled; what was being sent may have arrived");
   }
@@ -381,11 +390,6 @@ Result<Response> Http::exchange(const Request& request) {
   if (!tell_head(transfer)) return std::move(*transfer.error);
   rep_->pass_on_warnings(transfer.response);
   return std::move(transfer.response);
-}
-
-bool is_ambiguous(const Error& error) noexcept {
-  if (is(error, Failure::kNetwork)) return error.system_errno == kMaybeDone;
-  return error.http_status == 408 || error.http_status >= 500;
 }
 
 }  // namespace ferrule::hub

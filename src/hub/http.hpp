@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include "ferrule/hub.hpp"
 #include "ferrule/result.hpp"
 #include "hub/rate_limit.hpp"
+#include "hub/stop.hpp"
 
 namespace ferrule::hub {
 
@@ -54,7 +56,7 @@ struct Response {
   std::string_view request_id() const noexcept;
 };
 
-enum class Method : std::uint8_t { kGet, kHead, kPost, kPut };
+enum class Method : std::uint8_t { kGet, kHead, kPost, kPut, kDelete };
 
 /// May the request be sent again when nobody knows whether the first one was carried out?
 enum class Repeat : std::uint8_t { kSafe, kUnsafe };
@@ -103,19 +105,28 @@ class Http {
   /// As send(), and anything but 2xx is an error.
   Result<Response> require(const Request& request);
 
+  /// Another connection to the same servers, for another thread. What watch() says to one is said
+  /// to both, and each warning is told once.
+  Http another() const;
+
+  /// Requests and pauses end once the stop is requested; nullptr for none.
+  void heed(const Stop* stop) noexcept;
+
   /// Who is told what servers say in X-HF-Warning ("TOPIC; words"), each warning once, and who may
   /// cancel. Stays until the next call.
   void watch(const Watcher& watcher);
 
-  /// Waits that long. Fails with HB-21 where the watcher cancels.
+  /// Waits that long. Fails with HB-21 where the watcher cancels, or with stopped().
   Result<void> pause(std::chrono::milliseconds length);
 
   const Settings& settings() const noexcept;
 
  private:
-  bool cancelled() const;
+  /// Why what is under way should end; nullopt where it should not.
+  std::optional<Error> interruption() const;
 
   struct Rep;
+  explicit Http(std::unique_ptr<Rep> rep) noexcept;
   std::unique_ptr<Rep> rep_;
 };
 
@@ -130,6 +141,9 @@ std::chrono::milliseconds own_pause(int tried, const Settings& settings);
 /// The same as the server asks for; nullopt where waiting is of no use.
 std::optional<std::chrono::milliseconds> pause_before_next(const Response& response, int tried,
                                                            const Settings& settings);
+
+/// In Error::system_errno of HB-3: the request was on its way when the connection broke.
+inline constexpr int kMaybeDone = ECONNABORTED;
 
 /// True where a request may have been carried out although no answer says so.
 bool is_ambiguous(const Error& error) noexcept;

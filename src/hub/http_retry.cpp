@@ -34,6 +34,11 @@ bool is_redirect(int status) noexcept {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
+bool is_ambiguous(const Error& error) noexcept {
+  if (is(error, Failure::kNetwork)) return error.system_errno == kMaybeDone;
+  return error.http_status == 408 || error.http_status >= 500;
+}
+
 bool may_pass(int status) noexcept {
   return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 ||
          status == 504;
@@ -59,7 +64,7 @@ std::optional<milliseconds> pause_before_next(const Response& response, int trie
 Result<void> Http::pause(milliseconds length) {
   constexpr milliseconds kStep{50};
   for (auto left = length; left.count() > 0; left -= kStep) {
-    if (cancelled()) return fail(Failure::kCancelled, "cancelled");
+    if (auto interrupted = interruption()) return std::move(*interrupted);
     std::this_thread::sleep_for(std::min(left, kStep));
   }
   return {};

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ferrule/result.hpp"
+#include "hub/lanes.hpp"
 #include "hub/push_file.hpp"
 #include "hub/repository.hpp"
 
@@ -24,12 +25,14 @@ class Uploader {
 /// Git LFS: batch, basic and multipart transfers, verify.
 class LfsUploader final : public Uploader {
  public:
-  explicit LfsUploader(const Repository& repository) : repository_(repository) {}
+  LfsUploader(const Repository& repository, Lanes& lanes)
+      : repository_(repository), lanes_(lanes) {}
   Result<void> upload(std::span<const PushFile* const> files, const std::string& branch,
                       Meter& meter) override;
 
  private:
   const Repository& repository_;
+  Lanes& lanes_;
 };
 
 }  // namespace ferrule::hub

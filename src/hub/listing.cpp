@@ -49,7 +49,8 @@ Result<void> take_entry(const Json& entry, std::vector<RemoteFile>& files) {
               "the listing has more than " + std::to_string(kMaxFiles) + " files");
 }
 
-/// The address of the next page; empty where this was the last.
+}  // namespace
+
 std::string next_page(std::string_view link) {
   const auto relation = link.find("rel=\"next\"");
   if (relation == std::string_view::npos) return {};
@@ -59,7 +60,12 @@ std::string next_page(std::string_view link) {
   return std::string(link.substr(begin + 1, end - begin - 1));
 }
 
-}  // namespace
+Result<void> take_page(const Json& page, const std::string& what, std::vector<RemoteFile>& files) {
+  const auto* entries = page.if_array();
+  if (entries == nullptr) return fail(Failure::kBadAnswer, what + ": it is no list");
+  for (const auto& entry : *entries) FERRULE_CHECK(take_entry(entry, files));
+  return {};
+}
 
 Result<void> check_listing(std::vector<RemoteFile>& files) {
   std::sort(files.begin(), files.end(),
@@ -99,9 +105,7 @@ Result<std::vector<RemoteFile>> list_files(const Repository& repository,
     }
     FERRULE_TRY(const auto response, repository.http().require(request));
     FERRULE_TRY(const auto json, json_answer(response, request.what));
-    const auto* entries = json.if_array();
-    if (entries == nullptr) return fail(Failure::kBadAnswer, request.what + ": it is no list");
-    for (const auto& entry : *entries) FERRULE_CHECK(take_entry(entry, files));
+    FERRULE_CHECK(take_page(json, request.what, files));
     const auto next = next_page(response.header("link"));
     if (next.empty()) break;
     const auto& endpoint = repository.http().settings().endpoint;

@@ -11,11 +11,14 @@
 #include "hub/failure.hpp"
 #include "hub/names.hpp"
 #include "hub/url.hpp"
+#include "hub/xml.hpp"
 
 namespace ferrule::hub {
 namespace {
 
 constexpr int kMaxPages = 100;
+
+}  // namespace
 
 Result<std::vector<RemoteFile>> parse_manifest(const std::string& text, const std::string& where) {
   const auto json = parse_json(text);
@@ -40,36 +43,13 @@ Result<std::vector<RemoteFile>> parse_manifest(const std::string& text, const st
   return files;
 }
 
-/// The text of the first such element from `at` on, which moves behind it; nullopt where there is
-/// none.
-std::optional<std::string> element(std::string_view xml, std::string_view name, std::size_t& at) {
-  const auto open = "<" + std::string(name) + ">";
-  const auto begin = xml.find(open, at);
-  if (begin == std::string_view::npos) return std::nullopt;
-  const auto end = xml.find("</" + std::string(name) + ">", begin);
-  if (end == std::string_view::npos) return std::nullopt;
-  at = end;
-  std::string text(xml.substr(begin + open.size(), end - begin - open.size()));
-  constexpr std::pair<std::string_view, std::string_view> kEntities[] = {
-      {"&lt;", "<"},  {"&gt;", ">"},   {"&quot;", "\""}, {"&apos;", "'"},
-      {"&#39;", "'"}, {"&#34;", "\""}, {"&amp;", "&"}};
-  for (const auto& [entity, sign] : kEntities) {
-    for (auto found = text.find(entity); found != std::string::npos;
-         found = text.find(entity, found + sign.size())) {
-      text.replace(found, entity.size(), sign);
-    }
-  }
-  return text;
-}
-
-/// The objects of one page of a listing.
-Result<void> take_page(std::string_view xml, const std::string& prefix,
-                       std::vector<RemoteFile>& files) {
+Result<void> take_objects(std::string_view xml, const std::string& prefix,
+                          std::vector<RemoteFile>& files) {
   std::size_t at = 0;
   for (;;) {
-    const auto key = element(xml, "Key", at);
+    const auto key = xml_text(xml, "Key", at);
     if (!key) return {};
-    const auto size = element(xml, "Size", at);
+    const auto size = xml_text(xml, "Size", at);
     RemoteFile file{.path = key->substr(std::min(prefix.size(), key->size()))};
     const auto [end, failed] =
         size ? std::from_chars(size->data(), size->data() + size->size(), file.size)
@@ -83,8 +63,6 @@ Result<void> take_page(std::string_view xml, const std::string& prefix,
     }
   }
 }
-
-}  // namespace
 
 std::string manifest_text(const std::vector<PushFile>& files) {
   Json list{Json::Object{}};
@@ -107,21 +85,18 @@ Result<std::optional<Manifest>> read_manifest(Http& http, const ObjectStore& sto
 
 Result<std::vector<RemoteFile>> list_objects(Http& http, const ObjectStore& store) {
   const auto prefix = store.prefix.empty() ? std::string() : store.prefix + "/";
-  const auto base = store.url.substr(
-      0, store.url.size() - (store.prefix.empty() ? 0 : percent_encode(prefix, true).size()));
   std::vector<RemoteFile> files;
   std::string token;
   for (int page = 0; page < kMaxPages; ++page) {
     auto request = store.request(Method::kGet, "", kEmptySha256);
     request.what = "the list of " + store.name;
     // Parameters in their order: the signature covers them as they stand.
-    request.url = base + "?";
+    request.url = store.bucket_url() + "?";
     if (!token.empty()) request.url += "continuation-token=" + percent_encode(token, false) + "&";
     request.url += "list-type=2&prefix=" + percent_encode(prefix, false);
     FERRULE_TRY(const auto response, http.require(request));
-    FERRULE_CHECK(take_page(response.text, prefix, files));
-    std::size_t at = 0;
-    token = element(response.text, "NextContinuationToken", at).value_or("");
+    FERRULE_CHECK(take_objects(response.text, prefix, files));
+    token = xml_text(response.text, "NextContinuationToken").value_or("");
     if (token.empty()) break;
   }
   if (!token.empty())

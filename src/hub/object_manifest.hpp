@@ -31,6 +31,13 @@ struct Manifest {
   std::vector<RemoteFile> files;
 };
 
+/// `where` is the store, for messages.
+Result<std::vector<RemoteFile>> parse_manifest(const std::string& text, const std::string& where);
+
+/// The objects of one page of S3's listing, by their path below `prefix`.
+Result<void> take_objects(std::string_view xml, const std::string& prefix,
+                          std::vector<RemoteFile>& files);
+
 /// nullopt where there is none.
 Result<std::optional<Manifest>> read_manifest(Http& http, const ObjectStore& store);
 

@@ -21,14 +21,13 @@
 #include "hub/pull.hpp"
 #include "hub/push_check.hpp"
 #include "hub/push_file.hpp"
+#include "hub/s3_upload.hpp"
 #include "hub/url.hpp"
 #include "io/digest.hpp"
 #include "io/partial_file.hpp"
 
 namespace ferrule::hub {
 namespace {
-
-constexpr std::uint64_t kMaxObject = std::uint64_t{5} << 30;  // Of one PUT.
 
 std::string first_of(std::initializer_list<const char*> names) {
   for (const auto* name : names) {
@@ -70,7 +69,7 @@ Result<void> keep(Http& http, const ObjectStore& store, const RemoteFile& file) 
 }
 
 Result<void> fetch_one(HubClient::Rep& client, const ObjectStore& store, const RemoteFile& file,
-                       const io::Folder& staging, Meter& meter) {
+                       const io::Folder& staging, const Stop& stop, Meter& meter) {
   const auto slash = file.path.rfind('/');
   FERRULE_TRY(const auto folder,
               staging.make_below(slash == std::string::npos ? "" : file.path.substr(0, slash)));
@@ -85,7 +84,7 @@ Result<void> fetch_one(HubClient::Rep& client, const ObjectStore& store, const R
   for (int tried = 1;; ++tried) {
     FERRULE_TRY(auto partial, io::PartialFile::open(folder, name));
     if (file.sha256.empty()) FERRULE_CHECK(partial.clear());  // Nothing would tell old from new.
-    const auto fetched = fetch(client.http, source, partial, meter);
+    const auto fetched = fetch(*client.lanes.take(stop), source, partial, meter);
     if (!fetched && !is(fetched.error(), Failure::kIntegrity) && tried == 1) return fetched.error();
     if (fetched) {
       if (file.sha256.empty()) return {};
@@ -155,6 +154,10 @@ Result<ObjectStore> ObjectStore::open(const std::string& text) {
   return store;
 }
 
+std::string ObjectStore::bucket_url() const {
+  return prefix.empty() ? url : url.substr(0, url.size() - 1 - percent_encode(prefix, true).size());
+}
+
 std::string ObjectStore::copy_source(const std::string& path) const {
   return "/" + bucket + "/" + percent_encode(prefix.empty() ? path : prefix + "/" + path, true);
 }
@@ -174,9 +177,10 @@ Request ObjectStore::request(Method method, std::string_view path,
   return out;
 }
 
-Result<PushReport> push_to_store(HubClient::Rep& client, const std::filesystem::path& directory,
-                                 const std::string& destination, const PushOptions& options) {
-  FERRULE_TRY(const auto store, ObjectStore::open(destination));
+namespace {
+
+Result<ObjectStore> open_for_push(const std::string& destination, const PushOptions& options) {
+  FERRULE_TRY(auto store, ObjectStore::open(destination));
   if (!store.writable) {
     return fail(Failure::kUsage,
                 "only s3:// and the Hub can be pushed to, not " + base::quote(destination));
@@ -188,14 +192,55 @@ Result<PushReport> push_to_store(HubClient::Rep& client, const std::filesystem::
     return fail(Failure::kAuthentication, "a push to " + base::quote(destination) +
                                               " needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
   }
-  client.http.watch(options.watcher);
+  return store;
+}
+
+Result<void> digest(std::vector<PushFile>& files, DigestMemo& memo) {
+  std::vector<DigestJob> jobs;
+  std::vector<PushFile*> waiting;
+  for (auto& file : files) {
+    if (!file.sha256.empty()) continue;
+    jobs.push_back({file.file, Digest::kSha256});
+    waiting.push_back(&file);
+  }
+  FERRULE_CHECK(digest_files(jobs, memo));
+  for (std::size_t i = 0; i < jobs.size(); ++i) waiting[i]->sha256 = jobs[i].sum;
+  return {};
+}
+
+/// Sends the files, several at once, once what they replace is kept.
+Result<void> send_files(HubClient::Rep& client, const ObjectStore& store,
+                        const std::vector<const PushFile*>& files,
+                        const std::map<std::string, RemoteFile>& known, const Watcher& watcher) {
+  if (files.empty()) return {};
+  Progress progress;
+  for (const auto* file : files) {
+    progress.bytes_total += file->size;
+    ++progress.files_total;
+    const auto old = known.find(file->path);
+    if (old != known.end()) FERRULE_CHECK(keep(client.http, store, old->second));
+  }
+  Meter meter(watcher, progress);
+  Stop stop;
+  const S3Upload upload(store, client.lanes, stop, meter, list_unfinished(client.http, store));
+  return together(files.size(), stop, [&](std::size_t i) -> Result<void> {
+    FERRULE_CHECK(upload.send(*files[i]));
+    meter.file_done();
+    return {};
+  });
+}
+
+}  // namespace
+
+Result<PushReport> push_to_store(HubClient::Rep& client, const std::filesystem::path& directory,
+                                 const std::string& destination, const PushOptions& options) {
+  FERRULE_TRY(const auto store, open_for_push(destination, options));
+  const auto watcher = one_at_a_time(options.watcher);
+  client.http.watch(watcher);
   FERRULE_CHECK(check_adapter(directory, options));
   FERRULE_TRY(auto files, list_push_files(directory));
-  std::vector<DigestJob> jobs;
-  for (const auto& file : files) jobs.push_back({file.file, Digest::kSha256});
-  FERRULE_CHECK(digest_files(jobs, client.memo));
-  for (std::size_t i = 0; i < files.size(); ++i) files[i].sha256 = jobs[i].sum;
-
+  take_digests(options.written, files);
+  FERRULE_CHECK(digest(files, client.memo));
   FERRULE_TRY(const auto standing, read_manifest(client.http, store));
   std::map<std::string, RemoteFile> known;
   if (standing) {
@@ -205,36 +250,24 @@ Result<PushReport> push_to_store(HubClient::Rep& client, const std::filesystem::
   out.repo = store.name;
   out.url = store.url;
   std::vector<const PushFile*> changed;
-  Progress progress;
   for (const auto& file : files) {
     const auto found = known.find(file.path);
     if (found != known.end() && found->second.sha256 == file.sha256) {
       out.unchanged.push_back(file.path);
       continue;
     }
-    if (file.size > kMaxObject) {
-      return fail(Failure::kUploadRefused, "larger than the 5 GiB that one upload to S3 takes",
+    if (file.size > kMaxS3Object) {
+      return fail(Failure::kUploadRefused, "larger than the 5 TiB that an object of S3 may have",
                   file.file.string());
     }
     changed.push_back(&file);
     out.uploaded.push_back(file.path);
-    progress.bytes_total += file.size;
-    ++progress.files_total;
   }
-  for (const auto* file : changed) {
-    const auto old = known.find(file->path);
-    if (old != known.end()) FERRULE_CHECK(keep(client.http, store, old->second));
-  }
-  Meter meter(options.watcher, progress);
-  for (const auto* file : changed) {
-    FERRULE_TRY(const auto input, io::InputFile::open(file->file));
-    FileBody body(input, 0, file->size, &meter);
-    FERRULE_CHECK(put(client.http, store, file->path, body, file->sha256));
-    meter.file_done();
-  }
+  FERRULE_CHECK(send_files(client, store, changed, known, watcher));
   for (const auto& file : files) FERRULE_CHECK(check_unchanged(file));
   const auto text = manifest_text(files);
   out.commit = sha256_of(text);
+  remember(files, client.memo);
   if (!standing || standing->text != text) {
     TextBody body(text);
     FERRULE_CHECK(put(client.http, store, kManifest, body, out.commit));
@@ -248,7 +281,8 @@ Result<PullReport> pull_from_store(HubClient::Rep& client, const std::string& so
   if (!options.revision.empty()) {
     return fail(Failure::kUsage, "an object store knows no revisions");
   }
-  client.http.watch(options.watcher);
+  const auto watcher = one_at_a_time(options.watcher);
+  client.http.watch(watcher);
   const auto own =
       client.settings.home / "ferrule" / "stores" / sha256_of(store.name).substr(0, 32);
   PullReport out{.repo = store.name, .revision = {}, .commit = {}, .path = own, .files = {}};
@@ -268,12 +302,14 @@ Result<PullReport> pull_from_store(HubClient::Rep& client, const std::string& so
   Progress progress;
   for (const auto& file : files) progress.bytes_total += file.size;
   progress.files_total = files.size();
-  Meter meter(options.watcher, progress);
-  for (const auto& file : files) {
-    FERRULE_CHECK(fetch_one(client, store, file, staging, meter));
+  Meter meter(watcher, progress);
+  Stop stop;
+  FERRULE_CHECK(together(files.size(), stop, [&](std::size_t i) -> Result<void> {
+    FERRULE_CHECK(fetch_one(client, store, files[i], staging, stop, meter));
     meter.file_done();
-    out.files.push_back(file.path);
-  }
+    return {};
+  }));
+  for (const auto& file : files) out.files.push_back(file.path);
   FERRULE_CHECK(place_files(staging_path, files, out.path));
   std::error_code ignored;
   std::filesystem::remove_all(staging_path, ignored);

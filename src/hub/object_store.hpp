@@ -34,6 +34,9 @@ struct ObjectStore {
   /// AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL_S3 and the like. Fails with HB-1.
   static Result<ObjectStore> open(const std::string& text);
 
+  /// Where requests go that concern the bucket as a whole.
+  std::string bucket_url() const;
+
   /// How S3 wants to be told of an object to copy.
   std::string copy_source(const std::string& path) const;
 

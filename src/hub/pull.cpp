@@ -118,19 +118,30 @@ Result<void> Pull::download(const std::vector<RemoteFile>& files) {
     ++progress.files_total;
   }
   Meter meter(options_.watcher, progress);
-  for (const auto* file : missing) {
-    FERRULE_CHECK(download(*file, meter));
-    FERRULE_CHECK(cache_->place(commit_, *file, client_.settings.symlinks));
+  Stop stop;
+  const auto fetch_and_place = [&](std::size_t i) -> Result<void> {
+    const auto& file = *missing[i];
+    FERRULE_CHECK(download(file, stop, meter));
+    FERRULE_CHECK(cache_->place(commit_, file, client_.settings.symlinks));
     meter.file_done();
+    return {};
+  };
+  // One small file goes ahead: by its way the others save a redirect each.
+  const auto first =
+      std::find_if(missing.begin(), missing.end(), [](const auto* file) { return !file->large(); });
+  if (first != missing.end()) {
+    std::iter_swap(missing.begin(), first);
+    FERRULE_CHECK(fetch_and_place(0));
+    missing.erase(missing.begin());
   }
-  return {};
+  return together(missing.size(), stop, fetch_and_place);
 }
 
 /// The Hub redirects small files of public repositories to its own cache. Once one of them went
 /// that way the others take it at once.
-std::string Pull::source_url(const RemoteFile& file) const {
+std::string Pull::source_url(const RemoteFile& file, bool short_way) const {
   const auto path = percent_encode(file.path, true);
-  if (!serves_cached_ || file.large()) return repository_.page("/resolve/" + commit_ + "/" + path);
+  if (!short_way || file.large()) return repository_.page("/resolve/" + commit_ + "/" + path);
   const auto place = "/" + repository_.id() + "/resolve/" + commit_ + "/" + file.path;
   return client_.settings.endpoint + "/api/resolve-cache/models/" +
          percent_encode(repository_.id(), true) + "/" + commit_ + "/" + path + "?" +
@@ -138,22 +149,25 @@ std::string Pull::source_url(const RemoteFile& file) const {
 }
 
 /// Waits for another program that fetches the same blob.
-Result<io::FileLock> Pull::lock(const RemoteFile& file) {
+Result<io::FileLock> Pull::lock(const RemoteFile& file, const Stop& stop) {
   for (;;) {
     FERRULE_TRY(auto lock, io::FileLock::try_acquire(cache_->lock_path(file.etag())));
     if (lock) return std::move(*lock);
-    FERRULE_CHECK(client_.http.pause(kLockPoll));
+    FERRULE_CHECK(client_.lanes.take(stop)->pause(kLockPoll));
   }
 }
 
 /// Under the lock of the blob, so that it is fetched once however many want it.
-Result<void> Pull::download(const RemoteFile& file, Meter& meter) {
-  FERRULE_TRY(const auto lock, this->lock(file));
+Result<void> Pull::download(const RemoteFile& file, const Stop& stop, Meter& meter) {
+  FERRULE_TRY(const auto lock, this->lock(file, stop));
   FERRULE_TRY(const bool there, cache_->has_blob(file, client_.memo));
-  if (there) return {};
+  if (there) {
+    meter.add(static_cast<std::int64_t>(file.size));
+    return {};
+  }
   FERRULE_TRY(const auto partials, cache_->partials());
   FERRULE_TRY(const auto blobs, cache_->blobs());
-  Source source{.url = source_url(file),
+  Source source{.url = source_url(file, serves_cached_),
                 .what = file.path + " of " + where(),
                 .size = file.size,
                 .with_token = true};
@@ -161,20 +175,18 @@ Result<void> Pull::download(const RemoteFile& file, Meter& meter) {
   for (int tried = 1;; ++tried) {
     {
       FERRULE_TRY(auto partial, io::PartialFile::open(partials, name));
-      const auto address = fetch(client_.http, source, partial, meter);
+      const auto address = fetch(*client_.lanes.take(stop), source, partial, meter);
       if (!address) {
         // The short way was a guess from another file's.
-        const bool guessed = std::exchange(serves_cached_, false);
-        const auto plain = source_url(file);
-        if (!guessed || source.url == plain || is(address.error(), Failure::kNetwork)) {
-          return address.error();
-        }
+        const auto plain = source_url(file, false);
+        if (source.url == plain || is(address.error(), Failure::kNetwork)) return address.error();
+        serves_cached_ = false;
         source.url = plain;
         --tried;
         continue;
       }
       const auto short_way = client_.settings.endpoint + "/api/resolve-cache/";
-      serves_cached_ = serves_cached_ || (!file.large() && address->rfind(short_way, 0) == 0);
+      if (!file.large() && address->rfind(short_way, 0) == 0) serves_cached_ = true;
       FERRULE_CHECK(partial.flush());
     }
     FERRULE_TRY(const auto opened, partials.open_file(name));
@@ -249,8 +261,10 @@ Result<PullReport> Pull::report(const std::vector<RemoteFile>& files) {
 Result<PullReport> HubClient::pull(const std::string& repo_id, const PullOptions& options) {
   FERRULE_CHECK(check_repo_id(repo_id));
   if (!options.revision.empty()) FERRULE_CHECK(check_revision(options.revision));
-  rep_->http.watch(options.watcher);
-  return Pull(*rep_, repo_id, options).run();
+  auto heard = options;
+  heard.watcher = one_at_a_time(options.watcher);
+  rep_->http.watch(heard.watcher);
+  return Pull(*rep_, repo_id, heard).run();
 }
 
 }  // namespace ferrule::hub

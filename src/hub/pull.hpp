@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -31,9 +32,9 @@ class Pull {
 
  private:
   Result<void> download(const std::vector<RemoteFile>& files);
-  Result<void> download(const RemoteFile& file, Meter& meter);
-  Result<io::FileLock> lock(const RemoteFile& file);
-  std::string source_url(const RemoteFile& file) const;
+  Result<void> download(const RemoteFile& file, const Stop& stop, Meter& meter);
+  Result<io::FileLock> lock(const RemoteFile& file, const Stop& stop);
+  std::string source_url(const RemoteFile& file, bool short_way) const;
   Result<PullReport> from_cache();
   Result<void> require_cached(const RemoteFile& file);
   Result<PullReport> report(const std::vector<RemoteFile>& files);
@@ -47,7 +48,7 @@ class Pull {
   std::optional<RepoCache> cache_;
   std::string commit_;
   std::vector<RemoteFile> files_;
-  bool serves_cached_ = false;  // See source_url().
+  std::atomic<bool> serves_cached_{false};  // See source_url().
 };
 
 /// Those that are wanted by name, all where none is named. Fails with HB-8.

@@ -233,7 +233,7 @@ Result<void> Push::upload(std::span<const PushFile* const> files) {
   objects.erase(std::unique(objects.begin(), objects.end(),
                             [](const auto* a, const auto* b) { return a->sha256 == b->sha256; }),
                 objects.end());
-  LfsUploader uploader(repository_);
+  LfsUploader uploader(repository_, client_.lanes);
   return uploader.upload(objects, options_.create_pr ? std::string() : revision_, meter);
 }
 
@@ -294,6 +294,7 @@ Result<void> Push::commit() {
 }
 
 Result<PushReport> Push::report(bool committed) {
+  remember(files_, client_.memo);
   PushReport out;
   out.repo = repository_.id();
   out.revision = target_;
@@ -350,8 +351,11 @@ Result<PushReport> HubClient::push(const std::filesystem::path& directory,
   if (rep_->settings.offline) {
     return fail(Failure::kOffline, "offline: nothing can be pushed to " + repo_id);
   }
-  rep_->http.watch(options.watcher);
-  return Push(*rep_, repo_id, options).run(std::move(files));
+  auto heard = options;
+  heard.watcher = one_at_a_time(options.watcher);
+  rep_->http.watch(heard.watcher);
+  take_digests(options.written, files);
+  return Push(*rep_, repo_id, heard).run(std::move(files));
 }
 
 }  // namespace ferrule::hub

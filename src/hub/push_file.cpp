@@ -2,6 +2,7 @@
 #include "hub/push_file.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "base/quote.hpp"
@@ -58,12 +59,58 @@ Result<std::vector<PushFile>> list_push_files(const std::filesystem::path& direc
   return files;
 }
 
+void take_digests(std::span<const WrittenFile> written, std::vector<PushFile>& files) {
+  for (auto& file : files) {
+    const auto found = std::find_if(written.begin(), written.end(), [&](const WrittenFile& one) {
+      return one.device == file.identity.device && one.inode == file.identity.inode &&
+             one.size == file.identity.size && one.modified_ns == file.identity.modified_ns;
+    });
+    if (found == written.end()) continue;
+    file.sha256 = found->sha256;
+    file.git = found->git_blob;
+    file.given = true;
+  }
+}
+
+void remember(const std::vector<PushFile>& files, DigestMemo& memo) {
+  for (const auto& file : files) {
+    const auto looked = std::chrono::system_clock::now();
+    if (!file.given || !check_unchanged(file)) continue;
+    if (!file.sha256.empty()) memo.note(file.identity, Digest::kSha256, file.sha256, looked);
+    if (!file.git.empty()) memo.note(file.identity, Digest::kGitBlob, file.git, looked);
+  }
+}
+
 Result<void> check_unchanged(const PushFile& file) {
   FERRULE_TRY(const auto input, io::InputFile::open(file.file));
   FERRULE_TRY(const auto now, io::identity_of(input.fd(), file.file));
   if (now == file.identity) return {};
   return fail(Failure::kChanged, "the file changed while it was pushed; nothing was committed",
               file.file.string());
+}
+
+Watcher one_at_a_time(const Watcher& watcher) {
+  Watcher out;
+  const auto mutex = std::make_shared<std::mutex>();
+  if (watcher.progress) {
+    out.progress = [mutex, told = watcher.progress](const Progress& progress) {
+      const std::lock_guard lock(*mutex);
+      told(progress);
+    };
+  }
+  if (watcher.warning) {
+    out.warning = [mutex, told = watcher.warning](std::string_view warning) {
+      const std::lock_guard lock(*mutex);
+      told(warning);
+    };
+  }
+  if (watcher.cancelled) {
+    out.cancelled = [mutex, asked = watcher.cancelled] {
+      const std::lock_guard lock(*mutex);
+      return asked();
+    };
+  }
+  return out;
 }
 
 void Meter::add(std::int64_t bytes) {

@@ -6,11 +6,13 @@
 #include <filesystem>
 #include <functional>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "ferrule/hub.hpp"
 #include "ferrule/result.hpp"
+#include "hub/digest_memo.hpp"
 #include "hub/http.hpp"
 #include "io/folder.hpp"
 #include "io/input_file.hpp"
@@ -29,6 +31,7 @@ struct PushFile {
   std::string remote = {};  ///< The digest that the Hub has under this path; empty for none.
   std::string sha256 = {};
   std::string git = {};
+  bool given = false;  ///< The digests came from whoever wrote the file.
 
   const std::string& digest() const noexcept { return large ? sha256 : git; }
 };
@@ -37,8 +40,17 @@ struct PushFile {
 /// to folders not. Fails with HB-14 where a name cannot stand in a repository.
 Result<std::vector<PushFile>> list_push_files(const std::filesystem::path& directory);
 
+/// Takes over the digests of files that are still as they were written.
+void take_digests(std::span<const WrittenFile> written, std::vector<PushFile>& files);
+
 /// Fails with HB-19 where the file is no longer the one that was listed.
 Result<void> check_unchanged(const PushFile& file);
+
+/// Notes digests that were given: by now the files are old enough for it.
+void remember(const std::vector<PushFile>& files, DigestMemo& memo);
+
+/// The watcher, told of one thing at a time whatever threads speak.
+Watcher one_at_a_time(const Watcher& watcher);
 
 /// Adds up what several transfers do and tells the watcher.
 class Meter {

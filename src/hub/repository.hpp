@@ -27,6 +27,9 @@ class Repository {
   const std::string& id() const noexcept { return id_; }
   Http& http() const noexcept { return http_; }
 
+  /// The same repository, asked over another connection.
+  Repository over(Http& http) const { return Repository(http, id_); }
+
   /// "ENDPOINT/api/models/ID" and `rest`.
   std::string api(std::string_view rest = {}) const;
   /// "ENDPOINT/ID" and `rest`.

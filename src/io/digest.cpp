@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 
 #include <new>
+#include <utility>
 
 namespace ferrule::io {
 
@@ -11,26 +12,29 @@ struct DigestContext {
   explicit DigestContext(const EVP_MD* algorithm) : type(algorithm) { start(); }
   DigestContext(const DigestContext&) = delete;
   DigestContext& operator=(const DigestContext&) = delete;
-  ~DigestContext() { EVP_MD_CTX_free(evp); }
+  ~DigestContext() = default;
 
-  // OpenSSL fails here for want of memory alone: both sums are in its default provider.
+  // OpenSSL fails here for want of memory alone: SHA-2 and SHA-1 are in its default provider.
   void start() {
-    if (evp == nullptr || EVP_DigestInit_ex(evp, type, nullptr) != 1) throw std::bad_alloc();
+    if (!evp || EVP_DigestInit_ex(evp.get(), type, nullptr) != 1) throw std::bad_alloc();
   }
   void update(std::span<const std::byte> bytes) {
-    if (EVP_DigestUpdate(evp, bytes.data(), bytes.size()) != 1) throw std::bad_alloc();
+    if (EVP_DigestUpdate(evp.get(), bytes.data(), bytes.size()) != 1) throw std::bad_alloc();
   }
   template <typename Sum>
   Sum finish() {
     Sum sum;
-    if (EVP_DigestFinal_ex(evp, reinterpret_cast<unsigned char*>(sum.data()), nullptr) != 1) {
+    if (EVP_DigestFinal_ex(evp.get(), reinterpret_cast<unsigned char*>(sum.data()), nullptr) != 1) {
       throw std::bad_alloc();
     }
     start();
     return sum;
   }
 
-  EVP_MD_CTX* evp = EVP_MD_CTX_new();
+  struct Closer {
+    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+  };
+  std::unique_ptr<EVP_MD_CTX, Closer> evp{EVP_MD_CTX_new()};
   const EVP_MD* type;
 };
 
@@ -47,6 +51,20 @@ Sha1& Sha1::operator=(Sha1&&) noexcept = default;
 Sha1::~Sha1() = default;
 void Sha1::update(std::span<const std::byte> bytes) { context_->update(bytes); }
 Sha1Sum Sha1::finish() { return context_->finish<Sha1Sum>(); }
+
+std::optional<Md5> Md5::make() {
+  try {
+    return Md5(std::make_unique<DigestContext>(EVP_md5()));
+  } catch (const std::bad_alloc&) {
+    return std::nullopt;
+  }
+}
+Md5::Md5(std::unique_ptr<DigestContext> context) noexcept : context_(std::move(context)) {}
+Md5::Md5(Md5&&) noexcept = default;
+Md5& Md5::operator=(Md5&&) noexcept = default;
+Md5::~Md5() = default;
+void Md5::update(std::span<const std::byte> bytes) { context_->update(bytes); }
+Md5Sum Md5::finish() { return context_->finish<Md5Sum>(); }
 
 std::string to_hex(std::span<const std::byte> sum) {
   constexpr char kDigits[] = "0123456789abcdef";

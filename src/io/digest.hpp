@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -15,6 +16,9 @@ using Sha256Sum = std::array<std::byte, 32>;
 /// A SHA-1 sum: what git calls its objects by. Broken as a promise against malice, so it only ever
 /// names content here that git named by it.
 using Sha1Sum = std::array<std::byte, 20>;
+
+/// An MD5 sum: what S3 calls its objects by, and nothing else here.
+using Md5Sum = std::array<std::byte, 16>;
 
 /// The sum as lower-case hexadecimal digits.
 std::string to_hex(std::span<const std::byte> sum);
@@ -50,6 +54,23 @@ class Sha1 {
   Sha1Sum finish();
 
  private:
+  std::unique_ptr<DigestContext> context_;
+};
+
+/// A running MD5, used as Sha256 is.
+class Md5 {
+ public:
+  /// nullopt on systems that are told to do without MD5.
+  static std::optional<Md5> make();
+  Md5(Md5&&) noexcept;
+  Md5& operator=(Md5&&) noexcept;
+  ~Md5();
+
+  void update(std::span<const std::byte> bytes);
+  Md5Sum finish();
+
+ private:
+  explicit Md5(std::unique_ptr<DigestContext> context) noexcept;
   std::unique_ptr<DigestContext> context_;
 };
 

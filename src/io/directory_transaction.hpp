@@ -12,6 +12,7 @@
 
 #include "ferrule/durability.hpp"
 #include "ferrule/result.hpp"
+#include "io/folder.hpp"
 
 namespace ferrule::io {
 
@@ -26,6 +27,8 @@ class OutputFile {
   virtual Result<void> reserve(std::uint64_t bytes) = 0;
   /// Overwrites bytes already written (a header filled in last).
   virtual Result<void> write_at(std::uint64_t offset, std::span<const std::byte> piece) = 0;
+  /// Of what is written so far. Publishing it changes nothing but the time of change.
+  virtual Result<FileIdentity> identity() const = 0;
 };
 
 /// Several files of one directory (and of folders below it) that appear together or not at all,

@@ -21,15 +21,6 @@ std::int64_t nanoseconds(const struct timespec& time) {
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
-/// A hidden name that no other thread or process has.
-std::string scratch_name() {
-  static std::atomic<std::uint64_t> counter{0};
-  const auto now = std::chrono::system_clock::now().time_since_epoch().count();
-  const auto here = reinterpret_cast<std::uintptr_t>(&counter);  // Differs among processes.
-  return ".ferrule-" + std::to_string(now) + "-" + std::to_string(here % 1'000'000'007U) + "-" +
-         std::to_string(++counter);
-}
-
 Result<UniqueFd> open_directory(int dir, const char* name, int flags,
                                 const std::filesystem::path& path) {
   UniqueFd fd(
@@ -38,7 +29,30 @@ Result<UniqueFd> open_directory(int dir, const char* name, int flags,
   return fd;
 }
 
+/// Makes what is missing of it.
+Result<void> make_directories(const std::filesystem::path& path) {
+  const auto make = [&] {
+    return sys().mkdirat(AT_FDCWD, path.c_str(), 0777) == 0 || errno == EEXIST;
+  };
+  if (make()) return {};
+  const auto parent = path.parent_path();
+  if (errno != ENOENT || parent.empty() || parent == path) {
+    return system_error(errno, "cannot make the directory", path);
+  }
+  FERRULE_CHECK(make_directories(parent));
+  if (make()) return {};
+  return system_error(errno, "cannot make the directory", path);
+}
+
 }  // namespace
+
+std::string scratch_name() {
+  static std::atomic<std::uint64_t> counter{0};
+  const auto now = std::chrono::system_clock::now().time_since_epoch().count();
+  const auto here = reinterpret_cast<std::uintptr_t>(&counter);  // Differs among processes.
+  return ".ferrule-" + std::to_string(now) + "-" + std::to_string(here % 1'000'000'007U) + "-" +
+         std::to_string(++counter);
+}
 
 Result<FileIdentity> identity_of(int fd, const std::filesystem::path& path) {
   struct stat info {};
@@ -48,11 +62,14 @@ Result<FileIdentity> identity_of(int fd, const std::filesystem::path& path) {
 }
 
 Result<Folder> Folder::make(const std::filesystem::path& path) {
-  std::error_code failed;
-  std::filesystem::create_directories(path, failed);
-  if (failed) return system_error(failed.value(), "cannot make the directory", path);
-  FERRULE_TRY(auto fd, open_directory(AT_FDCWD, path.c_str(), 0, path));
-  return Folder(std::move(fd), path);
+  auto standing = open_directory(AT_FDCWD, path.c_str(), 0, path);
+  if (!standing) {
+    if (standing.error().system_errno != ENOENT) return std::move(standing).error();
+    FERRULE_CHECK(make_directories(path));
+    standing = open_directory(AT_FDCWD, path.c_str(), 0, path);
+    if (!standing) return std::move(standing).error();
+  }
+  return Folder(std::move(*standing), path);
 }
 
 Result<std::optional<Folder>> Folder::open(const std::filesystem::path& path) {

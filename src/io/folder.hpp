@@ -28,6 +28,9 @@ struct FileIdentity {
 /// Of an open file.
 Result<FileIdentity> identity_of(int fd, const std::filesystem::path& path);
 
+/// A hidden name that no other thread or process has.
+std::string scratch_name();
+
 enum class EntryKind : std::uint8_t { kNothing, kFile, kFolder, kLink, kOther };
 
 /// A directory opened once. Names below it are walked without going through any link, so that one

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/hollow_file.hpp"
 
-#include <cstdlib>
 #include <system_error>
 
 #include "base/try.hpp"
@@ -14,6 +13,7 @@ namespace ferrule::io {
 namespace {
 
 constexpr std::uint64_t kMaxCopy = 64U << 20U;
+constexpr int kMaxTries = 100;
 
 }  // namespace
 
@@ -21,11 +21,13 @@ Result<HollowFolder> HollowFolder::make() {
   std::error_code failed;
   const auto base = std::filesystem::temp_directory_path(failed);
   if (failed) return system_error(failed.value(), "there is no temporary directory", base);
-  std::string name = (base / "ferrule-XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) {
-    return system_error(errno, "cannot make a temporary directory", base);
+  for (int tried = 0;; ++tried) {
+    const auto path = base / scratch_name();
+    if (sys().mkdirat(AT_FDCWD, path.c_str(), 0700) == 0) return HollowFolder(path);
+    if (errno != EEXIST || tried == kMaxTries) {
+      return system_error(errno, "cannot make a temporary directory", base);
+    }
   }
-  return HollowFolder(name);
 }
 
 HollowFolder::~HollowFolder() {

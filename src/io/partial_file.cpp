@@ -48,11 +48,12 @@ Result<void> PartialFile::flush() const {
   return system_error(errno, "cannot flush it", path_);
 }
 
-Result<void> append_line(const Folder& folder, const std::string& name, std::string_view line) {
+Result<void> append_line(const Folder& folder, const std::string& name, std::string_view line,
+                         mode_t mode) {
   const auto path = folder.path() / name;
   UniqueFd fd(uninterrupted([&] {
     return sys().openat(folder.fd(), name.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW,
-                        0666);
+                        mode);
   }));
   if (!fd) return system_error(errno, "cannot open it", path);
   struct iovec piece {

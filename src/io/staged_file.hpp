@@ -24,6 +24,8 @@ class StagedFile final : public OutputFile {
   Result<void> reserve(std::uint64_t bytes) override;
   Result<void> write_at(std::uint64_t offset, std::span<const std::byte> piece) override;
 
+  Result<FileIdentity> identity() const override { return identity_of(fd_.get(), path_); }
+
   int fd() const noexcept { return fd_.get(); }
 
   /// Flushes the data as the durability asks (TX-3) and closes, looking at what close says.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <deque>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "ferrule/ferrule.hpp"
+#include "io/digest.hpp"
 #include "temp_dir.hpp"
 
 namespace ferrule {
@@ -90,6 +92,47 @@ TEST(Save, TheOtherFormatGoes) {
   ASSERT_TRUE(save_pretrained(state.dict(), {{"default", lora_config()}}, out / "a"));
   EXPECT_FALSE(fs::exists(out / "a" / "adapter_model.bin"));
   EXPECT_EQ(test::read_file(out / "a" / "notes.txt"), "mine");
+}
+
+// The files of the save are those on the disk, known by content and by identity.
+TEST(Save, TellsWhatItWroteWhereItIsAsked) {
+  const test::TempDir out;
+  auto state = lora();
+  state.add(std::string(kQ) + ".lora_A.b.weight", {2, 4})
+      .add(std::string(kQ) + ".lora_B.b.weight", {4, 2});
+  const std::vector<NamedConfig> configs = {{"default", lora_config()}, {"b", lora_config()}};
+  const auto silent = save_pretrained(state.dict(), configs, out / "a");
+  ASSERT_TRUE(silent) << silent.error().to_string();
+  EXPECT_TRUE(silent->written.empty());
+  // Over what stands there, and anew.
+  for (const auto* name : {"a", "b"}) {
+    SaveOptions options;
+    options.digests = true;
+    const auto saved = save_pretrained(state.dict(), configs, out / name, options);
+    ASSERT_TRUE(saved) << saved.error().to_string();
+    std::vector<std::string> paths;
+    for (const auto& file : saved->written) {
+      paths.push_back(file.path.lexically_relative(out / name).string());
+      struct stat info {};
+      ASSERT_EQ(::stat(file.path.c_str(), &info), 0);
+      EXPECT_EQ(file.device, info.st_dev);
+      EXPECT_EQ(file.inode, info.st_ino);
+      EXPECT_EQ(file.size, static_cast<std::uint64_t>(info.st_size));
+      EXPECT_EQ(file.modified_ns, info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec);
+      const auto content = test::read_file(file.path);
+      io::Sha256 sha256;
+      sha256.update(std::as_bytes(std::span(content)));
+      EXPECT_EQ(file.sha256, io::to_hex(sha256.finish()));
+      EXPECT_EQ(file.git_blob.empty(), file.path.extension() == ".safetensors");
+    }
+    std::sort(paths.begin(), paths.end());
+    const std::vector<std::string> all = {"adapter_config.json", "adapter_model.safetensors",
+                                          "b/adapter_config.json", "b/adapter_model.safetensors"};
+    // The card that stands there already is good, and not written again.
+    auto expected = all;
+    if (name == std::string("b")) expected.insert(expected.begin(), "README.md");
+    EXPECT_EQ(paths, expected);
+  }
 }
 
 struct Refusal {

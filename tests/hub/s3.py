@@ -83,6 +83,19 @@ class ObjectStore:
         for path, text in files.items():
             self.admin.put_object(Bucket="adapters", Key=f"{prefix}/{path}", Body=text)
 
+    def clear(self):
+        """As it was at first."""
+        self.faults.clear()
+        self.door.log.clear()
+        for key in self.objects():
+            self.admin.delete_object(Bucket="adapters", Key=key)
+        for upload in self.unfinished():
+            self.admin.abort_multipart_upload(Bucket="adapters", Key=upload["Key"], UploadId=upload["UploadId"])
+
+    def unfinished(self):
+        """Uploads in parts that nobody ended."""
+        return self.admin.list_multipart_uploads(Bucket="adapters").get("Uploads", [])
+
     def puts(self):
         """The keys written, in order."""
         return [urllib.parse.unquote(r.path) for r in self.door.log if r.method == "PUT" and r.status == 200]

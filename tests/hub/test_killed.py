@@ -14,8 +14,8 @@ from test_pull import host, pull
 STEPS = ["/repos/create", "validate-yaml", "/preupload/", "objects/batch", "/lfs/", "objects/verify", "/commit/"]
 
 
-def start(stage, *arguments):
-    return subprocess.Popen([FERRULE, *map(str, arguments)], env=stage.env(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=stage.folder)
+def start(stage, *arguments, env=None):
+    return subprocess.Popen([FERRULE, *map(str, arguments)], env=env or stage.env(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=stage.folder)
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])

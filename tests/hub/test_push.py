@@ -166,25 +166,6 @@ def test_an_object_the_repository_has_is_not_sent_again(stage):
     assert not stage.hub.requests("PUT") and stage.stored("ann/a") == content(folder)
 
 
-def live_state(stage, folder):
-    """A state dict as training leaves it, for save."""
-    stage.ferrule("state-dict", folder, "-o", stage.folder / "live.safetensors")
-    return stage.folder / "live.safetensors"
-
-
-def test_save_pushes_what_it_saved(stage):
-    folder = stage.adapter()
-    answer = stage.ferrule("save", live_state(stage, folder), "-o", stage.folder / "saved", "--config", folder, "--push", "ann/a", "--json")
-    assert stage.stored("ann/a") == content(stage.folder / "saved") != {}
-    assert stage.hub.repo("ann/a").head().oid in answer.out
-
-
-def test_save_keeps_the_adapter_when_the_network_fails(stage):
-    folder = stage.adapter()
-    stage.ferrule("save", live_state(stage, folder), "-o", stage.folder / "saved", "--config", folder, "--push", "ann/a", code=3, HF_ENDPOINT="http://127.0.0.1:9")
-    stage.ferrule("verify", stage.folder / "saved")
-
-
 # --- where to
 
 

@@ -19,10 +19,7 @@ def shared_store(request):
 
 @pytest.fixture
 def store(shared_store):
-    shared_store.faults.clear()
-    shared_store.door.log.clear()
-    for key in shared_store.objects():
-        shared_store.admin.delete_object(Bucket="adapters", Key=key)
+    shared_store.clear()
     yield shared_store
     assert shared_store.door.crashes == []
 

@@ -30,5 +30,15 @@ TEST(Sha256Test, PiecesSumAsTheWhole) {
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+// The example of RFC 1321.
+TEST(Md5Test, MatchesTheStandardsExample) {
+  auto md5 = Md5::make();
+  ASSERT_TRUE(md5);
+  md5->update(bytes("message "));
+  md5->update(bytes("digest"));
+  EXPECT_EQ(to_hex(md5->finish()), "f96b697d7cb7938d525a2f31aaf161d0");
+  EXPECT_EQ(to_hex(md5->finish()), "d41d8cd98f00b204e9800998ecf8427e");
+}
+
 }  // namespace
 }  // namespace ferrule::io

@@ -43,6 +43,7 @@ class Faults {
     install<&io::Syscalls::pread>("pread");
     install<&io::Syscalls::writev>("writev");
     install<&io::Syscalls::pwrite>("pwrite");
+    install<&io::Syscalls::ftruncate>("ftruncate");
     install<&io::Syscalls::fallocate>("fallocate");
     install<&io::Syscalls::sync_file_range>("sync_file_range");
     install<&io::Syscalls::fsync>("fsync");

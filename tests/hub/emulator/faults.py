@@ -126,6 +126,20 @@ def stall(after=None, seconds=60):
     return fault
 
 
+def meet(count, seconds=20):
+    """Waits for `count` such requests to be in flight at once; the answer of one that waits in vain is 418."""
+    barrier = threading.Barrier(count)
+
+    def fault(x):
+        try:
+            barrier.wait(seconds)
+        except threading.BrokenBarrierError:
+            return x.send(json_response({"error": "nobody came"}, 418))
+        return x.send(x.answer())
+
+    return fault
+
+
 def slow(piece, pause):
     """The body comes in pieces of `piece` bytes, `pause` seconds apart."""
 

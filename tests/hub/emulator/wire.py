@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP for the emulator: requests, responses, and servers that keep a log and can be told to misbehave."""
+import contextlib
 import dataclasses
 import json
 import socket
@@ -166,6 +167,10 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request(origin.name, self.command, self.path, self.headers, when=time.monotonic())
         exchange = Exchange(self, request, origin.dispatch)
         origin.log.append(request)
+        with origin.in_flight():
+            self._answer(origin, request, exchange)
+
+    def _answer(self, origin, request, exchange):
         fault = origin.faults.take(request)
         if fault is not None and getattr(fault, "before_body", False):
             return fault(exchange)
@@ -197,11 +202,24 @@ class Origin:
     def __init__(self, name, host, handle, faults, port=0):
         self.name, self.handle, self.faults = name, handle, faults
         self.log, self.crashes, self.stopping = [], [], threading.Event()
+        self.now_in_flight = self.most_in_flight = 0
+        self._counting = threading.Lock()
         self._server = _Server((host, port), _Handler)
         self._server.origin = self
         self.url = f"http://{host}:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
+
+    @contextlib.contextmanager
+    def in_flight(self):
+        with self._counting:
+            self.now_in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self.now_in_flight)
+        try:
+            yield
+        finally:
+            with self._counting:
+                self.now_in_flight -= 1
 
     def dispatch(self, request):
         try:

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hub/lanes.hpp"
+
+#include <optional>
+
+#include "base/parallel.hpp"
+#include "hub/failure.hpp"
+
+namespace ferrule::hub {
+
+Lanes::Lane Lanes::take(const Stop& stop) {
+  std::unique_lock lock(mutex_);
+  if (free_.empty() && more_.size() + 1 < kMost) {
+    more_.push_back(std::make_unique<Http>(main_.another()));
+    free_.reserve(kMost);  // give_back() must not fail.
+    free_.push_back(more_.back().get());
+  }
+  freed_.wait(lock, [this] { return !free_.empty(); });
+  auto* http = free_.back();
+  free_.pop_back();
+  return {*this, *http, stop};
+}
+
+void Lanes::give_back(Http& http) noexcept {
+  http.heed(nullptr);
+  const std::lock_guard lock(mutex_);
+  free_.push_back(&http);
+  freed_.notify_one();
+}
+
+Result<void> together(std::size_t count, Stop& stop,
+                      const std::function<Result<void>(std::size_t)>& work) {
+  std::mutex mutex;
+  std::optional<Error> failed;
+  base::parallel_for(count, Lanes::kMost, [&](std::size_t i) {
+    if (stop.requested()) return;
+    auto done = work(i);
+    if (done) return;
+    const std::lock_guard lock(mutex);
+    if (!failed) failed = std::move(done).error();
+    stop.request();
+  });
+  if (failed) return std::move(*failed);
+  if (stop.requested()) return stopped();
+  return {};
+}
+
+}  // namespace ferrule::hub

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "ferrule/result.hpp"
+#include "hub/http.hpp"
+#include "hub/stop.hpp"
+
+namespace ferrule::hub {
+
+/// The connections of one client: the main one, for what is asked one after the other, and some
+/// more while files are transferred. Memory and the server see no more than kMost at once, however
+/// many files, and parts of files, wait for one.
+class Lanes {
+ public:
+  static constexpr unsigned kMost = 4;
+
+  explicit Lanes(const Settings& settings) : main_(settings) { free_.push_back(&main_); }
+  Lanes(const Lanes&) = delete;
+  Lanes& operator=(const Lanes&) = delete;
+
+  /// Of the thread that pushes or pulls, as long as no lane is taken.
+  Http& main() noexcept { return main_; }
+
+  const Settings& settings() const noexcept { return main_.settings(); }
+
+  /// A connection for one transfer, given back at the end.
+  class Lane {
+   public:
+    Lane(Lanes& lanes, Http& http, const Stop& stop) : lanes_(&lanes), http_(&http) {
+      http_->heed(&stop);
+    }
+    Lane(const Lane&) = delete;
+    Lane& operator=(const Lane&) = delete;
+    ~Lane() { lanes_->give_back(*http_); }
+    Http& operator*() const noexcept { return *http_; }
+    Http* operator->() const noexcept { return http_; }
+
+   private:
+    Lanes* lanes_;
+    Http* http_;
+  };
+
+  /// Waits for a free one.
+  Lane take(const Stop& stop);
+
+ private:
+  void give_back(Http& http) noexcept;
+
+  Http main_;
+  std::mutex mutex_;
+  std::condition_variable freed_;
+  std::vector<std::unique_ptr<Http>> more_;
+  std::vector<Http*> free_;
+};
+
+/// Calls `work(i)` for every i below `count`, from up to Lanes::kMost threads. The first error
+/// requests the stop, is returned, and leaves out what has not begun.
+Result<void> together(std::size_t count, Stop& stop,
+                      const std::function<Result<void>(std::size_t)>& work);
+
+}  // namespace ferrule::hub
