@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 import ferrule.peft
+from ferrule.peft import _native
 from models import CASES, clean, gpt2, llama, make, present, sorted_sets  # noqa: F401
 
 
@@ -48,7 +49,9 @@ def assert_same(model, theirs, ours):
     for path in files:
         if path.name == "adapter_config.json":
             name = "default" if len(path.parts) == 1 else path.parts[0]
-            expected = sorted_sets((theirs / path).read_text(), model.peft_config[name])
+            expected = (theirs / path).read_text()
+            if _native.can_save(model.peft_config):  # What Ferrule does not know PEFT writes itself.
+                expected = sorted_sets(expected, model.peft_config[name])
             assert (ours / path).read_text() == expected, path
         elif path.name == "adapter_model.safetensors":
             assert (ours / path).read_bytes() == (theirs / path).read_bytes(), path
