@@ -33,3 +33,4 @@
 #include "ferrule/torch_file.hpp"          // IWYU pragma: export
 #include "ferrule/torch_writer.hpp"        // IWYU pragma: export
 #include "ferrule/version.hpp"             // IWYU pragma: export
+#include "ferrule/written_file.hpp"        // IWYU pragma: export

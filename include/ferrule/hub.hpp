@@ -82,7 +82,8 @@ struct PushOptions {
   std::string commit_description = {};
   OpenOptions open = {};
   Watcher watcher = {};
-  /// Files that were just saved (SaveReport::written): those that are still the same are not hashed.
+  /// Files that were just saved (SaveReport::written): those that are still the same are not
+  /// hashed.
   std::vector<WrittenFile> written = {};
 };
 

@@ -28,6 +28,7 @@ class Memory : public OutputFile {
   using OutputFile::write;
   Result<void> reserve(std::uint64_t) override { return {}; }
   Result<void> write_at(std::uint64_t, std::span<const std::byte>) override { return {}; }
+  Result<FileIdentity> identity() const override { return FileIdentity{}; }
 
   std::thread::id caller = std::this_thread::get_id();
   std::vector<std::byte> bytes;
