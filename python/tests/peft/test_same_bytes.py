@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 import ferrule.peft
+from ferrule.peft import _native
 from models import CASES, clean, gpt2, llama, make, present, sorted_sets  # noqa: F401
 
 
@@ -48,7 +49,9 @@ def assert_same(model, theirs, ours):
     for path in files:
         if path.name == "adapter_config.json":
             name = "default" if len(path.parts) == 1 else path.parts[0]
-            expected = sorted_sets((theirs / path).read_text(), model.peft_config[name])
+            expected = (theirs / path).read_text()
+            if _native.can_save(model.peft_config):  # What Ferrule does not know PEFT writes itself.
+                expected = sorted_sets(expected, model.peft_config[name])
             assert (ours / path).read_text() == expected, path
         elif path.name == "adapter_model.safetensors":
             assert (ours / path).read_bytes() == (theirs / path).read_bytes(), path
@@ -95,13 +98,15 @@ def test_a_second_adapter_carries_the_projections_of_its_own_layers(kind, first,
     model.add_adapter("second", config(target_modules=[second], r=4))
     theirs = saved_by_peft(model, tmp_path / "theirs")
     ferrule.peft.save_pretrained(model, tmp_path / "ours")
-    if first == second:
-        assert_same(model, theirs, tmp_path / "ours")
-    expected, found = (load_file(folder / "second/adapter_model.safetensors") for folder in (theirs, tmp_path / "ours"))
-    outputs = {len(tensor) for key, tensor in expected.items() if key.endswith("lambda_b")}
-    assert expected.keys() == found.keys() and len(outputs) == 1
-    for key, tensor in expected.items():
-        assert torch.equal(found[key], tensor[: outputs.pop()] if key.endswith("vera_B") else tensor), key
+    for folder in (".", "second"):
+        files = (where / folder / "adapter_model.safetensors" for where in (theirs, tmp_path / "ours"))
+        expected, found = map(load_file, files)
+        # PEFT up to 0.19 writes the other adapter's vectors along.
+        expected = {key: tensor for key, tensor in expected.items() if not key.endswith((".default", ".second"))}
+        assert expected.keys() == found.keys()
+        outputs, = {len(tensor) for key, tensor in expected.items() if key.endswith("lambda_b")}
+        for key, tensor in expected.items():
+            assert torch.equal(found[key], tensor[:outputs] if key.endswith("vera_B") else tensor), key
     ferrule.peft.from_pretrained(gpt2(), tmp_path / "ours" / "second")
 
 
