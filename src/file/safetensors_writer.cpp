@@ -2,17 +2,27 @@
 #include "ferrule/safetensors_writer.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "base/checked.hpp"
+#include "base/parallel.hpp"
 #include "base/quote.hpp"
 #include "base/try.hpp"
 #include "file/tensor_plan.hpp"
 #include "format/safetensors_header.hpp"
-#include "io/write_behind.hpp"
 
 namespace ferrule {
 namespace {
+
+/// What a stream is asked for at a time.
+constexpr std::size_t kStreamPiece = std::size_t{2} << 20;
+
+/// Of several threads, each: small enough for a core's cache.
+constexpr std::size_t kConcurrentPiece = std::size_t{512} << 10;
+constexpr std::uint64_t kStretch = std::uint64_t{2} << 20;
+/// The kernel lets one thread at a time write to a file.
+constexpr unsigned kConcurrentThreads = 2;
 
 using format::EncodedHeader;
 using format::HeaderEntry;
@@ -37,16 +47,89 @@ Result<EncodedHeader> encode(std::span<const NamedTensor> tensors, const Metadat
   return format::encode_safetensors_header(entries, sorted, empty == EmptyMetadata::kKeep);
 }
 
-Result<void> write_stream(io::WriteBehind& out, const file::PlannedTensor& tensor) {
+Result<void> write_stream(io::OutputFile& out, const file::PlannedTensor& tensor,
+                          std::vector<std::byte>& buffer) {
   const auto total = byte_size(tensor.dtype, tensor.shape);  // The header has checked it.
   for (std::uint64_t offset = 0; offset < *total;) {
-    FERRULE_TRY(const auto piece, out.space(static_cast<std::size_t>(std::min<std::uint64_t>(
-                                      io::WriteBehind::kMaxPiece, *total - offset))));
+    const auto length =
+        static_cast<std::size_t>(std::min<std::uint64_t>(kStreamPiece, *total - offset));
+    if (buffer.size() < length) buffer.resize(length);
+    const std::span<std::byte> piece(buffer.data(), length);
     FERRULE_CHECK(tensor.read(offset, piece));
-    out.filled();
-    offset += piece.size();
+    FERRULE_CHECK(out.write(piece));
+    offset += length;
   }
   return {};
+}
+
+/// Tensors that follow each other in the file, about kStretch bytes of them.
+struct Stretch {
+  std::uint64_t start = 0;  ///< In the file.
+  std::span<const std::size_t> tensors;
+};
+
+std::vector<Stretch> stretches(const file::TensorPlan& plan, const EncodedHeader& header) {
+  std::vector<Stretch> all;
+  const std::span<const std::size_t> order(header.order);
+  std::uint64_t at = header.bytes.size();
+  for (std::size_t first = 0; first < order.size();) {
+    const auto start = at;
+    std::size_t count = 0;
+    while (first + count < order.size() && at - start < kStretch) {
+      const auto& tensor = plan[order[first + count]];
+      at += *byte_size(tensor.dtype, tensor.shape);
+      ++count;
+    }
+    all.push_back({start, order.subspan(first, count)});
+    first += count;
+  }
+  return all;
+}
+
+Result<void> write_stretch(io::OutputFile& out, const file::TensorPlan& plan,
+                           const Stretch& stretch) {
+  std::vector<std::byte> buffer(kConcurrentPiece);
+  std::uint64_t at = stretch.start;
+  std::size_t used = 0;
+  for (const auto position : stretch.tensors) {
+    const auto& tensor = plan[position];
+    const auto total = byte_size(tensor.dtype, tensor.shape);
+    for (std::uint64_t offset = 0; offset < *total;) {
+      const auto length =
+          static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size() - used, *total - offset));
+      FERRULE_CHECK(tensor.read(offset, std::span(buffer).subspan(used, length)));
+      used += length;
+      offset += length;
+      if (used < buffer.size()) continue;
+      FERRULE_CHECK(out.write_at(at, buffer));
+      at += used;
+      used = 0;
+    }
+  }
+  return out.write_at(at, std::span(buffer).first(used));
+}
+
+/// Half of a copy from file to file is reading and checking, the other half the kernel's copy into
+/// the output, one at a time: two threads do one while the other does the other.
+Result<void> write_concurrently(io::OutputFile& out, const file::TensorPlan& plan,
+                                const EncodedHeader& header) {
+  FERRULE_CHECK(out.write(std::as_bytes(std::span(header.bytes))));
+  const auto all = stretches(plan, header);
+  std::vector<Result<void>> results(all.size());
+  std::atomic<bool> failed{false};
+  base::parallel_for(all.size(), kConcurrentThreads, [&](std::size_t i) {
+    if (failed) return;
+    results[i] = write_stretch(out, plan, all[i]);
+    if (!results[i]) failed = true;
+  });
+  for (auto& result : results) FERRULE_CHECK(std::move(result));
+  return {};
+}
+
+bool is_worth_threads(const file::TensorPlan& plan, const EncodedHeader& header) {
+  return header.data_bytes >= 4 * kStretch &&
+         std::all_of(plan.begin(), plan.end(),
+                     [](const auto& tensor) { return tensor.read && tensor.is_concurrent; });
 }
 
 Error wrong_size(std::string_view name, std::uint64_t expected, std::uint64_t found) {
@@ -97,28 +180,23 @@ Result<void> write_safetensors(io::OutputFile& out, const TensorPlan& plan,
                  .message = "the file would have more than 2^64 bytes"};
   }
   FERRULE_CHECK(out.reserve(*total));
+  if (is_worth_threads(plan, header)) return write_concurrently(out, plan, header);
   // Header and tensors in memory go out in as few system calls as the system allows.
   std::vector<std::span<const std::byte>> pieces;
   pieces.reserve(plan.size() + 1);
   pieces.push_back(std::as_bytes(std::span(header.bytes)));
-  const auto write_pieces = [&] {
-    const auto wrote = out.write(std::span<const std::span<const std::byte>>(pieces));
-    pieces.clear();
-    return wrote;
-  };
-  io::WriteBehind behind(out);
+  std::vector<std::byte> buffer;
   for (const auto position : header.order) {
     const auto& tensor = plan[position];
-    if (tensor.read) {
-      if (!pieces.empty()) FERRULE_CHECK(write_pieces());
-      FERRULE_CHECK(write_stream(behind, tensor));
-    } else if (!tensor.bytes.empty()) {
-      FERRULE_CHECK(behind.finish());
-      pieces.push_back(tensor.bytes);
+    if (!tensor.read) {
+      if (!tensor.bytes.empty()) pieces.push_back(tensor.bytes);
+      continue;
     }
+    FERRULE_CHECK(out.write(std::span<const std::span<const std::byte>>(pieces)));
+    pieces.clear();
+    FERRULE_CHECK(write_stream(out, tensor, buffer));
   }
-  FERRULE_CHECK(behind.finish());
-  return write_pieces();
+  return out.write(std::span<const std::span<const std::byte>>(pieces));
 }
 
 }  // namespace file

@@ -30,6 +30,8 @@ struct PlannedTensor {
   std::shared_ptr<const void> owner;
   /// Fills `out` from the tensor's byte `offset` on; called in ascending order.
   std::function<Result<void>(std::uint64_t offset, std::span<std::byte> out)> read;
+  /// `read` may run in any thread, at the same time as that of other tensors.
+  bool is_concurrent = false;
 };
 
 using TensorPlan = std::vector<PlannedTensor>;

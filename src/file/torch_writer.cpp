@@ -16,7 +16,6 @@
 #include "format/crc32.hpp"
 #include "format/torch_encode.hpp"
 #include "io/directory_transaction.hpp"
-#include "io/write_behind.hpp"
 
 namespace ferrule {
 namespace file {
@@ -124,12 +123,11 @@ class StorageFinder {
 /// The archive while it is written.
 class ArchiveWriter {
  public:
-  explicit ArchiveWriter(io::OutputFile& out) : out_(out), behind_(out) {}
+  explicit ArchiveWriter(io::OutputFile& out) : out_(out) {}
 
   Result<void> add(std::string_view name, std::span<const std::byte> content) {
     const std::string full = std::string(kRoot) + "/" + std::string(name);
     const std::string before = zip_.begin_entry(full, content.size());
-    FERRULE_CHECK(behind_.finish());
     std::uint32_t crc = 0;
     bool first = true;
     // In pieces, so that the write finds in the cache what the checksum has read.
@@ -148,34 +146,33 @@ class ArchiveWriter {
                    const std::function<Result<void>(std::uint64_t, std::span<std::byte>)>& read) {
     const std::string full = std::string(kRoot) + "/" + std::string(name);
     const std::string before = zip_.begin_entry(full, bytes);
-    FERRULE_CHECK(behind_.append(std::as_bytes(std::span(before))));
+    FERRULE_CHECK(out_.write(std::as_bytes(std::span(before))));
+    if (buffer_.empty()) buffer_.resize(kPiece);
     std::uint32_t crc = 0;
-    for (std::uint64_t at = 0; at < bytes;) {
-      FERRULE_TRY(const auto piece, behind_.space(static_cast<std::size_t>(std::min<std::uint64_t>(
-                                        io::WriteBehind::kMaxPiece, bytes - at))));
+    for (std::uint64_t at = 0; at < bytes; at += kPiece) {
+      const auto piece = std::span(buffer_).first(
+          static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, bytes - at)));
       FERRULE_CHECK(read(at, piece));
       crc = format::crc32(crc, piece);
-      behind_.filled();
-      at += piece.size();
+      FERRULE_CHECK(out_.write(piece));
     }
     return end(crc);
   }
 
   Result<void> finish() {
     const std::string last = zip_.finish(kRoot);
-    FERRULE_CHECK(behind_.append(std::as_bytes(std::span(last))));
-    return behind_.finish();
+    return out_.write(std::as_bytes(std::span(last)));
   }
 
  private:
   Result<void> end(std::uint32_t crc) {
     const std::string behind = zip_.end_entry(crc);
-    return behind_.append(std::as_bytes(std::span(behind)));
+    return out_.write(std::as_bytes(std::span(behind)));
   }
 
   io::OutputFile& out_;
   format::TorchZipEncoder zip_;
-  io::WriteBehind behind_;
+  std::vector<std::byte> buffer_;
 };
 
 std::span<const std::byte> as_bytes(std::string_view text) {

@@ -80,9 +80,11 @@ TensorPlan WeightsStream::Rep::safetensors_plan() const {
                     .shape = {shape.begin(), shape.end()},
                     .bytes = {},
                     .owner = nullptr,
-                    .read = [this, start](std::uint64_t offset, std::span<std::byte> out) {
-                      return file.read_at(start + offset, out);
-                    }});
+                    .read =
+                        [this, start](std::uint64_t offset, std::span<std::byte> out) {
+                          return file.read_at(start + offset, out);
+                        },
+                    .is_concurrent = true});
   }
   return plan;
 }
@@ -126,7 +128,8 @@ TensorPlan WeightsStream::Rep::tensor_plan() const {
                     .shape = tensor.shape,
                     .bytes = {},
                     .owner = nullptr,
-                    .read = tensor_reader(tensor)});
+                    .read = tensor_reader(tensor),
+                    .is_concurrent = true});
   }
   return plan;
 }

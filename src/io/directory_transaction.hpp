@@ -25,7 +25,7 @@ class OutputFile {
   Result<void> write(std::span<const std::byte> piece);
   /// Announces the final size, so that the file system can reserve it (and say ENOSPC early).
   virtual Result<void> reserve(std::uint64_t bytes) = 0;
-  /// Overwrites bytes already written (a header filled in last).
+  /// Writes at any place inside what reserve() announced; several threads may, each at its own.
   virtual Result<void> write_at(std::uint64_t offset, std::span<const std::byte> piece) = 0;
   /// Of what is written so far. Publishing it changes nothing but the time of change.
   virtual Result<FileIdentity> identity() const = 0;

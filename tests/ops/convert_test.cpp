@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "ferrule/safetensors_file.hpp"
 #include "ferrule/torch_file.hpp"
+#include "ferrule/torch_writer.hpp"
 #include "temp_dir.hpp"
 
 namespace ferrule {
@@ -139,6 +141,53 @@ TEST(Convert, ABadFileLeavesTheDirectoryAsItWas) {
     EXPECT_FALSE(fs::exists(dir / "b"));
     EXPECT_EQ(test::read_file(dir / "a/adapter_model.bin"), test::read_file(weights));
     EXPECT_EQ(std::distance(fs::directory_iterator(dir / "a"), {}), 4);
+  }
+}
+
+/// A torch file of 18 MB: several threads copy it.
+void make_large_adapter(const fs::path& directory) {
+  constexpr std::uint64_t kRows = 24;
+  constexpr std::uint64_t kColumns = 8191;  // No tensor ends on a page.
+  std::vector<float> values(kRows * kRows * kColumns);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+  const std::vector<std::uint64_t> shape = {kRows, kColumns};
+  std::vector<std::string> names;
+  for (std::uint64_t i = 0; i < kRows; ++i) names.push_back("layer." + std::to_string(i));
+  std::vector<NamedTensor> tensors;
+  for (std::uint64_t i = 0; i < kRows; ++i) {
+    const auto part = std::span(values).subspan(i * kRows * kColumns, kRows * kColumns);
+    tensors.push_back(
+        {names[i], TensorView::make(Dtype::kF32, shape, std::as_bytes(part)).value()});
+  }
+  test::write_file(directory / "adapter_config.json", "{\"peft_type\": \"LORA\"}");
+  EXPECT_TRUE(write_torch_file(directory / "adapter_model.bin", tensors, Durability::kFast));
+}
+
+TEST(Convert, ALargeFileKeepsEveryBit) {
+  for (const auto durability : {Durability::kFast, Durability::kSafe}) {
+    const test::TempDir dir;
+    make_large_adapter(dir / "a");
+    ASSERT_TRUE(convert_adapter(dir / "a", dir / "b", {.durability = durability}));
+    const auto original = TorchFile::open(dir / "a/adapter_model.bin");
+    const auto converted = SafetensorsFile::open(dir / "b/adapter_model.safetensors");
+    ASSERT_TRUE(original && converted);
+    expect_equal(*original, *converted);
+    EXPECT_EQ(fs::file_size(dir / "b/adapter_model.safetensors"), converted->file_bytes());
+  }
+}
+
+TEST(Convert, AFlippedBitInALargeFileIsFound) {
+  const test::TempDir dir;
+  make_large_adapter(dir / "a");
+  auto bytes = test::read_file(dir / "a/adapter_model.bin");
+  for (const std::size_t at : {bytes.size() / 9, bytes.size() / 2, bytes.size() / 8 * 7}) {
+    auto bad = bytes;
+    bad[at] = static_cast<char>(bad[at] ^ 1);
+    test::write_file(dir / "a/adapter_model.bin", bad);
+    const auto converted = convert_adapter(dir / "a", dir / "b", {.durability = Durability::kFast});
+    ASSERT_FALSE(converted) << at;
+    EXPECT_EQ(converted.error().rule, "TZ-11");
+    EXPECT_FALSE(fs::exists(dir / "b"));
   }
 }
 
