@@ -14,13 +14,11 @@ namespace {
 constexpr std::uint32_t kEndSignature = 0x06054b50;
 constexpr std::uint32_t kEnd64Signature = 0x06064b50;
 constexpr std::uint32_t kLocatorSignature = 0x07064b50;
-constexpr std::uint64_t kCentralBytes = 46;
 constexpr std::uint64_t kEndBytes = 22;
 constexpr std::uint64_t kEnd64Bytes = 56;
 constexpr std::uint64_t kLocatorBytes = 20;
 constexpr std::uint64_t kMaxComment = 65535;
 constexpr std::uint16_t kAllOnes16 = 0xffff;
-constexpr std::uint32_t kAllOnes32 = 0xffffffff;
 
 class EndParser {
  public:

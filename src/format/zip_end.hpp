@@ -13,6 +13,9 @@
 
 namespace ferrule::format {
 
+inline constexpr std::uint64_t kCentralBytes = 46;
+inline constexpr std::uint32_t kAllOnes32 = 0xffffffff;
+
 /// What the end records of a zip archive say: where the central directory is.
 struct ZipDirectoryPlace {
   std::uint64_t offset = 0;

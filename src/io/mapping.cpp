@@ -8,11 +8,11 @@
 #include <limits>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "base/parallel.hpp"
 #include "base/try.hpp"
 #include "io/system_error.hpp"
 
@@ -39,17 +39,7 @@ Result<void> read_all(const InputFile& file, std::span<std::byte> out) {
     const std::size_t end = part + 1 == parts ? out.size() : std::min(begin + step, out.size());
     results[part] = file.read_at(begin, out.subspan(begin, end - begin));
   };
-  std::vector<std::thread> threads;
-  std::size_t next = 1;
-  try {
-    threads.reserve(parts);
-    for (; next < parts; ++next) threads.emplace_back(read_part, next);
-  } catch (const std::system_error&) {
-    // No more threads to be had: what is left is read here.
-  }
-  for (; next < parts; ++next) read_part(next);
-  read_part(0);
-  for (auto& thread : threads) thread.join();
+  base::parallel_for(parts, static_cast<unsigned>(parts), read_part);
   for (auto& result : results) FERRULE_CHECK(std::move(result));
   return {};
 }
