@@ -57,9 +57,7 @@ class Stage {
     io::DigestingFile digested(*file);
     const auto bytes = std::as_bytes(std::span(content));
     FERRULE_CHECK(digested.write(bytes));
-    io::Sha1 git;
-    const auto head = "blob " + std::to_string(content.size()) + std::string(1, '\0');
-    git.update(std::as_bytes(std::span(head)));
+    auto git = io::git_blob(content.size());
     git.update(bytes);
     return note(name, digested, io::to_hex(git.finish()));
   }

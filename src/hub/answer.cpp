@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hub/answer.hpp"
 
+#include <charconv>
 #include <cstddef>
 
 #include "base/quote.hpp"
@@ -66,6 +67,13 @@ bool true_member(const Json& object, std::string_view key) {
   const auto* member = object.find(key);
   const auto* flag = member != nullptr ? member->if_bool() : nullptr;
   return flag != nullptr && *flag;
+}
+
+std::optional<std::uint64_t> whole_number(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (failed != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
 }
 
 }  // namespace ferrule::hub

@@ -25,4 +25,7 @@ std::string text_member(const Json& object, std::string_view key);
 std::optional<std::uint64_t> size_member(const Json& object, std::string_view key);
 bool true_member(const Json& object, std::string_view key);
 
+/// A number in decimal digits and nothing else.
+std::optional<std::uint64_t> whole_number(std::string_view text);
+
 }  // namespace ferrule::hub

@@ -88,11 +88,7 @@ Result<std::string> digest_file(const io::OpenedFile& file, const std::filesyste
   FERRULE_TRY(const auto before, io::identity_of(file.fd.get(), path));
   if (auto known = memo.find(before, digest)) return std::move(*known);
   io::Sha256 sha256;
-  io::Sha1 sha1;
-  if (digest == Digest::kGitBlob) {
-    const auto head = "blob " + std::to_string(before.size) + std::string(1, '\0');
-    sha1.update(std::as_bytes(std::span(head)));
-  }
+  auto sha1 = io::git_blob(before.size);
   std::vector<std::byte> buffer(static_cast<std::size_t>(
       std::min<std::uint64_t>(kPiece, std::max<std::uint64_t>(1, before.size))));
   for (std::uint64_t at = 0; at < before.size;) {

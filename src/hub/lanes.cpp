@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/parallel.hpp"
+#include "base/try.hpp"
 #include "hub/failure.hpp"
 
 namespace ferrule::hub {
@@ -43,6 +44,28 @@ Result<void> together(std::size_t count, Stop& stop,
   if (failed) return std::move(*failed);
   if (stop.requested()) return stopped();
   return {};
+}
+
+Result<std::optional<Response>> answers_together(
+    std::size_t count, const Stop& above,
+    const std::function<Result<Response>(std::size_t, const Stop&)>& send,
+    const std::function<void(std::size_t, const Response&)>& take) {
+  Stop stop(&above);
+  std::mutex mutex;
+  std::optional<Response> refused;
+  auto done = together(count, stop, [&](std::size_t i) -> Result<void> {
+    FERRULE_TRY(auto response, send(i, stop));
+    const std::lock_guard lock(mutex);
+    if (response.ok()) {
+      take(i, response);
+    } else if (!refused) {
+      refused = std::move(response);
+      stop.request();
+    }
+    return {};
+  });
+  if (!refused) FERRULE_CHECK(std::move(done));
+  return refused;
 }
 
 }  // namespace ferrule::hub

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -65,5 +66,12 @@ class Lanes {
 /// requests the stop, is returned, and leaves out what has not begun.
 Result<void> together(std::size_t count, Stop& stop,
                       const std::function<Result<void>(std::size_t)>& work);
+
+/// The same for requests whose refusal is an answer: `take` is called with the 2xx of each, one at
+/// a time. The first refusal stops the others and is handed back; nullopt where there was none.
+Result<std::optional<Response>> answers_together(
+    std::size_t count, const Stop& above,
+    const std::function<Result<Response>(std::size_t, const Stop&)>& send,
+    const std::function<void(std::size_t, const Response&)>& take);
 
 }  // namespace ferrule::hub

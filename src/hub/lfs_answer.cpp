@@ -2,7 +2,6 @@
 #include "hub/lfs_answer.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 
 #include "base/quote.hpp"
@@ -14,13 +13,6 @@ namespace ferrule::hub {
 namespace {
 
 constexpr std::uint64_t kLongestLife = 7 * 24 * 3600;  // Of an address, in seconds.
-
-std::optional<std::uint64_t> number(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (failed != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 }  // namespace
 
@@ -77,8 +69,8 @@ std::optional<Parts> read_parts(const Action& upload) {
   for (const auto& [key, value] : upload.headers) {
     if (key == "chunk_size") {
       multipart = true;
-      parts.chunk = number(value).value_or(0);
-    } else if (const auto index = number(key)) {
+      parts.chunk = whole_number(value).value_or(0);
+    } else if (const auto index = whole_number(key)) {
       parts.addresses[*index] = value;  // By number: "00010" comes after "00009".
     }
   }

@@ -123,27 +123,21 @@ Result<Response> LfsTransfer::send_parts(Parts& parts) {
       meter_.add(static_cast<std::int64_t>(size_of(parts, part)));
     }
   }
-  Stop stop(&stop_);
-  std::mutex mutex;
-  std::optional<Response> refused;
-  const auto done = together(missing.size(), stop, [&](std::size_t i) -> Result<void> {
-    const auto part = missing[i];
-    const auto place = static_cast<std::uint64_t>(
-        std::distance(parts.addresses.begin(), parts.addresses.find(part)));
-    FileBody body(input_, place * parts.chunk, size_of(parts, part), &meter_);
-    FERRULE_TRY(auto response, put_part(parts, part, body, stop));
-    const std::lock_guard lock(mutex);
-    if (response.ok()) {
-      parts.etags[part] = std::string(response.header("etag"));
-      journal_.note(part, parts.etags[part]);
-    } else if (!refused) {
-      refused = std::move(response);
-      stop.request();
-    }
-    return {};
-  });
+  FERRULE_TRY(auto refused,
+              answers_together(
+                  missing.size(), stop_,
+                  [&](std::size_t i, const Stop& stop) -> Result<Response> {
+                    const auto part = missing[i];
+                    const auto place = static_cast<std::uint64_t>(
+                        std::distance(parts.addresses.begin(), parts.addresses.find(part)));
+                    FileBody body(input_, place * parts.chunk, size_of(parts, part), &meter_);
+                    return put_part(parts, part, body, stop);
+                  },
+                  [&](std::size_t i, const Response& response) {
+                    parts.etags[missing[i]] = std::string(response.header("etag"));
+                    journal_.note(missing[i], parts.etags[missing[i]]);
+                  }));
   if (refused) return std::move(*refused);
-  FERRULE_CHECK(done);
   return complete(parts);
 }
 

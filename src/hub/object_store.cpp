@@ -37,12 +37,6 @@ std::string first_of(std::initializer_list<const char*> names) {
   return {};
 }
 
-std::string sha256_of(std::string_view text) {
-  io::Sha256 sum;
-  sum.update(std::as_bytes(std::span(text)));
-  return io::to_hex(sum.finish());
-}
-
 Result<void> put(Http& http, const ObjectStore& store, const std::string& path, Body& body,
                  const std::string& sha256) {
   auto request = store.request(Method::kPut, path, sha256);
@@ -266,7 +260,7 @@ Result<PushReport> push_to_store(HubClient::Rep& client, const std::filesystem::
   FERRULE_CHECK(send_files(client, store, changed, known, watcher));
   for (const auto& file : files) FERRULE_CHECK(check_unchanged(file));
   const auto text = manifest_text(files);
-  out.commit = sha256_of(text);
+  out.commit = io::sha256_hex(text);
   remember(files, client.memo);
   if (!standing || standing->text != text) {
     TextBody body(text);
@@ -284,14 +278,14 @@ Result<PullReport> pull_from_store(HubClient::Rep& client, const std::string& so
   const auto watcher = one_at_a_time(options.watcher);
   client.http.watch(watcher);
   const auto own =
-      client.settings.home / "ferrule" / "stores" / sha256_of(store.name).substr(0, 32);
+      client.settings.home / "ferrule" / "stores" / io::sha256_hex(store.name).substr(0, 32);
   PullReport out{.repo = store.name, .revision = {}, .commit = {}, .path = own, .files = {}};
   if (!options.output.empty()) out.path = options.output;
   FERRULE_TRY(const auto manifest, read_manifest(client.http, store));
   std::vector<RemoteFile> all;
   if (manifest) {
     all = manifest->files;
-    out.commit = sha256_of(manifest->text);
+    out.commit = io::sha256_hex(manifest->text);
   } else {
     FERRULE_TRY(all, store.writable ? list_objects(client.http, store) : probe(client.http, store));
   }

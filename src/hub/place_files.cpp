@@ -19,9 +19,7 @@ constexpr std::uint64_t kPiece = 1U << 20U;
 Result<void> copy(const std::filesystem::path& from, const RemoteFile& file, io::OutputFile& out) {
   FERRULE_TRY(const auto input, io::InputFile::open(from));
   io::Sha256 sha256;
-  io::Sha1 sha1;
-  const auto head = "blob " + std::to_string(input.size()) + std::string(1, '\0');
-  sha1.update(std::as_bytes(std::span(head)));
+  auto sha1 = io::git_blob(input.size());
   std::vector<std::byte> buffer(static_cast<std::size_t>(std::min(kPiece, input.size() + 1)));
   for (std::uint64_t at = 0; at < input.size();) {
     const auto size =

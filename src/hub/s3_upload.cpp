@@ -7,6 +7,7 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
+#include "hub/answer.hpp"
 #include "hub/failure.hpp"
 #include "hub/object_manifest.hpp"
 #include "hub/url.hpp"
@@ -58,14 +59,6 @@ Result<std::string> sum_of(const io::InputFile& input, Piece piece, Sum sum) {
   return io::to_hex(sum.finish());
 }
 
-std::optional<std::uint64_t> number(const std::optional<std::string>& text) {
-  std::uint64_t value = 0;
-  if (!text) return std::nullopt;
-  const auto [end, failed] = std::from_chars(text->data(), text->data() + text->size(), value);
-  if (failed != std::errc() || end != text->data() + text->size()) return std::nullopt;
-  return value;
-}
-
 std::string without_quotes(std::string_view etag) {
   if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') {
     etag = etag.substr(1, etag.size() - 2);
@@ -95,12 +88,6 @@ std::optional<std::string> whole_etag(const std::map<std::uint64_t, std::string>
 bool may_go_on(const Error& error) {
   return is(error, Failure::kNetwork) || is(error, Failure::kServer) ||
          is(error, Failure::kRateLimited);
-}
-
-std::string sha256_of(std::string_view text) {
-  io::Sha256 sum;
-  sum.update(std::as_bytes(std::span(text)));
-  return io::to_hex(sum.finish());
 }
 
 }  // namespace
@@ -211,8 +198,8 @@ Result<std::optional<S3Upload::Begun>> S3Upload::known_parts(const PushFile& fil
     if (!response.ok()) return std::optional<Begun>();
     std::size_t at = 0;
     while (const auto listed = inner_xml(response.text, "Part", at)) {
-      const auto part = number(xml_text(*listed, "PartNumber"));
-      const auto size = number(xml_text(*listed, "Size"));
+      const auto part = whole_number(xml_text(*listed, "PartNumber").value_or(""));
+      const auto size = whole_number(xml_text(*listed, "Size").value_or(""));
       const auto etag = xml_text(*listed, "ETag");
       auto md5 = io::Md5::make();
       if (!part || !etag || !md5 || *part == 0 || *part > count_parts(file.size) ||
@@ -223,7 +210,7 @@ Result<std::optional<S3Upload::Begun>> S3Upload::known_parts(const PushFile& fil
       if (sum != without_quotes(*etag)) return std::optional<Begun>();
       begun.etags[*part] = *etag;
     }
-    const auto next = number(xml_text(response.text, "NextPartNumberMarker"));
+    const auto next = whole_number(xml_text(response.text, "NextPartNumberMarker").value_or(""));
     if (xml_text(response.text, "IsTruncated") != "true" || !next) break;
     marker = std::to_string(*next);
   }
@@ -266,22 +253,15 @@ Result<Response> S3Upload::send_parts(const PushFile& file, const io::InputFile&
   for (std::uint64_t part = 1; part <= count_parts(file.size); ++part) {
     if (begun.etags.count(part) == 0) missing.push_back(part);
   }
-  Stop stop(&stop_);
-  std::mutex mutex;
-  std::optional<Response> refused;
-  const auto done = together(missing.size(), stop, [&](std::size_t i) -> Result<void> {
-    FERRULE_TRY(auto response, put_part(file, input, begun, missing[i], stop));
-    const std::lock_guard lock(mutex);
-    if (response.ok()) {
-      begun.etags[missing[i]] = std::string(response.header("etag"));
-    } else if (!refused) {
-      refused = std::move(response);
-      stop.request();
-    }
-    return {};
-  });
+  FERRULE_TRY(auto refused, answers_together(
+                                missing.size(), stop_,
+                                [&](std::size_t i, const Stop& stop) {
+                                  return put_part(file, input, begun, missing[i], stop);
+                                },
+                                [&](std::size_t i, const Response& response) {
+                                  begun.etags[missing[i]] = std::string(response.header("etag"));
+                                }));
   if (refused) return std::move(*refused);
-  FERRULE_CHECK(done);
   return complete(file, begun);
 }
 
@@ -293,8 +273,8 @@ Result<Response> S3Upload::complete(const PushFile& file, const Begun& begun) co
   }
   text += "</CompleteMultipartUpload>";
   TextBody body(text);
-  auto post =
-      request(Method::kPost, file, "uploadId=" + percent_encode(begun.id, false), sha256_of(text));
+  auto post = request(Method::kPost, file, "uploadId=" + percent_encode(begun.id, false),
+                      io::sha256_hex(text));
   post.headers.emplace_back("Content-Type", "application/xml");
   post.body = &body;
   FERRULE_TRY(auto response, lanes_.take(stop_)->send(post));

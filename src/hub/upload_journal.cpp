@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hub/upload_journal.hpp"
 
-#include <charconv>
 #include <chrono>
 #include <string_view>
 
@@ -23,13 +22,6 @@ std::int64_t now() {
   return std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
 }
 
-std::optional<std::uint64_t> number(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (failed != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 /// The first line: everything but the parts that arrived.
 std::optional<Parts> read_head(std::string_view line) {
   const auto json = parse_json(line);
@@ -42,7 +34,7 @@ std::optional<Parts> read_head(std::string_view line) {
   const auto* addresses = list != nullptr ? list->if_object() : nullptr;
   if (addresses == nullptr || parts.chunk == 0 || parts.complete.empty()) return std::nullopt;
   for (const auto& [key, value] : *addresses) {
-    const auto part = number(key);
+    const auto part = whole_number(key);
     const auto* address = value.if_string();
     if (!part || address == nullptr) return std::nullopt;
     parts.addresses[*part] = *address;
@@ -69,9 +61,7 @@ void sweep(const io::Folder& folder) {
 UploadJournal::UploadJournal(const std::filesystem::path& home, const std::string& object) {
   if (home.empty()) return;
   folder_ = home / "ferrule" / "uploads";
-  io::Sha256 sum;
-  sum.update(std::as_bytes(std::span(object)));
-  name_ = io::to_hex(sum.finish());
+  name_ = io::sha256_hex(object);
 }
 
 std::optional<Parts> UploadJournal::find(std::uint64_t chunk) const {
@@ -90,7 +80,7 @@ std::optional<Parts> UploadJournal::find(std::uint64_t chunk) const {
     const auto line = rest.substr(0, stop);
     rest.remove_prefix(stop + 1);
     const auto space = line.find(' ');
-    const auto part = number(line.substr(0, space));
+    const auto part = whole_number(line.substr(0, space));
     if (space == std::string_view::npos || !part || parts->addresses.count(*part) == 0) continue;
     parts->etags[*part] = std::string(line.substr(space + 1));
   }

@@ -76,4 +76,17 @@ std::string to_hex(std::span<const std::byte> sum) {
   return text;
 }
 
+Sha1 git_blob(std::uint64_t bytes) {
+  Sha1 sum;
+  const auto head = "blob " + std::to_string(bytes) + std::string(1, '\0');
+  sum.update(std::as_bytes(std::span(head)));
+  return sum;
+}
+
+std::string sha256_hex(std::string_view text) {
+  Sha256 sum;
+  sum.update(std::as_bytes(std::span(text)));
+  return to_hex(sum.finish());
+}
+
 }  // namespace ferrule::io

@@ -3,10 +3,12 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace ferrule::io {
 
@@ -56,6 +58,12 @@ class Sha1 {
  private:
   std::unique_ptr<DigestContext> context_;
 };
+
+/// A running SHA-1 of a git blob: it stands behind git's header, and takes `bytes` of content.
+Sha1 git_blob(std::uint64_t bytes);
+
+/// Of a whole text, in hexadecimal digits.
+std::string sha256_hex(std::string_view text);
 
 /// A running MD5, used as Sha256 is.
 class Md5 {

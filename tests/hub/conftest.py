@@ -138,6 +138,14 @@ def stage(tmp_path):
 
 
 @pytest.fixture
+def store(shared_store):
+    """An empty one of the object stores that the module starts."""
+    shared_store.clear()
+    yield shared_store
+    assert shared_store.door.crashes == []
+
+
+@pytest.fixture
 def xet_stage(tmp_path):
     yield from _stage(tmp_path, xet=True)
 

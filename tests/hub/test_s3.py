@@ -17,13 +17,6 @@ def shared_store(request):
     store.stop()
 
 
-@pytest.fixture
-def store(shared_store):
-    shared_store.clear()
-    yield shared_store
-    assert shared_store.door.crashes == []
-
-
 def push(stage, store, folder, where="s3://adapters/team/a", **more):
     return stage.ferrule("push", folder, where, "--json", **{**store.env(), **more})
 

@@ -22,13 +22,6 @@ def shared_store():
 
 
 @pytest.fixture
-def store(shared_store):
-    shared_store.clear()
-    yield shared_store
-    assert shared_store.door.crashes == []
-
-
-@pytest.fixture
 def folder(stage):
     """Weights of 22 MiB: three parts of 8."""
     return stage.adapter(**LARGE)
