@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <vector>
 
-#include "ops/engines.hpp"
-#include "ops/shape_flow.hpp"
-#include "ops/transformers_names.hpp"
+#include "check/engines.hpp"
+#include "model/shape_flow.hpp"
+#include "model/transformers_names.hpp"
 #include "temp_dir.hpp"
 
 namespace ferrule::ops {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ops/fold.hpp"
+#include "update/fold.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ops/gram.hpp"
+#include "update/gram.hpp"
 
 #include <gtest/gtest.h>
 

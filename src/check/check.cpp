@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ferrule/check.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <utility>
+
+#include "adapter/examine.hpp"
+#include "base/parallel.hpp"
+#include "base/quote.hpp"
+#include "base/try.hpp"
+#include "check/adapter_match.hpp"
+#include "model/base_model.hpp"
+#include "check/check_causes.hpp"
+#include "check/check_config.hpp"
+#include "check/check_engines.hpp"
+#include "check/check_values.hpp"
+#include "check/engines.hpp"
+#include "peft/targets.hpp"
+
+namespace ferrule {
+namespace {
+
+using checks::about;
+
+/// Codes that say a module was not found; a wrong shape (BS-2, BS-9) is none of them.
+bool is_unmatched(const Finding& finding) {
+  return finding.rule == "BS-1" || finding.rule == "BS-3" || finding.rule == "BS-4" ||
+         finding.rule == "BS-5" || finding.rule == "BS-6" || finding.rule == "BS-7" ||
+         finding.rule == "BS-8" || finding.rule == "BS-11" || finding.rule == "BS-12" ||
+         finding.rule == "BS-17" || finding.rule == "AD-7" || finding.rule == "AD-8" ||
+         finding.rule == "AD-11";
+}
+
+Result<std::vector<const checks::Engine*>> find_engines(const CheckOptions& options) {
+  std::vector<const checks::Engine*> out;
+  for (const auto& id : options.engines) {
+    const auto* engine = checks::find_engine(id);
+    if (engine == nullptr) {
+      std::string known;
+      for (const auto& other : checks::all_engines()) {
+        known += (known.empty() ? "" : ", ") + std::string(other.id);
+      }
+      return Error{.code = ErrorCode::kInvalidArgument,
+                   .message = "no engine is called " + base::quote(id) + "; known are " + known};
+    }
+    out.push_back(engine);
+  }
+  return out;
+}
+
+class Check {
+ public:
+  Check(const Adapter& adapter, const BaseModel& base, const CheckOptions& options)
+      : adapter_(adapter), base_(base.rep()), options_(options) {}
+
+  Result<CheckReport> run() {
+    FERRULE_TRY(const auto engines, find_engines(options_));
+    take_own_findings();
+    count();
+    if (base_.source) {
+      compare();
+    } else {
+      add(checks::compare_with_config_alone(adapter_, base_));
+      findings_.push_back(
+          about(Severity::kWarning, "BS-16", {},
+                "the base could not be seen, only its config: whether the modules are "
+                "there was not checked",
+                "give the directory with the base's weights, or their index"));
+    }
+    if (options_.values) add(checks::judge_values(adapter_));
+    for (const auto* engine : engines) add(checks::judge_for_engine(adapter_, *engine));
+    forgive();
+    return report();
+  }
+
+ private:
+  void add(std::vector<Finding> found) {
+    std::move(found.begin(), found.end(), std::back_inserter(findings_));
+  }
+
+  /// What opening the adapter turned up. AD-14 is said more sharply by BS-11.
+  void take_own_findings() {
+    for (const auto& finding : adapter_.findings()) {
+      if (finding.rule == "AD-14" && base_.source) continue;
+      findings_.push_back(finding);
+      for (const auto& module : adapter_.modules()) {
+        for (const auto& tensor : module.tensors()) {
+          if (tensor.key == finding.key) findings_.back().key = module.path();
+        }
+      }
+    }
+  }
+
+  void count() {
+    for (const auto& module : adapter_.modules()) {
+      if (!module.path().empty()) ++total_;
+    }
+    const bool whole = adapter_.config().is_prompt_learning() || total_ == 0;
+    if (whole && !adapter_.modules().empty() && adapter_.modules().front().path().empty()) {
+      ++total_;
+      whole_model_ = true;
+    }
+  }
+
+  void compare() {
+    const auto targets = peft::TargetRule::compile(adapter_.config());
+    if (!targets) {
+      findings_.push_back(to_finding(targets.error()));
+      return;
+    }
+    auto match = checks::match_modules(adapter_, base_, *targets);
+    if (!match) {
+      findings_.push_back(to_finding(match.error()));
+      return;
+    }
+    matched_ = match->matched;
+    add(checks::explain_absent(adapter_, base_, *match));
+    auto compared = checks::compare_config(adapter_, base_, *match, *targets);
+    add(std::move(match->findings));
+    if (compared) {
+      add(std::move(compared).value());
+    } else {
+      findings_.push_back(to_finding(compared.error()));
+    }
+    if (whole_model_) {
+      auto prompt = checks::compare_prompt(adapter_, base_);
+      if (prompt.empty()) ++matched_;
+      add(std::move(prompt));
+    }
+    note_size();
+  }
+
+  // BS-8 for shapes: one sentence where most of them are of another size.
+  void note_size() {
+    const auto wrong = static_cast<std::uint64_t>(
+        std::count_if(findings_.begin(), findings_.end(),
+                      [](const Finding& finding) { return finding.rule == "BS-2"; }));
+    if (wrong < 2 || wrong * 2 < total_) return;
+    findings_.push_back(
+        about(Severity::kError, "BS-8", {},
+              std::to_string(wrong) + " of " + std::to_string(total_) +
+                  " modules have other shapes: the adapter was trained on a model of another size",
+              "give the base that it was trained on"));
+  }
+
+  void forgive() {
+    if (!options_.allow_partial || matched_ == 0) return;
+    for (auto& finding : findings_) {
+      const bool of_size = finding.rule == "BS-8" && finding.key.empty();
+      if (finding.severity == Severity::kError && is_unmatched(finding) && !of_size) {
+        finding.severity = Severity::kWarning;
+      }
+    }
+  }
+
+  CheckReport report() {
+    std::stable_sort(findings_.begin(), findings_.end(), [](const Finding& a, const Finding& b) {
+      return static_cast<int>(a.severity) < static_cast<int>(b.severity);
+    });
+    const bool warned = std::any_of(findings_.begin(), findings_.end(), [](const Finding& finding) {
+      return finding.severity == Severity::kWarning;
+    });
+    auto verdict = warned ? Verdict::kWarn : Verdict::kOk;
+    if (!base_.source) verdict = Verdict::kUnknown;
+    if (has_error(findings_)) verdict = Verdict::kBad;
+    return {matched_, total_, std::move(findings_), verdict};
+  }
+
+  const Adapter& adapter_;
+  const BaseModel::Rep& base_;
+  const CheckOptions& options_;
+  std::vector<Finding> findings_;
+  std::uint64_t matched_ = 0;
+  std::uint64_t total_ = 0;
+  bool whole_model_ = false;
+};
+
+}  // namespace
+
+std::string_view verdict_name(Verdict verdict) noexcept {
+  switch (verdict) {
+    case Verdict::kOk:
+      return "ok";
+    case Verdict::kWarn:
+      return "warn";
+    case Verdict::kBad:
+      return "bad";
+    case Verdict::kUnknown:
+      return "unknown";
+  }
+  return {};
+}
+
+Result<CheckReport> check_adapter(const Adapter& adapter, const BaseModel& base,
+                                  const CheckOptions& options) {
+  return Check(adapter, base, options).run();
+}
+
+Result<CheckReport> check_adapter(const std::filesystem::path& adapter, const BaseModel& base,
+                                  const CheckOptions& options) {
+  FERRULE_TRY(const auto opened, Adapter::open(adapter, options.open));
+  return check_adapter(opened, base, options);
+}
+
+std::vector<Result<CheckReport>> check_adapters(std::span<const std::filesystem::path> adapters,
+                                                const BaseModel& base, const CheckOptions& options,
+                                                unsigned threads) {
+  std::vector<std::optional<Result<CheckReport>>> slots(adapters.size());
+  base::parallel_for(adapters.size(), threads, [&](std::size_t i) {
+    slots[i].emplace(check_adapter(adapters[i], base, options));
+  });
+  std::vector<Result<CheckReport>> out;
+  out.reserve(slots.size());
+  for (auto& slot : slots) out.push_back(std::move(*slot));
+  return out;
+}
+
+std::vector<ServingEngine> serving_engines() {
+  std::vector<ServingEngine> out;
+  for (const auto& engine : checks::all_engines()) {
+    out.push_back({engine.id, engine.title, engine.version, engine.date});
+  }
+  return out;
+}
+
+}  // namespace ferrule

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "ferrule/adapter.hpp"
+#include "ferrule/finding.hpp"
+#include "model/base_model.hpp"
+#include "peft/targets.hpp"
+
+namespace ferrule::checks {
+
+/// What is wrong with the shapes of the module's tensors on the base's module at `live`: the first
+/// thing, as BS-2 or BS-9; nullopt where all fit, or nothing is known to the contrary.
+std::optional<Finding> judge_module(const AdapterConfig& config, const Module& module,
+                                    const BaseModel::Rep& base, const std::string& live,
+                                    const peft::TargetRule& targets);
+
+}  // namespace ferrule::checks

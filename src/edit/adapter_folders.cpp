@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edit/adapter_folders.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "adapter/open_adapter.hpp"
+#include "base/try.hpp"
+#include "io/walk.hpp"
+#include "edit/carry_files.hpp"
+
+namespace ferrule::edit {
+namespace {
+
+namespace fs = std::filesystem;
+
+Error lacks(const fs::path& directory, const char* rule, std::string message) {
+  return {.code = ErrorCode::kCorrupt,
+          .rule = rule,
+          .message = std::move(message),
+          .path = directory.string()};
+}
+
+bool has_file(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool has_weights(const std::vector<std::string>& names) {
+  return has_file(names, kSafetensorsFile) || has_file(names, kBinFile);
+}
+
+}  // namespace
+
+bool AdapterFolder::has(std::string_view file) const { return has_file(files, file); }
+
+Result<std::vector<AdapterFolder>> find_adapter_folders(const fs::path& directory) {
+  FERRULE_TRY(auto reader, io::DirectoryReader::open(directory));
+  FERRULE_TRY(auto listing, io::list_by_kind(directory));
+  std::sort(listing.files.begin(), listing.files.end());
+  std::sort(listing.directories.begin(), listing.directories.end());
+  const bool has_config = has_file(listing.files, kConfigFile);
+  const bool whole = has_config && has_weights(listing.files);
+  std::vector<AdapterFolder> folders;
+  if (has_config || has_weights(listing.files)) {
+    folders.push_back({{}, std::move(reader), std::move(listing.files)});
+  }
+  for (const auto& name : listing.directories) {
+    if (name.starts_with('.')) continue;
+    FERRULE_TRY(auto below, io::list_by_kind(directory / name));
+    if (!has_file(below.files, kConfigFile) || !has_weights(below.files)) continue;
+    std::sort(below.files.begin(), below.files.end());
+    FERRULE_TRY(auto folder, io::DirectoryReader::open(directory / name));
+    folders.push_back({name, std::move(folder), std::move(below.files)});
+  }
+  const bool top_is_broken = !folders.empty() && folders.front().name.empty() && !whole;
+  if (!folders.empty() && !top_is_broken) return folders;
+  if (!has_config) {
+    return lacks(directory, "AD-16", "there is no adapter_config.json: this is no PEFT adapter");
+  }
+  return lacks(directory, "AD-15",
+               "there is neither adapter_model.safetensors nor adapter_model.bin");
+}
+
+Result<std::vector<std::string>> copy_files(const AdapterFolder& folder,
+                                            const std::vector<std::string_view>& except,
+                                            io::DirectoryTransaction& transaction) {
+  return carry_files(folder.reader, folder.files, except, folder.prefix(), transaction);
+}
+
+}  // namespace ferrule::edit

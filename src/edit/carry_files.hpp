@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ferrule/result.hpp"
+#include "io/directory_transaction.hpp"
+#include "io/input_file.hpp"
+
+namespace ferrule::edit {
+
+/// Copies those of the directory's files that are still there into the transaction, under `prefix`,
+/// leaving out the names in `except`; returns the names copied.
+Result<std::vector<std::string>> carry_files(const io::DirectoryReader& reader,
+                                             std::span<const std::string> names,
+                                             std::span<const std::string_view> except,
+                                             const std::string& prefix,
+                                             io::DirectoryTransaction& transaction);
+
+}  // namespace ferrule::edit

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ferrule/adapter_config.hpp"
+#include "ferrule/fix.hpp"
+#include "ferrule/tensor_view.hpp"
+#include "model/base_model.hpp"
+
+namespace ferrule::edit {
+
+/// The keys of an adapter on their way to what they should be. Views stay those of the source.
+class KeyMender {
+ public:
+  KeyMender(AdapterConfig config, std::span<const NamedTensor> tensors);
+
+  /// Old types, training wrappers, the prefix, adapter names, ignored tensors.
+  void mend();
+
+  /// Prefixes of wrappers as the base has them, where all modules that it lacks agree on one
+  /// change.
+  void follow_base(const BaseModel::Rep& base);
+
+  struct Entry {
+    std::string key;
+    TensorView tensor;
+  };
+  const std::vector<Entry>& model::entries() const noexcept { return entries_; }
+  const AdapterConfig& config() const noexcept { return config_; }
+  /// True where keys or the config differ from what was given.
+  bool keys_changed() const noexcept { return keys_changed_; }
+  bool config_changed() const noexcept { return config_changed_; }
+  std::vector<FixedThing> take_mended();
+  std::vector<Finding> take_left() { return std::move(left_); }
+
+ private:
+  void rename(Entry& entry, std::string key, std::string_view what);
+  void mend_old_type();
+  void mend_wrappers();
+  void mend_prefix();
+  void mend_adapter_names();
+  void drop_ignored();
+  void refuse_collisions();
+  bool move_targets(std::string_view from, std::string_view to,
+                    const std::map<std::string, std::string>& moved);
+
+  AdapterConfig config_;
+  std::vector<Entry> entries_;
+  std::map<std::string, std::pair<std::uint64_t, std::string>, std::less<>> mended_;
+  std::vector<Finding> left_;
+  bool keys_changed_ = false;
+  bool config_changed_ = false;
+};
+
+}  // namespace ferrule::edit

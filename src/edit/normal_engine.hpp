@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "ferrule/adapter.hpp"
+#include "ferrule/finding.hpp"
+#include "ferrule/result.hpp"
+
+namespace ferrule::edit {
+
+/// What the engine makes of the adapter once it is in normal form with ranks up to `rank`: warnings
+/// and notes. Fails with kInvalidArgument where no engine has that id, with kUnsupported (NM-10)
+/// where it would refuse or silently ignore what no normal form changes.
+Result<std::vector<Finding>> fit_engine(const Adapter& adapter, std::string_view engine_id,
+                                        std::uint64_t rank);
+
+}  // namespace ferrule::edit

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/base_model.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+#include <system_error>
+
+#include "base/quote.hpp"
+#include "base/try.hpp"
+#include "ferrule/text_file.hpp"
+#include "io/digest.hpp"
+#include "io/input_file.hpp"
+#include "model/shape_flow.hpp"
+#include "peft/state_layout.hpp"
+
+namespace ferrule {
+namespace {
+
+namespace fs = std::filesystem;
+using model::BaseTensor;
+
+constexpr const char* kConfigJson = "config.json";
+constexpr std::string_view kBaseLayer = ".base_layer";
+
+bool by_name(const BaseTensor& tensor, std::string_view name) { return tensor.name < name; }
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+std::string fingerprint_of(const TensorSource& source) {
+  std::vector<std::string> lines;
+  lines.reserve(source.tensors().size());
+  for (const auto& [name, tensor] : source.tensors()) {
+    std::string line(name);
+    for (const auto extent : tensor.shape()) line += '\t' + std::to_string(extent);
+    lines.push_back(std::move(line += '\n'));
+  }
+  std::sort(lines.begin(), lines.end());
+  io::Sha256 sum;
+  for (const auto& line : lines) sum.update(bytes_of(line));
+  return io::to_hex(sum.finish());
+}
+
+std::string first_architecture(const Json& config) {
+  const auto* list = config.find("architectures");
+  if (list == nullptr || list->if_array() == nullptr || list->if_array()->empty()) return {};
+  const auto* text = list->if_array()->front().if_string();
+  return text == nullptr ? std::string() : *text;
+}
+
+/// The config.json of that directory; null where there is none.
+Result<Json> config_of(const fs::path& directory) {
+  FERRULE_TRY(const auto reader, io::DirectoryReader::open(directory));
+  FERRULE_TRY(const auto file, reader.open_file(kConfigJson));
+  if (!file) return Json();
+  return read_base_config(directory / kConfigJson);
+}
+
+bool is_tensorless(const Error& error) { return error.code == ErrorCode::kNotFound; }
+
+/// An adapter's file in place of a base: every key is of a PeftModel, and no layer is wrapped.
+Result<void> refuse_adapter(const Checkpoint& source, const fs::path& path) {
+  const auto tensors = source.tensors();
+  const auto foreign = std::find_if(tensors.begin(), tensors.end(), [](const NamedTensor& tensor) {
+    return !tensor.name.starts_with("base_model.") && tensor.name != "prompt_embeddings";
+  });
+  const bool wrapped = std::any_of(tensors.begin(), tensors.end(), [](const NamedTensor& tensor) {
+    return tensor.name.find(kBaseLayer) != std::string_view::npos;
+  });
+  if (tensors.empty() || foreign != tensors.end() || wrapped) return {};
+  return Error{.code = ErrorCode::kUnsupported,
+               .rule = "BS-1",
+               .message = "a base model was expected, this is an adapter: it holds " +
+                          base::quote(tensors.front().name),
+               .path = path.string()};
+}
+
+/// Opens what `path` is: fills source and config.
+Result<void> open_parts(const fs::path& path, const OpenOptions& options, BaseModel::Rep& rep) {
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) {
+    FERRULE_TRY(rep.config, config_of(path));
+    auto source = Checkpoint::open(path, options);
+    if (source) {
+      rep.source = std::move(source).value();
+    } else if (rep.config.is_null() || !is_tensorless(source.error()) ||
+               source.error().rule == "ST-23") {
+      return std::move(source).error();
+    }
+    return {};
+  }
+  const auto parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  if (path.extension() == ".json") {
+    FERRULE_TRY(const auto text, read_text_file(path, options.limits.text_bytes));
+    FERRULE_TRY(auto json, Json::parse(text, {.depth = 128, .allow_nan = true}));
+    if (json.find("weight_map") == nullptr) {
+      if (!json.is_object()) {
+        return Error{.code = ErrorCode::kUnsupported,
+                     .rule = "BS-1",
+                     .message = "this is neither an index of tensors nor a model's config",
+                     .path = path.string()};
+      }
+      rep.config = std::move(json);
+      return {};
+    }
+  }
+  FERRULE_TRY(rep.source, Checkpoint::open(path, options));
+  if (auto beside = config_of(parent)) rep.config = std::move(beside).value();
+  return {};
+}
+
+/// Tensors that one converter makes one of, by live name.
+struct Gathered {
+  const model::TransformersNames::Converter* converter = nullptr;
+  std::vector<std::vector<std::vector<std::uint64_t>>> sources;
+};
+
+std::vector<std::uint64_t> shape_of(const TensorView& tensor) {
+  return {tensor.shape().begin(), tensor.shape().end()};
+}
+
+void realise(const std::string& name, const Gathered& gathered, std::vector<BaseTensor>& out) {
+  const auto& converter = *gathered.converter;
+  const auto shapes =
+      model::follow_shapes(converter.operations, gathered.sources, converter.targets.size());
+  for (std::size_t i = 0; i < converter.targets.size(); ++i) {
+    auto live = name;
+    const auto at = i == 0 ? std::string::npos : live.find(converter.targets[0]);
+    if (at != std::string::npos)
+      live.replace(at, converter.targets[0].size(), converter.targets[i]);
+    const bool known = i < shapes.size();
+    out.push_back({std::move(live), known ? shapes[i] : std::vector<std::uint64_t>(), known});
+  }
+}
+
+/// Live names of a checkpoint whose class is known, or at least its type.
+Result<void> name_by_rules(BaseModel::Rep& rep) {
+  std::map<std::string, Gathered> gathered;
+  for (const auto& [name, tensor] : rep.source->tensors()) {
+    FERRULE_TRY(auto renamed, rep.names.rename(name));
+    if (renamed.name != name) rep.disk_only.emplace_back(name);
+    if (renamed.converter == nullptr) {
+      rep.tensors.push_back({std::move(renamed.name), shape_of(tensor)});
+      continue;
+    }
+    auto& group = gathered[renamed.name];
+    group.converter = renamed.converter;
+    group.sources.resize(renamed.converter->sources);
+    group.sources[renamed.source].push_back(shape_of(tensor));
+  }
+  for (const auto& [name, group] : gathered) realise(name, group, rep.tensors);
+  return {};
+}
+
+/// Names of a state dict: wrappers taken off, an adapter's own tensors left out.
+Result<void> name_as_they_are(BaseModel::Rep& rep) {
+  FERRULE_TRY(const auto layout, peft::StateLayout::read(*rep.source, {}));
+  for (const auto& [key, tensor] : layout.entries()) {
+    if (layout.is_adapter_key(key)) continue;
+    std::string name = key;
+    if (name.starts_with(peft::kModelPrefix)) name.erase(0, peft::kModelPrefix.size());
+    for (auto at = name.find(kBaseLayer); at != std::string::npos; at = name.find(kBaseLayer)) {
+      name.erase(at, kBaseLayer.size());
+    }
+    rep.tensors.push_back({std::move(name), shape_of(tensor)});
+  }
+  return {};
+}
+
+/// from_pretrained puts the model's prefix before names that lack it, or takes it off, as the class
+/// wants it: the weights of a plain model load into one with a head and the other way round.
+void settle_prefix(BaseModel::Rep& rep) {
+  const auto* row = rep.names.model_class();
+  if (row == nullptr || row->prefix.empty()) return;
+  const auto prefix = std::string(row->prefix) + ".";
+  const bool there = std::any_of(rep.tensors.begin(), rep.tensors.end(),
+                                 [&](const BaseTensor& t) { return t.name.starts_with(prefix); });
+  const bool wanted = !model::is_plain_model(*row);
+  if (there == wanted) return;
+  for (auto& tensor : rep.tensors) {
+    if (wanted) {
+      tensor.name.insert(0, prefix);
+    } else if (tensor.name.starts_with(prefix)) {
+      tensor.name.erase(0, prefix.size());
+    }
+  }
+}
+
+bool ties_embeddings(const BaseModel::Rep& rep, const model::ModelClass& row) {
+  const auto* text = rep.config.find("text_config");
+  for (const auto* where : {&rep.config, text}) {
+    const auto* value = where == nullptr ? nullptr : where->find("tie_word_embeddings");
+    if (value != nullptr && value->if_bool() != nullptr) return *value->if_bool();
+  }
+  return !row.ties.empty();
+}
+
+void note_tied(BaseModel::Rep& rep) {
+  for (const auto& [removed, kept] : rep.source->aliases()) {
+    rep.tied.emplace_back(std::string(removed), std::string(kept));
+  }
+  if (const auto* row = rep.names.model_class(); row != nullptr && ties_embeddings(rep, *row)) {
+    for (const auto entry : model::entries(row->tied)) {
+      const auto at = entry.find('=');
+      if (at == std::string_view::npos) continue;
+      rep.tied.emplace_back(std::string(entry.substr(0, at)), std::string(entry.substr(at + 1)));
+    }
+  }
+  std::sort(rep.tied.begin(), rep.tied.end());
+}
+
+struct PackedName {
+  std::string_view suffix;
+  std::string_view what;
+};
+
+constexpr PackedName kPacked[] = {
+    {".qweight", "GPTQ or AWQ"},
+    {".weight.quant_state.bitsandbytes__nf4", "bitsandbytes, 4 bits"},
+    {".weight.quant_state.bitsandbytes__fp4", "bitsandbytes, 4 bits"},
+    {".weight.absmax", "bitsandbytes"},
+    {".weight_packed", "compressed-tensors"},
+    {".gate_up_proj_blocks", "MXFP4"},
+    {".down_proj_blocks", "MXFP4"},
+    {".Wf.qweight", "EETQ"},
+    {".W_q", "HQQ"},
+};
+
+void index_modules(BaseModel::Rep& rep) {
+  for (const auto& tensor : rep.tensors) {
+    const auto dot = tensor.name.rfind('.');
+    if (dot != std::string::npos) rep.modules.push_back(tensor.name.substr(0, dot));
+    for (const auto& [suffix, what] : kPacked) {
+      if (!tensor.name.ends_with(suffix)) continue;
+      rep.packed.push_back(tensor.name.substr(0, tensor.name.size() - suffix.size()));
+      rep.packing = what;
+    }
+  }
+  for (const auto& path : rep.packed) rep.modules.push_back(path);
+  for (const auto& [name, kept] : rep.tied) {
+    const auto dot = name.rfind('.');
+    if (rep.find(name) != nullptr && dot != std::string::npos)
+      rep.modules.push_back(name.substr(0, dot));
+  }
+  for (auto* list : {&rep.modules, &rep.packed, &rep.disk_only}) {
+    std::sort(list->begin(), list->end());
+    list->erase(std::unique(list->begin(), list->end()), list->end());
+  }
+  rep.cores.reserve(rep.modules.size());
+  for (std::size_t i = 0; i < rep.modules.size(); ++i) {
+    rep.cores.emplace_back(std::string(model::path_core(rep.modules[i])), i);
+  }
+  std::sort(rep.cores.begin(), rep.cores.end());
+}
+
+}  // namespace
+
+std::string_view model::path_core(std::string_view path) {
+  std::size_t start = 0;   // Of the component being read.
+  std::size_t before = 0;  // Of the one before it.
+  for (std::size_t at = 0; at <= path.size(); ++at) {
+    if (at < path.size() && path[at] != '.') continue;
+    const auto part = path.substr(start, at - start);
+    const bool number = !part.empty() && std::all_of(part.begin(), part.end(),
+                                                     [](char c) { return c >= '0' && c <= '9'; });
+    if (number && start > 0) return path.substr(before);
+    before = start;
+    start = at + 1;
+  }
+  return path.substr(before);
+}
+
+const BaseTensor* BaseModel::Rep::find(std::string_view name) const noexcept {
+  const auto found = std::lower_bound(tensors.begin(), tensors.end(), name, by_name);
+  if (found != tensors.end() && found->name == name) return &*found;
+  const auto alias =
+      std::lower_bound(tied.begin(), tied.end(), name,
+                       [](const auto& pair, std::string_view word) { return pair.first < word; });
+  if (alias == tied.end() || alias->first != name) return nullptr;
+  const auto kept =
+      std::lower_bound(tensors.begin(), tensors.end(), std::string_view(alias->second), by_name);
+  return kept != tensors.end() && kept->name == alias->second ? &*kept : nullptr;
+}
+
+std::span<const BaseTensor> BaseModel::Rep::below(std::string_view module) const noexcept {
+  const auto low = std::string(module) + ".";
+  const auto high = std::string(module) + "/";  // The character after '.'.
+  const auto first =
+      std::lower_bound(tensors.begin(), tensors.end(), std::string_view(low), by_name);
+  const auto last = std::lower_bound(first, tensors.end(), std::string_view(high), by_name);
+  return {first, last};
+}
+
+bool BaseModel::Rep::has_module(std::string_view path) const noexcept {
+  return std::binary_search(modules.begin(), modules.end(), path);
+}
+
+bool BaseModel::Rep::is_packed(std::string_view path) const noexcept {
+  return std::binary_search(packed.begin(), packed.end(), path);
+}
+
+bool BaseModel::Rep::was_on_disk(std::string_view name) const noexcept {
+  return std::binary_search(disk_only.begin(), disk_only.end(), name);
+}
+
+std::optional<std::int64_t> BaseModel::Rep::config_integer(std::string_view field) const {
+  for (const Json* where : {&config, config.find("text_config")}) {
+    const auto* value = where == nullptr ? nullptr : where->find(field);
+    if (value != nullptr && value->if_int64() != nullptr) return *value->if_int64();
+  }
+  return std::nullopt;
+}
+
+BaseModel::BaseModel(std::unique_ptr<const Rep> rep) noexcept : rep_(std::move(rep)) {}
+BaseModel::BaseModel(BaseModel&&) noexcept = default;
+BaseModel& BaseModel::operator=(BaseModel&&) noexcept = default;
+BaseModel::~BaseModel() = default;
+
+Result<BaseModel> BaseModel::open(const fs::path& path, const OpenOptions& options) {
+  auto rep = std::make_unique<Rep>();
+  FERRULE_CHECK(open_parts(path, options, *rep));
+  rep->class_name = first_architecture(rep->config);
+  FERRULE_TRY(rep->names, model::TransformersNames::make(rep->config, rep->class_name));
+  if (rep->source) {
+    FERRULE_CHECK(refuse_adapter(*rep->source, path));
+    rep->fingerprint = fingerprint_of(*rep->source);
+    FERRULE_CHECK(rep->names.empty() ? name_as_they_are(*rep) : name_by_rules(*rep));
+    settle_prefix(*rep);
+    std::sort(rep->tensors.begin(), rep->tensors.end(),
+              [](const BaseTensor& a, const BaseTensor& b) { return a.name < b.name; });
+    note_tied(*rep);
+    index_modules(*rep);
+  }
+  return BaseModel(std::move(rep));
+}
+
+bool BaseModel::has_tensors() const noexcept { return rep_->source.has_value(); }
+std::uint64_t BaseModel::tensor_count() const noexcept {
+  return rep_->source ? rep_->source->tensors().size() : 0;
+}
+const Json& BaseModel::config() const noexcept { return rep_->config; }
+const std::string& BaseModel::class_name() const noexcept { return rep_->class_name; }
+const std::string& BaseModel::fingerprint() const noexcept { return rep_->fingerprint; }
+
+}  // namespace ferrule

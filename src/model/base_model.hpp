@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "ferrule/base_model.hpp"
+#include "ferrule/checkpoint.hpp"
+#include "model/transformers_names.hpp"
+
+namespace ferrule {
+
+namespace model {
+
+/// A parameter of the live base model.
+struct BaseTensor {
+  std::string name;
+  std::vector<std::uint64_t> shape;
+  /// False where a converter makes it whose effect on shapes is not followed.
+  bool shape_known = true;
+};
+
+/// A path of the base by its end from the layer's container on ("layers.0.self_attn.q_proj"), so
+/// that paths which differ in what stands before can be found.
+std::string_view path_core(std::string_view path);
+
+}  // namespace ops
+
+struct BaseModel::Rep {
+  std::optional<Checkpoint> source;
+  Json config;
+  std::string class_name;
+  std::string fingerprint;
+  model::TransformersNames names;
+
+  /// Sorted by live name.
+  std::vector<model::BaseTensor> tensors;
+  /// Names on disk that are not live, sorted.
+  std::vector<std::string> disk_only;
+  /// Paths of modules that own a tensor, sorted.
+  std::vector<std::string> modules;
+  /// (core, index into `modules`), sorted.
+  std::vector<std::pair<std::string, std::size_t>> cores;
+  /// (live parameter, the one that holds its memory), sorted.
+  std::vector<std::pair<std::string, std::string>> tied;
+  /// Modules whose weights are packed, and how ("GPTQ or AWQ").
+  std::vector<std::string> packed;
+  std::string packing;
+
+  /// The tensor of that live name, tied ones included, or nullptr.
+  const model::BaseTensor* find(std::string_view name) const noexcept;
+  /// The tensors that the module owns itself, or that lie below it.
+  std::span<const model::BaseTensor> below(std::string_view module) const noexcept;
+  bool has_module(std::string_view path) const noexcept;
+  bool is_packed(std::string_view path) const noexcept;
+  bool was_on_disk(std::string_view name) const noexcept;
+  /// An integer of the config, or of its text_config.
+  std::optional<std::int64_t> config_integer(std::string_view field) const;
+};
+
+}  // namespace ferrule

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "update/gram.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "update/tensor_values.hpp"
+
+namespace ferrule::update {
+namespace {
+
+// Rows are taken four at a time against two: eight accumulators of four doubles, which is what
+// sixteen registers hold beside their operands.
+constexpr std::size_t kTileRows = 4;
+constexpr std::size_t kTileColumns = 2;
+constexpr std::size_t kLanes = 4;
+// A panel of this many doubles stays in the second-level cache.
+constexpr std::size_t kPanelElements = 16384;
+constexpr std::size_t kShortest = 32;
+constexpr std::size_t kLongest = 512;
+
+using Vec = double __attribute__((vector_size(kLanes * sizeof(double))));
+
+/// Adds the products of all rows of the panel to the upper triangle of the Gram.
+__attribute__((always_inline)) inline void add_products(const double* panel, std::size_t rows,
+                                                        std::size_t width, std::size_t used,
+                                                        double* gram) {
+  for (std::size_t i = 0; i < rows; i += kTileRows) {
+    for (std::size_t j = i; j < rows; j += kTileColumns) {
+      Vec sums[kTileRows][kTileColumns] = {};
+      for (std::size_t k = 0; k < used; k += kLanes) {
+        Vec right[kTileColumns];
+        for (std::size_t c = 0; c < kTileColumns; ++c) {
+          std::memcpy(&right[c], panel + (j + c) * width + k, sizeof(Vec));
+        }
+        for (std::size_t r = 0; r < kTileRows; ++r) {
+          Vec left;
+          std::memcpy(&left, panel + (i + r) * width + k, sizeof(Vec));
+          for (std::size_t c = 0; c < kTileColumns; ++c) sums[r][c] += left * right[c];
+        }
+      }
+      for (std::size_t r = 0; r < kTileRows; ++r) {
+        for (std::size_t c = 0; c < kTileColumns; ++c) {
+          const Vec& sum = sums[r][c];
+          gram[(i + r) * rows + j + c] += (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        }
+      }
+    }
+  }
+}
+
+void add_products_anywhere(const double* panel, std::size_t rows, std::size_t width,
+                           std::size_t used, double* gram) {
+  add_products(panel, rows, width, used, gram);
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2,fma"))) void add_products_avx2(const double* panel, std::size_t rows,
+                                                           std::size_t width, std::size_t used,
+                                                           double* gram) {
+  add_products(panel, rows, width, used, gram);
+}
+#endif
+
+using Kernel = void (*)(const double*, std::size_t, std::size_t, std::size_t, double*);
+
+Kernel best_kernel() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return add_products_avx2;
+#endif
+  return add_products_anywhere;
+}
+
+/// Elements `from` to `from + used` of every vector of the set, one vector a row of the panel.
+void read_set(const VectorSet& set, std::size_t from, std::size_t used, std::size_t width,
+              double* panel, std::vector<double>& row) {
+  if (set.element_stride == 1) {
+    for (std::size_t v = 0; v < set.count; ++v) {
+      read_values(set.tensor, set.first + v * set.vector_stride + from, {panel + v * width, used});
+    }
+  } else if (set.vector_stride == 1) {
+    row.resize(set.count);
+    for (std::size_t k = 0; k < used; ++k) {
+      read_values(set.tensor, set.first + (from + k) * set.element_stride, row);
+      for (std::size_t v = 0; v < set.count; ++v) panel[v * width + k] = row[v];
+    }
+  } else {
+    for (std::size_t v = 0; v < set.count; ++v) {
+      for (std::size_t k = 0; k < used; ++k) {
+        read_values(set.tensor, set.first + v * set.vector_stride + (from + k) * set.element_stride,
+                    {panel + v * width + k, 1});
+      }
+    }
+  }
+  for (std::size_t v = 0; v < set.weights.size() && v < set.count; ++v) {
+    for (std::size_t k = 0; k < used; ++k) panel[v * width + k] *= set.weights[v];
+  }
+}
+
+/// Panels that are filled again and again.
+struct Workspace {
+  std::vector<double> panel;
+  std::vector<double> other;
+  std::vector<double> row;
+};
+
+void fill(const Vectors& part, std::size_t from, std::size_t used, std::size_t width, double* panel,
+          Workspace& work) {
+  read_set(part.set, from, used, width, panel, work.row);
+  const bool difference = part.other.count > 0;
+  if (!difference && part.factor == 1) return;
+  const auto rows = part.count();
+  for (auto v = part.set.count; v < rows; ++v) std::fill_n(panel + v * width, used, 0.0);
+  if (difference) {
+    work.other.assign(rows * width, 0.0);
+    read_set(part.other, from, used, width, work.other.data(), work.row);
+  }
+  for (std::size_t v = 0; v < rows; ++v) {
+    double* const mine = panel + v * width;
+    const double* const theirs = difference ? work.other.data() + v * width : nullptr;
+    for (std::size_t k = 0; k < used; ++k) {
+      // One product where the factors agree: equal elements then differ by exactly nothing.
+      if (theirs == nullptr) {
+        mine[k] *= part.factor;
+      } else if (part.factor == part.other_factor) {
+        mine[k] = part.factor * (mine[k] - theirs[k]);
+      } else {
+        mine[k] = part.factor * mine[k] - part.other_factor * theirs[k];
+      }
+    }
+  }
+}
+
+std::size_t round_up(std::size_t value, std::size_t step) {
+  return (value + step - 1) / step * step;
+}
+
+}  // namespace
+
+Gram gram_of(std::span<const Vectors> parts) {
+  static const Kernel kKernel = best_kernel();
+  std::size_t count = 0;
+  for (const auto& part : parts) count += part.count();
+  const auto rows = round_up(count, kTileRows);
+  Gram gram(rows, rows);
+  if (count == 0) return gram;
+  const auto length = std::max(parts.front().set.length, parts.front().other.length);
+  const auto width =
+      std::min(round_up(std::max<std::size_t>(length, 1), kLanes),
+               std::clamp(kPanelElements / rows / kLanes * kLanes, kShortest, kLongest));
+  Workspace work;
+  work.panel.resize(rows * width);
+  for (std::size_t from = 0; from < length; from += width) {
+    const auto used = std::min(width, length - from);
+    const auto padded = round_up(used, kLanes);
+    std::size_t row = 0;
+    for (const auto& part : parts) {
+      fill(part, from, used, width, work.panel.data() + row * width, work);
+      row += part.count();
+    }
+    if (padded != used) {
+      for (std::size_t v = 0; v < count; ++v) {
+        std::fill_n(work.panel.data() + v * width + used, padded - used, 0.0);
+      }
+    }
+    kKernel(work.panel.data(), rows, width, padded, gram.values().data());
+  }
+  return gram;
+}
+
+}  // namespace ferrule::update
