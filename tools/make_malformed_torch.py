@@ -5,7 +5,7 @@
 
 `tests/malformed/RULE-NN-what.bin` breaks that rule and none that is checked before it;
 `tests/golden/torch_by_hand/what.bin` breaks none. Nothing here would run anything: the malicious set
-is made by tests/file/malicious_torch.py.
+is made by tests/container/malicious_torch.py.
 """
 import struct
 import sys

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "base/try.hpp"
-#include "file/container.hpp"
-#include "file/safetensors_opener.hpp"
+#include "container/container.hpp"
+#include "container/safetensors_opener.hpp"
 #include "io/input_file.hpp"
 
 namespace ferrule {
@@ -43,8 +43,8 @@ Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOpti
     return lacks(directory, "AD-15",
                  "there is neither adapter_model.safetensors nor adapter_model.bin");
   }
-  FERRULE_TRY(const auto kind, file::kind_of(*bin));
-  FERRULE_TRY(auto source, file::open_container(*bin, kind, options));
+  FERRULE_TRY(const auto kind, container::kind_of(*bin));
+  FERRULE_TRY(auto source, container::open_container(*bin, kind, options));
   return AdapterFiles{std::move(config), std::move(source), bin->path(), {}, bin->size()};
 }
 

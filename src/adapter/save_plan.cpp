@@ -78,7 +78,7 @@ Result<void> complete_config(AdapterConfig& config, const ModelFacts& facts) {
   return {};
 }
 
-void convert_dtype(file::TensorPlan& plan, StoredDtype stored) {
+void convert_dtype(container::TensorPlan& plan, StoredDtype stored) {
   if (stored == StoredDtype::kKeep) return;
   const auto dtype = stored == StoredDtype::kF32    ? Dtype::kF32
                      : stored == StoredDtype::kBF16 ? Dtype::kBF16
@@ -91,7 +91,7 @@ void convert_dtype(file::TensorPlan& plan, StoredDtype stored) {
   }
 }
 
-std::string dtype_text(const file::TensorPlan& plan) {
+std::string dtype_text(const container::TensorPlan& plan) {
   std::set<std::string_view> names;
   for (const auto& tensor : plan) names.insert(dtype_name(tensor.dtype));
   std::string text;

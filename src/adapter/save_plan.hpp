@@ -8,7 +8,7 @@
 #include "adapter/card.hpp"
 #include "adapter/examine.hpp"
 #include "ferrule/save_pretrained.hpp"
-#include "file/tensor_plan.hpp"
+#include "container/tensor_plan.hpp"
 
 namespace ferrule {
 
@@ -17,7 +17,7 @@ struct AdapterPlan {
   std::string name;
   /// Below the target directory: "" for "default", the name for others.
   std::string folder;
-  file::TensorPlan tensors;
+  container::TensorPlan tensors;
   AdapterConfig config;
   adapter::CardAdapter card;
   /// Views point into `tensors`.

@@ -99,8 +99,8 @@ Result<SavedAdapter> stage_adapter(Stage& stage, const AdapterPlan& plan,
   if (!options.base_fingerprint.empty()) {
     metadata.emplace_back(kBaseFingerprintKey, options.base_fingerprint);
   }
-  FERRULE_CHECK(bin ? file::write_torch(counted, plan.tensors)
-                    : file::write_safetensors(counted, plan.tensors, metadata));
+  FERRULE_CHECK(bin ? container::write_torch(counted, plan.tensors)
+                    : container::write_safetensors(counted, plan.tensors, metadata));
   if (stage.digests()) FERRULE_CHECK(stage.note(name, digested));
   FERRULE_CHECK(stage.text(prefix + kConfigFile, plan.config.to_json()));
   // A stale file of the other format would win on load, or mislead.

@@ -10,7 +10,7 @@
 #include "adapter/open_adapter.hpp"
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "file/tensor_plan.hpp"
+#include "container/tensor_plan.hpp"
 #include "io/directory_transaction.hpp"
 #include "edit/adapter_folders.hpp"
 #include "check/adapter_match.hpp"
@@ -81,7 +81,7 @@ Result<Mended> mend(const edit::AdapterFolder& folder, const FixOptions& options
 }
 
 Result<void> write_weights(const Mended& mended, io::OutputFile& out, bool bin) {
-  file::TensorPlan plan;
+  container::TensorPlan plan;
   for (const auto& [key, tensor] : mended.keys.entries()) {
     plan.push_back({.name = key,
                     .dtype = tensor.dtype(),
@@ -90,9 +90,9 @@ Result<void> write_weights(const Mended& mended, io::OutputFile& out, bool bin) 
                     .owner = nullptr,
                     .read = {}});
   }
-  if (bin) return file::write_torch(out, plan);
+  if (bin) return container::write_torch(out, plan);
   const Metadata plain = {{"format", "pt"}};
-  return file::write_safetensors(out, plan,
+  return container::write_safetensors(out, plan,
                                  mended.files.metadata.empty() ? plain : mended.files.metadata);
 }
 

@@ -38,7 +38,7 @@ struct Job {
   std::uint64_t rank = 0;
   // What becomes of it.
   std::uint64_t new_rank = 0;
-  std::optional<file::PlannedTensor> a, b;
+  std::optional<container::PlannedTensor> a, b;
   update::FoldResult a_result, b_result;
   double relative_error = 0;
 
@@ -97,7 +97,7 @@ update::SplitStrength place_strength(double strength, ScalePlace place) {
 
 /// The tensor with runs of `from` elements filled up to `to`, and multiplied; nullopt where neither
 /// changes it.
-std::optional<file::PlannedTensor> rewrite(const AdapterTensor& tensor, std::size_t axis,
+std::optional<container::PlannedTensor> rewrite(const AdapterTensor& tensor, std::size_t axis,
                                            std::uint64_t new_extent, std::uint64_t from,
                                            std::uint64_t to, double factor, update::FoldResult& result) {
   if (from == to && factor == 1) return std::nullopt;
@@ -105,7 +105,7 @@ std::optional<file::PlannedTensor> rewrite(const AdapterTensor& tensor, std::siz
   const std::uint64_t element = bit_width(view.dtype()) / 8;
   auto bytes = std::make_shared<Bytes>(update::pad_runs(view.bytes(), from * element, to * element));
   if (factor != 1) result = update::multiply(view.dtype(), *bytes, factor);
-  file::PlannedTensor planned{.name = std::string(tensor.key),
+  container::PlannedTensor planned{.name = std::string(tensor.key),
                               .dtype = view.dtype(),
                               .shape = {view.shape().begin(), view.shape().end()},
                               .bytes = *bytes,
@@ -116,7 +116,7 @@ std::optional<file::PlannedTensor> rewrite(const AdapterTensor& tensor, std::siz
 }
 
 AdapterTensor as_adapter_tensor(const AdapterTensor& original,
-                                const std::optional<file::PlannedTensor>& planned) {
+                                const std::optional<container::PlannedTensor>& planned) {
   auto copy = original;
   if (planned) copy.tensor = TensorView::trusted(planned->dtype, planned->shape, planned->bytes);
   return copy;
@@ -192,8 +192,8 @@ Result<void> refuse_overflow(const Adapter& adapter, const std::vector<Job>& job
   return {};
 }
 
-file::TensorPlan plan_tensors(const Adapter& adapter, std::vector<Job>& jobs) {
-  file::TensorPlan plan;
+container::TensorPlan plan_tensors(const Adapter& adapter, std::vector<Job>& jobs) {
+  container::TensorPlan plan;
   plan.reserve(adapter.tensors().size());
   std::vector<std::string_view> replaced;
   for (auto& job : jobs) {

@@ -10,14 +10,14 @@
 #include "ferrule/finding.hpp"
 #include "ferrule/normalize.hpp"
 #include "ferrule/result.hpp"
-#include "file/tensor_plan.hpp"
+#include "container/tensor_plan.hpp"
 
 namespace ferrule::edit {
 
 /// An adapter in normal form, ready to be written. Tensors that did not change point into the
 /// adapter it was made from.
 struct NormalForm {
-  file::TensorPlan tensors;
+  container::TensorPlan tensors;
   AdapterConfig config;
   /// Filled but for files and places.
   NormalizeReport report;

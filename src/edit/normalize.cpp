@@ -61,7 +61,7 @@ Result<NormalizeReport> normalize_adapter(const fs::path& directory, const fs::p
     std::move(findings.begin(), findings.end(), std::back_inserter(form.report.findings));
   }
   FERRULE_TRY(auto* weights, transaction.create(kSafetensorsFile));
-  FERRULE_CHECK(file::write_safetensors(*weights, form.tensors, metadata_of(adapter)));
+  FERRULE_CHECK(container::write_safetensors(*weights, form.tensors, metadata_of(adapter)));
   FERRULE_CHECK(transaction.create(kConfigFile, form.config.to_json()));
   FERRULE_CHECK(transaction.remove(kBinFile));
   auto report = std::move(form.report);

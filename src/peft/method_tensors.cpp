@@ -15,7 +15,7 @@
 namespace ferrule::peft {
 namespace {
 
-file::PlannedTensor owned(std::string name, Dtype dtype, std::vector<std::uint64_t> shape,
+container::PlannedTensor owned(std::string name, Dtype dtype, std::vector<std::uint64_t> shape,
                           std::vector<std::byte> bytes) {
   auto memory = std::make_shared<std::vector<std::byte>>(std::move(bytes));
   return {.name = std::move(name),
@@ -32,7 +32,7 @@ std::vector<std::uint64_t> first(std::uint64_t count) {
   return indices;
 }
 
-file::PlannedTensor* find_planned(Selection& selection, std::string_view key) {
+container::PlannedTensor* find_planned(Selection& selection, std::string_view key) {
   for (auto& tensor : selection.tensors) {
     if (tensor.name == key) return &tensor;
   }
@@ -145,7 +145,7 @@ Result<void> keep_top_k(SelectionBuilder& builder) {
   const auto& config = builder.adapter().config;
   if (!config.flag("save_only_topk_weights")) return {};
   const auto k = config.integer("topk").value_or(2);
-  file::TensorPlan plan;
+  container::TensorPlan plan;
   for (auto& tensor : builder.selection().tensors) {
     if (tensor.name.find(".vblora_logits_") == std::string::npos ||
         tensor.name.ends_with("_topk_indices") || tensor.name.ends_with("_topk_weights")) {
@@ -208,7 +208,7 @@ Extent largest_layer(const SelectionBuilder& builder, std::string_view prefix) {
   return extent;
 }
 
-void cut(file::PlannedTensor& tensor, std::uint64_t rows, std::uint64_t columns) {
+void cut(container::PlannedTensor& tensor, std::uint64_t rows, std::uint64_t columns) {
   // RandLoRA's are 3-D: rows are the first dimension, columns the last; the middle is kept by
   // treating it as part of the row ([r, 1, in]) or of the column ([out, N, r]).
   if (tensor.shape.size() == 2 && (rows < tensor.shape[0] || columns < tensor.shape[1])) {
@@ -263,7 +263,7 @@ Result<void> demand_projection(SelectionBuilder& builder, std::string_view attri
 
 }  // namespace
 
-file::PlannedTensor take_rows_and_columns(const file::PlannedTensor& tensor,
+container::PlannedTensor take_rows_and_columns(const container::PlannedTensor& tensor,
                                           const std::vector<std::uint64_t>& keep_rows,
                                           const std::vector<std::uint64_t>& keep_columns) {
   const auto element = bit_width(tensor.dtype) / 8;
@@ -313,7 +313,7 @@ std::optional<std::vector<float>> to_floats(Dtype dtype, std::span<const std::by
   return out;
 }
 
-file::PlannedTensor from_floats(std::string name, Dtype dtype, std::vector<std::uint64_t> shape,
+container::PlannedTensor from_floats(std::string name, Dtype dtype, std::vector<std::uint64_t> shape,
                                 std::span<const float> values) {
   std::vector<std::byte> bytes(values.size() * (bit_width(dtype) / 8));
   auto* out = bytes.data();

@@ -13,7 +13,7 @@ Result<void> shape_method_tensors(SelectionBuilder& builder);
 
 /// A plain 2-D slice of rows and columns (rows outermost), into memory of its own. `keep_rows` and
 /// `keep_columns` are indices in ascending order.
-file::PlannedTensor take_rows_and_columns(const file::PlannedTensor& tensor,
+container::PlannedTensor take_rows_and_columns(const container::PlannedTensor& tensor,
                                           const std::vector<std::uint64_t>& keep_rows,
                                           const std::vector<std::uint64_t>& keep_columns);
 
@@ -21,7 +21,7 @@ file::PlannedTensor take_rows_and_columns(const file::PlannedTensor& tensor,
 std::optional<std::vector<float>> to_floats(Dtype dtype, std::span<const std::byte> bytes);
 
 /// Floats as a tensor of `dtype` (one of the four), rounded to nearest even, in memory of its own.
-file::PlannedTensor from_floats(std::string name, Dtype dtype, std::vector<std::uint64_t> shape,
+container::PlannedTensor from_floats(std::string name, Dtype dtype, std::vector<std::uint64_t> shape,
                                 std::span<const float> values);
 
 }  // namespace ferrule::peft

@@ -221,7 +221,7 @@ Result<void> add_cartridge(SelectionBuilder& builder, const Encoder& encoder) {
   auto memory =
       std::make_shared<std::vector<std::byte>>(frozen->bytes().begin(), frozen->bytes().end());
   memory->insert(memory->end(), trainable->bytes().begin(), trainable->bytes().end());
-  builder.add(file::PlannedTensor{
+  builder.add(container::PlannedTensor{
       .name = "prompt_embeddings",
       .dtype = trainable->dtype(),
       .shape = {frozen->shape()[0] + trainable->shape()[0], trainable->shape()[1]},

@@ -70,7 +70,7 @@ std::string SelectionBuilder::base_key(std::string_view live_key) const {
 }
 
 void SelectionBuilder::add(std::string key, const TensorView& view) {
-  add(file::PlannedTensor{.name = std::move(key),
+  add(container::PlannedTensor{.name = std::move(key),
                           .dtype = view.dtype(),
                           .shape = {view.shape().begin(), view.shape().end()},
                           .bytes = view.bytes(),
@@ -78,7 +78,7 @@ void SelectionBuilder::add(std::string key, const TensorView& view) {
                           .read = {}});
 }
 
-void SelectionBuilder::add(file::PlannedTensor tensor) {
+void SelectionBuilder::add(container::PlannedTensor tensor) {
   if (!keys_.insert(tensor.name).second) return;
   selection_.tensors.push_back(std::move(tensor));
 }

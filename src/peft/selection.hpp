@@ -12,7 +12,7 @@
 #include "ferrule/model_facts.hpp"
 #include "ferrule/result.hpp"
 #include "ferrule/save_pretrained.hpp"
-#include "file/tensor_plan.hpp"
+#include "container/tensor_plan.hpp"
 #include "peft/method.hpp"
 #include "peft/state_layout.hpp"
 
@@ -30,7 +30,7 @@ struct SelectionContext {
 
 /// An adapter taken out of a state dict: disk keys and where their bytes are.
 struct Selection {
-  file::TensorPlan tensors;
+  container::TensorPlan tensors;
   /// The config with what selection itself changes (AdaLoRA's rank_pattern).
   AdapterConfig config;
   std::vector<Finding> findings;
@@ -61,7 +61,7 @@ class SelectionBuilder {
   std::string base_key(std::string_view live_key) const;
 
   void add(std::string key, const TensorView& view);
-  void add(file::PlannedTensor tensor);
+  void add(container::PlannedTensor tensor);
   bool has(std::string_view key) const { return keys_.contains(key); }
   void find(Severity severity, std::string_view rule, std::string_view key, std::string message,
             std::string advice = {});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "file/sharded_index.hpp"
+#include "container/sharded_index.hpp"
 
 #include <algorithm>
 #include <map>
@@ -8,7 +8,7 @@
 #include "base/try.hpp"
 #include "ferrule/json.hpp"
 
-namespace ferrule::file {
+namespace ferrule::container {
 namespace {
 
 Error corrupt(std::string_view rule, std::string message) {
@@ -86,4 +86,4 @@ Result<void> check_shard(const ShardedIndex::Shard& shard, const TensorSource& s
   return {};
 }
 
-}  // namespace ferrule::file
+}  // namespace ferrule::container

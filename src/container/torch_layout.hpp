@@ -7,7 +7,7 @@
 #include "format/torch_tensors.hpp"
 #include "io/input_file.hpp"
 
-namespace ferrule::file {
+namespace ferrule::container {
 
 /// Reads what a torch file holds and where, whichever of torch's containers it is; anything else is
 /// kUnsupported and the message says what it is. No tensor's bytes are read.
@@ -27,4 +27,4 @@ class FileSource final : public format::ByteSource {
   const io::InputFile& file_;
 };
 
-}  // namespace ferrule::file
+}  // namespace ferrule::container

@@ -10,7 +10,7 @@
 #include "io/directory_transaction.hpp"
 #include "io/input_file.hpp"
 
-namespace ferrule::file {
+namespace ferrule::container {
 
 /// A weights file that is checked as its reader checks it and then written in another format piece
 /// by piece: only its header or pickle is ever held in memory, its tensors pass through a small
@@ -38,4 +38,4 @@ class WeightsStream {
   std::unique_ptr<Rep> rep_;
 };
 
-}  // namespace ferrule::file
+}  // namespace ferrule::container

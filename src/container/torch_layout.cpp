@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "file/torch_layout.hpp"
+#include "container/torch_layout.hpp"
 
 #include <algorithm>
 #include <string>
@@ -10,7 +10,7 @@
 #include "ferrule/checkpoint.hpp"
 #include "format/torch_archive.hpp"
 
-namespace ferrule::file {
+namespace ferrule::container {
 
 Result<format::TorchLayout> read_torch_layout(const format::ByteSource& source,
                                               const OpenOptions& options) {
@@ -34,4 +34,4 @@ Result<format::TorchLayout> read_torch_layout(const format::ByteSource& source,
                                : "")};
 }
 
-}  // namespace ferrule::file
+}  // namespace ferrule::container

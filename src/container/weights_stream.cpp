@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "file/weights_stream.hpp"
+#include "container/weights_stream.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -8,17 +8,17 @@
 #include <vector>
 
 #include "base/try.hpp"
-#include "file/container.hpp"
-#include "file/tensor_plan.hpp"
-#include "file/torch_layout.hpp"
-#include "file/torch_plan.hpp"
+#include "container/container.hpp"
+#include "container/tensor_plan.hpp"
+#include "container/torch_layout.hpp"
+#include "container/torch_plan.hpp"
 #include "format/crc32.hpp"
 #include "format/safetensors_header.hpp"
 #include "format/strided_copy.hpp"
 #include "format/torch_archive.hpp"
 #include "io/mapping.hpp"
 
-namespace ferrule::file {
+namespace ferrule::container {
 
 using format::TorchLayout;
 using format::TorchTensor;
@@ -229,4 +229,4 @@ Result<void> WeightsStream::write(io::OutputFile& out, WeightsFormat format) con
   return error;
 }
 
-}  // namespace ferrule::file
+}  // namespace ferrule::container

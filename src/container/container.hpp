@@ -9,7 +9,7 @@
 #include "ferrule/tensor_source.hpp"
 #include "io/input_file.hpp"
 
-namespace ferrule::file {
+namespace ferrule::container {
 
 /// What the file is by its first bytes.
 Result<FileKind> kind_of(const io::InputFile& file);
@@ -20,4 +20,4 @@ Result<FileKind> kind_of(const io::InputFile& file);
 Result<std::unique_ptr<TensorSource>> open_container(const io::InputFile& file, FileKind kind,
                                                      const OpenOptions& options);
 
-}  // namespace ferrule::file
+}  // namespace ferrule::container

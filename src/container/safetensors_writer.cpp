@@ -9,7 +9,7 @@
 #include "base/parallel.hpp"
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "file/tensor_plan.hpp"
+#include "container/tensor_plan.hpp"
 #include "format/safetensors_header.hpp"
 
 namespace ferrule {
@@ -47,7 +47,7 @@ Result<EncodedHeader> encode(std::span<const NamedTensor> tensors, const Metadat
   return format::encode_safetensors_header(entries, sorted, empty == EmptyMetadata::kKeep);
 }
 
-Result<void> write_stream(io::OutputFile& out, const file::PlannedTensor& tensor,
+Result<void> write_stream(io::OutputFile& out, const container::PlannedTensor& tensor,
                           std::vector<std::byte>& buffer) {
   const auto total = byte_size(tensor.dtype, tensor.shape);  // The header has checked it.
   for (std::uint64_t offset = 0; offset < *total;) {
@@ -68,7 +68,7 @@ struct Stretch {
   std::span<const std::size_t> tensors;
 };
 
-std::vector<Stretch> stretches(const file::TensorPlan& plan, const EncodedHeader& header) {
+std::vector<Stretch> stretches(const container::TensorPlan& plan, const EncodedHeader& header) {
   std::vector<Stretch> all;
   const std::span<const std::size_t> order(header.order);
   std::uint64_t at = header.bytes.size();
@@ -86,7 +86,7 @@ std::vector<Stretch> stretches(const file::TensorPlan& plan, const EncodedHeader
   return all;
 }
 
-Result<void> write_stretch(io::OutputFile& out, const file::TensorPlan& plan,
+Result<void> write_stretch(io::OutputFile& out, const container::TensorPlan& plan,
                            const Stretch& stretch) {
   std::vector<std::byte> buffer(kConcurrentPiece);
   std::uint64_t at = stretch.start;
@@ -111,7 +111,7 @@ Result<void> write_stretch(io::OutputFile& out, const file::TensorPlan& plan,
 
 /// Half of a copy from file to file is reading and checking, the other half the kernel's copy into
 /// the output, one at a time: two threads do one while the other does the other.
-Result<void> write_concurrently(io::OutputFile& out, const file::TensorPlan& plan,
+Result<void> write_concurrently(io::OutputFile& out, const container::TensorPlan& plan,
                                 const EncodedHeader& header) {
   FERRULE_CHECK(out.write(std::as_bytes(std::span(header.bytes))));
   const auto all = stretches(plan, header);
@@ -126,7 +126,7 @@ Result<void> write_concurrently(io::OutputFile& out, const file::TensorPlan& pla
   return {};
 }
 
-bool is_worth_threads(const file::TensorPlan& plan, const EncodedHeader& header) {
+bool is_worth_threads(const container::TensorPlan& plan, const EncodedHeader& header) {
   return header.data_bytes >= 4 * kStretch &&
          std::all_of(plan.begin(), plan.end(),
                      [](const auto& tensor) { return tensor.read && tensor.is_concurrent; });
@@ -143,11 +143,11 @@ template <typename Tensors, typename ToPlanned>
 Result<void> write_transaction(const std::filesystem::path& path, const Tensors& tensors,
                                const Metadata& metadata, Durability durability, EmptyMetadata empty,
                                ToPlanned to_planned) {
-  file::TensorPlan plan;
+  container::TensorPlan plan;
   plan.reserve(tensors.size());
   for (const auto& tensor : tensors) plan.push_back(to_planned(tensor));
   FERRULE_TRY(auto transaction, io::FileTransaction::begin(path, durability));
-  if (auto wrote = file::write_safetensors(transaction.file(), plan, metadata, empty); !wrote) {
+  if (auto wrote = container::write_safetensors(transaction.file(), plan, metadata, empty); !wrote) {
     auto error = std::move(wrote).error();
     if (error.path.empty()) error.path = path.string();
     return error;
@@ -157,7 +157,7 @@ Result<void> write_transaction(const std::filesystem::path& path, const Tensors&
 
 }  // namespace
 
-namespace file {
+namespace container {
 
 Result<void> write_safetensors(io::OutputFile& out, const TensorPlan& plan,
                                std::span<const std::pair<std::string, std::string>> metadata,
@@ -199,7 +199,7 @@ Result<void> write_safetensors(io::OutputFile& out, const TensorPlan& plan,
   return out.write(std::span<const std::span<const std::byte>>(pieces));
 }
 
-}  // namespace file
+}  // namespace container
 
 Result<void> write_safetensors(const std::filesystem::path& path,
                                std::span<const NamedTensor> tensors, const Metadata& metadata,
@@ -207,7 +207,7 @@ Result<void> write_safetensors(const std::filesystem::path& path,
   return write_transaction(path, tensors, metadata, durability, empty,
                            [](const NamedTensor& tensor) {
                              const auto shape = tensor.tensor.shape();
-                             return file::PlannedTensor{.name = std::string(tensor.name),
+                             return container::PlannedTensor{.name = std::string(tensor.name),
                                                         .dtype = tensor.tensor.dtype(),
                                                         .shape = {shape.begin(), shape.end()},
                                                         .bytes = tensor.tensor.bytes(),
@@ -227,7 +227,7 @@ Result<void> write_safetensors(const std::filesystem::path& path,
   }
   return write_transaction(path, tensors, metadata, durability, EmptyMetadata::kLeaveOut,
                            [](const TensorStream& tensor) {
-                             return file::PlannedTensor{.name = tensor.name,
+                             return container::PlannedTensor{.name = tensor.name,
                                                         .dtype = tensor.dtype,
                                                         .shape = tensor.shape,
                                                         .bytes = {},

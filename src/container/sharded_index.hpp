@@ -9,7 +9,7 @@
 #include "ferrule/result.hpp"
 #include "ferrule/tensor_source.hpp"
 
-namespace ferrule::file {
+namespace ferrule::container {
 
 /// `*.safetensors.index.json` (and torch's like): which tensor stands in which file beside it.
 struct ShardedIndex {
@@ -30,4 +30,4 @@ Result<ShardedIndex> parse_sharded_index(std::string_view json);
 /// that save_model dropped as shared counts as held.
 Result<void> check_shard(const ShardedIndex::Shard& shard, const TensorSource& source);
 
-}  // namespace ferrule::file
+}  // namespace ferrule::container

@@ -7,7 +7,7 @@
 
 #include "base/try.hpp"
 #include "ferrule/checkpoint.hpp"
-#include "file/safetensors_opener.hpp"
+#include "container/safetensors_opener.hpp"
 #include "format/safetensors_header.hpp"
 #include "io/mapping.hpp"
 

@@ -11,14 +11,14 @@
 #include "base/quote.hpp"
 #include "base/try.hpp"
 #include "base/utf8.hpp"
-#include "file/tensor_plan.hpp"
-#include "file/torch_plan.hpp"
+#include "container/tensor_plan.hpp"
+#include "container/torch_plan.hpp"
 #include "format/crc32.hpp"
 #include "format/torch_encode.hpp"
 #include "io/directory_transaction.hpp"
 
 namespace ferrule {
-namespace file {
+namespace container {
 namespace {
 
 constexpr std::string_view kRoot = "archive";
@@ -240,11 +240,11 @@ Result<void> write_torch(io::OutputFile& out, const TensorPlan& plan) {
   return write_torch(out, StorageFinder(plan).make_plan());
 }
 
-}  // namespace file
+}  // namespace container
 
 Result<void> write_torch_file(const std::filesystem::path& path,
                               std::span<const NamedTensor> tensors, Durability durability) {
-  file::TensorPlan plan;
+  container::TensorPlan plan;
   plan.reserve(tensors.size());
   for (const auto& [name, tensor] : tensors) {
     const auto shape = tensor.shape();
@@ -256,7 +256,7 @@ Result<void> write_torch_file(const std::filesystem::path& path,
                     .read = nullptr});
   }
   FERRULE_TRY(auto transaction, io::FileTransaction::begin(path, durability));
-  if (auto wrote = file::write_torch(transaction.file(), plan); !wrote) {
+  if (auto wrote = container::write_torch(transaction.file(), plan); !wrote) {
     auto error = std::move(wrote).error();
     if (error.path.empty()) error.path = path.string();
     return error;

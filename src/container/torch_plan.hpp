@@ -12,7 +12,7 @@
 #include "ferrule/result.hpp"
 #include "io/directory_transaction.hpp"
 
-namespace ferrule::file {
+namespace ferrule::container {
 
 /// A torch file about to be written, storage by storage: what a TensorPlan becomes once shared
 /// memory is found, and what a torch file written again starts from.
@@ -43,4 +43,4 @@ struct TorchPlan {
 /// Writes the archive front to back; streams are held in a small buffer.
 Result<void> write_torch(io::OutputFile& out, const TorchPlan& plan);
 
-}  // namespace ferrule::file
+}  // namespace ferrule::container

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/try.hpp"
-#include "file/container.hpp"
+#include "container/container.hpp"
 #include "format/scan_content.hpp"
 #include "io/input_file.hpp"
 #include "io/mapping.hpp"
@@ -18,7 +18,7 @@ namespace {
 
 Result<void> scan_into(ScannedFile& result, const OpenOptions& options) {
   FERRULE_TRY(const auto file, io::InputFile::open(result.path));
-  FERRULE_TRY(result.kind, file::kind_of(file));
+  FERRULE_TRY(result.kind, container::kind_of(file));
   FERRULE_TRY(const auto mapping, io::Mapping::of(file, options.backing));
   auto content = format::scan_content(mapping.bytes(), options.limits);
   result.pickles = content.pickles;

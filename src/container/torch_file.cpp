@@ -9,8 +9,8 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "file/torch_layout.hpp"
-#include "file/torch_opener.hpp"
+#include "container/torch_layout.hpp"
+#include "container/torch_opener.hpp"
 #include "format/crc32.hpp"
 #include "format/strided_copy.hpp"
 #include "format/torch_archive.hpp"
@@ -75,7 +75,7 @@ struct TorchFile::Rep {
   }
 
   Result<void> load(const OpenOptions& options) {
-    FERRULE_TRY(layout, file::read_torch_layout(format::MemorySource(bytes), options));
+    FERRULE_TRY(layout, container::read_torch_layout(format::MemorySource(bytes), options));
     FERRULE_CHECK(check_storages());
     return make_views();
   }

@@ -16,7 +16,7 @@
 #include "ferrule/tensor_view.hpp"
 #include "io/directory_transaction.hpp"
 
-namespace ferrule::file {
+namespace ferrule::container {
 
 /// A tensor about to be written. Its content is either bytes in memory (someone's, or kept alive by
 /// `owner`), or produced piece by piece by `read`.
@@ -45,4 +45,4 @@ Result<void> write_safetensors(io::OutputFile& out, const TensorPlan& plan,
 /// bytes are the same memory share a storage.
 Result<void> write_torch(io::OutputFile& out, const TensorPlan& plan);
 
-}  // namespace ferrule::file
+}  // namespace ferrule::container

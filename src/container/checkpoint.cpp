@@ -9,8 +9,8 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "file/container.hpp"
-#include "file/sharded_index.hpp"
+#include "container/container.hpp"
+#include "container/sharded_index.hpp"
 #include "format/name_index.hpp"
 
 namespace ferrule {
@@ -104,13 +104,13 @@ void Checkpoint::Rep::add(const io::InputFile& file, std::unique_ptr<TensorSourc
 Result<void> Checkpoint::Rep::open_file(const io::InputFile& file,
                                         const io::DirectoryReader* directory,
                                         const OpenOptions& options) {
-  FERRULE_TRY(const FileKind kind, file::kind_of(file));
+  FERRULE_TRY(const FileKind kind, container::kind_of(file));
   const bool json = kind == FileKind::kSafetensorsIndex || kind == FileKind::kJson;
   // A long "metadata" can keep the word that tells an index out of the first bytes.
   if (json && (kind == FileKind::kSafetensorsIndex || file.path().extension() == ".json")) {
     return open_index(file, directory, options);
   }
-  FERRULE_TRY(auto source, file::open_container(file, kind, options));
+  FERRULE_TRY(auto source, container::open_container(file, kind, options));
   add(file, std::move(source));
   return {};
 }
@@ -129,7 +129,7 @@ Result<void> Checkpoint::Rep::open_index(const io::InputFile& file,
     return open_index(file, &reader, options);
   }
   FERRULE_TRY(const std::string text, file.read_text(options.limits.text_bytes));
-  auto parsed = file::parse_sharded_index(text);
+  auto parsed = container::parse_sharded_index(text);
   if (!parsed) return located(std::move(parsed).error());
   for (const auto& shard : parsed->shards) {
     FERRULE_TRY(const auto opened, directory->open_file(shard.file));
@@ -139,9 +139,9 @@ Result<void> Checkpoint::Rep::open_index(const io::InputFile& file,
                       .message = "shard " + base::quote(shard.file) + " with tensor " +
                                  base::quote(shard.tensors.front()) + " is missing"});
     }
-    FERRULE_TRY(const FileKind kind, file::kind_of(*opened));
-    FERRULE_TRY(auto source, file::open_container(*opened, kind, options));
-    if (auto held = file::check_shard(shard, *source); !held) {
+    FERRULE_TRY(const FileKind kind, container::kind_of(*opened));
+    FERRULE_TRY(auto source, container::open_container(*opened, kind, options));
+    if (auto held = container::check_shard(shard, *source); !held) {
       return located(std::move(held).error());
     }
     add(*opened, std::move(source));

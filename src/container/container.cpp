@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "file/container.hpp"
+#include "container/container.hpp"
 
 #include <algorithm>
 #include <array>
 #include <string>
 
 #include "base/try.hpp"
-#include "file/safetensors_opener.hpp"
-#include "file/torch_opener.hpp"
+#include "container/safetensors_opener.hpp"
+#include "container/torch_opener.hpp"
 
-namespace ferrule::file {
+namespace ferrule::container {
 namespace {
 
 template <typename Source>
@@ -56,4 +56,4 @@ Result<std::unique_ptr<TensorSource>> open_container(const io::InputFile& file, 
   }
 }
 
-}  // namespace ferrule::file
+}  // namespace ferrule::container
