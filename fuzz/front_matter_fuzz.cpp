@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "format/card_text.hpp"
-#include "format/front_matter.hpp"
-#include "format/yaml_scalar.hpp"
+#include "format/card/card_text.hpp"
+#include "format/card/front_matter.hpp"
+#include "format/card/yaml_scalar.hpp"
 
 using namespace ferrule::format;
 

@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "format/card_text.hpp"
-#include "format/front_matter.hpp"
-#include "format/hub_id.hpp"
+#include "format/card/card_text.hpp"
+#include "format/card/front_matter.hpp"
+#include "format/card/hub_id.hpp"
 #include "hub/answer.hpp"
 #include "hub/failure.hpp"
 #include "hub/http.hpp"

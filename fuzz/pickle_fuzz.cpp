@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <span>
 
-#include "format/pickle.hpp"
-#include "format/torch_tensors.hpp"
+#include "format/pickle/pickle.hpp"
+#include "format/torch/torch_tensors.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using ferrule::format::Pickle;

@@ -6,7 +6,7 @@
 #include <span>
 
 #include "ferrule/torch_file.hpp"
-#include "format/scan_content.hpp"
+#include "format/pickle/scan_content.hpp"
 
 namespace {
 

@@ -2,8 +2,8 @@
 // A zip archive as a torch file, as a directory of any archive, and as something to scan.
 #include <cstdint>
 
-#include "format/scan_content.hpp"
-#include "format/zip_directory.hpp"
+#include "format/pickle/scan_content.hpp"
+#include "format/zip/zip_directory.hpp"
 #include "torch_file_check.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -11,10 +11,10 @@
 #include "base/quote.hpp"
 #include "base/utf8.hpp"
 #include "ferrule/version.hpp"
-#include "format/card_text.hpp"
-#include "format/front_matter.hpp"
-#include "format/hub_id.hpp"
-#include "format/yaml_scalar.hpp"
+#include "format/card/card_text.hpp"
+#include "format/card/front_matter.hpp"
+#include "format/card/hub_id.hpp"
+#include "format/card/yaml_scalar.hpp"
 
 namespace ferrule::adapter {
 namespace {

@@ -14,7 +14,7 @@
 #include "base/quote.hpp"
 #include "ferrule/json.hpp"
 #include "ferrule/version.hpp"
-#include "format/card_text.hpp"
+#include "format/card/card_text.hpp"
 
 namespace ferrule::adapter {
 namespace {

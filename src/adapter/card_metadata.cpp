@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "ferrule/version.hpp"
-#include "format/hub_id.hpp"
+#include "format/card/hub_id.hpp"
 
 namespace ferrule::adapter {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "base/try.hpp"
 #include "container/container.hpp"
-#include "format/scan_content.hpp"
+#include "format/pickle/scan_content.hpp"
 #include "io/input_file.hpp"
 #include "io/mapping.hpp"
 #include "io/walk.hpp"

@@ -8,7 +8,7 @@
 #include "base/try.hpp"
 #include "ferrule/checkpoint.hpp"
 #include "container/safetensors_opener.hpp"
-#include "format/safetensors_header.hpp"
+#include "format/safetensors/safetensors_header.hpp"
 #include "io/mapping.hpp"
 
 namespace ferrule {

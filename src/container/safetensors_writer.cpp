@@ -10,7 +10,7 @@
 #include "base/quote.hpp"
 #include "base/try.hpp"
 #include "container/tensor_plan.hpp"
-#include "format/safetensors_header.hpp"
+#include "format/safetensors/safetensors_header.hpp"
 
 namespace ferrule {
 namespace {

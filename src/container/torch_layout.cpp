@@ -8,7 +8,7 @@
 
 #include "base/try.hpp"
 #include "ferrule/checkpoint.hpp"
-#include "format/torch_archive.hpp"
+#include "format/torch/torch_archive.hpp"
 
 namespace ferrule::container {
 

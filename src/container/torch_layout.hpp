@@ -4,7 +4,7 @@
 #include "ferrule/read_limits.hpp"
 #include "ferrule/result.hpp"
 #include "format/byte_source.hpp"
-#include "format/torch_tensors.hpp"
+#include "format/torch/torch_tensors.hpp"
 #include "io/input_file.hpp"
 
 namespace ferrule::container {

@@ -7,7 +7,7 @@
 #include "base/try.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/hub.hpp"
-#include "format/front_matter.hpp"
+#include "format/card/front_matter.hpp"
 #include "hub/answer.hpp"
 #include "hub/client_rep.hpp"
 #include "hub/commit.hpp"

@@ -10,8 +10,8 @@
 #include "ferrule/adapter.hpp"
 #include "ferrule/inspect.hpp"
 #include "ferrule/text_file.hpp"
-#include "format/front_matter.hpp"
-#include "format/hub_id.hpp"
+#include "format/card/front_matter.hpp"
+#include "format/card/hub_id.hpp"
 #include "hub/failure.hpp"
 
 namespace ferrule::hub {

@@ -10,7 +10,7 @@
 
 #include "adapter/card.hpp"
 #include "ferrule/json.hpp"
-#include "format/yaml_scalar.hpp"
+#include "format/card/yaml_scalar.hpp"
 
 namespace ferrule {
 namespace {

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "format/front_matter.hpp"
+#include "format/card/front_matter.hpp"
 #include "temp_dir.hpp"
 
 namespace ferrule::adapter {

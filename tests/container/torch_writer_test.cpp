@@ -11,7 +11,7 @@
 #include "ferrule/safetensors_file.hpp"
 #include "ferrule/tensor_source.hpp"
 #include "ferrule/torch_file.hpp"
-#include "format/zip_directory.hpp"
+#include "format/zip/zip_directory.hpp"
 #include "temp_dir.hpp"
 
 namespace ferrule {

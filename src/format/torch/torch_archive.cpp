@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "format/torch/torch_archive.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/quote.hpp"
+#include "base/try.hpp"
+#include "format/zip/crc32.hpp"
+#include "format/zip/zip_directory.hpp"
+
+namespace ferrule::format {
+namespace {
+
+constexpr std::uint64_t kSmallRecord = 64;
+constexpr std::size_t kBlock = 256 * 1024;
+
+Error corrupt(std::string rule, std::string message) {
+  return {.code = ErrorCode::kCorrupt, .rule = std::move(rule), .message = std::move(message)};
+}
+
+Error unsupported(std::string rule, std::string message) {
+  return {.code = ErrorCode::kUnsupported, .rule = std::move(rule), .message = std::move(message)};
+}
+
+std::string hex(std::uint32_t value) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%08x", value);
+  return text;
+}
+
+class ArchiveReader {
+ public:
+  ArchiveReader(const ByteSource& source, const ReadLimits& limits)
+      : source_(source), limits_(limits) {}
+
+  Result<TorchLayout> read(std::string_view key) {
+    FERRULE_TRY(entries_, read_zip_directory(source_, ZipProfile::kTorch, limits_));
+    FERRULE_CHECK(find_root());
+    FERRULE_CHECK(check_kind());
+    FERRULE_CHECK(check_version());
+    FERRULE_CHECK(check_byte_order());
+    const auto* record = find("data.pkl");
+    if (record->bytes > limits_.header_bytes) {
+      return Error{.code = ErrorCode::kLimitExceeded,
+                   .rule = "TZ-12",
+                   .message = "data.pkl has " + std::to_string(record->bytes) +
+                              " bytes; the limit is " + std::to_string(limits_.header_bytes)};
+    }
+    FERRULE_TRY(const auto bytes, read_record(*record));
+    FERRULE_TRY(const auto pickle, Pickle::read(bytes));
+    if (pickle.end() != bytes.size()) {
+      return corrupt("PK-1", std::to_string(bytes.size() - pickle.end()) +
+                                 " bytes follow the STOP of data.pkl at offset " +
+                                 std::to_string(pickle.end() - 1));
+    }
+    FERRULE_TRY(auto layout, read_torch_tensors(pickle, TorchContainer::kZip, key, limits_));
+    FERRULE_CHECK(locate(layout));
+    return layout;
+  }
+
+ private:
+  /// TZ-10.
+  Result<void> find_root() {
+    if (entries_.empty()) return unsupported("TZ-10", "an empty zip archive, no torch file");
+    const auto slash = entries_.front().name.find('/');
+    if (slash == std::string::npos || slash == 0) {
+      return unsupported("TZ-10", "the entry " + quote(entries_.front().name) +
+                                      " lies in no folder: a zip archive, but no torch file");
+    }
+    root_ = entries_.front().name.substr(0, slash + 1);
+    for (const auto& entry : entries_) {
+      if (!entry.name.starts_with(root_)) {
+        return corrupt("TZ-10", "the entry " + quote(entry.name) +
+                                    " lies outside of the archive's folder " + quote(root_));
+      }
+      by_name_.emplace(std::string_view(entry.name).substr(root_.size()), &entry);
+    }
+    return {};
+  }
+
+  const ZipEntry* find(std::string_view name) const {
+    const auto found = by_name_.find(name);
+    return found == by_name_.end() ? nullptr : found->second;
+  }
+
+  /// TZ-15 and TZ-12.
+  Result<void> check_kind() const {
+    const bool has_code = std::any_of(by_name_.begin(), by_name_.end(), [](const auto& item) {
+      return item.first.starts_with("code/");
+    });
+    if (find("constants.pkl") != nullptr || has_code) {
+      return unsupported("TZ-15",
+                         "a TorchScript archive (torch.jit.save), which holds a program; save the "
+                         "state dict of the module with torch.save instead");
+    }
+    if (find("data.pkl") == nullptr) {
+      return unsupported("TZ-12", "the archive has no record data.pkl: no file of torch.save");
+    }
+    return {};
+  }
+
+  /// TZ-13.
+  Result<void> check_version() const {
+    FERRULE_TRY(auto text, read_small("version"));
+    if (!text) return corrupt("TZ-13", "the archive has no record \"version\"");
+    while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
+    const bool digits =
+        !text->empty() && text->size() <= 2 && text->front() != '0' &&
+        std::all_of(text->begin(), text->end(), [](char c) { return c >= '0' && c <= '9'; });
+    if (!digits || std::stoi(*text) > 10) {
+      return unsupported("TZ-13",
+                         "the archive has version " + quote(*text, 40) + "; torch knows 1 to 10");
+    }
+    return {};
+  }
+
+  /// TZ-14.
+  Result<void> check_byte_order() const {
+    FERRULE_TRY(const auto text, read_small("byteorder"));
+    if (!text || *text == "little") return {};
+    if (*text == "big") {
+      return unsupported("TZ-14",
+                         "the archive was written on a big-endian machine; load and save "
+                         "it once with torch to turn its bytes around");
+    }
+    return corrupt("TZ-14", "the byte order is " + quote(*text, 40) + "; expected \"little\"");
+  }
+
+  Result<std::optional<std::string>> read_small(std::string_view name) const {
+    const auto* entry = find(name);
+    if (entry == nullptr) return std::optional<std::string>();
+    if (entry->bytes > kSmallRecord) {
+      return corrupt("TZ-13", "the record " + quote(name) + " has " + std::to_string(entry->bytes) +
+                                  " bytes; expected a few");
+    }
+    FERRULE_TRY(const auto bytes, read_record(*entry));
+    return std::optional<std::string>(
+        std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  }
+
+  Result<std::vector<std::byte>> read_record(const ZipEntry& entry) const {
+    std::vector<std::byte> bytes(static_cast<std::size_t>(entry.bytes));
+    FERRULE_CHECK(source_.read_at(entry.data_offset, bytes));
+    const auto found = crc32(0, bytes);
+    if (found != entry.crc32) return wrong_checksum(entry.name, entry.crc32, found);
+    return bytes;
+  }
+
+  /// TZ-16.
+  Result<void> locate(TorchLayout& layout) const {
+    layout.has_checksums = true;
+    for (auto& storage : layout.storages) {
+      const auto* entry = find("data/" + storage.key);
+      if (entry == nullptr) {
+        return corrupt("TZ-16", "the pickle refers to the storage " + quote(storage.key) +
+                                    ", but the archive has no record data/" +
+                                    printable(storage.key, 200));
+      }
+      if (entry->bytes != storage.bytes) {
+        return corrupt("TZ-16", "the storage " + quote(storage.key) + " should have " +
+                                    std::to_string(storage.bytes) + " bytes, its record has " +
+                                    std::to_string(entry->bytes));
+      }
+      storage.file_offset = entry->data_offset;
+      storage.crc32 = entry->crc32;
+    }
+    return {};
+  }
+
+  const ByteSource& source_;
+  const ReadLimits& limits_;
+  std::vector<ZipEntry> entries_;
+  std::string root_;
+  std::unordered_map<std::string_view, const ZipEntry*> by_name_;
+};
+
+}  // namespace
+
+Error wrong_checksum(std::string_view record, std::uint32_t expected, std::uint32_t found) {
+  return corrupt("TZ-11", "the record " + quote(record) + " has the CRC-32 " + hex(found) +
+                              ", the archive says " + hex(expected) +
+                              ": its bytes were damaged or changed");
+}
+
+Result<TorchLayout> read_torch_archive(const ByteSource& source, std::string_view key,
+                                       const ReadLimits& limits) {
+  return ArchiveReader(source, limits).read(key);
+}
+
+Result<void> check_storage(const ByteSource& source, const TorchLayout& layout,
+                           std::size_t storage) {
+  if (!layout.has_checksums) return {};
+  const auto& record = layout.storages[storage];
+  std::vector<std::byte> block(std::min<std::uint64_t>(kBlock, record.bytes));
+  std::uint32_t crc = 0;
+  for (std::uint64_t at = 0; at < record.bytes; at += block.size()) {
+    const auto piece =
+        std::span(block).first(std::min<std::uint64_t>(block.size(), record.bytes - at));
+    FERRULE_CHECK(source.read_at(record.file_offset + at, piece));
+    crc = crc32(crc, piece);
+  }
+  if (crc != record.crc32) return wrong_checksum("data/" + record.key, record.crc32, crc);
+  return {};
+}
+
+}  // namespace ferrule::format

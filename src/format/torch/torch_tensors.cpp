@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "format/torch/torch_tensors.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "base/checked.hpp"
+#include "base/quote.hpp"
+#include "base/try.hpp"
+
+namespace ferrule::format {
+namespace {
+
+using Kind = PickleValue::Kind;
+
+constexpr std::size_t kMaxRank = 64;
+/// PK-15: tensors made contiguous may not be larger than their storages times this, plus a spare.
+constexpr std::uint64_t kExpansion = 8;
+constexpr std::uint64_t kExpansionSpare = std::uint64_t{16} << 20;
+
+Error corrupt(std::string rule, std::string message) {
+  return {.code = ErrorCode::kCorrupt, .rule = std::move(rule), .message = std::move(message)};
+}
+
+Error unsupported(std::string message) {
+  return {.code = ErrorCode::kUnsupported, .rule = "PK-16", .message = std::move(message)};
+}
+
+std::string article(Kind kind) { return std::string(describe(kind)); }
+
+/// The part of a storage that a persistent id stands for (all of it but in very old files).
+struct StorageUse {
+  std::size_t storage = 0;
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0;
+  friend bool operator==(const StorageUse&, const StorageUse&) = default;
+};
+
+class TensorReader {
+ public:
+  TensorReader(const Pickle& pickle, TorchContainer container, const ReadLimits& limits)
+      : pickle_(pickle), container_(container), limits_(limits) {}
+
+  Result<TorchLayout> read(std::string_view key) {
+    for (const auto& id : pickle_.persistent_ids()) FERRULE_CHECK(read_storage(id));
+    FERRULE_TRY(const auto root, find_root(key));
+    FERRULE_CHECK(read_entries(root));
+    FERRULE_CHECK(check_expansion());
+    return std::move(layout_);
+  }
+
+ private:
+  // Storages.
+
+  Result<void> read_storage(const PickleValue& persistent) {
+    const auto& id = pickle_.node(persistent).items.front();
+    const std::size_t length = container_ == TorchContainer::kZip ? 5 : 6;
+    if (id.kind != Kind::kTuple || pickle_.node(id).items.size() != length) {
+      return corrupt("PK-9", "a persistent id is " + article(id.kind) + "; expected a tuple of " +
+                                 std::to_string(length) + " that names a storage");
+    }
+    const auto& items = pickle_.node(id).items;
+    if (items[0].kind != Kind::kString || items[0].string() != "storage" ||
+        items[1].kind != Kind::kGlobal || items[2].kind != Kind::kString ||
+        items[3].kind != Kind::kString || items[4].kind != Kind::kInt) {
+      return corrupt("PK-9", "a persistent id should be ('storage', class, key, location, count)");
+    }
+    FERRULE_TRY(auto storage, describe_storage(items));
+    const auto [known, is_new] = by_key_.try_emplace(items[2].string(), layout_.storages.size());
+    if (is_new) {
+      layout_.storages.push_back(std::move(storage));
+    } else {
+      const auto& before = layout_.storages[known->second];
+      if (before.dtype != storage.dtype || before.elements != storage.elements ||
+          before.bytes != storage.bytes) {
+        return corrupt("PK-14", "storage " + quote(storage.key) + " has " +
+                                    std::to_string(storage.elements) + " elements of " +
+                                    std::string(dtype_name(storage.dtype)) + " here and " +
+                                    std::to_string(before.elements) + " of " +
+                                    std::string(dtype_name(before.dtype)) + " before");
+      }
+    }
+    StorageUse use{.storage = known->second, .bytes = layout_.storages[known->second].bytes};
+    if (length == 6) FERRULE_CHECK(apply_view(items[5], use));
+    uses_.emplace(persistent.ref, use);
+    return {};
+  }
+
+  Result<TorchStorage> describe_storage(const std::vector<PickleValue>& items) const {
+    TorchStorage storage;
+    storage.key = items[2].string();
+    const auto& type = pickle_.global(items[1]);
+    switch (type.facts.id) {
+      case GlobalId::kStorage:
+        storage.dtype = type.facts.dtype;
+        break;
+      case GlobalId::kUntypedStorage:
+        break;
+      case GlobalId::kRefusedDtype:
+        return unsupported("storage " + quote(storage.key) + " is of " +
+                           std::string(type.facts.what) + " (" + quote(type.name) + ")");
+      default:
+        return corrupt("PK-9", "storage " + quote(storage.key) + " has " + quote(type.name) +
+                                   " for its class, which is no storage class");
+    }
+    if (storage.key.empty() || storage.key.find('\0') != std::string::npos ||
+        storage.key.find('/') != std::string::npos) {
+      return corrupt("PK-9", quote(storage.key) + " is no key of a storage");
+    }
+    if (items[4].integer < 0) {
+      return corrupt("PK-9", "storage " + quote(storage.key) + " has " +
+                                 std::to_string(items[4].integer) + " elements");
+    }
+    storage.elements = static_cast<std::uint64_t>(items[4].integer);
+    const auto bytes = base::checked_mul(storage.elements, bit_width(storage.dtype) / 8);
+    if (!bytes) return corrupt("PK-9", "storage " + quote(storage.key) + " is larger than 64 bits");
+    storage.bytes = *bytes;
+    return storage;
+  }
+
+  /// None, or (key, first element, elements) of a view: torch before 0.4 wrote those.
+  Result<void> apply_view(const PickleValue& metadata, StorageUse& use) {
+    if (metadata.kind == Kind::kNone) return {};
+    const auto& storage = layout_.storages[use.storage];
+    const auto bad = [&storage] {
+      return corrupt("PK-9", "storage " + quote(storage.key) +
+                                 ": its view should be (key, offset, size) inside it");
+    };
+    if (metadata.kind != Kind::kTuple) return bad();
+    const auto& items = pickle_.node(metadata).items;
+    if (items.size() != 3 || items[0].kind != Kind::kString || items[1].kind != Kind::kInt ||
+        items[2].kind != Kind::kInt || items[1].integer < 0 || items[2].integer < 0) {
+      return bad();
+    }
+    const auto offset = static_cast<std::uint64_t>(items[1].integer);
+    const auto size = static_cast<std::uint64_t>(items[2].integer);
+    if (offset > storage.elements || size > storage.elements - offset) return bad();
+    const std::uint64_t item = bit_width(storage.dtype) / 8;
+    use.offset = offset * item;
+    use.bytes = size * item;
+    const auto [known, is_new] = views_.try_emplace(items[0].string(), use);
+    if (!is_new && known->second != use) {
+      return corrupt("PK-14", "the view " + quote(items[0].string()) + " of storage " +
+                                  quote(storage.key) + " is another one than before");
+    }
+    return {};
+  }
+
+  // The state dict.
+
+  Result<PickleValue> find_root(std::string_view key) const {
+    const auto& root = pickle_.root();
+    if (root.kind != Kind::kDict) {
+      const bool tensor = root.kind == Kind::kCall;
+      return Error{.code = ErrorCode::kUnsupported,
+                   .rule = "PK-10",
+                   .message = "the file holds " +
+                              (tensor ? std::string("a single object") : article(root.kind)) +
+                              ", not a dictionary of tensors"};
+    }
+    if (key.empty()) return root;
+    const auto& items = pickle_.node(root).items;
+    std::vector<PickleValue> found;
+    for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
+      if (items[i].kind == Kind::kString && items[i].string() == key) found.push_back(items[i + 1]);
+    }
+    if (found.empty()) {
+      return Error{.code = ErrorCode::kNotFound,
+                   .message = "the file has no key " + quote(key) + offer_keys()};
+    }
+    if (found.size() > 1) return corrupt("PK-11", "the key " + quote(key) + " stands twice");
+    if (found[0].kind != Kind::kDict) {
+      return Error{.code = ErrorCode::kUnsupported,
+                   .rule = "PK-10",
+                   .message = "under the key " + quote(key) + " stands " + article(found[0].kind) +
+                              ", not a dictionary of tensors"};
+    }
+    return found[0];
+  }
+
+  /// "; give the key \"state_dict\"" where the root has such a dictionary.
+  std::string offer_keys() const {
+    static constexpr std::array<std::string_view, 3> kOffered = {"state_dict", "model", "module"};
+    const auto& items = pickle_.node(pickle_.root()).items;
+    for (const auto offered : kOffered) {
+      for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
+        if (items[i].kind == Kind::kString && items[i].string() == offered &&
+            items[i + 1].kind == Kind::kDict) {
+          return "; the dictionary under " + quote(offered) + " can be read with --key " +
+                 std::string(offered);
+        }
+      }
+    }
+    return {};
+  }
+
+  Result<void> read_entries(const PickleValue& dict) {
+    const auto& items = pickle_.node(dict).items;
+    if (items.size() / 2 > limits_.tensors) {
+      return Error{.code = ErrorCode::kLimitExceeded,
+                   .rule = "PK-7",
+                   .message = std::to_string(items.size() / 2) + " tensors; the limit is " +
+                              std::to_string(limits_.tensors)};
+    }
+    std::unordered_set<std::string_view> names;
+    names.reserve(items.size() / 2);
+    layout_.tensors.reserve(items.size() / 2);
+    for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
+      if (items[i].kind != Kind::kString) {
+        return corrupt("PK-10", "a key of the state dict is " + article(items[i].kind) +
+                                    ", not a str" + offer_keys());
+      }
+      const auto name = items[i].string();
+      if (!names.insert(name).second) {
+        return corrupt("PK-11", "the tensor " + quote(name) +
+                                    " stands twice: readers would disagree which one counts");
+      }
+      auto tensor = read_tensor(items[i + 1]);
+      if (!tensor) {
+        auto error = std::move(tensor).error();
+        error.message = quote(name) + " " + error.message;
+        return error;
+      }
+      tensor->name = name;
+      layout_.tensors.push_back(std::move(tensor).value());
+    }
+    return {};
+  }
+
+  // One tensor. Messages go on after its name.
+
+  Result<TorchTensor> read_tensor(const PickleValue& given) const {
+    PickleValue value = given;
+    // A parameter wraps a tensor; nothing wraps a parameter.
+    for (int level = 0; level < 2; ++level) {
+      if (value.kind != Kind::kCall || pickle_.node(value).items.size() < 2) break;
+      const auto& call = pickle_.node(value).items;
+      const auto& callee = pickle_.global(call[0]);
+      const auto& args = pickle_.node(call[1]).items;
+      if (callee.facts.id == GlobalId::kRefusedTensor) {
+        return unsupported("is " + std::string(callee.facts.what) + " (" + quote(callee.name) +
+                           ")");
+      }
+      if (call.size() > 2) return unsupported("has Python attributes besides its data");
+      switch (callee.facts.id) {
+        case GlobalId::kRebuildParameter:
+        case GlobalId::kRebuildParameterWithState: {
+          const std::size_t count = callee.facts.id == GlobalId::kRebuildParameter ? 3 : 4;
+          if (level != 0 || args.size() != count || args[1].kind != Kind::kBool) {
+            return corrupt("PK-8", "is a malformed parameter");
+          }
+          value = args[0];
+          continue;
+        }
+        case GlobalId::kRebuildTensor:
+        case GlobalId::kRebuildTensorV2:
+        case GlobalId::kRebuildTensorV3:
+          return rebuild(callee.facts.id, args);
+        default:
+          return not_a_tensor(value, callee.name);
+      }
+    }
+    return not_a_tensor(value, {});
+  }
+
+  Result<TorchTensor> not_a_tensor(const PickleValue& value, std::string_view callee) const {
+    std::string what = "is " + article(value.kind);
+    if (!callee.empty()) what += " made by " + quote(callee);
+    return Error{.code = ErrorCode::kUnsupported,
+                 .rule = "PK-10",
+                 .message = what + ", not a tensor: a state dict is flat" + offer_keys()};
+  }
+
+  Result<TorchTensor> rebuild(GlobalId how, const std::vector<PickleValue>& args) const {
+    const bool v3 = how == GlobalId::kRebuildTensorV3;
+    const std::size_t least = how == GlobalId::kRebuildTensor ? 4 : (v3 ? 7 : 6);
+    const std::size_t most = how == GlobalId::kRebuildTensor ? 4 : least + 1;
+    if (args.size() < least || args.size() > most || args[0].kind != Kind::kPersistent ||
+        args[1].kind != Kind::kInt || (args.size() > 4 && args[4].kind != Kind::kBool) ||
+        (args.size() > 5 && !is_empty(args[5]))) {
+      return corrupt("PK-8", "is rebuilt from other arguments than torch writes");
+    }
+    if (args.size() == most && most > 4 && !is_empty(args.back())) {
+      return unsupported("is a lazily conjugated or negated tensor");
+    }
+    const auto& use = uses_.at(args[0].ref);
+    TorchTensor tensor;
+    tensor.storage = use.storage;
+    tensor.dtype = layout_.storages[use.storage].dtype;
+    if (v3) {
+      if (args[6].kind != Kind::kGlobal) return corrupt("PK-13", "has no dtype");
+      const auto& type = pickle_.global(args[6]);
+      if (type.facts.id == GlobalId::kRefusedDtype) {
+        return unsupported("is of " + std::string(type.facts.what) + " (" + quote(type.name) + ")");
+      }
+      if (type.facts.id != GlobalId::kDtype) {
+        return corrupt("PK-13", "has " + quote(type.name) + " for its dtype");
+      }
+      tensor.dtype = type.facts.dtype;
+    }
+    FERRULE_TRY(tensor.stored_shape, integers(args[2], "size"));
+    FERRULE_TRY(tensor.strides, integers(args[3], "stride"));
+    if (args[1].integer < 0) {
+      return corrupt("PK-12", "starts at element " + std::to_string(args[1].integer));
+    }
+    FERRULE_CHECK(place(static_cast<std::uint64_t>(args[1].integer), use, tensor));
+    return tensor;
+  }
+
+  /// None, or an empty dict: no hooks, no metadata.
+  bool is_empty(const PickleValue& value) const {
+    return value.kind == Kind::kNone ||
+           (value.kind == Kind::kDict && pickle_.node(value).items.empty());
+  }
+
+  Result<std::vector<std::uint64_t>> integers(const PickleValue& given,
+                                              std::string_view what) const {
+    PickleValue value = given;
+    if (value.kind == Kind::kCall && pickle_.node(value).items.size() == 2) {
+      const auto& call = pickle_.node(value).items;
+      if (pickle_.global(call[0]).facts.id == GlobalId::kSize &&
+          pickle_.node(call[1]).items.size() == 1) {
+        value = pickle_.node(call[1]).items[0];
+      }
+    }
+    if (value.kind != Kind::kTuple && value.kind != Kind::kList) {
+      return corrupt("PK-12", "has " + article(value.kind) + " for its " + std::string(what));
+    }
+    const auto& items = pickle_.node(value).items;
+    if (items.size() > kMaxRank) {
+      return corrupt("PK-12", "has " + std::to_string(items.size()) + " dimensions; the limit is " +
+                                  std::to_string(kMaxRank));
+    }
+    std::vector<std::uint64_t> out;
+    for (const auto& item : items) {
+      if (item.kind != Kind::kInt || item.integer < 0) {
+        return corrupt("PK-12", "has a " + std::string(what) + " that is no count (" +
+                                    (item.kind == Kind::kInt ? std::to_string(item.integer)
+                                                             : article(item.kind)) +
+                                    ")");
+      }
+      out.push_back(static_cast<std::uint64_t>(item.integer));
+    }
+    return out;
+  }
+
+  /// PK-12: the last element lies inside the storage.
+  Result<void> place(std::uint64_t first, const StorageUse& use, TorchTensor& tensor) const {
+    const auto& shape = tensor.stored_shape;
+    if (shape.size() != tensor.strides.size()) {
+      return corrupt("PK-12", "has " + std::to_string(shape.size()) + " sizes and " +
+                                  std::to_string(tensor.strides.size()) + " strides");
+    }
+    tensor.shape = shape;
+    tensor.item_bytes = bit_width(tensor.dtype) / 8;
+    if (tensor.dtype == Dtype::kF4) {
+      // torch counts bytes of two values each, safetensors counts values.
+      tensor.item_bytes = 1;
+      const auto doubled =
+          shape.empty() ? std::nullopt : base::checked_mul(shape.back(), std::uint64_t{2});
+      if (!doubled) return corrupt("PK-12", "is a packed tensor without a dimension to unpack");
+      tensor.shape.back() = *doubled;
+    }
+    const auto count = element_count(shape);
+    const auto bytes = count ? base::checked_mul(*count, tensor.item_bytes) : std::nullopt;
+    if (!bytes || !byte_size(tensor.dtype, tensor.shape)) {
+      return corrupt("PK-12", "has more elements than 64 bits can count");
+    }
+    tensor.bytes = *bytes;
+    if (*count == 0) return {};
+    std::uint64_t expected_stride = 1;
+    std::optional<std::uint64_t> last = first;
+    for (std::size_t i = shape.size(); i-- > 0;) {
+      if (shape[i] == 1) continue;
+      if (tensor.strides[i] != expected_stride) tensor.is_contiguous = false;
+      expected_stride *= shape[i];
+      const auto reach = base::checked_mul(shape[i] - 1, tensor.strides[i]);
+      last = last && reach ? base::checked_add(*last, *reach) : std::nullopt;
+    }
+    const std::uint64_t available = use.bytes / tensor.item_bytes;
+    if (!last || *last >= available) {
+      return corrupt("PK-12", "reaches element " +
+                                  (last ? std::to_string(*last) : std::string("2^64 or beyond")) +
+                                  " of a storage of " + std::to_string(available));
+    }
+    tensor.offset = use.offset + first * tensor.item_bytes;
+    return {};
+  }
+
+  /// PK-15, over the whole file and before anything is allocated.
+  Result<void> check_expansion() const {
+    std::uint64_t stored = 0;
+    for (const auto& storage : layout_.storages) {
+      stored = base::checked_add(stored, storage.bytes).value_or(~std::uint64_t{0});
+    }
+    std::optional<std::uint64_t> total = 0;
+    for (const auto& tensor : layout_.tensors) {
+      if (!tensor.is_contiguous && total) total = base::checked_add(*total, tensor.bytes);
+    }
+    const auto scaled = base::checked_mul(stored, kExpansion);
+    const std::uint64_t allowed =
+        std::min(limits_.materialized_bytes,
+                 base::checked_add(scaled.value_or(~std::uint64_t{0}), kExpansionSpare)
+                     .value_or(~std::uint64_t{0}));
+    if (total && *total <= allowed) return {};
+    return Error{.code = ErrorCode::kLimitExceeded,
+                 .rule = "PK-15",
+                 .message = "its expanded and transposed tensors would take " +
+                            (total ? std::to_string(*total) : std::string("2^64 or more")) +
+                            " bytes in memory; allowed are " + std::to_string(allowed) +
+                            " for storages of " + std::to_string(stored)};
+  }
+
+  const Pickle& pickle_;
+  TorchContainer container_;
+  const ReadLimits& limits_;
+  TorchLayout layout_;
+  std::unordered_map<std::string_view, std::size_t> by_key_;
+  std::unordered_map<std::uint32_t, StorageUse> uses_;  // By node of the persistent id.
+  std::map<std::string_view, StorageUse> views_;
+};
+
+}  // namespace
+
+Result<TorchLayout> read_torch_tensors(const Pickle& pickle, TorchContainer container,
+                                       std::string_view key, const ReadLimits& limits) {
+  return TensorReader(pickle, container, limits).read(key);
+}
+
+}  // namespace ferrule::format

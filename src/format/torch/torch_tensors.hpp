@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ferrule/dtype.hpp"
+#include "ferrule/read_limits.hpp"
+#include "ferrule/result.hpp"
+#include "format/pickle/pickle.hpp"
+
+namespace ferrule::format {
+
+/// A storage: memory that several tensors may lie in.
+struct TorchStorage {
+  std::string key;
+  Dtype dtype = Dtype::kU8;
+  std::uint64_t elements = 0;
+  std::uint64_t bytes = 0;
+  /// Where it lies in the file; filled in by the container.
+  std::uint64_t file_offset = 0;
+  /// Of its bytes, where the container has one.
+  std::uint32_t crc32 = 0;
+};
+
+/// A tensor whose place was checked against its storage.
+struct TorchTensor {
+  std::string name;
+  Dtype dtype = Dtype::kF32;
+  /// As safetensors counts it: a packed pair of 4-bit floats is two elements.
+  std::vector<std::uint64_t> shape;
+  /// As torch counts it, with strides in elements of `item_bytes`.
+  std::vector<std::uint64_t> stored_shape;
+  std::vector<std::uint64_t> strides;
+  std::uint64_t item_bytes = 1;
+  std::size_t storage = 0;
+  /// In the storage, in bytes.
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0;
+  bool is_contiguous = true;
+};
+
+/// What a torch file holds and where.
+struct TorchLayout {
+  std::vector<TorchStorage> storages;
+  std::vector<TorchTensor> tensors;
+  bool has_checksums = false;
+};
+
+enum class TorchContainer : std::uint8_t { kZip, kLegacy };
+
+/// Turns the values of a state dict's pickle into tensors (rules PK-9 to PK-16). Where `key` is not
+/// empty, the state dict is the dictionary under that key of the root.
+/// Fails with kCorrupt, kUnsupported (what it is stands in the message), kNotFound (no such key) or
+/// kLimitExceeded.
+Result<TorchLayout> read_torch_tensors(const Pickle& pickle, TorchContainer container,
+                                       std::string_view key, const ReadLimits& limits);
+
+}  // namespace ferrule::format
