@@ -6,11 +6,11 @@
 #include <string>
 #include <string_view>
 
-#include "peft/pattern.hpp"
+#include "regex/pattern.hpp"
 
 namespace {
 
-using ferrule::peft::Pattern;
+using ferrule::regex::Pattern;
 
 void require(bool condition) {
   if (!condition) std::abort();

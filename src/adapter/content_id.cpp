@@ -6,9 +6,9 @@
 #include <span>
 #include <vector>
 
+#include "adapter/method_modules.hpp"
 #include "base/parallel.hpp"
 #include "io/digest.hpp"
-#include "adapter/method_modules.hpp"
 #include "peft/config_meaning.hpp"
 
 namespace ferrule {

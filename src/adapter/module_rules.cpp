@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/quote.hpp"
-#include "peft/pattern.hpp"
+#include "peft/module_selector.hpp"
 
 namespace ferrule {
 namespace {

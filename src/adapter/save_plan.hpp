@@ -7,8 +7,8 @@
 
 #include "adapter/card.hpp"
 #include "adapter/examine.hpp"
-#include "ferrule/save_pretrained.hpp"
 #include "container/tensor_plan.hpp"
+#include "ferrule/save_pretrained.hpp"
 
 namespace ferrule {
 

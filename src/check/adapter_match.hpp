@@ -7,12 +7,12 @@
 #include <string_view>
 #include <vector>
 
+#include "check/method_shapes.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/base_model.hpp"
 #include "ferrule/finding.hpp"
 #include "ferrule/result.hpp"
 #include "model/base_model.hpp"
-#include "check/method_shapes.hpp"
 #include "peft/targets.hpp"
 
 namespace ferrule::checks {

@@ -11,12 +11,12 @@
 #include "base/quote.hpp"
 #include "base/try.hpp"
 #include "check/adapter_match.hpp"
-#include "model/base_model.hpp"
 #include "check/check_causes.hpp"
 #include "check/check_config.hpp"
 #include "check/check_engines.hpp"
 #include "check/check_values.hpp"
 #include "check/engines.hpp"
+#include "model/base_model.hpp"
 #include "peft/targets.hpp"
 
 namespace ferrule {

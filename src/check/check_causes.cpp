@@ -121,7 +121,8 @@ class Explainer {
     const bool head = last_part(match.live) == "lm_head";
     if (row == nullptr && !head) return false;
     bool could_tie = row == nullptr;
-    for (const auto entry : row == nullptr ? std::vector<std::string_view>() : model::entries(row->tied)) {
+    for (const auto entry :
+         row == nullptr ? std::vector<std::string_view>() : model::entries(row->tied)) {
       could_tie |= entry.substr(0, entry.find('=')) == name;
     }
     if (!could_tie) return false;

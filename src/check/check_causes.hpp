@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "ferrule/finding.hpp"
 #include "check/adapter_match.hpp"
+#include "ferrule/finding.hpp"
 #include "model/base_model.hpp"
 
 namespace ferrule::checks {

@@ -11,7 +11,7 @@
 #include "base/try.hpp"
 #include "ferrule/save_pretrained.hpp"
 #include "peft/method.hpp"
-#include "peft/pattern.hpp"
+#include "regex/pattern.hpp"
 
 namespace ferrule::checks {
 namespace {
@@ -114,7 +114,7 @@ class Comparison {
     const auto* row = base_.names.model_class();
     for (const auto pattern :
          row == nullptr ? std::vector<std::string_view>() : model::entries(row->ignored, '\t')) {
-      const auto compiled = peft::Pattern::compile(pattern);
+      const auto compiled = regex::Pattern::compile(pattern);
       if (!compiled) continue;
       const auto hit = compiled->search(path + ".weight");
       if (hit && *hit) return true;

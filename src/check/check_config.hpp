@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "ferrule/finding.hpp"
 #include "check/adapter_match.hpp"
+#include "ferrule/finding.hpp"
 #include "model/base_model.hpp"
 #include "peft/targets.hpp"
 

@@ -3,9 +3,9 @@
 
 #include <vector>
 
+#include "check/engines.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/finding.hpp"
-#include "check/engines.hpp"
 
 namespace ferrule::checks {
 

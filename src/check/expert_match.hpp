@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "check/adapter_match.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/finding.hpp"
-#include "check/adapter_match.hpp"
 #include "model/base_model.hpp"
 
 namespace ferrule::checks {
@@ -22,7 +22,8 @@ class ExpertGroups {
   explicit ExpertGroups(const BaseModel::Rep& base) : base_(base) {}
 
   /// `place` is what settle() names it by.
-  void add(const model::TransformersNames::Renamed& renamed, const Module& module, std::size_t place);
+  void add(const model::TransformersNames::Renamed& renamed, const Module& module,
+           std::size_t place);
 
   struct Settled {
     std::size_t place;

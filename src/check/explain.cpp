@@ -5,8 +5,8 @@
 #include <cmath>
 #include <optional>
 
-#include "base/quote.hpp"
 #include "adapter/method_modules.hpp"
+#include "base/quote.hpp"
 #include "update/tensor_values.hpp"
 
 namespace ferrule {

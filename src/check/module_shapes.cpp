@@ -75,7 +75,7 @@ std::optional<Finding> judge_copy(const Module& module, const AdapterTensor& ten
 
 /// Parameters of the module that target_parameters names.
 std::vector<const model::BaseTensor*> targeted(const BaseModel::Rep& base, const std::string& live,
-                                        const peft::TargetRule& targets) {
+                                               const peft::TargetRule& targets) {
   std::vector<const model::BaseTensor*> out;
   for (const auto& tensor : base.below(live)) {
     const bool direct = tensor.name.find('.', live.size() + 1) == std::string::npos;
@@ -104,7 +104,8 @@ std::optional<Finding> judge_parameters(const Module& module, const BaseModel::R
                                         const std::vector<const model::BaseTensor*>& parameters) {
   const auto* row = base.names.model_class();
   const auto name = std::string_view(live).substr(live.rfind('.') + 1);
-  const auto list = row == nullptr ? std::vector<std::string_view>() : model::entries(row->transposed);
+  const auto list =
+      row == nullptr ? std::vector<std::string_view>() : model::entries(row->transposed);
   const bool transposed = std::find(list.begin(), list.end(), name) != list.end();
   for (const auto* parameter : parameters) {
     if (fits_parameter(module, *parameter, transposed)) return std::nullopt;
@@ -198,8 +199,8 @@ std::optional<Finding> judge_on_layer(const AdapterConfig& config, const Module&
 std::optional<Finding> judge_module(const AdapterConfig& config, const Module& module,
                                     const BaseModel::Rep& base, const std::string& live,
                                     const peft::TargetRule& targets) {
-  const auto parameters =
-      module.tensor("lora_A") ? targeted(base, live, targets) : std::vector<const model::BaseTensor*>();
+  const auto parameters = module.tensor("lora_A") ? targeted(base, live, targets)
+                                                  : std::vector<const model::BaseTensor*>();
   if (!parameters.empty()) return judge_parameters(module, base, live, parameters);
   const auto layer = layer_at(base, live, module);
   for (const auto& tensor : module.tensors()) {

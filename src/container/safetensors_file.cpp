@@ -6,8 +6,8 @@
 #include <cstring>
 
 #include "base/try.hpp"
-#include "ferrule/checkpoint.hpp"
 #include "container/safetensors_opener.hpp"
+#include "ferrule/checkpoint.hpp"
 #include "format/safetensors/safetensors_header.hpp"
 #include "io/mapping.hpp"
 

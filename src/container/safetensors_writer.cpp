@@ -147,7 +147,8 @@ Result<void> write_transaction(const std::filesystem::path& path, const Tensors&
   plan.reserve(tensors.size());
   for (const auto& tensor : tensors) plan.push_back(to_planned(tensor));
   FERRULE_TRY(auto transaction, io::FileTransaction::begin(path, durability));
-  if (auto wrote = container::write_safetensors(transaction.file(), plan, metadata, empty); !wrote) {
+  if (auto wrote = container::write_safetensors(transaction.file(), plan, metadata, empty);
+      !wrote) {
     auto error = std::move(wrote).error();
     if (error.path.empty()) error.path = path.string();
     return error;
@@ -208,11 +209,11 @@ Result<void> write_safetensors(const std::filesystem::path& path,
                            [](const NamedTensor& tensor) {
                              const auto shape = tensor.tensor.shape();
                              return container::PlannedTensor{.name = std::string(tensor.name),
-                                                        .dtype = tensor.tensor.dtype(),
-                                                        .shape = {shape.begin(), shape.end()},
-                                                        .bytes = tensor.tensor.bytes(),
-                                                        .owner = nullptr,
-                                                        .read = nullptr};
+                                                             .dtype = tensor.tensor.dtype(),
+                                                             .shape = {shape.begin(), shape.end()},
+                                                             .bytes = tensor.tensor.bytes(),
+                                                             .owner = nullptr,
+                                                             .read = nullptr};
                            });
 }
 
@@ -228,11 +229,11 @@ Result<void> write_safetensors(const std::filesystem::path& path,
   return write_transaction(path, tensors, metadata, durability, EmptyMetadata::kLeaveOut,
                            [](const TensorStream& tensor) {
                              return container::PlannedTensor{.name = tensor.name,
-                                                        .dtype = tensor.dtype,
-                                                        .shape = tensor.shape,
-                                                        .bytes = {},
-                                                        .owner = nullptr,
-                                                        .read = tensor.read};
+                                                             .dtype = tensor.dtype,
+                                                             .shape = tensor.shape,
+                                                             .bytes = {},
+                                                             .owner = nullptr,
+                                                             .read = tensor.read};
                            });
 }
 

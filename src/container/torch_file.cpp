@@ -11,9 +11,9 @@
 #include "base/try.hpp"
 #include "container/torch_layout.hpp"
 #include "container/torch_opener.hpp"
-#include "format/zip/crc32.hpp"
 #include "format/strided_copy.hpp"
 #include "format/torch/torch_archive.hpp"
+#include "format/zip/crc32.hpp"
 #include "io/input_file.hpp"
 #include "io/mapping.hpp"
 

@@ -13,8 +13,8 @@
 #include "base/utf8.hpp"
 #include "container/tensor_plan.hpp"
 #include "container/torch_plan.hpp"
-#include "format/zip/crc32.hpp"
 #include "format/torch/torch_encode.hpp"
+#include "format/zip/crc32.hpp"
 #include "io/directory_transaction.hpp"
 
 namespace ferrule {

@@ -12,10 +12,10 @@
 #include "container/tensor_plan.hpp"
 #include "container/torch_layout.hpp"
 #include "container/torch_plan.hpp"
-#include "format/zip/crc32.hpp"
 #include "format/safetensors/safetensors_header.hpp"
 #include "format/strided_copy.hpp"
 #include "format/torch/torch_archive.hpp"
+#include "format/zip/crc32.hpp"
 #include "io/mapping.hpp"
 
 namespace ferrule::container {

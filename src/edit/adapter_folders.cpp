@@ -6,8 +6,8 @@
 
 #include "adapter/open_adapter.hpp"
 #include "base/try.hpp"
-#include "io/walk.hpp"
 #include "edit/carry_files.hpp"
+#include "io/walk.hpp"
 
 namespace ferrule::edit {
 namespace {

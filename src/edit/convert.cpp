@@ -8,8 +8,8 @@
 #include "adapter/open_adapter.hpp"
 #include "base/try.hpp"
 #include "container/weights_stream.hpp"
-#include "io/directory_transaction.hpp"
 #include "edit/adapter_folders.hpp"
+#include "io/directory_transaction.hpp"
 
 namespace ferrule {
 namespace {
@@ -32,7 +32,8 @@ Result<ConvertedAdapter> convert_one(const edit::AdapterFolder& source,
                  .message = "the weights went away while they were read",
                  .path = source.reader.path().string()};
   }
-  FERRULE_TRY(const auto weights, container::WeightsStream::open(std::move(file).value(), options.open));
+  FERRULE_TRY(const auto weights,
+              container::WeightsStream::open(std::move(file).value(), options.open));
   done.tensors = weights.tensors();
   done.from_bytes = weights.file_bytes();
   FERRULE_TRY(auto* out, transaction.create(prefix + done.to));

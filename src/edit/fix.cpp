@@ -10,12 +10,12 @@
 #include "adapter/open_adapter.hpp"
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "container/tensor_plan.hpp"
-#include "io/directory_transaction.hpp"
-#include "edit/adapter_folders.hpp"
 #include "check/adapter_match.hpp"
 #include "check/check_causes.hpp"
+#include "container/tensor_plan.hpp"
+#include "edit/adapter_folders.hpp"
 #include "edit/fix_keys.hpp"
+#include "io/directory_transaction.hpp"
 
 namespace ferrule {
 namespace {
@@ -56,7 +56,7 @@ void judge(const FixOptions& options, Mended& mended) {
     }
     left.push_back(
         checks::about(Severity::kWarning, "BS-1", module.path(),
-                   "the base has no module " + base::quote(live) + ": ferrule check says more"));
+                      "the base has no module " + base::quote(live) + ": ferrule check says more"));
   }
 }
 
@@ -92,8 +92,8 @@ Result<void> write_weights(const Mended& mended, io::OutputFile& out, bool bin) 
   }
   if (bin) return container::write_torch(out, plan);
   const Metadata plain = {{"format", "pt"}};
-  return container::write_safetensors(out, plan,
-                                 mended.files.metadata.empty() ? plain : mended.files.metadata);
+  return container::write_safetensors(
+      out, plan, mended.files.metadata.empty() ? plain : mended.files.metadata);
 }
 
 Result<void> stage(const Mended& mended, const edit::AdapterFolder& folder, bool in_place,

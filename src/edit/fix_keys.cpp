@@ -127,9 +127,9 @@ void KeyMender::mend_adapter_names() {
     std::string text;
     for (const auto& name : names) text += (text.empty() ? "" : ", ") + quote(name);
     left_.push_back(checks::about(Severity::kError, "AD-8", {},
-                          "keys hold the names of several adapters: " + text +
-                              "; which of them is meant cannot be told",
-                          "save each of them with ferrule save --select"));
+                                  "keys hold the names of several adapters: " + text +
+                                      "; which of them is meant cannot be told",
+                                  "save each of them with ferrule save --select"));
     return;
   }
   for (auto& entry : entries_) {
@@ -161,8 +161,8 @@ void KeyMender::refuse_collisions() {
   for (const auto& entry : entries_) {
     if (seen.insert(entry.key).second) continue;
     left_.push_back(checks::about(Severity::kError, "KY-2", entry.key,
-                          "two tensors would be called " + quote(entry.key) +
-                              "; which of them is meant cannot be told"));
+                                  "two tensors would be called " + quote(entry.key) +
+                                      "; which of them is meant cannot be told"));
   }
 }
 
@@ -225,13 +225,13 @@ void KeyMender::follow_base(const BaseModel::Rep& base) {
   }
   if (changes.empty()) return;
   if (changes.size() > 1 || !move_targets(changes.begin()->first, changes.begin()->second, moved)) {
-    left_.push_back(
-        checks::about(Severity::kError, "BS-3", moved.begin()->first,
-              changes.size() > 1
-                  ? "the base's modules of those names have several prefixes: which is meant "
-                    "cannot be told"
-                  : "the config's expressions do not select the modules under the base's prefix",
-              {}));
+    left_.push_back(checks::about(
+        Severity::kError, "BS-3", moved.begin()->first,
+        changes.size() > 1
+            ? "the base's modules of those names have several prefixes: which is meant "
+              "cannot be told"
+            : "the config's expressions do not select the modules under the base's prefix",
+        {}));
     return;
   }
   for (auto& entry : entries_) {

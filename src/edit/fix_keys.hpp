@@ -29,7 +29,7 @@ class KeyMender {
     std::string key;
     TensorView tensor;
   };
-  const std::vector<Entry>& model::entries() const noexcept { return entries_; }
+  const std::vector<Entry>& entries() const noexcept { return entries_; }
   const AdapterConfig& config() const noexcept { return config_; }
   /// True where keys or the config differ from what was given.
   bool keys_changed() const noexcept { return keys_changed_; }

@@ -34,12 +34,12 @@ std::string exactly(std::string_view path) {
 }
 
 Json pattern_of(std::span<const ModuleRank> ranks, std::uint64_t common, bool escaped) {
-  std::map<std::string, std::uint64_t> model::entries;
+  std::map<std::string, std::uint64_t> entries;
   for (const auto& [path, rank] : ranks) {
-    if (rank != common) model::entries[escaped ? exactly(path) : path] = rank;
+    if (rank != common) entries[escaped ? exactly(path) : path] = rank;
   }
   Json::Object out;
-  for (const auto& [path, rank] : model::entries) out.emplace_back(path, Json(rank));
+  for (const auto& [path, rank] : entries) out.emplace_back(path, Json(rank));
   return out;
 }
 

@@ -22,9 +22,11 @@ bool has_role(const Adapter& adapter, std::string_view role) {
 /// and torch files are gone by then.
 std::vector<checks::EngineFeature> features_left(const Adapter& adapter) {
   std::vector<checks::EngineFeature> features = {checks::EngineFeature::kPeftDirectory};
-  if (has_role(adapter, "modules_to_save")) features.push_back(checks::EngineFeature::kModulesToSave);
+  if (has_role(adapter, "modules_to_save"))
+    features.push_back(checks::EngineFeature::kModulesToSave);
   if (has_role(adapter, "lora_embedding_A")) features.push_back(checks::EngineFeature::kEmbedding);
-  if (has_role(adapter, "trainable_tokens")) features.push_back(checks::EngineFeature::kTrainableTokens);
+  if (has_role(adapter, "trainable_tokens"))
+    features.push_back(checks::EngineFeature::kTrainableTokens);
   return features;
 }
 
@@ -39,7 +41,7 @@ Result<const checks::Engine*> engine_of(std::string_view id) {
                           (meant ? "; did you mean " + base::quote(*meant) + "?" : "")};
 }
 
-Finding checks::about(Severity severity, std::string message, std::string_view source) {
+Finding about(Severity severity, std::string message, std::string_view source) {
   return {.severity = severity,
           .rule = "NM-10",
           .path = {},
@@ -74,14 +76,15 @@ Result<std::vector<Finding>> fit_engine(const Adapter& adapter, std::string_view
                    .path = adapter.directory().string()};
     }
     // A PEFT directory without an entry is what every engine here but a few reads.
-    if (fact.behaviour == checks::EngineBehaviour::kUnknown && feature != checks::EngineFeature::kPeftDirectory) {
-      findings.push_back(checks::about(Severity::kWarning,
+    if (fact.behaviour == checks::EngineBehaviour::kUnknown &&
+        feature != checks::EngineFeature::kPeftDirectory) {
+      findings.push_back(about(Severity::kWarning,
                                "what " + who + " does with " + name + " is not known" + note,
                                fact.source));
     }
   }
   if (engine->rank_limit != 0 && rank > engine->rank_limit) {
-    findings.push_back(checks::about(Severity::kWarning,
+    findings.push_back(about(Severity::kWarning,
                              who + " takes ranks up to " + std::to_string(engine->rank_limit) +
                                  " as it is started by default (" + std::string(engine->rank_note) +
                                  "), this adapter has rank " + std::to_string(rank),

@@ -8,14 +8,14 @@
 #include <optional>
 #include <utility>
 
+#include "adapter/method_modules.hpp"
 #include "base/checked.hpp"
 #include "base/parallel.hpp"
 #include "base/quote.hpp"
 #include "base/try.hpp"
+#include "edit/normal_config.hpp"
 #include "update/fold.hpp"
 #include "update/low_rank.hpp"
-#include "adapter/method_modules.hpp"
-#include "edit/normal_config.hpp"
 #include "update/tensor_values.hpp"
 
 namespace ferrule::edit {
@@ -92,25 +92,28 @@ Result<std::uint64_t> uniform_rank(const Adapter& adapter, const std::vector<Job
 update::SplitStrength place_strength(double strength, ScalePlace place) {
   if (strength == 1) return {};
   if (place == ScalePlace::kA) return {.a = strength, .b = 1};
-  return place == ScalePlace::kB ? update::SplitStrength{.a = 1, .b = strength} : update::split_strength(strength);
+  return place == ScalePlace::kB ? update::SplitStrength{.a = 1, .b = strength}
+                                 : update::split_strength(strength);
 }
 
 /// The tensor with runs of `from` elements filled up to `to`, and multiplied; nullopt where neither
 /// changes it.
 std::optional<container::PlannedTensor> rewrite(const AdapterTensor& tensor, std::size_t axis,
-                                           std::uint64_t new_extent, std::uint64_t from,
-                                           std::uint64_t to, double factor, update::FoldResult& result) {
+                                                std::uint64_t new_extent, std::uint64_t from,
+                                                std::uint64_t to, double factor,
+                                                update::FoldResult& result) {
   if (from == to && factor == 1) return std::nullopt;
   const auto& view = tensor.tensor;
   const std::uint64_t element = bit_width(view.dtype()) / 8;
-  auto bytes = std::make_shared<Bytes>(update::pad_runs(view.bytes(), from * element, to * element));
+  auto bytes =
+      std::make_shared<Bytes>(update::pad_runs(view.bytes(), from * element, to * element));
   if (factor != 1) result = update::multiply(view.dtype(), *bytes, factor);
   container::PlannedTensor planned{.name = std::string(tensor.key),
-                              .dtype = view.dtype(),
-                              .shape = {view.shape().begin(), view.shape().end()},
-                              .bytes = *bytes,
-                              .owner = bytes,
-                              .read = {}};
+                                   .dtype = view.dtype(),
+                                   .shape = {view.shape().begin(), view.shape().end()},
+                                   .bytes = *bytes,
+                                   .owner = bytes,
+                                   .read = {}};
   planned.shape[axis] = new_extent;
   return planned;
 }

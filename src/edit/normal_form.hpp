@@ -5,12 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "container/tensor_plan.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/adapter_config.hpp"
 #include "ferrule/finding.hpp"
 #include "ferrule/normalize.hpp"
 #include "ferrule/result.hpp"
-#include "container/tensor_plan.hpp"
 
 namespace ferrule::edit {
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <utility>
 
+#include "adapter/method_modules.hpp"
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "adapter/method_modules.hpp"
 
 namespace ferrule::edit {
 namespace {

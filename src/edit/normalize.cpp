@@ -9,14 +9,14 @@
 
 #include "adapter/open_adapter.hpp"
 #include "base/try.hpp"
-#include "ferrule/adapter.hpp"
-#include "io/directory_transaction.hpp"
-#include "io/input_file.hpp"
-#include "io/walk.hpp"
 #include "edit/carry_files.hpp"
 #include "edit/normal_engine.hpp"
 #include "edit/normal_form.hpp"
 #include "edit/normal_rules.hpp"
+#include "ferrule/adapter.hpp"
+#include "io/directory_transaction.hpp"
+#include "io/input_file.hpp"
+#include "io/walk.hpp"
 
 namespace ferrule {
 namespace {

@@ -29,7 +29,7 @@ struct BaseTensor {
 /// that paths which differ in what stands before can be found.
 std::string_view path_core(std::string_view path);
 
-}  // namespace ops
+}  // namespace model
 
 struct BaseModel::Rep {
   std::optional<Checkpoint> source;

@@ -178,7 +178,7 @@ Result<void> TransformersNames::add_rules(std::string_view identifier,
   if (set == nullptr) return {};
   for (std::size_t i = set->first; i < set->first + set->count; ++i) {
     const auto& row = kRules[i];
-    FERRULE_TRY(auto pattern, peft::Pattern::compile(row.pattern));
+    FERRULE_TRY(auto pattern, regex::Pattern::compile(row.pattern));
     const auto groups = entries(row.groups);
     const auto sources = entries(row.sources);
     const auto literals = entries(row.literals);

@@ -10,7 +10,7 @@
 
 #include "ferrule/json.hpp"
 #include "ferrule/result.hpp"
-#include "peft/pattern.hpp"
+#include "regex/pattern.hpp"
 
 namespace ferrule::model {
 
@@ -66,7 +66,7 @@ class TransformersNames {
     std::string_view literal;
   };
   struct Rule {
-    peft::Pattern pattern;
+    regex::Pattern pattern;
     std::vector<Branch> branches;
     Converter converter;
     bool converts = false;

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "peft/config_schema.hpp"
-#include "peft/pattern.hpp"
 #include "peft/strength.hpp"
+#include "regex/pattern.hpp"
 
 namespace ferrule::peft {
 namespace {
@@ -88,7 +88,7 @@ Json canonical(const FieldSchema* field, std::string_view name, const Json& give
 }
 
 /// The entry as the type asks it. Where the rule of a type is not known the wider one.
-Result<bool> hits(const Pattern& pattern, bool anchored, const std::string& path) {
+Result<bool> hits(const regex::Pattern& pattern, bool anchored, const std::string& path) {
   return anchored ? pattern.match(path) : pattern.search(path);
 }
 
@@ -101,9 +101,9 @@ bool order_decides(std::string_view peft_type, const Json::Object& table,
                   [&](const auto& entry) { return entry.second == table.front().second; })) {
     return false;
   }
-  std::vector<Pattern> patterns;
+  std::vector<regex::Pattern> patterns;
   for (const auto& [text, value] : table) {
-    auto pattern = Pattern::compile(anchored ? "(.*\\.)?(" + text + ")$" : text);
+    auto pattern = regex::Pattern::compile(anchored ? "(.*\\.)?(" + text + ")$" : text);
     if (!pattern) return true;
     patterns.push_back(*std::move(pattern));
   }

@@ -9,7 +9,7 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "peft/pattern.hpp"
+#include "peft/module_selector.hpp"
 #include "peft/selection.hpp"
 
 namespace ferrule::peft {

@@ -24,7 +24,8 @@ bool mutates_base(const AdapterConfig& config) {
 }
 
 /// [trained; initial] along dimension 0.
-std::vector<std::byte> stack_rows(const container::PlannedTensor& trained, const TensorView& initial) {
+std::vector<std::byte> stack_rows(const container::PlannedTensor& trained,
+                                  const TensorView& initial) {
   std::vector<std::byte> out(trained.bytes.begin(), trained.bytes.end());
   out.insert(out.end(), initial.bytes().begin(), initial.bytes().end());
   return out;
@@ -32,7 +33,8 @@ std::vector<std::byte> stack_rows(const container::PlannedTensor& trained, const
 
 /// [trained, -initial] along dimension 1. Negating flips the sign bit, the top one of the last byte
 /// of each little-endian element.
-std::vector<std::byte> join_columns(const container::PlannedTensor& trained, const TensorView& initial) {
+std::vector<std::byte> join_columns(const container::PlannedTensor& trained,
+                                    const TensorView& initial) {
   const auto element = bit_width(trained.dtype) / 8;
   const auto rows = trained.shape[0];
   const auto width = trained.bytes.size() / rows;
@@ -50,7 +52,8 @@ std::vector<std::byte> join_columns(const container::PlannedTensor& trained, con
   return out;
 }
 
-Result<void> convert_tensor(container::PlannedTensor& tensor, bool is_b, const TensorSource& initial) {
+Result<void> convert_tensor(container::PlannedTensor& tensor, bool is_b,
+                            const TensorSource& initial) {
   const auto other = initial.find(tensor.name);
   if (!other) {
     return refuse(ErrorCode::kCorrupt,

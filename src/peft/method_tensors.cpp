@@ -16,7 +16,7 @@ namespace ferrule::peft {
 namespace {
 
 container::PlannedTensor owned(std::string name, Dtype dtype, std::vector<std::uint64_t> shape,
-                          std::vector<std::byte> bytes) {
+                               std::vector<std::byte> bytes) {
   auto memory = std::make_shared<std::vector<std::byte>>(std::move(bytes));
   return {.name = std::move(name),
           .dtype = dtype,
@@ -264,8 +264,8 @@ Result<void> demand_projection(SelectionBuilder& builder, std::string_view attri
 }  // namespace
 
 container::PlannedTensor take_rows_and_columns(const container::PlannedTensor& tensor,
-                                          const std::vector<std::uint64_t>& keep_rows,
-                                          const std::vector<std::uint64_t>& keep_columns) {
+                                               const std::vector<std::uint64_t>& keep_rows,
+                                               const std::vector<std::uint64_t>& keep_columns) {
   const auto element = bit_width(tensor.dtype) / 8;
   const auto width = tensor.shape[1] * element;
   std::vector<std::byte> bytes;
@@ -313,8 +313,9 @@ std::optional<std::vector<float>> to_floats(Dtype dtype, std::span<const std::by
   return out;
 }
 
-container::PlannedTensor from_floats(std::string name, Dtype dtype, std::vector<std::uint64_t> shape,
-                                std::span<const float> values) {
+container::PlannedTensor from_floats(std::string name, Dtype dtype,
+                                     std::vector<std::uint64_t> shape,
+                                     std::span<const float> values) {
   std::vector<std::byte> bytes(values.size() * (bit_width(dtype) / 8));
   auto* out = bytes.data();
   for (const float value : values) {

@@ -36,7 +36,7 @@ std::vector<Expression> expressions(const AdapterConfig& config) {
 }
 
 /// The entry that wins for a module: the first that matches.
-std::size_t winner(const std::vector<std::pair<std::string, Pattern>>& entries,
+std::size_t winner(const std::vector<std::pair<std::string, regex::Pattern>>& entries,
                    std::string_view module_path) {
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const auto hit = entries[i].second.match(module_path);
@@ -47,9 +47,9 @@ std::size_t winner(const std::vector<std::pair<std::string, Pattern>>& entries,
 
 std::optional<Finding> order_finding(std::string_view field, const PatternTable& table,
                                      std::span<const std::string> module_paths) {
-  std::vector<std::pair<std::string, Pattern>> entries;
+  std::vector<std::pair<std::string, regex::Pattern>> entries;
   for (const auto& [text, value] : table) {
-    auto pattern = Pattern::compile_entry(text);
+    auto pattern = regex::Pattern::compile_entry(text);
     if (!pattern) return std::nullopt;  // pattern_findings tells it.
     entries.emplace_back(text, *std::move(pattern));
   }
@@ -77,7 +77,7 @@ std::optional<Finding> order_finding(std::string_view field, const PatternTable&
 std::vector<Finding> pattern_findings(const AdapterConfig& config) {
   std::vector<Finding> findings;
   for (const auto& [field, expression] : expressions(config)) {
-    const auto pattern = Pattern::compile(expression);
+    const auto pattern = regex::Pattern::compile(expression);
     if (pattern) continue;
     Finding finding = to_finding(pattern.error());
     finding.key = field;

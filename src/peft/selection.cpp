@@ -71,11 +71,11 @@ std::string SelectionBuilder::base_key(std::string_view live_key) const {
 
 void SelectionBuilder::add(std::string key, const TensorView& view) {
   add(container::PlannedTensor{.name = std::move(key),
-                          .dtype = view.dtype(),
-                          .shape = {view.shape().begin(), view.shape().end()},
-                          .bytes = view.bytes(),
-                          .owner = nullptr,
-                          .read = {}});
+                               .dtype = view.dtype(),
+                               .shape = {view.shape().begin(), view.shape().end()},
+                               .bytes = view.bytes(),
+                               .owner = nullptr,
+                               .read = {}});
 }
 
 void SelectionBuilder::add(container::PlannedTensor tensor) {

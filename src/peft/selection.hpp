@@ -7,12 +7,12 @@
 #include <string_view>
 #include <vector>
 
+#include "container/tensor_plan.hpp"
 #include "ferrule/adapter_config.hpp"
 #include "ferrule/finding.hpp"
 #include "ferrule/model_facts.hpp"
 #include "ferrule/result.hpp"
 #include "ferrule/save_pretrained.hpp"
-#include "container/tensor_plan.hpp"
 #include "peft/method.hpp"
 #include "peft/state_layout.hpp"
 

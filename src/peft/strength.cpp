@@ -131,7 +131,7 @@ Result<StrengthResolver::Table> StrengthResolver::compile_table(std::string_view
                                                                 const PatternTable& patterns) {
   Table table{.name = name, .search = search, .entries = {}};
   for (const auto& [text, value] : patterns) {
-    auto pattern = search ? Pattern::compile(text) : Pattern::compile_entry(text);
+    auto pattern = search ? regex::Pattern::compile(text) : regex::Pattern::compile_entry(text);
     if (!pattern) {
       Error error = std::move(pattern).error();
       error.message = std::string(name) + ": " + error.message;

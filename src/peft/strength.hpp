@@ -11,7 +11,7 @@
 #include "ferrule/adapter_config.hpp"
 #include "ferrule/finding.hpp"
 #include "ferrule/result.hpp"
-#include "peft/pattern.hpp"
+#include "regex/pattern.hpp"
 
 namespace ferrule::peft {
 
@@ -31,7 +31,7 @@ class StrengthResolver {
  private:
   struct Entry {
     std::string text;
-    Pattern pattern;
+    regex::Pattern pattern;
     double value;
   };
   struct Table {

@@ -8,14 +8,15 @@
 #include <vector>
 
 #include "base/try.hpp"
-#include "peft/pattern.hpp"
+#include "peft/module_selector.hpp"
 #include "peft/strength.hpp"
+#include "regex/pattern.hpp"
 
 namespace ferrule {
 namespace {
 
 using peft::CompiledSelector;
-using peft::Pattern;
+using regex::Pattern;
 
 /// A field that holds a string or a list of strings; a pattern where it is a string.
 std::optional<ModuleSelector> selector(const AdapterConfig& config, std::string_view field) {

@@ -10,8 +10,8 @@
 
 #include "base/parallel.hpp"
 #include "base/quote.hpp"
-#include "update/diff_module.hpp"
 #include "peft/config_meaning.hpp"
+#include "update/diff_module.hpp"
 
 namespace ferrule {
 namespace {

@@ -33,7 +33,8 @@ class ModuleJudge {
 
   ModuleComparison judge() {
     if (a_.config().peft_type() != b_.config().peft_type() &&
-        (adapter::has_method_tensors(a_.config(), in_a_) || adapter::has_method_tensors(b_.config(), in_b_))) {
+        (adapter::has_method_tensors(a_.config(), in_a_) ||
+         adapter::has_method_tensors(b_.config(), in_b_))) {
       return unmeasured();
     }
     mine_ = low_rank_update(a_.config(), in_a_);

@@ -9,6 +9,7 @@
 
 #include "ferrule/adapter_config.hpp"
 #include "ferrule/model_facts.hpp"
+#include "peft/module_selector.hpp"
 #include "peft/strength.hpp"
 #include "temp_dir.hpp"
 
@@ -31,8 +32,12 @@ std::set<std::string> broken_rules(const std::string& text, bool facts) {
     rules.insert(finding.rule);
   }
   if (const auto targets = config->target_modules()) {
-    const auto hit = peft::selects(*targets, paths[0]);
-    if (!hit) rules.insert(hit.error().rule);
+    const auto selector = peft::CompiledSelector::compile(*targets);
+    if (!selector) {
+      rules.insert(selector.error().rule);
+    } else if (const auto hit = selector->selects(paths[0]); !hit) {
+      rules.insert(hit.error().rule);
+    }
   }
   return rules;
 }

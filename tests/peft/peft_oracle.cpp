@@ -6,8 +6,8 @@
 #include "ferrule/adapter_config.hpp"
 #include "ferrule/json.hpp"
 #include "ferrule/targeting.hpp"
-#include "peft/pattern.hpp"
 #include "peft/strength.hpp"
+#include "regex/pattern.hpp"
 
 namespace ferrule {
 namespace {
@@ -20,7 +20,7 @@ Json failed(const Error& error) {
 }
 
 Json answer_regex(const Json& question) {
-  const auto pattern = peft::Pattern::compile(*question.find("pattern")->if_string());
+  const auto pattern = regex::Pattern::compile(*question.find("pattern")->if_string());
   if (!pattern) return failed(pattern.error());
   Json::Array rows;
   for (const Json& text : *question.find("texts")->if_array()) {

@@ -8,9 +8,9 @@
 #include "base/quote.hpp"
 #include "ferrule/checkpoint.hpp"
 #include "format/byte_source.hpp"
+#include "format/pickle/pickle.hpp"
 #include "format/zip/crc32.hpp"
 #include "format/zip/inflate.hpp"
-#include "format/pickle/pickle.hpp"
 #include "format/zip/zip_directory.hpp"
 
 namespace ferrule::format {

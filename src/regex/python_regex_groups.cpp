@@ -5,9 +5,9 @@
 
 #include "base/try.hpp"
 #include "base/utf8.hpp"
-#include "peft/python_regex_translator.hpp"
+#include "regex/python_regex_translator.hpp"
 
-namespace ferrule::peft {
+namespace ferrule::regex {
 
 Result<Width> Translator::group(Flags flags, int depth) {
   if (!take('?')) return capture({}, flags, depth);
@@ -185,4 +185,4 @@ Result<Width> Translator::flagged(Flags flags, int depth) {
   return width;
 }
 
-}  // namespace ferrule::peft
+}  // namespace ferrule::regex

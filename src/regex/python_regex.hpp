@@ -6,7 +6,7 @@
 
 #include "ferrule/result.hpp"
 
-namespace ferrule::peft {
+namespace ferrule::regex {
 
 /// The PCRE2 text (for PCRE2_UTF | PCRE2_UCP | PCRE2_ALT_CIRCUMFLEX) of a regular expression of
 /// Python 3.11's `re`. Everything that the two dialects spell alike but mean differently is spelled
@@ -15,4 +15,4 @@ namespace ferrule::peft {
 /// counterpart.
 Result<std::string> translate_python_regex(std::string_view expression);
 
-}  // namespace ferrule::peft
+}  // namespace ferrule::regex

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "peft/python_regex.hpp"
+#include "regex/python_regex.hpp"
 
 #include <cstdio>
 #include <utility>
@@ -7,9 +7,9 @@
 #include "base/quote.hpp"
 #include "base/try.hpp"
 #include "base/utf8.hpp"
-#include "peft/python_regex_translator.hpp"
+#include "regex/python_regex_translator.hpp"
 
-namespace ferrule::peft {
+namespace ferrule::regex {
 
 Result<std::string> Translator::run() {
   if (!base::is_utf8(text_)) return invalid("it is not UTF-8");
@@ -184,4 +184,4 @@ Result<std::string> translate_python_regex(std::string_view expression) {
   return Translator(expression).run();
 }
 
-}  // namespace ferrule::peft
+}  // namespace ferrule::regex

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "peft/pattern.hpp"
+#include "regex/pattern.hpp"
 
 #include <pcre2.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <utility>
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "peft/python_regex.hpp"
+#include "regex/python_regex.hpp"
 
-namespace ferrule::peft {
+namespace ferrule::regex {
 namespace {
 
 /// Enough for any pattern that names modules (they need a few thousand), and over in some tens of
@@ -169,32 +168,4 @@ Result<std::optional<std::string_view>> Pattern::matched(std::string_view text) 
   return std::optional(text.substr(0, pcre2_get_ovector_pointer(data.get())[1]));
 }
 
-Result<CompiledSelector> CompiledSelector::compile(ModuleSelector selector) {
-  CompiledSelector compiled;
-  if (selector.is_pattern) {
-    FERRULE_TRY(compiled.pattern_, Pattern::compile(selector.pattern));
-  }
-  compiled.names_ = std::move(selector.names);
-  std::sort(compiled.names_.begin(), compiled.names_.end());
-  return compiled;
-}
-
-Result<bool> CompiledSelector::selects(std::string_view module_path) const {
-  if (pattern_) return pattern_->fullmatch(module_path);
-  const auto is_named = [this](std::string_view tail) {
-    return std::binary_search(names_.begin(), names_.end(), tail, std::less<std::string_view>());
-  };
-  if (is_named(module_path)) return true;
-  for (auto dot = module_path.find('.'); dot != std::string_view::npos;
-       dot = module_path.find('.', dot + 1)) {
-    if (is_named(module_path.substr(dot + 1))) return true;
-  }
-  return false;
-}
-
-Result<bool> selects(const ModuleSelector& selector, std::string_view module_path) {
-  FERRULE_TRY(const auto compiled, CompiledSelector::compile(selector));
-  return compiled.selects(module_path);
-}
-
-}  // namespace ferrule::peft
+}  // namespace ferrule::regex

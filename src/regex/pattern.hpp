@@ -7,10 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "ferrule/adapter_config.hpp"
 #include "ferrule/result.hpp"
 
-namespace ferrule::peft {
+namespace ferrule::regex {
 
 /// A regular expression in the dialect of Python's `re`, run with a step limit so that a hostile
 /// one ends. Compiled patterns may be used from any number of threads.
@@ -41,22 +40,4 @@ class Pattern {
   std::shared_ptr<const Rep> rep_;
 };
 
-/// A ModuleSelector made ready to be asked about many modules.
-class CompiledSelector {
- public:
-  /// Fails as Pattern::compile does.
-  static Result<CompiledSelector> compile(ModuleSelector selector);
-
-  /// Whether it names the module at that path: the whole path matches the pattern, or the path
-  /// equals a name or ends in "." and it. Fails as Pattern::fullmatch does.
-  Result<bool> selects(std::string_view module_path) const;
-
- private:
-  std::vector<std::string> names_;  // Sorted: no choice of names makes looking up slow.
-  std::optional<Pattern> pattern_;
-};
-
-/// The same for a single question.
-Result<bool> selects(const ModuleSelector& selector, std::string_view module_path);
-
-}  // namespace ferrule::peft
+}  // namespace ferrule::regex

@@ -14,7 +14,7 @@
 
 #include "ferrule/result.hpp"
 
-namespace ferrule::peft {
+namespace ferrule::regex {
 
 constexpr std::uint64_t kUnbounded = std::uint64_t{1} << 32;
 /// Python's own parser gives up at about this depth of its recursion, PCRE2 at 250.
@@ -119,4 +119,4 @@ class Translator {
   std::optional<std::uint64_t> lookbehind_groups_;
 };
 
-}  // namespace ferrule::peft
+}  // namespace ferrule::regex

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "base/try.hpp"
-#include "peft/python_regex_translator.hpp"
+#include "regex/python_regex_translator.hpp"
 
-namespace ferrule::peft {
+namespace ferrule::regex {
 namespace {
 
 constexpr std::string_view kWordMembers = "\\p{L}\\p{N}_";
@@ -204,4 +204,4 @@ Result<void> Translator::character_class(Flags flags) {
   return {};
 }
 
-}  // namespace ferrule::peft
+}  // namespace ferrule::regex

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "peft/pattern.hpp"
+#include "regex/pattern.hpp"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <string_view>
 
-namespace ferrule::peft {
+namespace ferrule::regex {
 namespace {
 
 TEST(Pattern, AnchorsAsPythonDoes) {
@@ -81,25 +81,5 @@ TEST(Pattern, AnEntryMatchesAsTheWholeExpressionDoes) {
   }
 }
 
-TEST(CompiledSelector, NamesMatchAtADot) {
-  const ModuleSelector names{.is_pattern = false, .pattern = {}, .names = {"q_proj", "mlp.up"}};
-  const auto selector = CompiledSelector::compile(names);
-  ASSERT_TRUE(selector);
-  EXPECT_TRUE(*selector->selects("q_proj"));
-  EXPECT_TRUE(*selector->selects("model.q_proj"));
-  EXPECT_TRUE(*selector->selects("layers.0.mlp.up"));
-  EXPECT_FALSE(*selector->selects("model.xq_proj"));
-  EXPECT_FALSE(*selector->selects("q_proj.lora"));
-  EXPECT_FALSE(*selector->selects("up"));
-}
-
-TEST(CompiledSelector, APatternMatchesTheWholePath) {
-  const ModuleSelector pattern{.is_pattern = true, .pattern = ".*\\.q_proj", .names = {}};
-  EXPECT_TRUE(*selects(pattern, "model.q_proj"));
-  EXPECT_FALSE(*selects(pattern, "q_proj"));
-  EXPECT_FALSE(*selects(pattern, "model.q_proj.x"));
-  EXPECT_FALSE(selects({.is_pattern = true, .pattern = "(", .names = {}}, "x"));
-}
-
 }  // namespace
-}  // namespace ferrule::peft
+}  // namespace ferrule::regex
