@@ -19,8 +19,8 @@ FERRULE_API std::string quote(std::string_view text, std::size_t limit = 200);
 /// start of a line, cells of a table).
 FERRULE_API std::string printable(std::string_view text, std::size_t limit = 4096);
 
-/// The candidate that was most likely meant by `word` (edit distance with transpositions, at most a
-/// third of its length), or nullopt where none is close.
+/// The candidate that was most likely meant by `word` (edit distance with transpositions: at most a
+/// third of its length, but one edit always), or nullopt if none is close.
 FERRULE_API std::optional<std::string_view> suggest(std::string_view word,
                                                     std::span<const std::string_view> candidates);
 

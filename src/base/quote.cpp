@@ -8,13 +8,25 @@
 namespace ferrule {
 namespace {
 
-/// Characters that print as nothing or turn the text around them: C1 controls, soft hyphen, zero
-/// width and bidirectional marks, line and paragraph separators, the byte order mark, tags.
+struct Range {
+  char32_t first;
+  char32_t last;
+};
+
+/// Characters that print as nothing or turn the text around them: controls, no-break space, line
+/// and paragraph separators, bidirectional marks, and all of Unicode's Default_Ignorable_Code_Point
+/// (DerivedCoreProperties.txt 15.1). Ascending.
+constexpr Range kTreacherous[] = {
+    {0x00, 0x1f},     {0x7f, 0xa0},       {0xad, 0xad},       {0x34f, 0x34f},    {0x61c, 0x61c},
+    {0x115f, 0x1160}, {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x200b, 0x200f},  {0x2028, 0x202f},
+    {0x2060, 0x206f}, {0x3164, 0x3164},   {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},  {0xffa0, 0xffa0},
+    {0xfff0, 0xfffb}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff}};
+
 bool is_treacherous(char32_t c) noexcept {
-  return c < 0x20 || (c >= 0x7f && c <= 0xa0) || c == 0xad || c == 0x61c || c == 0x180e ||
-         (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202f) ||
-         (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || (c >= 0xfff0 && c <= 0xfffb) ||
-         (c >= 0xe0000 && c <= 0xe0fff);
+  for (const auto& range : kTreacherous) {
+    if (c <= range.last) return c >= range.first;
+  }
+  return false;
 }
 
 std::string escape(std::string_view text, std::size_t limit, bool quotes) {
