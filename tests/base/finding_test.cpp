@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ferrule/finding.hpp"
+
+#include <gtest/gtest.h>
+
+namespace ferrule {
+namespace {
+
+TEST(Findings, HaveStableSeverityNames) {
+  EXPECT_EQ(severity_name(Severity::kError), "error");
+  EXPECT_EQ(severity_name(Severity::kWarning), "warning");
+  EXPECT_EQ(severity_name(Severity::kNote), "note");
+}
+
+TEST(Findings, WarningsAndNotesAreNotErrors) {
+  const Finding error{.severity = Severity::kError};
+  const Finding warning{.severity = Severity::kWarning};
+  const Finding note{.severity = Severity::kNote};
+  EXPECT_FALSE(has_error({}));
+  EXPECT_FALSE(has_error({{warning, note}}));
+  EXPECT_TRUE(has_error({{note, warning, error}}));
+}
+
+TEST(Findings, OfAnErrorKeepItsRulePathAndMessage) {
+  const auto finding = to_finding(Error{.code = ErrorCode::kUnsupported,
+                                        .rule = "AD-3",
+                                        .message = "unknown method",
+                                        .path = "adapter_config.json"});
+  EXPECT_EQ(finding.severity, Severity::kError);
+  EXPECT_EQ(finding.rule, "AD-3");
+  EXPECT_EQ(finding.path, "adapter_config.json");
+  EXPECT_EQ(finding.message, "unknown method");
+  EXPECT_EQ(finding.key, "");
+  EXPECT_EQ(finding.advice, "");
+}
+
+}  // namespace
+}  // namespace ferrule

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ferrule/version.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "temp_dir.hpp"
+
+namespace ferrule {
+namespace {
+
+TEST(Version, IsThatOfTheProject) { EXPECT_EQ(version(), FERRULE_PROJECT_VERSION); }
+
+// The golden files were written by the real PEFT.
+TEST(Version, OfPeftIsTheOneThatWroteTheGoldenFiles) {
+  const auto config =
+      test::read_file(FERRULE_TEST_DATA "/golden/cases/lora/expected/adapter_config.json");
+  const auto line = "\"peft_version\": \"" + std::string(peft_version()) + "\"";
+  EXPECT_NE(config.find(line), std::string::npos) << line;
+}
+
+}  // namespace
+}  // namespace ferrule
