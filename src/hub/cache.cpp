@@ -6,7 +6,6 @@
 
 #include "base/try.hpp"
 #include "ferrule/text_file.hpp"
-#include "hub/failure.hpp"
 #include "hub/names.hpp"
 #include "io/input_file.hpp"
 

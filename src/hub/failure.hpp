@@ -41,13 +41,4 @@ bool is(const Error& error, Failure failure) noexcept;
 /// What ends those transfers that another one's failure stopped. Nobody gets to see it.
 Error stopped();
 
-struct Response;
-
-/// What an answer outside 2xx means, in the Hub's order of signs: X-Error-Code, then texts, then
-/// the status. `what` is what was asked for ("the list of files").
-Error http_failure(const Response& response, std::string_view what);
-
-/// The server's own words in an error body, quoted; empty for none and for HTML.
-std::string server_words(const Response& response);
-
 }  // namespace ferrule::hub

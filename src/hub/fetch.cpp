@@ -7,6 +7,7 @@
 #include "base/quote.hpp"
 #include "base/try.hpp"
 #include "hub/failure.hpp"
+#include "hub/http_failure.hpp"
 #include "hub/url.hpp"
 
 namespace ferrule::hub {

@@ -9,6 +9,7 @@
 #include "base/try.hpp"
 #include "hub/failure.hpp"
 #include "hub/http.hpp"
+#include "hub/http_failure.hpp"
 #include "hub/url.hpp"
 
 namespace ferrule::hub {

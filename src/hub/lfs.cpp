@@ -10,6 +10,7 @@
 #include "base/try.hpp"
 #include "hub/answer.hpp"
 #include "hub/failure.hpp"
+#include "hub/http_failure.hpp"
 #include "hub/lfs_answer.hpp"
 #include "hub/lfs_transfer.hpp"
 

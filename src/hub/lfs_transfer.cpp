@@ -8,7 +8,6 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "hub/failure.hpp"
 
 namespace ferrule::hub {
 namespace {

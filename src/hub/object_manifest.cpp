@@ -9,6 +9,7 @@
 #include "base/try.hpp"
 #include "hub/answer.hpp"
 #include "hub/failure.hpp"
+#include "hub/http_failure.hpp"
 #include "hub/names.hpp"
 #include "hub/url.hpp"
 #include "hub/xml.hpp"

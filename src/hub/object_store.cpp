@@ -14,6 +14,7 @@
 #include "hub/answer.hpp"
 #include "hub/curl.hpp"
 #include "hub/failure.hpp"
+#include "hub/http_failure.hpp"
 #include "hub/listing.hpp"
 #include "hub/names.hpp"
 #include "hub/object_manifest.hpp"

@@ -12,6 +12,7 @@
 #include "hub/client_rep.hpp"
 #include "hub/commit.hpp"
 #include "hub/failure.hpp"
+#include "hub/http_failure.hpp"
 #include "hub/lfs.hpp"
 #include "hub/names.hpp"
 #include "hub/push_check.hpp"

@@ -11,6 +11,7 @@
 #include "hub/client_rep.hpp"
 #include "hub/failure.hpp"
 #include "hub/fetch.hpp"
+#include "hub/http_failure.hpp"
 #include "hub/names.hpp"
 #include "hub/object_store.hpp"
 #include "hub/pull.hpp"
