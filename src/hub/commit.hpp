@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ferrule/result.hpp"
+#include "hub/http.hpp"
 #include "hub/push_file.hpp"
 #include "hub/repository.hpp"
 

@@ -8,7 +8,7 @@
 
 #include "ferrule/result.hpp"
 #include "hub/http.hpp"
-#include "hub/push_file.hpp"
+#include "hub/meter.hpp"
 #include "io/partial_file.hpp"
 
 namespace ferrule::hub {

@@ -6,6 +6,7 @@
 
 #include "ferrule/result.hpp"
 #include "hub/lanes.hpp"
+#include "hub/meter.hpp"
 #include "hub/push_file.hpp"
 #include "hub/repository.hpp"
 

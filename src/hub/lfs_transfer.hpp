@@ -4,6 +4,7 @@
 #include <string>
 
 #include "ferrule/result.hpp"
+#include "hub/file_body.hpp"
 #include "hub/lanes.hpp"
 #include "hub/lfs_answer.hpp"
 #include "hub/push_file.hpp"

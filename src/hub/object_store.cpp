@@ -16,6 +16,7 @@
 #include "hub/failure.hpp"
 #include "hub/http_failure.hpp"
 #include "hub/listing.hpp"
+#include "hub/meter.hpp"
 #include "hub/names.hpp"
 #include "hub/object_manifest.hpp"
 #include "hub/place_files.hpp"
@@ -24,6 +25,7 @@
 #include "hub/push_file.hpp"
 #include "hub/s3_upload.hpp"
 #include "hub/url.hpp"
+#include "hub/watcher.hpp"
 #include "io/digest.hpp"
 #include "io/partial_file.hpp"
 

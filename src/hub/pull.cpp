@@ -16,6 +16,7 @@
 #include "hub/names.hpp"
 #include "hub/place_files.hpp"
 #include "hub/url.hpp"
+#include "hub/watcher.hpp"
 
 namespace ferrule::hub {
 namespace {

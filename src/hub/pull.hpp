@@ -10,7 +10,7 @@
 #include "ferrule/hub.hpp"
 #include "hub/cache.hpp"
 #include "hub/listing.hpp"
-#include "hub/push_file.hpp"
+#include "hub/meter.hpp"
 #include "hub/repository.hpp"
 #include "io/file_lock.hpp"
 

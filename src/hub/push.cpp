@@ -14,10 +14,12 @@
 #include "hub/failure.hpp"
 #include "hub/http_failure.hpp"
 #include "hub/lfs.hpp"
+#include "hub/meter.hpp"
 #include "hub/names.hpp"
 #include "hub/push_check.hpp"
 #include "hub/repository.hpp"
 #include "hub/url.hpp"
+#include "hub/watcher.hpp"
 
 namespace ferrule::hub {
 namespace {

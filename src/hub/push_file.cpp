@@ -2,13 +2,14 @@
 #include "hub/push_file.hpp"
 
 #include <algorithm>
-#include <memory>
+#include <chrono>
 #include <utility>
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
 #include "hub/failure.hpp"
 #include "hub/names.hpp"
+#include "io/input_file.hpp"
 #include "io/walk.hpp"
 
 namespace ferrule::hub {
@@ -87,56 +88,6 @@ Result<void> check_unchanged(const PushFile& file) {
   if (now == file.identity) return {};
   return fail(Failure::kChanged, "the file changed while it was pushed; nothing was committed",
               file.file.string());
-}
-
-Watcher one_at_a_time(const Watcher& watcher) {
-  Watcher out;
-  const auto mutex = std::make_shared<std::mutex>();
-  if (watcher.progress) {
-    out.progress = [mutex, told = watcher.progress](const Progress& progress) {
-      const std::lock_guard lock(*mutex);
-      told(progress);
-    };
-  }
-  if (watcher.warning) {
-    out.warning = [mutex, told = watcher.warning](std::string_view warning) {
-      const std::lock_guard lock(*mutex);
-      told(warning);
-    };
-  }
-  if (watcher.cancelled) {
-    out.cancelled = [mutex, asked = watcher.cancelled] {
-      const std::lock_guard lock(*mutex);
-      return asked();
-    };
-  }
-  return out;
-}
-
-void Meter::add(std::int64_t bytes) {
-  const std::lock_guard lock(mutex_);
-  progress_.bytes_done += static_cast<std::uint64_t>(bytes);  // Wraps back on a rewind.
-  if (watcher_.progress) watcher_.progress(progress_);
-}
-
-void Meter::file_done() {
-  const std::lock_guard lock(mutex_);
-  ++progress_.files_done;
-  if (watcher_.progress) watcher_.progress(progress_);
-}
-
-Result<std::size_t> FileBody::read(std::span<std::byte> out) {
-  const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), size_ - at_));
-  FERRULE_CHECK(file_.read_at(begin_ + at_, out.first(size)));
-  at_ += size;
-  if (meter_ != nullptr) meter_->add(static_cast<std::int64_t>(size));
-  return size;
-}
-
-Result<void> FileBody::rewind() {
-  if (meter_ != nullptr && at_ > 0) meter_->add(-static_cast<std::int64_t>(at_));
-  at_ = 0;
-  return {};
 }
 
 }  // namespace ferrule::hub
