@@ -6,7 +6,7 @@
 
 #include "base/quote.hpp"
 #include "hub/failure.hpp"
-#include "hub/http.hpp"
+#include "hub/http_message.hpp"
 
 namespace ferrule::hub {
 namespace {

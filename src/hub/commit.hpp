@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "ferrule/result.hpp"
-#include "hub/http.hpp"
+#include "hub/http_message.hpp"
 #include "hub/push_file.hpp"
 #include "hub/repository.hpp"
 

@@ -8,6 +8,7 @@
 #include "base/try.hpp"
 #include "hub/failure.hpp"
 #include "hub/http_failure.hpp"
+#include "hub/http_retry.hpp"
 #include "hub/url.hpp"
 
 namespace ferrule::hub {

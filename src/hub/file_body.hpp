@@ -6,7 +6,7 @@
 #include <span>
 
 #include "ferrule/result.hpp"
-#include "hub/http.hpp"
+#include "hub/http_message.hpp"
 #include "hub/meter.hpp"
 #include "io/input_file.hpp"
 

@@ -17,6 +17,7 @@
 #include "hub/curl.hpp"
 #include "hub/environment.hpp"
 #include "hub/failure.hpp"
+#include "hub/http_retry.hpp"
 #include "hub/url.hpp"
 
 namespace ferrule::hub {

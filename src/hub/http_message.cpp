@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "hub/http_message.hpp"
+
 #include <algorithm>
 #include <cstring>
-
-#include "hub/http.hpp"
 
 namespace ferrule::hub {
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // When a request is sent again, and where a redirect may lead it.
+#include "hub/http_retry.hpp"
+
 #include <algorithm>
 #include <optional>
 #include <thread>
@@ -10,6 +12,7 @@
 #include "hub/failure.hpp"
 #include "hub/http.hpp"
 #include "hub/http_failure.hpp"
+#include "hub/rate_limit.hpp"
 #include "hub/url.hpp"
 
 namespace ferrule::hub {

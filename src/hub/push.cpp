@@ -13,6 +13,7 @@
 #include "hub/commit.hpp"
 #include "hub/failure.hpp"
 #include "hub/http_failure.hpp"
+#include "hub/http_retry.hpp"
 #include "hub/lfs.hpp"
 #include "hub/meter.hpp"
 #include "hub/names.hpp"

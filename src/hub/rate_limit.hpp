@@ -4,15 +4,10 @@
 #include <chrono>
 #include <optional>
 #include <span>
-#include <string>
-#include <string_view>
+
+#include "hub/http_message.hpp"
 
 namespace ferrule::hub {
-
-struct Header {
-  std::string name;  ///< Lower case.
-  std::string value;
-};
 
 /// What an answer says about when to ask again.
 struct Pause {

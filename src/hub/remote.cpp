@@ -12,6 +12,7 @@
 #include "hub/failure.hpp"
 #include "hub/fetch.hpp"
 #include "hub/http_failure.hpp"
+#include "hub/http_retry.hpp"
 #include "hub/names.hpp"
 #include "hub/object_store.hpp"
 #include "hub/pull.hpp"

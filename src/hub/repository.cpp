@@ -9,6 +9,7 @@
 #include "hub/answer.hpp"
 #include "hub/failure.hpp"
 #include "hub/http_failure.hpp"
+#include "hub/http_retry.hpp"
 #include "hub/names.hpp"
 #include "hub/url.hpp"
 

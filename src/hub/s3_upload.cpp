@@ -9,6 +9,7 @@
 #include "base/try.hpp"
 #include "hub/answer.hpp"
 #include "hub/failure.hpp"
+#include "hub/file_body.hpp"
 #include "hub/http_failure.hpp"
 #include "hub/object_manifest.hpp"
 #include "hub/url.hpp"

@@ -9,6 +9,7 @@
 
 #include "ferrule/result.hpp"
 #include "hub/lanes.hpp"
+#include "hub/meter.hpp"
 #include "hub/object_store.hpp"
 #include "hub/push_file.hpp"
 #include "io/input_file.hpp"
