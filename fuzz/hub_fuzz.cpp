@@ -12,6 +12,7 @@
 #include "format/card/front_matter.hpp"
 #include "format/card/hub_id.hpp"
 #include "hub/answer.hpp"
+#include "hub/cached_tree.hpp"
 #include "hub/http.hpp"
 #include "hub/http_failure.hpp"
 #include "hub/lfs_answer.hpp"

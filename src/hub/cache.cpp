@@ -6,6 +6,7 @@
 
 #include "base/try.hpp"
 #include "ferrule/text_file.hpp"
+#include "hub/cached_tree.hpp"
 #include "hub/names.hpp"
 #include "io/input_file.hpp"
 

@@ -8,7 +8,7 @@
 
 #include "ferrule/result.hpp"
 #include "hub/digest_memo.hpp"
-#include "hub/listing.hpp"
+#include "hub/remote_file.hpp"
 #include "io/folder.hpp"
 
 namespace ferrule::hub {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hub/listing.hpp"
 
-#include <algorithm>
-#include <optional>
 #include <set>
 #include <utility>
 
@@ -10,7 +8,6 @@
 #include "base/try.hpp"
 #include "hub/answer.hpp"
 #include "hub/failure.hpp"
-#include "hub/names.hpp"
 #include "hub/url.hpp"
 
 namespace ferrule::hub {
@@ -18,14 +15,6 @@ namespace {
 
 constexpr std::size_t kMaxFiles = 20'000;
 constexpr int kMaxPages = 100;
-
-Result<void> check_hashes(const RemoteFile& file) {
-  const bool good = is_hex(file.blob, 40) && (file.sha256.empty() || is_hex(file.sha256, 64)) &&
-                    (file.xet.empty() || is_hex(file.xet, 64));
-  if (good) return {};
-  return fail(Failure::kBadAnswer,
-              "the listing gives " + base::quote(file.path) + " a hash that is none");
-}
 
 Result<void> take_entry(const Json& entry, std::vector<RemoteFile>& files) {
   if (text_member(entry, "type") != "file") return {};
@@ -67,30 +56,6 @@ Result<void> take_page(const Json& page, const std::string& what, std::vector<Re
   return {};
 }
 
-Result<void> check_listing(std::vector<RemoteFile>& files) {
-  std::sort(files.begin(), files.end(),
-            [](const RemoteFile& a, const RemoteFile& b) { return a.path < b.path; });
-  std::set<std::string, std::less<>> names;
-  for (const auto& file : files) {
-    if (!is_safe_path(file.path)) {
-      return fail(Failure::kUnsafePath, "the listing holds a path that leads out of its folder: " +
-                                            base::quote(file.path));
-    }
-    if (!names.insert(file.path).second) {
-      return fail(Failure::kUnsafePath, "the listing holds " + base::quote(file.path) + " twice");
-    }
-  }
-  for (const auto& file : files) {
-    for (auto slash = file.path.find('/'); slash != std::string::npos;
-         slash = file.path.find('/', slash + 1)) {
-      if (!names.contains(std::string_view(file.path).substr(0, slash))) continue;
-      return fail(Failure::kUnsafePath,
-                  "the listing holds a file where " + base::quote(file.path) + " needs a folder");
-    }
-  }
-  return {};
-}
-
 Result<std::vector<RemoteFile>> list_files(const Repository& repository,
                                            const std::string& commit) {
   Request request;
@@ -115,43 +80,6 @@ Result<std::vector<RemoteFile>> list_files(const Repository& repository,
                                            base::quote(without_query(next), 200));
     }
     request.url = *url;
-  }
-  FERRULE_CHECK(check_listing(files));
-  return files;
-}
-
-std::string tree_text(const std::vector<RemoteFile>& files) {
-  Json list{Json::Object{}};
-  for (const auto& file : files) {
-    Json entry(Json::Object{{"size", Json(file.size)}, {"blob_id", file.blob}});
-    if (file.large()) {
-      entry.set("lfs_sha256", file.sha256);
-      entry.set("lfs_size", Json(file.size));
-    }
-    if (!file.xet.empty()) entry.set("xet_hash", file.xet);
-    list.set(file.path, std::move(entry));
-  }
-  return Json(Json::Object{{"format_version", 1}, {"files", std::move(list)}})
-      .dump_python(1, false);
-}
-
-Result<std::vector<RemoteFile>> parse_tree(const std::string& text) {
-  FERRULE_TRY(const auto json, parse_json(text));
-  const auto* list = json.find("files");
-  const auto* members = list != nullptr ? list->if_object() : nullptr;
-  if (size_member(json, "format_version") != 1U || members == nullptr) {
-    return fail(Failure::kBadAnswer, "a cached list of files of an unknown format");
-  }
-  std::vector<RemoteFile> files;
-  for (const auto& [path, entry] : *members) {
-    RemoteFile file{.path = path,
-                    .size = size_member(entry, "size").value_or(0),
-                    .blob = text_member(entry, "blob_id"),
-                    .sha256 = text_member(entry, "lfs_sha256"),
-                    .xet = text_member(entry, "xet_hash")};
-    if (file.large()) file.size = size_member(entry, "lfs_size").value_or(file.size);
-    FERRULE_CHECK(check_hashes(file));
-    files.push_back(std::move(file));
   }
   FERRULE_CHECK(check_listing(files));
   return files;

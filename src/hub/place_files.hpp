@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "ferrule/result.hpp"
-#include "hub/listing.hpp"
+#include "hub/remote_file.hpp"
 
 namespace ferrule::hub {
 

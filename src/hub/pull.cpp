@@ -13,6 +13,7 @@
 #include "hub/client_rep.hpp"
 #include "hub/failure.hpp"
 #include "hub/fetch.hpp"
+#include "hub/listing.hpp"
 #include "hub/names.hpp"
 #include "hub/place_files.hpp"
 #include "hub/url.hpp"
@@ -31,23 +32,6 @@ bool leaves_cache_valid(const Error& error) {
 }
 
 }  // namespace
-
-Result<std::vector<RemoteFile>> choose_files(const std::vector<RemoteFile>& all,
-                                             const std::vector<std::string>& wanted,
-                                             const std::string& where) {
-  if (wanted.empty()) return all;
-  std::vector<RemoteFile> chosen;
-  for (const auto& name : wanted) {
-    const auto found = std::find_if(all.begin(), all.end(),
-                                    [&](const RemoteFile& file) { return file.path == name; });
-    if (found == all.end()) {
-      return fail(Failure::kNoEntry, where + " has no file " + base::quote(name));
-    }
-    chosen.push_back(*found);
-  }
-  FERRULE_CHECK(check_listing(chosen));
-  return chosen;
-}
 
 Pull::Pull(HubClient::Rep& client, const std::string& repo_id, const PullOptions& options)
     : client_(client),

@@ -9,8 +9,8 @@
 
 #include "ferrule/hub.hpp"
 #include "hub/cache.hpp"
-#include "hub/listing.hpp"
 #include "hub/meter.hpp"
+#include "hub/remote_file.hpp"
 #include "hub/repository.hpp"
 #include "io/file_lock.hpp"
 
@@ -50,10 +50,5 @@ class Pull {
   std::vector<RemoteFile> files_;
   std::atomic<bool> serves_cached_{false};  // See source_url().
 };
-
-/// Those that are wanted by name, all where none is named. Fails with HB-8.
-Result<std::vector<RemoteFile>> choose_files(const std::vector<RemoteFile>& all,
-                                             const std::vector<std::string>& wanted,
-                                             const std::string& where);
 
 }  // namespace ferrule::hub

@@ -8,8 +8,9 @@
 
 #include "ferrule/text_file.hpp"
 #include "hub/answer.hpp"
+#include "hub/cached_tree.hpp"
 #include "hub/digest_memo.hpp"
-#include "hub/listing.hpp"
+#include "hub/remote_file.hpp"
 #include "temp_dir.hpp"
 
 namespace ferrule::hub {

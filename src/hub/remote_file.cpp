@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hub/remote_file.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <set>
+#include <string_view>
+
+#include "base/quote.hpp"
+#include "base/try.hpp"
+#include "hub/failure.hpp"
+#include "hub/names.hpp"
+
+namespace ferrule::hub {
+
+Result<void> check_hashes(const RemoteFile& file) {
+  const bool good = is_hex(file.blob, 40) && (file.sha256.empty() || is_hex(file.sha256, 64)) &&
+                    (file.xet.empty() || is_hex(file.xet, 64));
+  if (good) return {};
+  return fail(Failure::kBadAnswer,
+              "the listing gives " + base::quote(file.path) + " a hash that is none");
+}
+
+Result<void> check_listing(std::vector<RemoteFile>& files) {
+  std::sort(files.begin(), files.end(),
+            [](const RemoteFile& a, const RemoteFile& b) { return a.path < b.path; });
+  std::set<std::string, std::less<>> names;
+  for (const auto& file : files) {
+    if (!is_safe_path(file.path)) {
+      return fail(Failure::kUnsafePath, "the listing holds a path that leads out of its folder: " +
+                                            base::quote(file.path));
+    }
+    if (!names.insert(file.path).second) {
+      return fail(Failure::kUnsafePath, "the listing holds " + base::quote(file.path) + " twice");
+    }
+  }
+  for (const auto& file : files) {
+    for (auto slash = file.path.find('/'); slash != std::string::npos;
+         slash = file.path.find('/', slash + 1)) {
+      if (!names.contains(std::string_view(file.path).substr(0, slash))) continue;
+      return fail(Failure::kUnsafePath,
+                  "the listing holds a file where " + base::quote(file.path) + " needs a folder");
+    }
+  }
+  return {};
+}
+
+Result<std::vector<RemoteFile>> choose_files(const std::vector<RemoteFile>& all,
+                                             const std::vector<std::string>& wanted,
+                                             const std::string& where) {
+  if (wanted.empty()) return all;
+  std::vector<RemoteFile> chosen;
+  for (const auto& name : wanted) {
+    const auto found = std::find_if(all.begin(), all.end(),
+                                    [&](const RemoteFile& file) { return file.path == name; });
+    if (found == all.end()) {
+      return fail(Failure::kNoEntry, where + " has no file " + base::quote(name));
+    }
+    chosen.push_back(*found);
+  }
+  FERRULE_CHECK(check_listing(chosen));
+  return chosen;
+}
+
+}  // namespace ferrule::hub
