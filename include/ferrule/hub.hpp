@@ -124,6 +124,8 @@ struct PullReport {
   std::vector<std::string> files;
 };
 
+struct Session;  // Internal.
+
 /// A connection to one Hub: settings, connections kept open, and what is known of files. Not for
 /// several threads at once.
 class FERRULE_API HubClient {
@@ -158,10 +160,8 @@ class FERRULE_API HubClient {
   Result<Remote> open_remote(const std::string& reference, bool headers_only,
                              const PullOptions& options = {});
 
-  struct Rep;  ///< Of the library alone.
-
  private:
-  std::unique_ptr<Rep> rep_;
+  std::unique_ptr<Session> session_;
 };
 
 /// HubClient::push. `destination` is a repository's id, or `s3://bucket/prefix`.

@@ -2,8 +2,8 @@
 #include <utility>
 
 #include "ferrule/hub.hpp"
-#include "hub/client_rep.hpp"
 #include "hub/object_store.hpp"
+#include "hub/session.hpp"
 
 namespace ferrule::hub {
 
@@ -11,8 +11,8 @@ Result<PushReport> push_to_hub(const std::filesystem::path& directory,
                                const std::string& destination, const PushOptions& options,
                                const Settings& settings) {
   if (is_object_store(destination)) {
-    HubClient::Rep client(settings);
-    return push_to_store(client, directory, destination, options);
+    Session session(settings);
+    return push_to_store(session, directory, destination, options);
   }
   return HubClient(settings).push(directory, destination, options);
 }
@@ -22,8 +22,8 @@ Result<PullReport> snapshot(const std::string& source, const PullOptions& option
   if (is_object_store(source)) {
     auto own = settings;
     own.offline = own.offline || options.offline;
-    HubClient::Rep client(std::move(own));
-    return pull_from_store(client, source, options);
+    Session session(std::move(own));
+    return pull_from_store(session, source, options);
   }
   return HubClient(settings).pull(source, options);
 }

@@ -65,7 +65,7 @@ Result<void> keep(Http& http, const ObjectStore& store, const RemoteFile& file) 
   return http_failure(response, copy.what);
 }
 
-Result<void> fetch_one(HubClient::Rep& client, const ObjectStore& store, const RemoteFile& file,
+Result<void> fetch_one(Session& session, const ObjectStore& store, const RemoteFile& file,
                        const io::Folder& staging, const Stop& stop, Meter& meter) {
   const auto slash = file.path.rfind('/');
   FERRULE_TRY(const auto folder,
@@ -81,12 +81,12 @@ Result<void> fetch_one(HubClient::Rep& client, const ObjectStore& store, const R
   for (int tried = 1;; ++tried) {
     FERRULE_TRY(auto partial, io::PartialFile::open(folder, name));
     if (file.sha256.empty()) FERRULE_CHECK(partial.clear());  // Nothing would tell old from new.
-    const auto fetched = fetch(*client.lanes.take(stop), source, partial, meter);
+    const auto fetched = fetch(*session.lanes.take(stop), source, partial, meter);
     if (!fetched && !is(fetched.error(), Failure::kIntegrity) && tried == 1) return fetched.error();
     if (fetched) {
       if (file.sha256.empty()) return {};
       FERRULE_TRY(const auto opened, folder.open_file(name));
-      FERRULE_TRY(const bool intact, is_intact(*opened, folder.path() / name, file, client.memo));
+      FERRULE_TRY(const bool intact, is_intact(*opened, folder.path() / name, file, session.memo));
       if (intact) return {};
     }
     FERRULE_CHECK(partial.clear());
@@ -206,7 +206,7 @@ Result<void> digest(std::vector<PushFile>& files, DigestMemo& memo) {
 }
 
 /// Sends the files, several at once, once what they replace is kept.
-Result<void> send_files(HubClient::Rep& client, const ObjectStore& store,
+Result<void> send_files(Session& session, const ObjectStore& store,
                         const std::vector<const PushFile*>& files,
                         const std::map<std::string, RemoteFile>& known, const Watcher& watcher) {
   if (files.empty()) return {};
@@ -215,11 +215,11 @@ Result<void> send_files(HubClient::Rep& client, const ObjectStore& store,
     progress.bytes_total += file->size;
     ++progress.files_total;
     const auto old = known.find(file->path);
-    if (old != known.end()) FERRULE_CHECK(keep(client.http, store, old->second));
+    if (old != known.end()) FERRULE_CHECK(keep(session.http, store, old->second));
   }
   Meter meter(watcher, progress);
   Stop stop;
-  const S3Upload upload(store, client.lanes, stop, meter, list_unfinished(client.http, store));
+  const S3Upload upload(store, session.lanes, stop, meter, list_unfinished(session.http, store));
   return together(files.size(), stop, [&](std::size_t i) -> Result<void> {
     FERRULE_CHECK(upload.send(*files[i]));
     meter.file_done();
@@ -229,16 +229,16 @@ Result<void> send_files(HubClient::Rep& client, const ObjectStore& store,
 
 }  // namespace
 
-Result<PushReport> push_to_store(HubClient::Rep& client, const std::filesystem::path& directory,
+Result<PushReport> push_to_store(Session& session, const std::filesystem::path& directory,
                                  const std::string& destination, const PushOptions& options) {
   FERRULE_TRY(const auto store, open_for_push(destination, options));
   const auto watcher = one_at_a_time(options.watcher);
-  client.http.watch(watcher);
+  session.http.watch(watcher);
   FERRULE_CHECK(check_adapter(directory, options));
   FERRULE_TRY(auto files, list_push_files(directory));
   take_digests(options.written, files);
-  FERRULE_CHECK(digest(files, client.memo));
-  FERRULE_TRY(const auto standing, read_manifest(client.http, store));
+  FERRULE_CHECK(digest(files, session.memo));
+  FERRULE_TRY(const auto standing, read_manifest(session.http, store));
   std::map<std::string, RemoteFile> known;
   if (standing) {
     for (const auto& file : standing->files) known[file.path] = file;
@@ -260,37 +260,38 @@ Result<PushReport> push_to_store(HubClient::Rep& client, const std::filesystem::
     changed.push_back(&file);
     out.uploaded.push_back(file.path);
   }
-  FERRULE_CHECK(send_files(client, store, changed, known, watcher));
+  FERRULE_CHECK(send_files(session, store, changed, known, watcher));
   for (const auto& file : files) FERRULE_CHECK(check_unchanged(file));
   const auto text = manifest_text(files);
   out.commit = io::sha256_hex(text);
-  remember(files, client.memo);
+  remember(files, session.memo);
   if (!standing || standing->text != text) {
     TextBody body(text);
-    FERRULE_CHECK(put(client.http, store, kManifest, body, out.commit));
+    FERRULE_CHECK(put(session.http, store, kManifest, body, out.commit));
   }
   return out;
 }
 
-Result<PullReport> pull_from_store(HubClient::Rep& client, const std::string& source,
+Result<PullReport> pull_from_store(Session& session, const std::string& source,
                                    const PullOptions& options) {
   FERRULE_TRY(const auto store, ObjectStore::open(source));
   if (!options.revision.empty()) {
     return fail(Failure::kUsage, "an object store knows no revisions");
   }
   const auto watcher = one_at_a_time(options.watcher);
-  client.http.watch(watcher);
+  session.http.watch(watcher);
   const auto own =
-      client.settings.home / "ferrule" / "stores" / io::sha256_hex(store.name).substr(0, 32);
+      session.settings.home / "ferrule" / "stores" / io::sha256_hex(store.name).substr(0, 32);
   PullReport out{.repo = store.name, .revision = {}, .commit = {}, .path = own, .files = {}};
   if (!options.output.empty()) out.path = options.output;
-  FERRULE_TRY(const auto manifest, read_manifest(client.http, store));
+  FERRULE_TRY(const auto manifest, read_manifest(session.http, store));
   std::vector<RemoteFile> all;
   if (manifest) {
     all = manifest->files;
     out.commit = io::sha256_hex(manifest->text);
   } else {
-    FERRULE_TRY(all, store.writable ? list_objects(client.http, store) : probe(client.http, store));
+    FERRULE_TRY(all,
+                store.writable ? list_objects(session.http, store) : probe(session.http, store));
   }
   FERRULE_TRY(const auto files, choose_files(all, options.files, store.name));
   auto staging_path = own;
@@ -302,7 +303,7 @@ Result<PullReport> pull_from_store(HubClient::Rep& client, const std::string& so
   Meter meter(watcher, progress);
   Stop stop;
   FERRULE_CHECK(together(files.size(), stop, [&](std::size_t i) -> Result<void> {
-    FERRULE_CHECK(fetch_one(client, store, files[i], staging, stop, meter));
+    FERRULE_CHECK(fetch_one(session, store, files[i], staging, stop, meter));
     meter.file_done();
     return {};
   }));

@@ -6,9 +6,9 @@
 
 #include "ferrule/hub.hpp"
 #include "ferrule/result.hpp"
-#include "hub/client_rep.hpp"
 #include "hub/fetch.hpp"
 #include "hub/http.hpp"
+#include "hub/session.hpp"
 
 namespace ferrule::hub {
 
@@ -43,9 +43,9 @@ struct ObjectStore {
   Request request(Method method, std::string_view path, std::string_view payload_sha256) const;
 };
 
-Result<PushReport> push_to_store(HubClient::Rep& client, const std::filesystem::path& directory,
+Result<PushReport> push_to_store(Session& session, const std::filesystem::path& directory,
                                  const std::string& destination, const PushOptions& options);
-Result<PullReport> pull_from_store(HubClient::Rep& client, const std::string& source,
+Result<PullReport> pull_from_store(Session& session, const std::string& source,
                                    const PullOptions& options);
 
 }  // namespace ferrule::hub

@@ -10,12 +10,12 @@
 #include "base/try.hpp"
 #include "hub/answer.hpp"
 #include "hub/cache.hpp"
-#include "hub/client_rep.hpp"
 #include "hub/failure.hpp"
 #include "hub/fetch.hpp"
 #include "hub/listing.hpp"
 #include "hub/names.hpp"
 #include "hub/place_files.hpp"
+#include "hub/session.hpp"
 #include "hub/url.hpp"
 #include "hub/watcher.hpp"
 
@@ -33,15 +33,15 @@ bool leaves_cache_valid(const Error& error) {
 
 }  // namespace
 
-Pull::Pull(HubClient::Rep& client, const std::string& repo_id, const PullOptions& options)
-    : client_(client),
+Pull::Pull(Session& session, const std::string& repo_id, const PullOptions& options)
+    : session_(session),
       options_(options),
-      repository_(client.http, repo_id),
+      repository_(session.http, repo_id),
       revision_(options.revision.empty() ? "main" : options.revision),
-      cache_path_(options.cache.empty() ? client.settings.cache : options.cache) {}
+      cache_path_(options.cache.empty() ? session.settings.cache : options.cache) {}
 
 Result<PullReport> Pull::run() {
-  if (options_.offline || client_.settings.offline) return from_cache();
+  if (options_.offline || session_.settings.offline) return from_cache();
   auto resolved = resolve();
   if (!resolved) {
     const auto& error = resolved.error();
@@ -91,11 +91,11 @@ Result<void> Pull::download(const std::vector<RemoteFile>& files) {
   Progress progress;
   std::vector<const RemoteFile*> missing;
   for (const auto& file : files) {
-    FERRULE_TRY(const bool placed, cache_->has_file(commit_, file, client_.memo));
+    FERRULE_TRY(const bool placed, cache_->has_file(commit_, file, session_.memo));
     if (placed) continue;
-    FERRULE_TRY(const bool there, cache_->has_blob(file, client_.memo));
+    FERRULE_TRY(const bool there, cache_->has_blob(file, session_.memo));
     if (there) {
-      FERRULE_CHECK(cache_->place(commit_, file, client_.settings.symlinks));
+      FERRULE_CHECK(cache_->place(commit_, file, session_.settings.symlinks));
       continue;
     }
     missing.push_back(&file);
@@ -107,7 +107,7 @@ Result<void> Pull::download(const std::vector<RemoteFile>& files) {
   const auto fetch_and_place = [&](std::size_t i) -> Result<void> {
     const auto& file = *missing[i];
     FERRULE_CHECK(download(file, stop, meter));
-    FERRULE_CHECK(cache_->place(commit_, file, client_.settings.symlinks));
+    FERRULE_CHECK(cache_->place(commit_, file, session_.settings.symlinks));
     meter.file_done();
     return {};
   };
@@ -128,7 +128,7 @@ std::string Pull::source_url(const RemoteFile& file, bool short_way) const {
   const auto path = percent_encode(file.path, true);
   if (!short_way || file.large()) return repository_.page("/resolve/" + commit_ + "/" + path);
   const auto place = "/" + repository_.id() + "/resolve/" + commit_ + "/" + file.path;
-  return client_.settings.endpoint + "/api/resolve-cache/models/" +
+  return session_.settings.endpoint + "/api/resolve-cache/models/" +
          percent_encode(repository_.id(), true) + "/" + commit_ + "/" + path + "?" +
          percent_encode(place, false) + "=&etag=%22" + file.blob + "%22";
 }
@@ -138,14 +138,14 @@ Result<io::FileLock> Pull::lock(const RemoteFile& file, const Stop& stop) {
   for (;;) {
     FERRULE_TRY(auto lock, io::FileLock::try_acquire(cache_->lock_path(file.etag())));
     if (lock) return std::move(*lock);
-    FERRULE_CHECK(client_.lanes.take(stop)->pause(kLockPoll));
+    FERRULE_CHECK(session_.lanes.take(stop)->pause(kLockPoll));
   }
 }
 
 /// Under the lock of the blob, so that it is fetched once however many want it.
 Result<void> Pull::download(const RemoteFile& file, const Stop& stop, Meter& meter) {
   FERRULE_TRY(const auto lock, this->lock(file, stop));
-  FERRULE_TRY(const bool there, cache_->has_blob(file, client_.memo));
+  FERRULE_TRY(const bool there, cache_->has_blob(file, session_.memo));
   if (there) {
     meter.add(static_cast<std::int64_t>(file.size));
     return {};
@@ -160,7 +160,7 @@ Result<void> Pull::download(const RemoteFile& file, const Stop& stop, Meter& met
   for (int tried = 1;; ++tried) {
     {
       FERRULE_TRY(auto partial, io::PartialFile::open(partials, name));
-      const auto address = fetch(*client_.lanes.take(stop), source, partial, meter);
+      const auto address = fetch(*session_.lanes.take(stop), source, partial, meter);
       if (!address) {
         // The short way was a guess from another file's.
         const auto plain = source_url(file, false);
@@ -170,14 +170,14 @@ Result<void> Pull::download(const RemoteFile& file, const Stop& stop, Meter& met
         --tried;
         continue;
       }
-      const auto short_way = client_.settings.endpoint + "/api/resolve-cache/";
+      const auto short_way = session_.settings.endpoint + "/api/resolve-cache/";
       if (!file.large() && address->rfind(short_way, 0) == 0) serves_cached_ = true;
       FERRULE_CHECK(partial.flush());
     }
     FERRULE_TRY(const auto opened, partials.open_file(name));
     if (opened) {
       FERRULE_TRY(const bool intact,
-                  is_intact(*opened, partials.path() / name, file, client_.memo));
+                  is_intact(*opened, partials.path() / name, file, session_.memo));
       if (intact) return partials.move_to(name, blobs, file.etag());
     }
     FERRULE_CHECK(partials.remove(name));
@@ -213,7 +213,7 @@ Result<PullReport> Pull::from_cache() {
 }
 
 Result<void> Pull::require_cached(const RemoteFile& file) {
-  FERRULE_TRY(const bool placed, cache_->has_file(commit_, file, client_.memo));
+  FERRULE_TRY(const bool placed, cache_->has_file(commit_, file, session_.memo));
   if (placed) return {};
   const auto path = (cache_->snapshot_path(commit_) / file.path).string();
   std::error_code ignored;
@@ -248,8 +248,8 @@ Result<PullReport> HubClient::pull(const std::string& repo_id, const PullOptions
   if (!options.revision.empty()) FERRULE_CHECK(check_revision(options.revision));
   auto heard = options;
   heard.watcher = one_at_a_time(options.watcher);
-  rep_->http.watch(heard.watcher);
-  return Pull(*rep_, repo_id, heard).run();
+  session_->http.watch(heard.watcher);
+  return Pull(*session_, repo_id, heard).run();
 }
 
 }  // namespace ferrule::hub

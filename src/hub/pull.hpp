@@ -19,7 +19,7 @@ namespace ferrule::hub {
 /// One pull from the Hub into the cache.
 class Pull {
  public:
-  Pull(HubClient::Rep& client, const std::string& repo_id, const PullOptions& options);
+  Pull(Session& session, const std::string& repo_id, const PullOptions& options);
 
   Result<PullReport> run();
 
@@ -40,7 +40,7 @@ class Pull {
   Result<PullReport> report(const std::vector<RemoteFile>& files);
   std::string where() const;
 
-  HubClient::Rep& client_;
+  Session& session_;
   const PullOptions& options_;
   Repository repository_;
   std::string revision_;

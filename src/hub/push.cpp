@@ -7,9 +7,9 @@
 #include "base/try.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/hub.hpp"
+#include "ferrule/text_file.hpp"
 #include "format/card/front_matter.hpp"
 #include "hub/answer.hpp"
-#include "hub/client_rep.hpp"
 #include "hub/commit.hpp"
 #include "hub/failure.hpp"
 #include "hub/http_failure.hpp"
@@ -19,6 +19,7 @@
 #include "hub/names.hpp"
 #include "hub/push_check.hpp"
 #include "hub/repository.hpp"
+#include "hub/session.hpp"
 #include "hub/url.hpp"
 #include "hub/watcher.hpp"
 
@@ -34,10 +35,10 @@ constexpr const char* kCard = "README.md";
 /// there already costs a request or two.
 class Push {
  public:
-  Push(HubClient::Rep& client, std::string repo_id, const PushOptions& options)
-      : client_(client),
+  Push(Session& session, std::string repo_id, const PushOptions& options)
+      : session_(session),
         options_(options),
-        repository_(client.http, std::move(repo_id)),
+        repository_(session.http, std::move(repo_id)),
         revision_(options.revision.empty() ? "main" : options.revision),
         target_(revision_) {}
 
@@ -58,7 +59,7 @@ class Push {
   Result<PushReport> report(bool committed);
   std::string summary() const;
 
-  HubClient::Rep& client_;
+  Session& session_;
   const PushOptions& options_;
   Repository repository_;
   std::string revision_;
@@ -101,7 +102,7 @@ Result<void> Push::preupload(std::span<PushFile> some) {
       json_post(repository_.api("/preupload/" + percent_encode(target_, false) +
                                 (options_.create_pr && !pull_request_ ? "?create_pr=1" : "")),
                 "repository " + repository_.id(), text);
-  FERRULE_TRY(const auto response, client_.http.require(request));
+  FERRULE_TRY(const auto response, session_.http.require(request));
   FERRULE_TRY(const auto json, json_answer(response, request.what));
   head_ = text_member(json, "commitOid");
   const auto* answers = json.find("files");
@@ -178,7 +179,7 @@ Result<void> Push::look() {
     const bool absent = is(*missing, Failure::kNoRepository) ||
                         is(*missing, Failure::kNoRevision) || is(*missing, Failure::kNoEntry) ||
                         (is(*missing, Failure::kAuthentication) && !created_ &&
-                         !client_.settings.token.empty() && missing->http_status == 401);
+                         !session_.settings.token.empty() && missing->http_status == 401);
     if (!absent || tried >= 2) return std::move(*missing);
   }
 }
@@ -194,7 +195,7 @@ Result<void> Push::digest() {
     jobs.push_back({file.file, file.large ? Digest::kSha256 : Digest::kGitBlob});
     waiting.push_back(&file);
   }
-  FERRULE_CHECK(digest_files(jobs, client_.memo));
+  FERRULE_CHECK(digest_files(jobs, session_.memo));
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     (waiting[i]->large ? waiting[i]->sha256 : waiting[i]->git) = std::move(jobs[i].sum);
   }
@@ -237,7 +238,7 @@ Result<void> Push::upload(std::span<const PushFile* const> files) {
   objects.erase(std::unique(objects.begin(), objects.end(),
                             [](const auto* a, const auto* b) { return a->sha256 == b->sha256; }),
                 objects.end());
-  LfsUploader uploader(repository_, client_.lanes);
+  LfsUploader uploader(repository_, session_.lanes);
   return uploader.upload(objects, options_.create_pr ? std::string() : revision_, meter);
 }
 
@@ -252,8 +253,8 @@ Result<bool> Push::send_commit(std::span<const PushFile* const> files) {
                            "committing to " + repository_.id(), body);
   request.headers = {{"Content-Type", "application/x-ndjson"}};
   request.repeat = Repeat::kUnsafe;
-  request.silence = client_.settings.commit_timeout;
-  const auto response = client_.http.send(request);
+  request.silence = session_.settings.commit_timeout;
+  const auto response = session_.http.send(request);
   if (!response) {
     if (!is_ambiguous(response.error())) return response.error();
     return false;
@@ -263,7 +264,7 @@ Result<bool> Push::send_commit(std::span<const PushFile* const> files) {
     const auto oid = json ? text_member(*json, "commitOid") : std::string();
     if (!is_commit(oid)) return false;
     head_ = oid;
-    commit_url_ = at_endpoint(text_member(*json, "commitUrl"), client_.settings.endpoint);
+    commit_url_ = at_endpoint(text_member(*json, "commitUrl"), session_.settings.endpoint);
     return true;
   }
   auto error = http_failure(*response, request.what);
@@ -291,14 +292,14 @@ Result<void> Push::commit() {
                                           ": no answer says that it was done, and the "
                                           "Hub does not show it; run the same command again");
     }
-    FERRULE_CHECK(client_.http.pause(client_.settings.first_pause * (1 << tried)));
+    FERRULE_CHECK(session_.http.pause(session_.settings.first_pause * (1 << tried)));
     FERRULE_CHECK(preupload());
     FERRULE_CHECK(digest());
   }
 }
 
 Result<PushReport> Push::report(bool committed) {
-  remember(files_, client_.memo);
+  remember(files_, session_.memo);
   PushReport out;
   out.repo = repository_.id();
   out.revision = target_;
@@ -352,14 +353,14 @@ Result<PushReport> HubClient::push(const std::filesystem::path& directory,
   FERRULE_CHECK(check_options(repo_id, options));
   FERRULE_CHECK(check_adapter(directory, options));
   FERRULE_TRY(auto files, list_push_files(directory));
-  if (rep_->settings.offline) {
+  if (session_->settings.offline) {
     return fail(Failure::kOffline, "offline: nothing can be pushed to " + repo_id);
   }
   auto heard = options;
   heard.watcher = one_at_a_time(options.watcher);
-  rep_->http.watch(heard.watcher);
+  session_->http.watch(heard.watcher);
   take_digests(options.written, files);
-  return Push(*rep_, repo_id, heard).run(std::move(files));
+  return Push(*session_, repo_id, heard).run(std::move(files));
 }
 
 }  // namespace ferrule::hub

@@ -8,7 +8,6 @@
 #include "base/quote.hpp"
 #include "base/try.hpp"
 #include "hub/cache.hpp"
-#include "hub/client_rep.hpp"
 #include "hub/failure.hpp"
 #include "hub/fetch.hpp"
 #include "hub/http_failure.hpp"
@@ -16,6 +15,7 @@
 #include "hub/names.hpp"
 #include "hub/object_store.hpp"
 #include "hub/pull.hpp"
+#include "hub/session.hpp"
 #include "hub/url.hpp"
 #include "io/hollow_file.hpp"
 
@@ -125,7 +125,7 @@ Result<std::string> fetch_header(Http& http, const Source& source) {
 }  // namespace
 
 /// A folder with the small files of the adapter and its weights as a header before a hole.
-static Result<std::optional<HubClient::Remote>> open_headers(HubClient::Rep& client, Pull& pull,
+static Result<std::optional<HubClient::Remote>> open_headers(Session& session, Pull& pull,
                                                              const Reference& reference,
                                                              const PullOptions& options) {
   const auto prefix = reference.folder.empty() ? std::string() : reference.folder + "/";
@@ -135,17 +135,17 @@ static Result<std::optional<HubClient::Remote>> open_headers(HubClient::Rep& cli
   if (weights == pull.files().end() || weights->size < kWorthRanges) {
     return std::optional<HubClient::Remote>();
   }
-  FERRULE_TRY(const bool cached, pull.cache().has_blob(*weights, client.memo));
+  FERRULE_TRY(const bool cached, pull.cache().has_blob(*weights, session.memo));
   if (cached) return std::optional<HubClient::Remote>();
   PullOptions small = options;
   small.revision = pull.commit();
   small.files = {prefix + "adapter_config.json"};
-  FERRULE_TRY(const auto config, HubClient(client.settings).pull(reference.repo, small));
+  FERRULE_TRY(const auto config, HubClient(session.settings).pull(reference.repo, small));
   const Source source{.url = pull.repository().page("/resolve/" + pull.commit() + "/" +
                                                     percent_encode(weights->path, true)),
                       .what = weights->path + " of " + reference.repo,
                       .size = weights->size};
-  const auto head = fetch_header(client.http, source);
+  const auto head = fetch_header(session.http, source);
   if (!head) {
     if (is(head.error(), Failure::kNoEntry)) return std::optional<HubClient::Remote>();
     return head.error();
@@ -163,9 +163,9 @@ static Result<std::optional<HubClient::Remote>> open_headers(HubClient::Rep& cli
 
 Result<HubClient::Remote> HubClient::open_remote(const std::string& text, bool headers_only,
                                                  const PullOptions& options) {
-  rep_->http.watch(options.watcher);
+  session_->http.watch(options.watcher);
   if (is_object_store(text)) {
-    FERRULE_TRY(const auto pulled, pull_from_store(*rep_, text, options));
+    FERRULE_TRY(const auto pulled, pull_from_store(*session_, text, options));
     return Remote{.path = pulled.path, .commit = pulled.commit};
   }
   FERRULE_TRY(const auto reference, parse(text));
@@ -173,9 +173,9 @@ Result<HubClient::Remote> HubClient::open_remote(const std::string& text, bool h
   wanted.output.clear();
   wanted.revision = reference.revision;
   wanted.files.clear();
-  const bool offline = rep_->settings.offline || options.offline;
+  const bool offline = session_->settings.offline || options.offline;
   if (!offline) {
-    Pull pull(*rep_, reference.repo, wanted);
+    Pull pull(*session_, reference.repo, wanted);
     auto resolved = pull.resolve();
     // Where the Hub does not answer the cache may: pull() below decides it.
     if (!resolved && !is(resolved.error(), Failure::kNetwork) &&
@@ -184,7 +184,7 @@ Result<HubClient::Remote> HubClient::open_remote(const std::string& text, bool h
     }
     if (resolved) {
       if (headers_only) {
-        FERRULE_TRY(auto remote, open_headers(*rep_, pull, reference, wanted));
+        FERRULE_TRY(auto remote, open_headers(*session_, pull, reference, wanted));
         if (remote) return std::move(*remote);
       }
       wanted.files = files_below(pull.files(), reference.folder);

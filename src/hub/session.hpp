@@ -4,20 +4,21 @@
 #include <utility>
 
 #include "ferrule/hub.hpp"
-#include "ferrule/text_file.hpp"
 #include "hub/digest_memo.hpp"
 #include "hub/http.hpp"
 #include "hub/lanes.hpp"
 
 namespace ferrule::hub {
 
-struct HubClient::Rep {
-  explicit Rep(Settings given)
+/// What a HubClient keeps from one call to the next: its settings, open connections, and the
+/// digests of local files. Not for several threads at once; its lanes are what threads share.
+struct Session {
+  explicit Session(Settings given)
       : settings(std::move(given)), lanes(settings), http(lanes.main()), memo(settings.home) {}
 
   Settings settings;
   Lanes lanes;
-  Http& http;  ///< The main one.
+  Http& http;  ///< The main connection.
   DigestMemo memo;
 };
 
