@@ -4,11 +4,8 @@
 #include <string>
 #include <string_view>
 
-#include "ferrule/hub.hpp"
 #include "ferrule/result.hpp"
-#include "hub/fetch.hpp"
-#include "hub/http.hpp"
-#include "hub/session.hpp"
+#include "hub/http_message.hpp"
 
 namespace ferrule::hub {
 
@@ -24,7 +21,7 @@ struct ObjectStore {
   /// Empty where requests are not signed.
   std::string sign_as = {};
   std::string sign_for = {};
-  std::string session = {};
+  std::string session_token = {};
   /// S3: it can be listed and written to.
   bool writable = false;
   std::string bucket = {};
@@ -42,10 +39,5 @@ struct ObjectStore {
 
   Request request(Method method, std::string_view path, std::string_view payload_sha256) const;
 };
-
-Result<PushReport> push_to_store(Session& session, const std::filesystem::path& directory,
-                                 const std::string& destination, const PushOptions& options);
-Result<PullReport> pull_from_store(Session& session, const std::string& source,
-                                   const PullOptions& options);
 
 }  // namespace ferrule::hub

@@ -15,6 +15,7 @@
 #include "hub/names.hpp"
 #include "hub/object_store.hpp"
 #include "hub/pull.hpp"
+#include "hub/pull_from_store.hpp"
 #include "hub/session.hpp"
 #include "hub/url.hpp"
 #include "io/hollow_file.hpp"
