@@ -11,17 +11,17 @@
 #include "format/card/card_text.hpp"
 #include "format/card/front_matter.hpp"
 #include "format/card/hub_id.hpp"
-#include "hub/answer.hpp"
 #include "hub/cached_tree.hpp"
-#include "hub/http.hpp"
-#include "hub/http_failure.hpp"
 #include "hub/lfs_answer.hpp"
 #include "hub/listing.hpp"
 #include "hub/names.hpp"
 #include "hub/object_manifest.hpp"
-#include "hub/rate_limit.hpp"
-#include "hub/url.hpp"
-#include "hub/xml.hpp"
+#include "hub/transport/answer.hpp"
+#include "hub/transport/http.hpp"
+#include "hub/transport/http_failure.hpp"
+#include "hub/transport/rate_limit.hpp"
+#include "hub/transport/url.hpp"
+#include "hub/transport/xml.hpp"
 
 namespace {
 

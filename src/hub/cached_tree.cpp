@@ -5,8 +5,8 @@
 
 #include "base/try.hpp"
 #include "ferrule/json.hpp"
-#include "hub/answer.hpp"
-#include "hub/failure.hpp"
+#include "hub/transport/answer.hpp"
+#include "hub/transport/failure.hpp"
 
 namespace ferrule::hub {
 

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "ferrule/result.hpp"
-#include "hub/http_message.hpp"
 #include "hub/push_file.hpp"
 #include "hub/repository.hpp"
+#include "hub/transport/http_message.hpp"
 
 namespace ferrule::hub {
 

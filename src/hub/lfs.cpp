@@ -8,11 +8,11 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "hub/answer.hpp"
-#include "hub/failure.hpp"
-#include "hub/http_failure.hpp"
 #include "hub/lfs_answer.hpp"
 #include "hub/lfs_transfer.hpp"
+#include "hub/transport/answer.hpp"
+#include "hub/transport/failure.hpp"
+#include "hub/transport/http_failure.hpp"
 
 namespace ferrule::hub {
 namespace {

@@ -5,10 +5,10 @@
 #include <string>
 
 #include "ferrule/result.hpp"
-#include "hub/lanes.hpp"
-#include "hub/meter.hpp"
 #include "hub/push_file.hpp"
 #include "hub/repository.hpp"
+#include "hub/transport/lanes.hpp"
+#include "hub/transport/meter.hpp"
 
 namespace ferrule::hub {
 

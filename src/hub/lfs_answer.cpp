@@ -5,9 +5,9 @@
 #include <chrono>
 
 #include "base/quote.hpp"
-#include "hub/answer.hpp"
-#include "hub/failure.hpp"
-#include "hub/url.hpp"
+#include "hub/transport/answer.hpp"
+#include "hub/transport/failure.hpp"
+#include "hub/transport/url.hpp"
 
 namespace ferrule::hub {
 namespace {

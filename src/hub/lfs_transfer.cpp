@@ -8,7 +8,7 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "hub/http_retry.hpp"
+#include "hub/transport/http_retry.hpp"
 
 namespace ferrule::hub {
 namespace {

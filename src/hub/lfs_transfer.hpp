@@ -4,11 +4,11 @@
 #include <string>
 
 #include "ferrule/result.hpp"
-#include "hub/file_body.hpp"
-#include "hub/lanes.hpp"
 #include "hub/lfs_answer.hpp"
 #include "hub/push_file.hpp"
 #include "hub/repository.hpp"
+#include "hub/transport/file_body.hpp"
+#include "hub/transport/lanes.hpp"
 #include "hub/upload_journal.hpp"
 #include "io/input_file.hpp"
 

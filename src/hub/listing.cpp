@@ -6,9 +6,9 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "hub/answer.hpp"
-#include "hub/failure.hpp"
-#include "hub/url.hpp"
+#include "hub/transport/answer.hpp"
+#include "hub/transport/failure.hpp"
+#include "hub/transport/url.hpp"
 
 namespace ferrule::hub {
 namespace {

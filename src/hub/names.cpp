@@ -6,7 +6,7 @@
 
 #include "base/quote.hpp"
 #include "base/utf8.hpp"
-#include "hub/failure.hpp"
+#include "hub/transport/failure.hpp"
 
 namespace ferrule::hub {
 namespace {

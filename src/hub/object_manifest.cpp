@@ -7,12 +7,12 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "hub/answer.hpp"
-#include "hub/failure.hpp"
-#include "hub/http_failure.hpp"
 #include "hub/names.hpp"
-#include "hub/url.hpp"
-#include "hub/xml.hpp"
+#include "hub/transport/answer.hpp"
+#include "hub/transport/failure.hpp"
+#include "hub/transport/http_failure.hpp"
+#include "hub/transport/url.hpp"
+#include "hub/transport/xml.hpp"
 
 namespace ferrule::hub {
 namespace {

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "ferrule/result.hpp"
-#include "hub/http.hpp"
 #include "hub/object_store.hpp"
 #include "hub/push_file.hpp"
 #include "hub/remote_file.hpp"
+#include "hub/transport/http.hpp"
 
 namespace ferrule::hub {
 

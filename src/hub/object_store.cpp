@@ -5,10 +5,10 @@
 #include <initializer_list>
 
 #include "base/quote.hpp"
-#include "hub/curl.hpp"
-#include "hub/failure.hpp"
 #include "hub/names.hpp"
-#include "hub/url.hpp"
+#include "hub/transport/curl.hpp"
+#include "hub/transport/failure.hpp"
+#include "hub/transport/url.hpp"
 
 namespace ferrule::hub {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/try.hpp"
-#include "hub/failure.hpp"
+#include "hub/transport/failure.hpp"
 #include "io/digest.hpp"
 #include "io/directory_transaction.hpp"
 #include "io/input_file.hpp"

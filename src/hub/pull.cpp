@@ -8,16 +8,16 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "hub/answer.hpp"
 #include "hub/cache.hpp"
-#include "hub/failure.hpp"
-#include "hub/fetch.hpp"
 #include "hub/listing.hpp"
 #include "hub/names.hpp"
 #include "hub/place_files.hpp"
 #include "hub/session.hpp"
-#include "hub/url.hpp"
-#include "hub/watcher.hpp"
+#include "hub/transport/answer.hpp"
+#include "hub/transport/failure.hpp"
+#include "hub/transport/fetch.hpp"
+#include "hub/transport/url.hpp"
+#include "hub/transport/watcher.hpp"
 
 namespace ferrule::hub {
 namespace {

@@ -9,9 +9,9 @@
 
 #include "ferrule/hub.hpp"
 #include "hub/cache.hpp"
-#include "hub/meter.hpp"
 #include "hub/remote_file.hpp"
 #include "hub/repository.hpp"
+#include "hub/transport/meter.hpp"
 #include "io/file_lock.hpp"
 
 namespace ferrule::hub {

@@ -12,7 +12,7 @@
 #include "ferrule/text_file.hpp"
 #include "format/card/front_matter.hpp"
 #include "format/card/hub_id.hpp"
-#include "hub/failure.hpp"
+#include "hub/transport/failure.hpp"
 
 namespace ferrule::hub {
 namespace {

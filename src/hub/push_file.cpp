@@ -7,8 +7,8 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "hub/failure.hpp"
 #include "hub/names.hpp"
+#include "hub/transport/failure.hpp"
 #include "io/input_file.hpp"
 #include "io/walk.hpp"
 

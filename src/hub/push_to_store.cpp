@@ -9,16 +9,16 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "hub/failure.hpp"
-#include "hub/http_failure.hpp"
-#include "hub/meter.hpp"
 #include "hub/object_manifest.hpp"
 #include "hub/object_store.hpp"
 #include "hub/push_check.hpp"
 #include "hub/push_file.hpp"
 #include "hub/remote_file.hpp"
 #include "hub/s3_upload.hpp"
-#include "hub/watcher.hpp"
+#include "hub/transport/failure.hpp"
+#include "hub/transport/http_failure.hpp"
+#include "hub/transport/meter.hpp"
+#include "hub/transport/watcher.hpp"
 #include "io/digest.hpp"
 
 namespace ferrule::hub {

@@ -8,8 +8,8 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "hub/failure.hpp"
 #include "hub/names.hpp"
+#include "hub/transport/failure.hpp"
 
 namespace ferrule::hub {
 

@@ -6,12 +6,12 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "hub/answer.hpp"
-#include "hub/failure.hpp"
-#include "hub/http_failure.hpp"
-#include "hub/http_retry.hpp"
 #include "hub/names.hpp"
-#include "hub/url.hpp"
+#include "hub/transport/answer.hpp"
+#include "hub/transport/failure.hpp"
+#include "hub/transport/http_failure.hpp"
+#include "hub/transport/http_retry.hpp"
+#include "hub/transport/url.hpp"
 
 namespace ferrule::hub {
 namespace {

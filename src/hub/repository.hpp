@@ -9,7 +9,7 @@
 
 #include "ferrule/json.hpp"
 #include "ferrule/result.hpp"
-#include "hub/http.hpp"
+#include "hub/transport/http.hpp"
 
 namespace ferrule::hub {
 

@@ -7,13 +7,13 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "hub/answer.hpp"
-#include "hub/failure.hpp"
-#include "hub/file_body.hpp"
-#include "hub/http_failure.hpp"
 #include "hub/object_manifest.hpp"
-#include "hub/url.hpp"
-#include "hub/xml.hpp"
+#include "hub/transport/answer.hpp"
+#include "hub/transport/failure.hpp"
+#include "hub/transport/file_body.hpp"
+#include "hub/transport/http_failure.hpp"
+#include "hub/transport/url.hpp"
+#include "hub/transport/xml.hpp"
 #include "io/digest.hpp"
 
 namespace ferrule::hub {

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "ferrule/result.hpp"
-#include "hub/lanes.hpp"
-#include "hub/meter.hpp"
 #include "hub/object_store.hpp"
 #include "hub/push_file.hpp"
+#include "hub/transport/lanes.hpp"
+#include "hub/transport/meter.hpp"
 #include "io/input_file.hpp"
 
 namespace ferrule::hub {

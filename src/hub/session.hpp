@@ -5,8 +5,8 @@
 
 #include "ferrule/hub.hpp"
 #include "hub/digest_memo.hpp"
-#include "hub/http.hpp"
-#include "hub/lanes.hpp"
+#include "hub/transport/http.hpp"
+#include "hub/transport/lanes.hpp"
 
 namespace ferrule::hub {
 

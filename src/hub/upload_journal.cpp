@@ -6,7 +6,7 @@
 
 #include "ferrule/json.hpp"
 #include "ferrule/text_file.hpp"
-#include "hub/answer.hpp"
+#include "hub/transport/answer.hpp"
 #include "io/digest.hpp"
 #include "io/folder.hpp"
 #include "io/partial_file.hpp"

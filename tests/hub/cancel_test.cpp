@@ -5,8 +5,8 @@
 #include <chrono>
 
 #include "ferrule/hub.hpp"
-#include "hub/failure.hpp"
-#include "hub/http.hpp"
+#include "hub/transport/failure.hpp"
+#include "hub/transport/http.hpp"
 
 namespace ferrule::hub {
 namespace {

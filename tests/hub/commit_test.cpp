@@ -7,10 +7,10 @@
 #include <string>
 
 #include "ferrule/text_file.hpp"
-#include "hub/answer.hpp"
 #include "hub/cached_tree.hpp"
 #include "hub/digest_memo.hpp"
 #include "hub/remote_file.hpp"
+#include "hub/transport/answer.hpp"
 #include "temp_dir.hpp"
 
 namespace ferrule::hub {

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "hub/url.hpp"
+#include "hub/transport/url.hpp"
 
 namespace ferrule::hub {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/rate_limit.hpp"
+#include "hub/transport/rate_limit.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/http_failure.hpp"
+#include "hub/transport/http_failure.hpp"
 
 #include <cstddef>
 #include <optional>
 #include <utility>
 
 #include "base/quote.hpp"
-#include "hub/answer.hpp"
-#include "hub/failure.hpp"
+#include "hub/transport/answer.hpp"
+#include "hub/transport/failure.hpp"
 
 namespace ferrule::hub {
 namespace {

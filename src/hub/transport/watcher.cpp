@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/watcher.hpp"
+#include "hub/transport/watcher.hpp"
 
 #include <memory>
 #include <mutex>

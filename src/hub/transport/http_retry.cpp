@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // When a request is sent again, and where a redirect may lead it.
-#include "hub/http_retry.hpp"
+#include "hub/transport/http_retry.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -9,11 +9,11 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "hub/failure.hpp"
-#include "hub/http.hpp"
-#include "hub/http_failure.hpp"
-#include "hub/rate_limit.hpp"
-#include "hub/url.hpp"
+#include "hub/transport/failure.hpp"
+#include "hub/transport/http.hpp"
+#include "hub/transport/http_failure.hpp"
+#include "hub/transport/rate_limit.hpp"
+#include "hub/transport/url.hpp"
 
 namespace ferrule::hub {
 namespace {

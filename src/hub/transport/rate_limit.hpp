@@ -5,7 +5,7 @@
 #include <optional>
 #include <span>
 
-#include "hub/http_message.hpp"
+#include "hub/transport/http_message.hpp"
 
 namespace ferrule::hub {
 

@@ -7,7 +7,7 @@
 
 #include "ferrule/error.hpp"
 #include "ferrule/hub.hpp"
-#include "hub/http_message.hpp"
+#include "hub/transport/http_message.hpp"
 
 namespace ferrule::hub {
 

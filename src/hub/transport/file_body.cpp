@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/file_body.hpp"
+#include "hub/transport/file_body.hpp"
 
 #include <algorithm>
 

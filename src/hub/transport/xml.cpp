@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/xml.hpp"
+#include "hub/transport/xml.hpp"
 
 #include <utility>
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/url.hpp"
+#include "hub/transport/url.hpp"
 
 #include <cctype>
 #include <memory>
 
-#include "hub/curl.hpp"
+#include "hub/transport/curl.hpp"
 
 namespace ferrule::hub {
 namespace {

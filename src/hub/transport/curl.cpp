@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/curl.hpp"
+#include "hub/transport/curl.hpp"
 
 #include <dlfcn.h>
 
 #include <string>
 
 #include "base/quote.hpp"
-#include "hub/failure.hpp"
+#include "hub/transport/failure.hpp"
 
 namespace ferrule::hub {
 namespace {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/lanes.hpp"
+#include "hub/transport/lanes.hpp"
 
 #include <optional>
 
 #include "base/parallel.hpp"
 #include "base/try.hpp"
-#include "hub/failure.hpp"
+#include "hub/transport/failure.hpp"
 
 namespace ferrule::hub {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/meter.hpp"
+#include "hub/transport/meter.hpp"
 
 namespace ferrule::hub {
 

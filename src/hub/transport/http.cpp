@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one file that sends. One exchange over libcurl; when to send again is in http_retry.cpp.
-#include "hub/http.hpp"
+#include "hub/transport/http.hpp"
 
 #include <algorithm>
 #include <array>
@@ -14,11 +14,11 @@
 #include "base/quote.hpp"
 #include "base/try.hpp"
 #include "ferrule/version.hpp"
-#include "hub/curl.hpp"
-#include "hub/environment.hpp"
-#include "hub/failure.hpp"
-#include "hub/http_retry.hpp"
-#include "hub/url.hpp"
+#include "hub/transport/curl.hpp"
+#include "hub/transport/environment.hpp"
+#include "hub/transport/failure.hpp"
+#include "hub/transport/http_retry.hpp"
+#include "hub/transport/url.hpp"
 
 namespace ferrule::hub {
 namespace {

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "ferrule/error.hpp"
-#include "hub/http_message.hpp"
+#include "hub/transport/http_message.hpp"
 
 namespace ferrule::hub {
 

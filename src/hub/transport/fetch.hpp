@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "ferrule/result.hpp"
-#include "hub/http.hpp"
-#include "hub/meter.hpp"
+#include "hub/transport/http.hpp"
+#include "hub/transport/meter.hpp"
 #include "io/partial_file.hpp"
 
 namespace ferrule::hub {

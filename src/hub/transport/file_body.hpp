@@ -6,8 +6,8 @@
 #include <span>
 
 #include "ferrule/result.hpp"
-#include "hub/http_message.hpp"
-#include "hub/meter.hpp"
+#include "hub/transport/http_message.hpp"
+#include "hub/transport/meter.hpp"
 #include "io/input_file.hpp"
 
 namespace ferrule::hub {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/environment.hpp"
+#include "hub/transport/environment.hpp"
 
 #include <cstdlib>
 

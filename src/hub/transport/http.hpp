@@ -7,8 +7,8 @@
 
 #include "ferrule/hub.hpp"
 #include "ferrule/result.hpp"
-#include "hub/http_message.hpp"
-#include "hub/stop.hpp"
+#include "hub/transport/http_message.hpp"
+#include "hub/transport/stop.hpp"
 
 namespace ferrule::hub {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/http_message.hpp"
+#include "hub/transport/http_message.hpp"
 
 #include <algorithm>
 #include <cstring>

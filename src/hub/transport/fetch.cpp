@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/fetch.hpp"
+#include "hub/transport/fetch.hpp"
 
 #include <charconv>
 #include <optional>
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "hub/failure.hpp"
-#include "hub/http_failure.hpp"
-#include "hub/http_retry.hpp"
-#include "hub/url.hpp"
+#include "hub/transport/failure.hpp"
+#include "hub/transport/http_failure.hpp"
+#include "hub/transport/http_retry.hpp"
+#include "hub/transport/url.hpp"
 
 namespace ferrule::hub {
 namespace {

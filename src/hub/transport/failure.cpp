@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/failure.hpp"
+#include "hub/transport/failure.hpp"
 
 #include <array>
 #include <cstddef>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/answer.hpp"
+#include "hub/transport/answer.hpp"
 
 #include <charconv>
 #include <cstddef>
 
 #include "base/quote.hpp"
-#include "hub/failure.hpp"
-#include "hub/http_message.hpp"
+#include "hub/transport/failure.hpp"
+#include "hub/transport/http_message.hpp"
 
 namespace ferrule::hub {
 namespace {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "ferrule/result.hpp"
-#include "hub/http.hpp"
-#include "hub/stop.hpp"
+#include "hub/transport/http.hpp"
+#include "hub/transport/stop.hpp"
 
 namespace ferrule::hub {
 

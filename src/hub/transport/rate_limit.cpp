@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/rate_limit.hpp"
+#include "hub/transport/rate_limit.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -8,7 +8,7 @@
 #include <ctime>
 #include <vector>
 
-#include "hub/curl.hpp"
+#include "hub/transport/curl.hpp"
 
 namespace ferrule::hub {
 namespace {
