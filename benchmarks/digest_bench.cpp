@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "hub/digest_memo.hpp"
+#include "hub/files/digest_memo.hpp"
 
 namespace {
 

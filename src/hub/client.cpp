@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <utility>
 
-#include "hub/session.hpp"
+#include "hub/files/session.hpp"
 
 namespace ferrule::hub {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "ferrule/result.hpp"
-#include "hub/push_file.hpp"
+#include "hub/files/push_file.hpp"
 #include "hub/repository.hpp"
 #include "hub/transport/http_message.hpp"
 

@@ -2,10 +2,10 @@
 #include <utility>
 
 #include "ferrule/hub.hpp"
+#include "hub/files/session.hpp"
 #include "hub/object_store.hpp"
 #include "hub/pull_from_store.hpp"
 #include "hub/push_to_store.hpp"
-#include "hub/session.hpp"
 
 namespace ferrule::hub {
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "ferrule/result.hpp"
-#include "hub/push_file.hpp"
+#include "hub/files/push_file.hpp"
 #include "hub/repository.hpp"
 #include "hub/transport/lanes.hpp"
 #include "hub/transport/meter.hpp"

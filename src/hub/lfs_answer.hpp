@@ -11,7 +11,7 @@
 
 #include "ferrule/json.hpp"
 #include "ferrule/result.hpp"
-#include "hub/push_file.hpp"
+#include "hub/files/push_file.hpp"
 
 namespace ferrule::hub {
 

@@ -4,8 +4,8 @@
 #include <string>
 
 #include "ferrule/result.hpp"
+#include "hub/files/push_file.hpp"
 #include "hub/lfs_answer.hpp"
-#include "hub/push_file.hpp"
 #include "hub/repository.hpp"
 #include "hub/transport/file_body.hpp"
 #include "hub/transport/lanes.hpp"

@@ -7,7 +7,7 @@
 
 #include "ferrule/json.hpp"
 #include "ferrule/result.hpp"
-#include "hub/remote_file.hpp"
+#include "hub/files/remote_file.hpp"
 #include "hub/repository.hpp"
 
 namespace ferrule::hub {

@@ -7,7 +7,7 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "hub/names.hpp"
+#include "hub/files/names.hpp"
 #include "hub/transport/answer.hpp"
 #include "hub/transport/failure.hpp"
 #include "hub/transport/http_failure.hpp"

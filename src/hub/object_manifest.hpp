@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "ferrule/result.hpp"
+#include "hub/files/push_file.hpp"
+#include "hub/files/remote_file.hpp"
 #include "hub/object_store.hpp"
-#include "hub/push_file.hpp"
-#include "hub/remote_file.hpp"
 #include "hub/transport/http.hpp"
 
 namespace ferrule::hub {

@@ -5,7 +5,7 @@
 #include <initializer_list>
 
 #include "base/quote.hpp"
-#include "hub/names.hpp"
+#include "hub/files/names.hpp"
 #include "hub/transport/curl.hpp"
 #include "hub/transport/failure.hpp"
 #include "hub/transport/url.hpp"

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "ferrule/hub.hpp"
-#include "hub/cache.hpp"
-#include "hub/remote_file.hpp"
+#include "hub/files/cache.hpp"
+#include "hub/files/remote_file.hpp"
 #include "hub/repository.hpp"
 #include "hub/transport/meter.hpp"
 #include "io/file_lock.hpp"

@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "base/try.hpp"
-#include "hub/cache.hpp"
+#include "hub/files/cache.hpp"
+#include "hub/files/place_files.hpp"
+#include "hub/files/remote_file.hpp"
 #include "hub/object_manifest.hpp"
 #include "hub/object_store.hpp"
-#include "hub/place_files.hpp"
-#include "hub/remote_file.hpp"
 #include "hub/transport/failure.hpp"
 #include "hub/transport/fetch.hpp"
 #include "hub/transport/meter.hpp"

@@ -6,7 +6,7 @@
 
 #include "ferrule/hub.hpp"
 #include "ferrule/result.hpp"
-#include "hub/session.hpp"
+#include "hub/files/session.hpp"
 
 namespace ferrule::hub {
 

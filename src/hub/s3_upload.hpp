@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "ferrule/result.hpp"
+#include "hub/files/push_file.hpp"
 #include "hub/object_store.hpp"
-#include "hub/push_file.hpp"
 #include "hub/transport/lanes.hpp"
 #include "hub/transport/meter.hpp"
 #include "io/input_file.hpp"

@@ -7,9 +7,9 @@
 #include <string>
 
 #include "ferrule/text_file.hpp"
-#include "hub/cached_tree.hpp"
-#include "hub/digest_memo.hpp"
-#include "hub/remote_file.hpp"
+#include "hub/files/cached_tree.hpp"
+#include "hub/files/digest_memo.hpp"
+#include "hub/files/remote_file.hpp"
 #include "hub/transport/answer.hpp"
 #include "temp_dir.hpp"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/cached_tree.hpp"
+#include "hub/files/cached_tree.hpp"
 
 #include <utility>
 

@@ -9,7 +9,7 @@
 
 #include "ferrule/hub.hpp"
 #include "ferrule/result.hpp"
-#include "hub/digest_memo.hpp"
+#include "hub/files/digest_memo.hpp"
 #include "io/folder.hpp"
 
 namespace ferrule::hub {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/place_files.hpp"
+#include "hub/files/place_files.hpp"
 
 #include <algorithm>
 #include <string>

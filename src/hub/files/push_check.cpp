@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/push_check.hpp"
+#include "hub/files/push_check.hpp"
 
 #include <algorithm>
 #include <string>

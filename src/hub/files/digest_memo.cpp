@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/digest_memo.hpp"
+#include "hub/files/digest_memo.hpp"
 
 #include <algorithm>
 #include <mutex>

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/cache.hpp"
+#include "hub/files/cache.hpp"
 
 #include <algorithm>
 #include <utility>
 
 #include "base/try.hpp"
 #include "ferrule/text_file.hpp"
-#include "hub/cached_tree.hpp"
-#include "hub/names.hpp"
+#include "hub/files/cached_tree.hpp"
+#include "hub/files/names.hpp"
 #include "io/input_file.hpp"
 
 namespace ferrule::hub {

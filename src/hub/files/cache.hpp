@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "ferrule/result.hpp"
-#include "hub/digest_memo.hpp"
-#include "hub/remote_file.hpp"
+#include "hub/files/digest_memo.hpp"
+#include "hub/files/remote_file.hpp"
 #include "io/folder.hpp"
 
 namespace ferrule::hub {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/push_file.hpp"
+#include "hub/files/push_file.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -7,7 +7,7 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "hub/names.hpp"
+#include "hub/files/names.hpp"
 #include "hub/transport/failure.hpp"
 #include "io/input_file.hpp"
 #include "io/walk.hpp"

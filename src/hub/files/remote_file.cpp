@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/remote_file.hpp"
+#include "hub/files/remote_file.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -8,7 +8,7 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "hub/names.hpp"
+#include "hub/files/names.hpp"
 #include "hub/transport/failure.hpp"
 
 namespace ferrule::hub {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/names.hpp"
+#include "hub/files/names.hpp"
 
 #include <algorithm>
 #include <array>

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "ferrule/result.hpp"
-#include "hub/remote_file.hpp"
+#include "hub/files/remote_file.hpp"
 
 namespace ferrule::hub {
 

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "ferrule/hub.hpp"
-#include "hub/digest_memo.hpp"
+#include "hub/files/digest_memo.hpp"
 #include "hub/transport/http.hpp"
 #include "hub/transport/lanes.hpp"
 
