@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/lfs_transfer.hpp"
+#include "hub/huggingface/lfs_transfer.hpp"
 
 #include <algorithm>
 #include <iterator>

@@ -8,7 +8,7 @@
 #include "ferrule/json.hpp"
 #include "ferrule/result.hpp"
 #include "hub/files/remote_file.hpp"
-#include "hub/repository.hpp"
+#include "hub/huggingface/repository.hpp"
 
 namespace ferrule::hub {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/commit.hpp"
+#include "hub/huggingface/commit.hpp"
 
 #include <algorithm>
 #include <cstring>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/pull.hpp"
+#include "hub/huggingface/pull.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -12,7 +12,7 @@
 #include "hub/files/names.hpp"
 #include "hub/files/place_files.hpp"
 #include "hub/files/session.hpp"
-#include "hub/listing.hpp"
+#include "hub/huggingface/listing.hpp"
 #include "hub/transport/answer.hpp"
 #include "hub/transport/failure.hpp"
 #include "hub/transport/fetch.hpp"

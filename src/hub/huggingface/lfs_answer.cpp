@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/lfs_answer.hpp"
+#include "hub/huggingface/lfs_answer.hpp"
 
 #include <algorithm>
 #include <chrono>

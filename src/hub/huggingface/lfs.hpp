@@ -6,7 +6,7 @@
 
 #include "ferrule/result.hpp"
 #include "hub/files/push_file.hpp"
-#include "hub/repository.hpp"
+#include "hub/huggingface/repository.hpp"
 #include "hub/transport/lanes.hpp"
 #include "hub/transport/meter.hpp"
 

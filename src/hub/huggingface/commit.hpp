@@ -7,7 +7,7 @@
 
 #include "ferrule/result.hpp"
 #include "hub/files/push_file.hpp"
-#include "hub/repository.hpp"
+#include "hub/huggingface/repository.hpp"
 #include "hub/transport/http_message.hpp"
 
 namespace ferrule::hub {

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "hub/lfs_answer.hpp"
+#include "hub/huggingface/lfs_answer.hpp"
 
 namespace ferrule::hub {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/repository.hpp"
+#include "hub/huggingface/repository.hpp"
 
 #include <algorithm>
 #include <utility>

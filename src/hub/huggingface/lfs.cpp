@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/lfs.hpp"
+#include "hub/huggingface/lfs.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -8,8 +8,8 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "hub/lfs_answer.hpp"
-#include "hub/lfs_transfer.hpp"
+#include "hub/huggingface/lfs_answer.hpp"
+#include "hub/huggingface/lfs_transfer.hpp"
 #include "hub/transport/answer.hpp"
 #include "hub/transport/failure.hpp"
 #include "hub/transport/http_failure.hpp"

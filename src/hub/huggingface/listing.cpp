@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/listing.hpp"
+#include "hub/huggingface/listing.hpp"
 
 #include <set>
 #include <utility>

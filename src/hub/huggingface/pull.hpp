@@ -10,7 +10,7 @@
 #include "ferrule/hub.hpp"
 #include "hub/files/cache.hpp"
 #include "hub/files/remote_file.hpp"
-#include "hub/repository.hpp"
+#include "hub/huggingface/repository.hpp"
 #include "hub/transport/meter.hpp"
 #include "io/file_lock.hpp"
 

@@ -5,11 +5,11 @@
 
 #include "ferrule/result.hpp"
 #include "hub/files/push_file.hpp"
-#include "hub/lfs_answer.hpp"
-#include "hub/repository.hpp"
+#include "hub/huggingface/lfs_answer.hpp"
+#include "hub/huggingface/repository.hpp"
+#include "hub/huggingface/upload_journal.hpp"
 #include "hub/transport/file_body.hpp"
 #include "hub/transport/lanes.hpp"
-#include "hub/upload_journal.hpp"
 #include "io/input_file.hpp"
 
 namespace ferrule::hub {

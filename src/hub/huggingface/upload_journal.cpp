@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/upload_journal.hpp"
+#include "hub/huggingface/upload_journal.hpp"
 
 #include <chrono>
 #include <string_view>
