@@ -15,7 +15,7 @@
 #include "hub/files/names.hpp"
 #include "hub/huggingface/lfs_answer.hpp"
 #include "hub/huggingface/listing.hpp"
-#include "hub/object_manifest.hpp"
+#include "hub/object_store/object_manifest.hpp"
 #include "hub/transport/answer.hpp"
 #include "hub/transport/http.hpp"
 #include "hub/transport/http_failure.hpp"

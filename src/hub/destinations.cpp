@@ -3,9 +3,9 @@
 
 #include "ferrule/hub.hpp"
 #include "hub/files/session.hpp"
-#include "hub/object_store.hpp"
-#include "hub/pull_from_store.hpp"
-#include "hub/push_to_store.hpp"
+#include "hub/object_store/object_store.hpp"
+#include "hub/object_store/pull_from_store.hpp"
+#include "hub/object_store/push_to_store.hpp"
 
 namespace ferrule::hub {
 

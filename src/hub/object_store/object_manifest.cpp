@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/object_manifest.hpp"
+#include "hub/object_store/object_manifest.hpp"
 
 #include <algorithm>
 #include <charconv>

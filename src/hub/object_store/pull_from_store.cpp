@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/pull_from_store.hpp"
+#include "hub/object_store/pull_from_store.hpp"
 
 #include <utility>
 #include <vector>
@@ -8,8 +8,8 @@
 #include "hub/files/cache.hpp"
 #include "hub/files/place_files.hpp"
 #include "hub/files/remote_file.hpp"
-#include "hub/object_manifest.hpp"
-#include "hub/object_store.hpp"
+#include "hub/object_store/object_manifest.hpp"
+#include "hub/object_store/object_store.hpp"
 #include "hub/transport/failure.hpp"
 #include "hub/transport/fetch.hpp"
 #include "hub/transport/meter.hpp"

@@ -9,7 +9,7 @@
 
 #include "ferrule/result.hpp"
 #include "hub/files/push_file.hpp"
-#include "hub/object_store.hpp"
+#include "hub/object_store/object_store.hpp"
 #include "hub/transport/lanes.hpp"
 #include "hub/transport/meter.hpp"
 #include "io/input_file.hpp"

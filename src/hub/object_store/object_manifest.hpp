@@ -9,7 +9,7 @@
 #include "ferrule/result.hpp"
 #include "hub/files/push_file.hpp"
 #include "hub/files/remote_file.hpp"
-#include "hub/object_store.hpp"
+#include "hub/object_store/object_store.hpp"
 #include "hub/transport/http.hpp"
 
 namespace ferrule::hub {

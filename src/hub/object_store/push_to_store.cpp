@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/push_to_store.hpp"
+#include "hub/object_store/push_to_store.hpp"
 
 #include <algorithm>
 #include <map>
@@ -12,9 +12,9 @@
 #include "hub/files/push_check.hpp"
 #include "hub/files/push_file.hpp"
 #include "hub/files/remote_file.hpp"
-#include "hub/object_manifest.hpp"
-#include "hub/object_store.hpp"
-#include "hub/s3_upload.hpp"
+#include "hub/object_store/object_manifest.hpp"
+#include "hub/object_store/object_store.hpp"
+#include "hub/object_store/s3_upload.hpp"
 #include "hub/transport/failure.hpp"
 #include "hub/transport/http_failure.hpp"
 #include "hub/transport/meter.hpp"

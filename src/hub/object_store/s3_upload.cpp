@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/s3_upload.hpp"
+#include "hub/object_store/s3_upload.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -7,7 +7,7 @@
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
-#include "hub/object_manifest.hpp"
+#include "hub/object_store/object_manifest.hpp"
 #include "hub/transport/answer.hpp"
 #include "hub/transport/failure.hpp"
 #include "hub/transport/file_body.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/object_store.hpp"
+#include "hub/object_store/object_store.hpp"
 
 #include <cstdlib>
 #include <initializer_list>
