@@ -6,6 +6,7 @@
 
     include/ferrule (std only) <- base <- format, io, regex <- container <- peft <- adapter <- model, update <- check <- edit
     <- hub <- cli
+    Inside hub: transport <- files <- huggingface, object_store <- the room's own files.
     include/ferrule <- python/src (nanobind)
     include/ferrule <- torch/include (std and LibTorch)
 """
@@ -28,6 +29,17 @@ MAY_INCLUDE = {
     "check": {"format", "io", "regex", "container", "peft", "adapter", "model", "update"},
     "edit": {"format", "io", "regex", "container", "peft", "adapter", "model", "update", "check"},
     "hub": {"format", "io", "container", "peft", "adapter", "edit"},
+}
+
+# Folders inside a room, and the folders of that room that they may include besides themselves. The room's own
+# files see all of them.
+FOLDERS = {
+    "hub": {
+        "transport": set(),
+        "files": {"transport"},
+        "huggingface": {"transport", "files"},
+        "object_store": {"transport", "files"},
+    },
 }
 
 # Third-party libraries, and where they may be included.
@@ -61,7 +73,7 @@ def complaints(root: pathlib.Path):
             if not found:
                 continue
             bracket, name = found.groups()
-            why = complaint(layer, bracket, name)
+            why = complaint(layer, bracket, name) or folder_complaint(place, name)
             if why:
                 yield f"{place}:{number}: {why}: {name}"
 
@@ -91,6 +103,18 @@ def complaint(layer: str, bracket: str, name: str):
     if target not in MAY_INCLUDE.get(own, set()) | {own, "base"}:
         return f"{own} may not see this"
     return None
+
+
+def folder_complaint(place: pathlib.PurePath, name: str):
+    if place.parts[0] != "src" or place.parts[1] not in FOLDERS:
+        return None
+    room, folder = place.parts[1], place.parts[2]
+    target = name.split("/")
+    if target[0] != room or folder not in FOLDERS[room]:
+        return None
+    # A header of the room itself is above all of its folders.
+    inner = target[1] if len(target) > 2 else None
+    return None if inner in FOLDERS[room][folder] | {folder} else f"{room}/{folder} may not see this"
 
 
 def main() -> int:
