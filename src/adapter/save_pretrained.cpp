@@ -4,16 +4,17 @@
 #include <algorithm>
 #include <iterator>
 #include <new>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "adapter/open_adapter.hpp"
+#include "adapter/rewrite.hpp"
 #include "adapter/save_plan.hpp"
 #include "base/try.hpp"
-#include "io/digesting_file.hpp"
-#include "io/directory_transaction.hpp"
+#include "container/tensor_plan.hpp"
 #include "io/input_file.hpp"
 
 namespace ferrule {
@@ -21,98 +22,6 @@ namespace {
 
 // A card beyond this is not edited (MC rules); it stays as it is.
 constexpr std::uint64_t kMostCardBytes = 16'000'000;
-
-/// Counts what goes through to the file.
-class CountingFile final : public io::OutputFile {
- public:
-  explicit CountingFile(io::OutputFile& file) : file_(file) {}
-  Result<void> write(std::span<const std::span<const std::byte>> pieces) override {
-    for (const auto& piece : pieces) bytes_ += piece.size();
-    return file_.write(pieces);
-  }
-  Result<void> reserve(std::uint64_t bytes) override { return file_.reserve(bytes); }
-  Result<void> write_at(std::uint64_t offset, std::span<const std::byte> piece) override {
-    return file_.write_at(offset, piece);
-  }
-  Result<io::FileIdentity> identity() const override { return file_.identity(); }
-  std::uint64_t bytes() const noexcept { return bytes_; }
-
- private:
-  io::OutputFile& file_;
-  std::uint64_t bytes_ = 0;
-};
-
-/// Stages the files of one save; with digests it notes what they hold.
-class Stage {
- public:
-  Stage(io::DirectoryTransaction& transaction, const std::filesystem::path& directory, bool digests)
-      : transaction_(transaction), directory_(directory), digests_(digests) {}
-
-  io::DirectoryTransaction& transaction() noexcept { return transaction_; }
-  bool digests() const noexcept { return digests_; }
-
-  Result<void> text(const std::string& name, std::string_view content) {
-    if (!digests_) return transaction_.create(name, content);
-    FERRULE_TRY(auto* file, transaction_.create(name));
-    io::DigestingFile digested(*file);
-    const auto bytes = std::as_bytes(std::span(content));
-    FERRULE_CHECK(digested.write(bytes));
-    auto git = io::git_blob(content.size());
-    git.update(bytes);
-    return note(name, digested, io::to_hex(git.finish()));
-  }
-
-  Result<void> note(const std::string& name, io::DigestingFile& file, std::string git_blob = {}) {
-    auto sha256 = file.sha256();
-    if (!sha256) return {};
-    FERRULE_TRY(const auto identity, file.identity());
-    written_.push_back({.path = directory_ / name,
-                        .device = identity.device,
-                        .inode = identity.inode,
-                        .size = identity.size,
-                        .modified_ns = identity.modified_ns,
-                        .sha256 = std::move(*sha256),
-                        .git_blob = std::move(git_blob)});
-    return {};
-  }
-
-  std::vector<WrittenFile> take_written() { return std::move(written_); }
-
- private:
-  io::DirectoryTransaction& transaction_;
-  const std::filesystem::path& directory_;
-  bool digests_;
-  std::vector<WrittenFile> written_;
-};
-
-Result<SavedAdapter> stage_adapter(Stage& stage, const AdapterPlan& plan,
-                                   const std::filesystem::path& directory,
-                                   const SaveOptions& options) {
-  const bool bin = options.format == WeightsFormat::kBin;
-  const auto prefix = plan.folder.empty() ? std::string() : plan.folder + "/";
-  const auto name = prefix + (bin ? kBinFile : kSafetensorsFile);
-  FERRULE_TRY(auto* file, stage.transaction().create(name));
-  io::DigestingFile digested(*file);
-  CountingFile counted(stage.digests() ? static_cast<io::OutputFile&>(digested) : *file);
-  // The one pair of metadata that PEFT writes.
-  Metadata metadata = {{"format", "pt"}};
-  if (!options.base_fingerprint.empty()) {
-    metadata.emplace_back(kBaseFingerprintKey, options.base_fingerprint);
-  }
-  FERRULE_CHECK(bin ? container::write_torch(counted, plan.tensors)
-                    : container::write_safetensors(counted, plan.tensors, metadata));
-  if (stage.digests()) FERRULE_CHECK(stage.note(name, digested));
-  FERRULE_CHECK(stage.text(prefix + kConfigFile, plan.config.to_json()));
-  // A stale file of the other format would win on load, or mislead.
-  FERRULE_CHECK(stage.transaction().remove(prefix + (bin ? kSafetensorsFile : kBinFile)));
-  return SavedAdapter{.name = plan.name,
-                      .directory = plan.folder.empty() ? directory : directory / plan.folder,
-                      .peft_type = plan.config.peft_type(),
-                      .tensors = plan.tensors.size(),
-                      .parameters = plan.card.parameters,
-                      .file_bytes = counted.bytes(),
-                      .files = {bin ? kBinFile : kSafetensorsFile, kConfigFile}};
-}
 
 /// Looks at the values of all tensors beside the writing, which waits for the system most of the
 /// time: what it finds refuses nothing.
@@ -167,18 +76,83 @@ bool base_is_local(const SavePlan& plan, const ModelFacts& facts) {
   });
 }
 
-Result<void> stage_card(Stage& stage, SavePlan& plan, SaveReport& report, const ModelFacts& facts) {
+class Save final : public adapter::Rewriter {
+ public:
+  Save(SavePlan plan, const std::filesystem::path& directory, const SaveOptions& options)
+      : plan_(std::move(plan)), directory_(directory), options_(options) {}
+
+  Result<std::vector<adapter::FolderRewrite>> make() override {
+    values_.emplace(plan_);
+    std::vector<adapter::FolderRewrite> folders;
+    for (const auto& adapter : plan_.adapters) {
+      folders.push_back(
+          {.folder = adapter.folder,
+           .format = options_.format,
+           .weights = [this, &adapter](io::OutputFile& out) { return write(adapter, out); },
+           .config = adapter.config.to_json(),
+           .source = nullptr});
+    }
+    return folders;
+  }
+
+  Result<void> finish(adapter::RewriteFiles& files,
+                      std::span<const adapter::RewrittenFolder> folders) override {
+    for (std::size_t i = 0; i < folders.size(); ++i) {
+      report_.adapters.push_back(saved(plan_.adapters[i], folders[i]));
+    }
+    report_.findings = std::move(plan_.findings);
+    auto found = values_->take();
+    std::move(found.begin(), found.end(), std::back_inserter(report_.findings));
+    report_.left_out = std::move(plan_.left_out);
+    if (options_.card == WriteCard::kYes) FERRULE_CHECK(write_card(files));
+    return {};
+  }
+
+  SaveReport take_report() { return std::move(report_); }
+
+ private:
+  Result<void> write(const AdapterPlan& adapter, io::OutputFile& out) const {
+    if (options_.format == WeightsFormat::kBin) return container::write_torch(out, adapter.tensors);
+    // The one pair of metadata that PEFT writes.
+    Metadata metadata = {{"format", "pt"}};
+    if (!options_.base_fingerprint.empty()) {
+      metadata.emplace_back(kBaseFingerprintKey, options_.base_fingerprint);
+    }
+    return container::write_safetensors(out, adapter.tensors, metadata);
+  }
+
+  SavedAdapter saved(const AdapterPlan& adapter, const adapter::RewrittenFolder& folder) const {
+    const bool bin = options_.format == WeightsFormat::kBin;
+    return {.name = adapter.name,
+            .directory = adapter.folder.empty() ? directory_ : directory_ / adapter.folder,
+            .peft_type = adapter.config.peft_type(),
+            .tensors = adapter.tensors.size(),
+            .parameters = adapter.card.parameters,
+            .file_bytes = folder.weights_bytes,
+            .files = {bin ? kBinFile : kSafetensorsFile, kConfigFile}};
+  }
+
+  Result<void> write_card(adapter::RewriteFiles& files);
+
+  SavePlan plan_;
+  const std::filesystem::path& directory_;
+  const SaveOptions& options_;
+  std::optional<ValueScan> values_;
+  SaveReport report_;
+};
+
+Result<void> Save::write_card(adapter::RewriteFiles& files) {
   std::vector<adapter::CardAdapter> cards;
-  for (std::size_t i = 0; i < plan.adapters.size(); ++i) {
-    auto card = plan.adapters[i].card;
-    card.config = &plan.adapters[i].config;
-    card.file_bytes = report.adapters[i].file_bytes;
+  for (std::size_t i = 0; i < plan_.adapters.size(); ++i) {
+    auto card = plan_.adapters[i].card;
+    card.config = &plan_.adapters[i].config;
+    card.file_bytes = report_.adapters[i].file_bytes;
     cards.push_back(std::move(card));
   }
-  auto existing = stage.transaction().existing(kCardFile, kMostCardBytes);
+  auto existing = files.transaction().existing(kCardFile, kMostCardBytes);
   if (!existing) {
     if (existing.error().code != ErrorCode::kLimitExceeded) return std::move(existing).error();
-    report.findings.push_back(
+    report_.findings.push_back(
         {.severity = Severity::kWarning,
          .rule = "MC-1",
          .path = kCardFile,
@@ -187,10 +161,10 @@ Result<void> stage_card(Stage& stage, SavePlan& plan, SaveReport& report, const 
          .advice = {}});
     return {};
   }
-  auto card =
-      adapter::make_card(cards, facts, *existing, {.base_is_local = base_is_local(plan, facts)});
-  std::move(card.findings.begin(), card.findings.end(), std::back_inserter(report.findings));
-  if (card.changed || !*existing) FERRULE_CHECK(stage.text(kCardFile, card.text));
+  auto card = adapter::make_card(cards, options_.facts, *existing,
+                                 {.base_is_local = base_is_local(plan_, options_.facts)});
+  std::move(card.findings.begin(), card.findings.end(), std::back_inserter(report_.findings));
+  if (card.changed || !*existing) FERRULE_CHECK(files.text(kCardFile, card.text));
   return {};
 }
 
@@ -204,23 +178,15 @@ Result<SaveReport> save_pretrained(const TensorSource& state, std::span<const Na
                  .message = "a torch file has no metadata to keep the base's fingerprint in"};
   }
   FERRULE_TRY(auto plan, plan_save(state, configs, options));
-  SaveReport report;
+  Save save(std::move(plan), directory, options);
+  FERRULE_TRY(
+      auto done,
+      adapter::rewrite(directory,
+                       {.source = {}, .durability = options.durability, .digests = options.digests},
+                       save));
+  auto report = save.take_report();
   for (const auto& [name, tensor] : state.tensors()) report.state_bytes += tensor.bytes().size();
-  FERRULE_TRY(auto transaction, io::DirectoryTransaction::begin(directory, options.durability));
-  Stage stage(transaction, directory, options.digests);
-  ValueScan values(plan);
-  for (const auto& adapter : plan.adapters) {
-    FERRULE_TRY(auto saved, stage_adapter(stage, adapter, directory, options));
-    report.adapters.push_back(std::move(saved));
-  }
-  report.findings = std::move(plan.findings);
-  auto found = values.take();
-  std::move(found.begin(), found.end(), std::back_inserter(report.findings));
-  report.left_out = std::move(plan.left_out);
-  if (options.card == WriteCard::kYes)
-    FERRULE_CHECK(stage_card(stage, plan, report, options.facts));
-  FERRULE_CHECK(transaction.commit());
-  report.written = stage.take_written();
+  report.written = std::move(done.files);
   return report;
 }
 

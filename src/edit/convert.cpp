@@ -1,68 +1,86 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ferrule/convert.hpp"
 
-#include <optional>
-#include <system_error>
 #include <utility>
+#include <vector>
 
 #include "adapter/open_adapter.hpp"
+#include "adapter/rewrite.hpp"
 #include "base/try.hpp"
 #include "container/weights_stream.hpp"
-#include "edit/adapter_folders.hpp"
-#include "io/directory_transaction.hpp"
 
 namespace ferrule {
 namespace {
 
 namespace fs = std::filesystem;
 
-Result<ConvertedAdapter> convert_one(const edit::AdapterFolder& source,
-                                     const ConvertOptions& options, bool in_place,
-                                     io::DirectoryTransaction& transaction) {
-  const bool to_bin = options.format == WeightsFormat::kBin;
-  ConvertedAdapter done{.folder = source.name,
-                        .from = source.has(kSafetensorsFile) ? kSafetensorsFile : kBinFile,
-                        .to = to_bin ? kBinFile : kSafetensorsFile,
-                        .copied = {}};
-  const auto prefix = source.prefix();
-  FERRULE_TRY(auto file, source.reader.open_file(done.from));
-  if (!file) {
-    return Error{.code = ErrorCode::kCorrupt,
-                 .rule = "AD-15",
-                 .message = "the weights went away while they were read",
-                 .path = source.reader.path().string()};
+class Repack final : public adapter::Rewriter {
+ public:
+  Repack(const fs::path& directory, const ConvertOptions& options)
+      : directory_(directory), options_(options) {}
+
+  Result<bool> look() override {
+    FERRULE_TRY(sources_, adapter::find_adapter_folders(directory_));
+    return true;
   }
-  FERRULE_TRY(const auto weights,
-              container::WeightsStream::open(std::move(file).value(), options.open));
-  done.tensors = weights.tensors();
-  done.from_bytes = weights.file_bytes();
-  FERRULE_TRY(auto* out, transaction.create(prefix + done.to));
-  FERRULE_CHECK(weights.write(*out, options.format));
-  FERRULE_CHECK(transaction.remove(prefix + (to_bin ? kSafetensorsFile : kBinFile)));
-  if (!in_place) {
-    FERRULE_TRY(done.copied, edit::copy_files(source, {kSafetensorsFile, kBinFile}, transaction));
+
+  Result<std::vector<adapter::FolderRewrite>> make() override {
+    const bool to_bin = options_.format == WeightsFormat::kBin;
+    std::vector<adapter::FolderRewrite> folders;
+    for (std::size_t i = 0; i < sources_.size(); ++i) {
+      const auto& source = sources_[i];
+      adapters_.push_back({.folder = source.name,
+                           .from = source.has(kSafetensorsFile) ? kSafetensorsFile : kBinFile,
+                           .to = to_bin ? kBinFile : kSafetensorsFile,
+                           .copied = {}});
+      folders.push_back({.folder = source.name,
+                         .format = options_.format,
+                         .weights = [this, i](io::OutputFile& out) { return write(i, out); },
+                         .config = {},
+                         .source = &source});
+    }
+    return folders;
   }
-  return done;
-}
+
+  std::vector<ConvertedAdapter> take_adapters() { return std::move(adapters_); }
+
+ private:
+  /// Opened here and not before: an output of many folders holds one weights file at a time.
+  Result<void> write(std::size_t i, io::OutputFile& out) {
+    const auto& source = sources_[i];
+    auto& done = adapters_[i];
+    FERRULE_TRY(auto file, source.reader.open_file(done.from));
+    if (!file) {
+      return Error{.code = ErrorCode::kCorrupt,
+                   .rule = "AD-15",
+                   .message = "the weights went away while they were read",
+                   .path = source.reader.path().string()};
+    }
+    FERRULE_TRY(const auto weights,
+                container::WeightsStream::open(std::move(file).value(), options_.open));
+    done.tensors = weights.tensors();
+    done.from_bytes = weights.file_bytes();
+    return weights.write(out, options_.format);
+  }
+
+  const fs::path& directory_;
+  const ConvertOptions& options_;
+  std::vector<adapter::AdapterFolder> sources_;
+  std::vector<ConvertedAdapter> adapters_;
+};
 
 }  // namespace
 
 Result<ConvertReport> convert_adapter(const fs::path& directory, const fs::path& output,
                                       const ConvertOptions& options) {
-  // Once before anything is locked or made for the output.
-  FERRULE_TRY(const auto looked, edit::find_adapter_folders(directory));
-  static_cast<void>(looked);
-  std::error_code ignored;
-  ConvertReport report;
-  report.in_place = fs::equivalent(directory, output, ignored);
-  FERRULE_TRY(auto transaction, io::DirectoryTransaction::begin(output, options.durability));
-  // Again under the lock: in place, no other saver can come in between.
-  FERRULE_TRY(const auto sources, edit::find_adapter_folders(directory));
-  for (const auto& source : sources) {
-    FERRULE_TRY(auto done, convert_one(source, options, report.in_place, transaction));
-    report.adapters.push_back(std::move(done));
+  Repack repack(directory, options);
+  FERRULE_TRY(
+      auto done,
+      adapter::rewrite(output, {.source = directory, .durability = options.durability}, repack));
+  ConvertReport report{.adapters = repack.take_adapters(), .in_place = done.in_place};
+  for (std::size_t i = 0; i < report.adapters.size(); ++i) {
+    report.adapters[i].copied = std::move(done.folders[i].copied);
   }
-  FERRULE_CHECK(transaction.commit());
   return report;
 }
 

@@ -2,20 +2,18 @@
 #include "ferrule/fix.hpp"
 
 #include <algorithm>
-#include <iterator>
-#include <system_error>
 #include <utility>
+#include <vector>
 
 #include "adapter/examine.hpp"
 #include "adapter/open_adapter.hpp"
+#include "adapter/rewrite.hpp"
 #include "base/quote.hpp"
 #include "base/try.hpp"
 #include "check/adapter_match.hpp"
 #include "check/check_causes.hpp"
 #include "container/tensor_plan.hpp"
-#include "edit/adapter_folders.hpp"
 #include "edit/fix_keys.hpp"
-#include "io/directory_transaction.hpp"
 
 namespace ferrule {
 namespace {
@@ -60,7 +58,7 @@ void judge(const FixOptions& options, Mended& mended) {
   }
 }
 
-Result<Mended> mend(const edit::AdapterFolder& folder, const FixOptions& options) {
+Result<Mended> mend(const adapter::AdapterFolder& folder, const FixOptions& options) {
   FERRULE_TRY(auto files, open_adapter_files(folder.reader.path(), options.open));
   edit::KeyMender keys(files.config, files.weights->tensors());
   keys.mend();
@@ -96,70 +94,66 @@ Result<void> write_weights(const Mended& mended, io::OutputFile& out, bool bin) 
       out, plan, mended.files.metadata.empty() ? plain : mended.files.metadata);
 }
 
-Result<void> stage(const Mended& mended, const edit::AdapterFolder& folder, bool in_place,
-                   io::DirectoryTransaction& transaction) {
-  std::vector<std::string_view> except;
-  const bool bin = !folder.has(kSafetensorsFile);
-  const char* weights = bin ? kBinFile : kSafetensorsFile;
-  if (mended.keys.keys_changed()) {
-    except.emplace_back(weights);
-    FERRULE_TRY(auto* out, transaction.create(folder.prefix() + weights));
-    FERRULE_CHECK(write_weights(mended, *out, bin));
+class Fix final : public adapter::Rewriter {
+ public:
+  Fix(const fs::path& directory, const FixOptions& options)
+      : directory_(directory), options_(options) {}
+
+  Result<bool> look() override {
+    mended_.clear();
+    FERRULE_TRY(folders_, adapter::find_adapter_folders(directory_));
+    for (const auto& folder : folders_) {
+      FERRULE_TRY(auto mended, mend(folder, options_));
+      mended_.push_back(std::move(mended));
+    }
+    return std::none_of(mended_.begin(), mended_.end(),
+                        [](const Mended& one) { return has_error(one.report.left); });
   }
-  if (mended.keys.config_changed()) {
-    except.emplace_back(kConfigFile);
-    FERRULE_CHECK(
-        transaction.create(folder.prefix() + kConfigFile, mended.keys.config().to_json()));
+
+  Result<std::vector<adapter::FolderRewrite>> make() override {
+    std::vector<adapter::FolderRewrite> out;
+    for (std::size_t i = 0; i < mended_.size(); ++i) {
+      const auto& mended = mended_[i];
+      const bool bin = !folders_[i].has(kSafetensorsFile);
+      adapter::FolderRewrite rewrite{
+          .folder = folders_[i].name,
+          .format = bin ? WeightsFormat::kBin : WeightsFormat::kSafetensors,
+          .weights = {},
+          .config = {},
+          .source = &folders_[i]};
+      if (mended.keys.keys_changed()) {
+        rewrite.weights = [&mended, bin](io::OutputFile& file) {
+          return write_weights(mended, file, bin);
+        };
+      }
+      if (mended.keys.config_changed()) rewrite.config = mended.keys.config().to_json();
+      out.push_back(std::move(rewrite));
+    }
+    return out;
   }
-  if (!bin) {
-    except.emplace_back(kBinFile);
-    FERRULE_CHECK(transaction.remove(folder.prefix() + kBinFile));
-  } else if (!in_place) {
-    // A stale one in the output would win over what is written here.
-    FERRULE_CHECK(transaction.remove(folder.prefix() + kSafetensorsFile));
+
+  std::vector<FixedAdapter> take_reports() {
+    std::vector<FixedAdapter> reports;
+    for (auto& mended : mended_) reports.push_back(std::move(mended.report));
+    return reports;
   }
-  if (in_place) return {};
-  FERRULE_TRY(const auto copied, edit::copy_files(folder, except, transaction));
-  static_cast<void>(copied);
-  return {};
-}
+
+ private:
+  const fs::path& directory_;
+  const FixOptions& options_;
+  std::vector<adapter::AdapterFolder> folders_;
+  std::vector<Mended> mended_;
+};
 
 }  // namespace
 
 Result<FixReport> fix_adapter(const fs::path& directory, const fs::path& output,
                               const FixOptions& options) {
-  const auto mend_all =
-      [&](std::vector<edit::AdapterFolder>& folders) -> Result<std::vector<Mended>> {
-    FERRULE_TRY(folders, edit::find_adapter_folders(directory));
-    std::vector<Mended> all;
-    for (const auto& folder : folders) {
-      FERRULE_TRY(auto mended, mend(folder, options));
-      all.push_back(std::move(mended));
-    }
-    return all;
-  };
-  const auto report_of = [](std::vector<Mended>& all, bool in_place) {
-    std::vector<FixedAdapter> adapters;
-    for (auto& mended : all) adapters.push_back(mended.report);
-    return FixReport(std::move(adapters), in_place);
-  };
-  std::error_code ignored;
-  const bool in_place = fs::equivalent(directory, output, ignored);
-  std::vector<edit::AdapterFolder> folders;
-  // Once before anything is locked or made for the output.
-  FERRULE_TRY(auto looked, mend_all(folders));
-  auto report = report_of(looked, in_place);
-  if (!report.good()) return report;
-  FERRULE_TRY(auto transaction, io::DirectoryTransaction::begin(output, options.durability));
-  // Again under the lock: in place, no other saver can come in between.
-  FERRULE_TRY(auto all, mend_all(folders));
-  report = report_of(all, in_place);
-  if (!report.good()) return report;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    FERRULE_CHECK(stage(all[i], folders[i], in_place, transaction));
-  }
-  FERRULE_CHECK(transaction.commit());
-  return report;
+  Fix fix(directory, options);
+  FERRULE_TRY(
+      const auto done,
+      adapter::rewrite(output, {.source = directory, .durability = options.durability}, fix));
+  return FixReport(fix.take_reports(), done.in_place);
 }
 
 }  // namespace ferrule

@@ -18,6 +18,7 @@ class DigestingFile final : public OutputFile {
   Result<void> write(std::span<const std::span<const std::byte>> pieces) override;
   Result<void> reserve(std::uint64_t bytes) override { return file_.reserve(bytes); }
   Result<void> write_at(std::uint64_t offset, std::span<const std::byte> piece) override;
+  std::uint64_t bytes_written() const noexcept override { return file_.bytes_written(); }
   Result<FileIdentity> identity() const override { return file_.identity(); }
 
   /// Of everything written, in hexadecimal; nullopt where some of it was overwritten.

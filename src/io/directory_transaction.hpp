@@ -27,6 +27,8 @@ class OutputFile {
   virtual Result<void> reserve(std::uint64_t bytes) = 0;
   /// Writes at any place inside what reserve() announced; several threads may, each at its own.
   virtual Result<void> write_at(std::uint64_t offset, std::span<const std::byte> piece) = 0;
+  /// Bytes that write() and write_at() took so far.
+  virtual std::uint64_t bytes_written() const noexcept = 0;
   /// Of what is written so far. Publishing it changes nothing but the time of change.
   virtual Result<FileIdentity> identity() const = 0;
 };

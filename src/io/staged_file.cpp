@@ -135,6 +135,7 @@ Result<void> StagedFile::write_at(std::uint64_t offset, std::span<const std::byt
     if (wrote < 0) return system_error(errno, "cannot write it", path_);
     if (wrote == 0) return system_error(EIO, "cannot write it (the system takes no bytes)", path_);
     offset += static_cast<std::uint64_t>(wrote);
+    written_at_ += static_cast<std::uint64_t>(wrote);
     piece = piece.subspan(static_cast<std::size_t>(wrote));
   }
   return {};

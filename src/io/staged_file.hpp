@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -24,6 +25,7 @@ class StagedFile final : public OutputFile {
   Result<void> reserve(std::uint64_t bytes) override;
   Result<void> write_at(std::uint64_t offset, std::span<const std::byte> piece) override;
 
+  std::uint64_t bytes_written() const noexcept override { return written_ + written_at_; }
   Result<FileIdentity> identity() const override { return identity_of(fd_.get(), path_); }
 
   int fd() const noexcept { return fd_.get(); }
@@ -38,8 +40,9 @@ class StagedFile final : public OutputFile {
   UniqueFd fd_;
   std::filesystem::path path_;
   Durability durability_;
-  std::uint64_t written_ = 0;
-  std::uint64_t writeback_ = 0;  // Where the last early writeback ended.
+  std::uint64_t written_ = 0;                  // By write(): where it goes on.
+  std::atomic<std::uint64_t> written_at_ = 0;  // By write_at(), in any thread.
+  std::uint64_t writeback_ = 0;                // Where the last early writeback ended.
 };
 
 }  // namespace ferrule::io

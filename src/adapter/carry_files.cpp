@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "edit/carry_files.hpp"
+#include "adapter/carry_files.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -7,7 +7,7 @@
 
 #include "base/try.hpp"
 
-namespace ferrule::edit {
+namespace ferrule::adapter {
 namespace {
 
 constexpr std::size_t kCopyPiece = std::size_t{1} << 20;
@@ -45,4 +45,4 @@ Result<std::vector<std::string>> carry_files(const io::DirectoryReader& reader,
   return copied;
 }
 
-}  // namespace ferrule::edit
+}  // namespace ferrule::adapter

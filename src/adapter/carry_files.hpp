@@ -9,7 +9,7 @@
 #include "io/directory_transaction.hpp"
 #include "io/input_file.hpp"
 
-namespace ferrule::edit {
+namespace ferrule::adapter {
 
 /// Copies those of the directory's files that are still there into the transaction, under `prefix`,
 /// leaving out the names in `except`; returns the names copied.
@@ -19,4 +19,4 @@ Result<std::vector<std::string>> carry_files(const io::DirectoryReader& reader,
                                              const std::string& prefix,
                                              io::DirectoryTransaction& transaction);
 
-}  // namespace ferrule::edit
+}  // namespace ferrule::adapter

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "edit/adapter_folders.hpp"
+#include "adapter/adapter_folders.hpp"
 
 #include <algorithm>
 #include <utility>
 
 #include "adapter/open_adapter.hpp"
 #include "base/try.hpp"
-#include "edit/carry_files.hpp"
 #include "io/walk.hpp"
 
-namespace ferrule::edit {
+namespace ferrule::adapter {
 namespace {
 
 namespace fs = std::filesystem;
@@ -30,6 +29,13 @@ bool has_weights(const std::vector<std::string>& names) {
 }
 
 }  // namespace
+
+Result<AdapterFolder> AdapterFolder::open(const fs::path& directory) {
+  FERRULE_TRY(auto reader, io::DirectoryReader::open(directory));
+  FERRULE_TRY(auto listing, io::list_by_kind(directory));
+  std::sort(listing.files.begin(), listing.files.end());
+  return AdapterFolder{{}, std::move(reader), std::move(listing.files)};
+}
 
 bool AdapterFolder::has(std::string_view file) const { return has_file(files, file); }
 
@@ -61,10 +67,4 @@ Result<std::vector<AdapterFolder>> find_adapter_folders(const fs::path& director
                "there is neither adapter_model.safetensors nor adapter_model.bin");
 }
 
-Result<std::vector<std::string>> copy_files(const AdapterFolder& folder,
-                                            const std::vector<std::string_view>& except,
-                                            io::DirectoryTransaction& transaction) {
-  return carry_files(folder.reader, folder.files, except, folder.prefix(), transaction);
-}
-
-}  // namespace ferrule::edit
+}  // namespace ferrule::adapter
