@@ -4,8 +4,9 @@
 
     check_docs.py [ROOT]
 
-Every relative link leads to a file. Every source file that is named in backticks exists (below the root, or below src).
-Every page of docs is listed in docs/README.md. No page has a word that docs/style.md rules out.
+Every relative link leads to a file. Every source file that is named in backticks exists (below the root, src or include).
+Every page of docs is listed in docs/README.md. Every test that docs/differences.md names exists. No page has a word that
+docs/style.md rules out.
 """
 
 import pathlib
@@ -14,6 +15,7 @@ import sys
 
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 SOURCE = re.compile(r"`([\w./-]+/[\w.-]+\.(?:cpp|hpp|inc|py|sh|md))`")
+TEST = re.compile(r"`(?:([A-Z]\w+)\.([A-Z]\w+)(?:/[^`]*)?|(test_\w+))`")
 CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 WORDS = re.compile(
     r"\b(whoever|anew|nobody|mend(?:s|ed|ing)?|stands|has not (?:a|an|the)\b|(?<!there )(?:is|are) no(?! longer| more| less)|but in"
@@ -33,6 +35,15 @@ def blank(found: re.Match) -> str:
     return re.sub(r"[^\n]", " ", found.group())
 
 
+def tests(root: pathlib.Path) -> set[str]:
+    names = set()
+    for path in [*(root / "tests").rglob("*.cpp"), *(root / "python" / "tests").rglob("*.py")]:
+        text = path.read_text(encoding="utf-8")
+        names.update(".".join(found) for found in re.findall(r"\bTEST(?:_[FP])?\(\s*(\w+),\s*(\w+)\)", text))
+        names.update(re.findall(r"^def (test_\w+)\(", text, re.MULTILINE))
+    return names
+
+
 def complaints(root: pathlib.Path):
     listed = (root / "docs" / "README.md").read_text(encoding="utf-8")
     for page in pages(root):
@@ -47,6 +58,11 @@ def complaints(root: pathlib.Path):
             for target in SOURCE.findall(line):
                 if not any((folder / target).exists() for folder in (root, root / "src", root / "include", page.parent)):
                     yield f"{name}:{number}: there is no {target}"
+        if name.as_posix() == "docs/differences.md":
+            known = tests(root)
+            for suite, test, function in TEST.findall(text):
+                if (function or f"{suite}.{test}") not in known:
+                    yield f"{name}: there is no test {function or f'{suite}.{test}'}"
         if name.as_posix() == "docs/style.md":
             continue
         for number, line in enumerate(CODE.sub(blank, text).splitlines(), 1):
