@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every Python snippet of the pages about Python runs, in a folder with an adapter of PEFT's.
+"""Every Python snippet of the README and of the pages about Python runs, in a folder with an adapter of PEFT's.
 
 Those that need the Hub run in hub/test_docs.py.
 """
@@ -12,7 +12,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-PAGES = [ROOT / "docs/python.md", ROOT / "docs/safetensors.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs/python.md", ROOT / "docs/safetensors.md"]
 
 
 def snippets():
