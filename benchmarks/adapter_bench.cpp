@@ -17,7 +17,7 @@ namespace {
 /// Converts one adapter into a directory of its own; as many tensors as were written.
 std::optional<double> convert(const std::string& from, const std::string& to,
                               ferrule::Durability durability) {
-  const auto report = ferrule::convert_adapter(from, to, {.durability = durability});
+  const auto report = ferrule::convert(from, to, {.durability = durability});
   if (!report || report->adapters.empty()) return std::nullopt;
   return static_cast<double>(report->adapters[0].tensors);
 }

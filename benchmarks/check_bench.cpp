@@ -28,7 +28,7 @@ std::uint64_t matched(const ferrule::Result<ferrule::CheckReport>& report) {
 /// One adapter: base and adapter opened from nothing.
 std::uint64_t check_one(const fs::path& base_path, const fs::path& adapter) {
   const auto base = ferrule::BaseModel::open(base_path);
-  return base ? matched(ferrule::check_adapter(adapter, *base)) : 0;
+  return base ? matched(ferrule::check(adapter, *base)) : 0;
 }
 
 /// Every folder below `folder`, against one opened base.
@@ -36,7 +36,7 @@ std::uint64_t check_many(const fs::path& base_path, const std::vector<fs::path>&
   const auto base = ferrule::BaseModel::open(base_path);
   if (!base) return 0;
   std::uint64_t sum = 0;
-  for (const auto& report : ferrule::check_adapters(adapters, *base)) sum += matched(report);
+  for (const auto& report : ferrule::check(adapters, *base)) sum += matched(report);
   return sum;
 }
 

@@ -120,7 +120,7 @@ int run(const Options& options) {
   }
   const auto base = BaseModel::open(options.base);
   if (!base) return fail(base.error(), options, options.base, Verdict::kUnknown);
-  const auto checked = check_adapter(std::filesystem::path(options.adapter), *base, options.check);
+  const auto checked = check(std::filesystem::path(options.adapter), *base, options.check);
   if (!checked) return fail(checked.error(), options, options.adapter, Verdict::kBad);
   if (options.json) {
     print_json(

@@ -37,7 +37,7 @@ Json to_json(const ConvertReport& report, const std::string& output) {
 }
 
 int run(const Options& options) {
-  const auto report = convert_adapter(options.directory, options.output, options.convert);
+  const auto report = convert(options.directory, options.output, options.convert);
   if (!report) {
     cli::report(report.error());
     if (options.json) {

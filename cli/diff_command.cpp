@@ -133,7 +133,7 @@ int run(const Options& options) {
   if (!a) return a_code;
   const auto [b_code, b] = open_good(options.b, options.json);
   if (!b) return b_code;
-  const auto difference = diff_adapters(*a, *b, {.tensors = options.tensors});
+  const auto difference = diff(*a, *b, {.tensors = options.tensors});
   if (options.json) {
     print_json(report_json(difference, options));
   } else {

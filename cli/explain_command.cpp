@@ -83,7 +83,7 @@ void warn_of_idle_patterns(const StrengthReport& report, const std::string& path
 int run(const Options& options) {
   const auto adapter = Adapter::open(options.path);
   if (!adapter) return fail(adapter.error(), options.path, options.json);
-  const auto strengths = explain_strength(*adapter, options.glob);
+  const auto strengths = explain(*adapter, options.glob);
   const auto findings = adapter->findings();
   const int code = has_error({findings.begin(), findings.end()}) ? kBad : kGood;
   if (options.json) {

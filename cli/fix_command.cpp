@@ -75,7 +75,7 @@ int run(Options& options) {
     base = std::move(opened).value();
     options.fix.base = &*base;
   }
-  const auto fixed = fix_adapter(options.directory, options.output, options.fix);
+  const auto fixed = fix(options.directory, options.output, options.fix);
   if (!fixed) return fail(fixed.error(), options, options.directory);
   if (options.json) {
     print_json(to_json(*fixed, options));

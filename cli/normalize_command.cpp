@@ -54,7 +54,7 @@ void print_report(const NormalizeReport& report, const Options& options) {
 }
 
 int run(const Options& options) {
-  const auto done = normalize_adapter(options.directory, options.output, options.normalize);
+  const auto done = normalize(options.directory, options.output, options.normalize);
   if (!done) return fail(done.error(), options.directory, options.json);
   if (options.json) {
     print_json(to_json(*done, options));

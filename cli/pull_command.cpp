@@ -24,7 +24,7 @@ int run(Options& options) {
   options.pull.watcher = watcher.watcher();
   options.pull.cache = options.cache;
   options.pull.output = options.output;
-  const auto pulled = hub::snapshot(options.source, options.pull);
+  const auto pulled = hub::pull(options.source, options.pull);
   watcher.clear();
   if (!pulled) return hub_failure(pulled.error(), options.json);
   if (options.json) {

@@ -20,7 +20,7 @@ struct Options {
 int run(Options& options) {
   HubWatcher watcher("pushing");
   options.push.watcher = watcher.watcher();
-  const auto pushed = hub::push_to_hub(options.directory, options.destination, options.push);
+  const auto pushed = hub::push(options.directory, options.destination, options.push);
   watcher.clear();
   if (!pushed) return hub_failure(pushed.error(), options.json);
   if (options.json) {

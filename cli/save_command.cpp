@@ -60,7 +60,7 @@ int push(const SaveReport& saved, const Options& options) {
   hub::PushOptions settings;
   settings.watcher = watcher.watcher();
   settings.written = saved.written;
-  const auto pushed = hub::push_to_hub(options.output, options.push, settings);
+  const auto pushed = hub::push(options.output, options.push, settings);
   watcher.clear();
   if (!pushed) {
     const int code = hub_failure(pushed.error(), false);
@@ -123,7 +123,7 @@ int save(Options& options) {
     const bool named = !state.error().path.empty();
     return fail(state.error(), options, named ? state.error().path : options.states.front());
   }
-  const auto saved = save_pretrained(*state, configs, options.output, options.save);
+  const auto saved = save(*state, configs, options.output, options.save);
   if (!saved) {
     const bool initial = saved.error().path.starts_with(options.initial);
     return fail(saved.error(), options,

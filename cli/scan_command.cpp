@@ -69,7 +69,7 @@ int run(const Options& options) {
   std::vector<ScannedFile> files;
   int code = kGood;
   for (const auto& path : options.paths) {
-    auto scanned = scan_path(path);
+    auto scanned = scan(path);
     if (!scanned) {
       ScannedFile failed;
       failed.path = path;

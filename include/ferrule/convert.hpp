@@ -47,7 +47,7 @@ struct ConvertReport {
 /// Memory stays at a few megabytes whatever the size of the weights. Nothing in a pickle is run.
 /// Fails with kNotFound, kCorrupt (AD-15, AD-16 where it is no adapter), kUnsupported,
 /// kLimitExceeded, kInvalidArgument or kIo.
-FERRULE_API Result<ConvertReport> convert_adapter(const std::filesystem::path& directory,
+FERRULE_API Result<ConvertReport> convert(const std::filesystem::path& directory,
                                                   const std::filesystem::path& output,
                                                   const ConvertOptions& options = {});
 

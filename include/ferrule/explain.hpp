@@ -29,7 +29,7 @@ struct PatternUse {
   std::uint64_t modules = 0;
 };
 
-/// What explain_strength() found.
+/// What explain() found.
 struct [[nodiscard]] StrengthReport {
   /// Sorted by path.
   std::vector<ExplainedModule> modules;
@@ -40,7 +40,7 @@ struct [[nodiscard]] StrengthReport {
 /// The effective strength of every module that has tensors of the adapter's method, and where it
 /// comes from. `module_glob` keeps those whose path, or its part behind a dot, matches: `*` is any
 /// text, `?` any character; empty keeps all. Views in the report are static.
-FERRULE_API StrengthReport explain_strength(const Adapter& adapter,
+FERRULE_API StrengthReport explain(const Adapter& adapter,
                                             std::string_view module_glob = {});
 
 }  // namespace ferrule

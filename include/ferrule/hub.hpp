@@ -147,7 +147,7 @@ class FERRULE_API HubClient {
   Result<PullReport> pull(const std::string& repo_id, const PullOptions& options = {});
 
   /// A folder that holds what the reference names and can be opened as an adapter: an
-  /// `hf://user/repo[@revision][/subfolder]`, pulled through the cache, or a source of snapshot().
+  /// `hf://user/repo[@revision][/subfolder]`, pulled through the cache, or a source of pull().
   /// With `headers_only` the data of large weights are holes of zeros: enough to list tensors, not
   /// to judge values.
   struct Remote {
@@ -165,14 +165,14 @@ class FERRULE_API HubClient {
 };
 
 /// HubClient::push. `destination` is a repository's id, or `s3://bucket/prefix`.
-FERRULE_API Result<PushReport> push_to_hub(const std::filesystem::path& directory,
+FERRULE_API Result<PushReport> push(const std::filesystem::path& directory,
                                            const std::string& destination,
                                            const PushOptions& options = {},
                                            const Settings& settings = Settings::from_environment());
 
 /// HubClient::pull. `source` is a repository's id, `s3://bucket/prefix`, or the `https://` address
 /// of a folder.
-FERRULE_API Result<PullReport> snapshot(const std::string& source, const PullOptions& options = {},
+FERRULE_API Result<PullReport> pull(const std::string& source, const PullOptions& options = {},
                                         const Settings& settings = Settings::from_environment());
 
 /// Whether the text is one that open_remote() takes ("hf://...", "s3://...", "https://...").

@@ -52,7 +52,7 @@ struct AdapterSummary {
 };
 
 /// Never fails: what prevents reading stands in the summary.
-FERRULE_API AdapterSummary summarize_adapter(const std::filesystem::path& directory,
+FERRULE_API AdapterSummary inspect_adapter(const std::filesystem::path& directory,
                                              const OpenOptions& options = {});
 
 /// The adapters of a folder and of all folders below it.

@@ -36,7 +36,7 @@ struct NormalizeOptions {
   OpenOptions open = {};
 };
 
-/// What normalize_adapter() wrote.
+/// What normalize() wrote.
 struct [[nodiscard]] NormalizeReport {
   bool in_place = false;
   std::string weights_file;
@@ -65,7 +65,7 @@ struct [[nodiscard]] NormalizeReport {
 ///
 /// Fails with kUnsupported (NM-1 to NM-7, NM-10: what cannot be expressed), and as Adapter::open;
 /// an adapter with errors among its findings is refused with the first of them.
-FERRULE_API Result<NormalizeReport> normalize_adapter(const std::filesystem::path& directory,
+FERRULE_API Result<NormalizeReport> normalize(const std::filesystem::path& directory,
                                                       const std::filesystem::path& output,
                                                       const NormalizeOptions& options = {});
 

@@ -61,7 +61,7 @@ FERRULE_API ScannedFile scan_file(const std::filesystem::path& path,
 /// The same for every file in a folder and below it, sorted by path; for a file, that one. The
 /// content decides what is looked into, never the name. Links to folders are not followed.
 /// Fails with kNotFound or kIo where `path` itself cannot be listed.
-FERRULE_API Result<std::vector<ScannedFile>> scan_path(const std::filesystem::path& path,
+FERRULE_API Result<std::vector<ScannedFile>> scan(const std::filesystem::path& path,
                                                        const OpenOptions& options = {});
 
 }  // namespace ferrule

@@ -106,11 +106,11 @@ struct SaveReport {
 ///
 /// Fails with kInvalidArgument (unknown adapter, impossible options), kCorrupt, kUnsupported,
 /// kLimitExceeded or kIo.
-FERRULE_API Result<SaveReport> save_pretrained(const TensorSource& state,
+FERRULE_API Result<SaveReport> save(const TensorSource& state,
                                                std::span<const NamedConfig> configs,
                                                const std::filesystem::path& directory,
                                                const SaveOptions& options = {});
-FERRULE_API Result<SaveReport> save_pretrained(const TensorSource& state,
+FERRULE_API Result<SaveReport> save(const TensorSource& state,
                                                std::initializer_list<NamedConfig> configs,
                                                const std::filesystem::path& directory,
                                                const SaveOptions& options = {});

@@ -66,7 +66,7 @@ hub::PushReport push_to_hub(nb::handle directory, nb::handle repo_id, nb::handle
   options.watcher = call.watcher();
   const auto settings = settings_of(token);
   wait_for_saves(directory);
-  return call.run([&] { return hub::push_to_hub(folder, destination, options, settings); });
+  return call.run([&] { return hub::push(folder, destination, options, settings); });
 }
 
 hub::PullReport pull(nb::handle repo_id, nb::handle revision, nb::handle cache_dir,
@@ -85,7 +85,7 @@ hub::PullReport pull(nb::handle repo_id, nb::handle revision, nb::handle cache_d
     options.output = path_of(output, "output");
     wait_for_saves(output);
   }
-  return call.run([&] { return hub::snapshot(source, options, settings); });
+  return call.run([&] { return hub::pull(source, options, settings); });
 }
 
 nb::list to_list(const std::vector<std::string>& names) {

@@ -38,7 +38,7 @@ nb::object inspect(nb::handle path) {
     case PathKind::kFile:
       return inspect_file(where);
     case PathKind::kAdapter:
-      return nb::cast(without_gil([&] { return summarize_adapter(where); }));
+      return nb::cast(without_gil([&] { return inspect_adapter(where); }));
     case PathKind::kFolder:
       break;
   }

@@ -92,7 +92,7 @@ template <typename Source>
 nb::list write(const SavePlan& plan, const Source& tensors,
                const std::filesystem::path& directory) {
   auto report =
-      without_gil([&] { return save_pretrained(tensors, plan.configs, directory, plan.options); });
+      without_gil([&] { return save(tensors, plan.configs, directory, plan.options); });
   return to_list(value_or_raise(std::move(report)).findings);
 }
 

@@ -40,7 +40,7 @@ void TensorTotals::add(const TensorTotals& other) {
   for (const auto& [dtype, count] : other.dtypes) dtypes[dtype] += count;
 }
 
-AdapterSummary summarize_adapter(const std::filesystem::path& directory,
+AdapterSummary inspect_adapter(const std::filesystem::path& directory,
                                  const OpenOptions& options) {
   AdapterSummary summary;
   summary.directory = directory;
@@ -92,7 +92,7 @@ Result<FolderSummary> inspect_folder(const std::filesystem::path& folder,
               io::walk_directories(
                   folder, options.threads, [&](const auto& directory, const auto& listing) {
                     if (!is_adapter(listing)) return;
-                    auto adapter = summarize_adapter(directory, options.open);
+                    auto adapter = inspect_adapter(directory, options.open);
                     const std::lock_guard lock(mutex);
                     summary.adapters.push_back(std::move(adapter));
                     constexpr std::size_t kSometimes = 64;

@@ -170,7 +170,7 @@ Result<void> Save::write_card(adapter::RewriteFiles& files) {
 
 }  // namespace
 
-Result<SaveReport> save_pretrained(const TensorSource& state, std::span<const NamedConfig> configs,
+Result<SaveReport> save(const TensorSource& state, std::span<const NamedConfig> configs,
                                    const std::filesystem::path& directory,
                                    const SaveOptions& options) {
   if (!options.base_fingerprint.empty() && options.format == WeightsFormat::kBin) {
@@ -190,11 +190,11 @@ Result<SaveReport> save_pretrained(const TensorSource& state, std::span<const Na
   return report;
 }
 
-Result<SaveReport> save_pretrained(const TensorSource& state,
+Result<SaveReport> save(const TensorSource& state,
                                    std::initializer_list<NamedConfig> configs,
                                    const std::filesystem::path& directory,
                                    const SaveOptions& options) {
-  return save_pretrained(state, std::span(configs.begin(), configs.size()), directory, options);
+  return save(state, std::span(configs.begin(), configs.size()), directory, options);
 }
 
 }  // namespace ferrule

@@ -193,23 +193,23 @@ std::string_view verdict_name(Verdict verdict) noexcept {
   return {};
 }
 
-Result<CheckReport> check_adapter(const Adapter& adapter, const BaseModel& base,
+Result<CheckReport> check(const Adapter& adapter, const BaseModel& base,
                                   const CheckOptions& options) {
   return Check(adapter, base, options).run();
 }
 
-Result<CheckReport> check_adapter(const std::filesystem::path& adapter, const BaseModel& base,
+Result<CheckReport> check(const std::filesystem::path& adapter, const BaseModel& base,
                                   const CheckOptions& options) {
   FERRULE_TRY(const auto opened, Adapter::open(adapter, options.open));
-  return check_adapter(opened, base, options);
+  return check(opened, base, options);
 }
 
-std::vector<Result<CheckReport>> check_adapters(std::span<const std::filesystem::path> adapters,
+std::vector<Result<CheckReport>> check(std::span<const std::filesystem::path> adapters,
                                                 const BaseModel& base, const CheckOptions& options,
                                                 unsigned threads) {
   std::vector<std::optional<Result<CheckReport>>> slots(adapters.size());
   base::parallel_for(adapters.size(), threads, [&](std::size_t i) {
-    slots[i].emplace(check_adapter(adapters[i], base, options));
+    slots[i].emplace(check(adapters[i], base, options));
   });
   std::vector<Result<CheckReport>> out;
   out.reserve(slots.size());

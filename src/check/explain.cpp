@@ -77,7 +77,7 @@ void count_uses(const ModuleStrength& resolved, std::vector<PatternUse>& uses) {
 
 }  // namespace
 
-StrengthReport explain_strength(const Adapter& adapter, std::string_view module_glob) {
+StrengthReport explain(const Adapter& adapter, std::string_view module_glob) {
   StrengthReport report;
   report.patterns = pattern_uses(adapter.config());
   const bool delora = adapter.config().peft_type() == "DELORA";

@@ -53,7 +53,7 @@ ScannedFile scan_file(const std::filesystem::path& path, const OpenOptions& opti
   return result;
 }
 
-Result<std::vector<ScannedFile>> scan_path(const std::filesystem::path& path,
+Result<std::vector<ScannedFile>> scan(const std::filesystem::path& path,
                                            const OpenOptions& options) {
   std::vector<ScannedFile> results;
   std::error_code ignored;

@@ -71,7 +71,7 @@ class Repack final : public adapter::Rewriter {
 
 }  // namespace
 
-Result<ConvertReport> convert_adapter(const fs::path& directory, const fs::path& output,
+Result<ConvertReport> convert(const fs::path& directory, const fs::path& output,
                                       const ConvertOptions& options) {
   Repack repack(directory, options);
   FERRULE_TRY(

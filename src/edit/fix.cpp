@@ -147,7 +147,7 @@ class Fix final : public adapter::Rewriter {
 
 }  // namespace
 
-Result<FixReport> fix_adapter(const fs::path& directory, const fs::path& output,
+Result<FixReport> fix(const fs::path& directory, const fs::path& output,
                               const FixOptions& options) {
   Fix fix(directory, options);
   FERRULE_TRY(

@@ -73,7 +73,7 @@ class Normalize final : public adapter::Rewriter {
 
 }  // namespace
 
-Result<NormalizeReport> normalize_adapter(const fs::path& directory, const fs::path& output,
+Result<NormalizeReport> normalize(const fs::path& directory, const fs::path& output,
                                           const NormalizeOptions& options) {
   Normalize normalize(directory, options);
   FERRULE_TRY(

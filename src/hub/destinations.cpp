@@ -9,7 +9,7 @@
 
 namespace ferrule::hub {
 
-Result<PushReport> push_to_hub(const std::filesystem::path& directory,
+Result<PushReport> push(const std::filesystem::path& directory,
                                const std::string& destination, const PushOptions& options,
                                const Settings& settings) {
   if (is_object_store(destination)) {
@@ -19,7 +19,7 @@ Result<PushReport> push_to_hub(const std::filesystem::path& directory,
   return HubClient(settings).push(directory, destination, options);
 }
 
-Result<PullReport> snapshot(const std::string& source, const PullOptions& options,
+Result<PullReport> pull(const std::string& source, const PullOptions& options,
                             const Settings& settings) {
   if (is_object_store(source)) {
     auto own = settings;

@@ -116,7 +116,7 @@ std::string_view diff_verdict_name(DiffVerdict verdict) noexcept {
   return "different";
 }
 
-DiffReport diff_adapters(const Adapter& a, const Adapter& b, const DiffOptions& options) {
+DiffReport diff(const Adapter& a, const Adapter& b, const DiffOptions& options) {
   const auto pairs = pair_modules(a, b);
   std::vector<std::size_t> order(pairs.size());
   std::iota(order.begin(), order.end(), std::size_t{0});

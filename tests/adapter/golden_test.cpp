@@ -113,7 +113,7 @@ class Golden : public testing::TestWithParam<std::string> {
 
 TEST_P(Golden, SavesWhatPeftSaves) {
   const test::TempDir out;
-  const auto saved = save_pretrained(*state_, configs_, out / "adapter", options_);
+  const auto saved = save(*state_, configs_, out / "adapter", options_);
   ASSERT_TRUE(saved) << saved.error().to_string();
   const auto type = text_of(case_, "peft_type");
   for (const auto& folder : folders_) {
@@ -141,7 +141,7 @@ TEST_P(Golden, LiveKeysLeadBackToTheState) {
     return;
   }
   const test::TempDir out;
-  ASSERT_TRUE(save_pretrained(*state_, configs_, out / "adapter", options_));
+  ASSERT_TRUE(save(*state_, configs_, out / "adapter", options_));
   std::set<std::string, std::less<>> known;
   for (const auto& [name, view] : state_->tensors()) known.emplace(name);
   for (const auto& [removed, kept] : state_->aliases()) known.emplace(removed);

@@ -57,7 +57,7 @@ bool has_rule(const std::vector<Finding>& findings, std::string_view rule) {
 TEST(Save, AnOpenedAdapterHasModulesTensorsAndStrength) {
   const test::TempDir out;
   const auto state = lora();
-  ASSERT_TRUE(save_pretrained(state.dict(), {{"default", lora_config()}}, out / "a"));
+  ASSERT_TRUE(save(state.dict(), {{"default", lora_config()}}, out / "a"));
   const auto adapter = Adapter::open(out / "a");
   ASSERT_TRUE(adapter) << adapter.error().to_string();
   ASSERT_EQ(adapter->modules().size(), 1U);
@@ -77,7 +77,7 @@ TEST(Save, NamedAdaptersGoToTheirFolders) {
   auto state = lora();
   state.add(std::string(kQ) + ".lora_A.my/name.weight", {2, 4})
       .add(std::string(kQ) + ".lora_B.my/name.weight", {4, 2});
-  const auto saved = save_pretrained(
+  const auto saved = save(
       state.dict(), {{"default", lora_config()}, {"my/name", lora_config()}}, out / "a");
   ASSERT_TRUE(saved) << saved.error().to_string();
   EXPECT_TRUE(fs::exists(out / "a" / "my" / "name" / "adapter_model.safetensors"));
@@ -89,7 +89,7 @@ TEST(Save, TheOtherFormatGoes) {
   test::write_file(out / "a" / "adapter_model.bin", "stale");
   test::write_file(out / "a" / "notes.txt", "mine");
   const auto state = lora();
-  ASSERT_TRUE(save_pretrained(state.dict(), {{"default", lora_config()}}, out / "a"));
+  ASSERT_TRUE(save(state.dict(), {{"default", lora_config()}}, out / "a"));
   EXPECT_FALSE(fs::exists(out / "a" / "adapter_model.bin"));
   EXPECT_EQ(test::read_file(out / "a" / "notes.txt"), "mine");
 }
@@ -101,14 +101,14 @@ TEST(Save, TellsWhatItWroteWhereItIsAsked) {
   state.add(std::string(kQ) + ".lora_A.b.weight", {2, 4})
       .add(std::string(kQ) + ".lora_B.b.weight", {4, 2});
   const std::vector<NamedConfig> configs = {{"default", lora_config()}, {"b", lora_config()}};
-  const auto silent = save_pretrained(state.dict(), configs, out / "a");
+  const auto silent = save(state.dict(), configs, out / "a");
   ASSERT_TRUE(silent) << silent.error().to_string();
   EXPECT_TRUE(silent->written.empty());
   // Over what stands there, and anew.
   for (const auto* name : {"a", "b"}) {
     SaveOptions options;
     options.digests = true;
-    const auto saved = save_pretrained(state.dict(), configs, out / name, options);
+    const auto saved = save(state.dict(), configs, out / name, options);
     ASSERT_TRUE(saved) << saved.error().to_string();
     std::vector<std::string> paths;
     for (const auto& file : saved->written) {
@@ -151,7 +151,7 @@ TEST_P(Refuses, AndLeavesNothingBehind) {
   const test::TempDir out;
   const auto state = GetParam().state();
   const auto saved =
-      save_pretrained(state.dict(), {{"default", lora_config(GetParam().fields)}}, out / "a");
+      save(state.dict(), {{"default", lora_config(GetParam().fields)}}, out / "a");
   ASSERT_FALSE(saved);
   EXPECT_EQ(saved.error().rule, GetParam().rule);
   EXPECT_EQ(saved.error().code, GetParam().code);
@@ -202,7 +202,7 @@ TEST(Save, RefusesNamesThatLeaveTheFolder) {
   const test::TempDir out;
   const auto state = lora();
   for (const auto* name : {"", "a.b", "..", "/etc/x", "a//b", "a/"}) {
-    const auto saved = save_pretrained(state.dict(), {{name, lora_config()}}, out / "a");
+    const auto saved = save(state.dict(), {{name, lora_config()}}, out / "a");
     ASSERT_FALSE(saved) << name;
     EXPECT_EQ(saved.error().rule, "KY-9");
     EXPECT_EQ(saved.error().code, ErrorCode::kInvalidArgument);
@@ -213,7 +213,7 @@ TEST(Save, WarnsOfAModuleThatTheBaseLacks) {
   const test::TempDir out;
   const auto state = lora();
   const auto config = lora_config({{"modules_to_save", Json(Json::Array{Json("embed_out")})}});
-  const auto saved = save_pretrained(state.dict(), {{"default", config}}, out / "a");
+  const auto saved = save(state.dict(), {{"default", config}}, out / "a");
   ASSERT_TRUE(saved) << saved.error().to_string();
   EXPECT_TRUE(has_rule(saved->findings, "AD-13"));
 }
@@ -221,7 +221,7 @@ TEST(Save, WarnsOfAModuleThatTheBaseLacks) {
 TEST(Save, AnUnknownSelectionIsRefused) {
   const test::TempDir out;
   const auto state = lora();
-  const auto saved = save_pretrained(state.dict(), {{"default", lora_config()}}, out / "a",
+  const auto saved = save(state.dict(), {{"default", lora_config()}}, out / "a",
                                      {.selected_adapters = {"defualt"}});
   ASSERT_FALSE(saved);
   EXPECT_EQ(saved.error().code, ErrorCode::kInvalidArgument);
@@ -234,7 +234,7 @@ TEST(Save, ABaseThatIsADirectoryHereIsNoHubId) {
   fs::current_path(out.path());
   const auto state = lora();
   const auto config = lora_config({{"base_model_name_or_path", Json("models/llama")}});
-  const auto saved = save_pretrained(state.dict(), {{"default", config}}, out / "a");
+  const auto saved = save(state.dict(), {{"default", config}}, out / "a");
   fs::current_path(before);
   ASSERT_TRUE(saved) << saved.error().to_string();
   const auto card = test::read_file(out / "a" / "README.md");
@@ -244,7 +244,7 @@ TEST(Save, ABaseThatIsADirectoryHereIsNoHubId) {
 TEST(Save, WarnsOfValuesThatAreNotFinite) {
   const test::TempDir out;
   const auto state = lora(std::numeric_limits<float>::quiet_NaN());
-  const auto saved = save_pretrained(state.dict(), {{"default", lora_config()}}, out / "a");
+  const auto saved = save(state.dict(), {{"default", lora_config()}}, out / "a");
   ASSERT_TRUE(saved);
   EXPECT_TRUE(has_rule(saved->findings, "AD-20"));
 }
@@ -252,7 +252,7 @@ TEST(Save, WarnsOfValuesThatAreNotFinite) {
 TEST(Save, WarnsOfAnAdapterThatChangesNothing) {
   const test::TempDir out;
   const auto state = lora(0);
-  const auto saved = save_pretrained(state.dict(), {{"default", lora_config()}}, out / "a");
+  const auto saved = save(state.dict(), {{"default", lora_config()}}, out / "a");
   ASSERT_TRUE(saved);
   EXPECT_TRUE(has_rule(saved->findings, "AD-21"));
 }
@@ -279,7 +279,7 @@ TEST(Save, WarnsOfLilyFactorsThatAreNotShared) {
           .add(module + ".lily_router.default.weight", {4, 2}, static_cast<float>(layer));
     }
     const test::TempDir out;
-    const auto saved = save_pretrained(state.dict(), {{"default", config}}, out / "a");
+    const auto saved = save(state.dict(), {{"default", config}}, out / "a");
     ASSERT_TRUE(saved) << saved.error().to_string();
     EXPECT_EQ(has_rule(saved->findings, "AD-22"), warned);
   }
@@ -297,7 +297,7 @@ TEST(Save, ACartridgeIsOpenedAsItsTwoHalves) {
     State state;
     if (frozen > 0) state.add("prompt_encoder.default.frozen_embedding", {frozen, 2}, 1);
     state.add("prompt_encoder.default.trainable_embedding", {3 - frozen, 2}, 2);
-    const auto saved = save_pretrained(state.dict(), {{"default", config}}, out / "a");
+    const auto saved = save(state.dict(), {{"default", config}}, out / "a");
     ASSERT_TRUE(saved) << saved.error().to_string();
     const auto adapter = Adapter::open(out / "a");
     ASSERT_TRUE(adapter) << adapter.error().to_string();
@@ -319,7 +319,7 @@ TEST(Save, ACartridgeIsOpenedAsItsTwoHalves) {
 TEST(Save, ConvertsToAnotherDtype) {
   const test::TempDir out;
   const auto state = lora(1.00390625F);  // Halfway between two bf16 values: rounds to even.
-  ASSERT_TRUE(save_pretrained(state.dict(), {{"default", lora_config()}}, out / "a",
+  ASSERT_TRUE(save(state.dict(), {{"default", lora_config()}}, out / "a",
                               {.dtype = StoredDtype::kBF16}));
   const auto adapter = Adapter::open(out / "a").value();
   const auto b = adapter.modules()[0].tensor("lora_B");
@@ -331,12 +331,12 @@ TEST(Save, ConvertsToAnotherDtype) {
 TEST(Save, TheInitialFolderIsOnlyRead) {
   const test::TempDir out;
   const auto initial = lora(0.5F);
-  ASSERT_TRUE(save_pretrained(initial.dict(), {{"default", lora_config()}}, out / "initial"));
+  ASSERT_TRUE(save(initial.dict(), {{"default", lora_config()}}, out / "initial"));
   const auto before = test::read_file(out / "initial" / "adapter_config.json");
   const auto state = lora();
   const auto pissa = lora_config({{"init_lora_weights", Json("pissa")}});
   ASSERT_TRUE(
-      save_pretrained(state.dict(), {{"default", pissa}}, out / "a", {.initial = out / "initial"}));
+      save(state.dict(), {{"default", pissa}}, out / "a", {.initial = out / "initial"}));
   EXPECT_EQ(test::read_file(out / "initial" / "adapter_config.json"), before);
   const auto adapter = Adapter::open(out / "a").value();
   EXPECT_EQ(adapter.config().rank(), 4);
@@ -348,9 +348,9 @@ TEST(Save, AnInitialAdapterThatMutatesTheBaseIsRefused) {
   const test::TempDir out;
   const auto state = lora();
   const auto pissa = lora_config({{"init_lora_weights", Json("pissa")}});
-  ASSERT_TRUE(save_pretrained(state.dict(), {{"default", pissa}}, out / "initial"));
+  ASSERT_TRUE(save(state.dict(), {{"default", pissa}}, out / "initial"));
   const auto saved =
-      save_pretrained(state.dict(), {{"default", pissa}}, out / "a", {.initial = out / "initial"});
+      save(state.dict(), {{"default", pissa}}, out / "a", {.initial = out / "initial"});
   ASSERT_FALSE(saved);
   EXPECT_EQ(saved.error().rule, "KY-10");
 }

@@ -51,7 +51,7 @@ TEST_P(ConvertGolden, ThereAndBackKeepsEveryBit) {
   ASSERT_TRUE(original);
 
   ConvertOptions options{.durability = Durability::kFast};
-  const auto there = convert_adapter(dir / "a", dir / "b", options);
+  const auto there = convert(dir / "a", dir / "b", options);
   ASSERT_TRUE(there) << there.error().to_string();
   EXPECT_FALSE(there->in_place);
   ASSERT_EQ(there->adapters.size(), 1U);
@@ -66,7 +66,7 @@ TEST_P(ConvertGolden, ThereAndBackKeepsEveryBit) {
   expect_equal(*original, *safetensors);
 
   options.format = WeightsFormat::kBin;
-  const auto back = convert_adapter(dir / "b", dir / "b", options);
+  const auto back = convert(dir / "b", dir / "b", options);
   ASSERT_TRUE(back) << back.error().to_string();
   EXPECT_TRUE(back->in_place);
   EXPECT_FALSE(fs::exists(dir / "b/adapter_model.safetensors"));
@@ -79,7 +79,7 @@ TEST_P(ConvertGolden, ThereAndBackKeepsEveryBit) {
 TEST_P(ConvertGolden, ATorchFileWrittenAgainKeepsItsStorages) {
   const test::TempDir dir;
   make_adapter(dir / "a", kGolden / GetParam());
-  ASSERT_TRUE(convert_adapter(dir / "a", dir / "a",
+  ASSERT_TRUE(convert(dir / "a", dir / "a",
                               {.format = WeightsFormat::kBin, .durability = Durability::kFast}));
   const auto original = TorchFile::open(kGolden / GetParam());
   const auto again = TorchFile::open(dir / "a/adapter_model.bin");
@@ -96,7 +96,7 @@ INSTANTIATE_TEST_SUITE_P(Files, ConvertGolden,
 TEST(Convert, SharedStoragesStaySharedInATorchFile) {
   const test::TempDir dir;
   make_adapter(dir / "a", kGolden / "torch-2.13/tied.pt");
-  ASSERT_TRUE(convert_adapter(dir / "a", dir / "a",
+  ASSERT_TRUE(convert(dir / "a", dir / "a",
                               {.format = WeightsFormat::kBin, .durability = Durability::kFast}));
   const auto file = TorchFile::open(dir / "a/adapter_model.bin");
   ASSERT_TRUE(file);
@@ -109,7 +109,7 @@ TEST(Convert, AdaptersInFoldersBelowAreConvertedTogether) {
   make_adapter(dir / "a", kGolden / "torch-2.13/tied.pt");
   make_adapter(dir / "a/other", kGolden / "torch-2.13/shapes.pt");
   test::write_file(dir / "a/notes/x.txt", "no adapter");
-  const auto done = convert_adapter(dir / "a", dir / "a", {.durability = Durability::kFast});
+  const auto done = convert(dir / "a", dir / "a", {.durability = Durability::kFast});
   ASSERT_TRUE(done) << done.error().to_string();
   ASSERT_EQ(done->adapters.size(), 2U);
   EXPECT_EQ(done->adapters[1].folder, "other");
@@ -133,7 +133,7 @@ TEST(Convert, ABadFileLeavesTheDirectoryAsItWas) {
     const auto weights = fs::path(FERRULE_TEST_DATA) / broken.weights;
     make_adapter(dir / "a", weights);
     for (const char* output : {"a", "b"}) {
-      const auto done = convert_adapter(dir / "a", dir / output, {.durability = Durability::kFast});
+      const auto done = convert(dir / "a", dir / output, {.durability = Durability::kFast});
       ASSERT_FALSE(done) << broken.rule;
       EXPECT_EQ(done.error().rule, broken.rule);
       EXPECT_EQ(done.error().path, (dir / "a/adapter_model.bin").string());
@@ -167,7 +167,7 @@ TEST(Convert, ALargeFileKeepsEveryBit) {
   for (const auto durability : {Durability::kFast, Durability::kSafe}) {
     const test::TempDir dir;
     make_large_adapter(dir / "a");
-    ASSERT_TRUE(convert_adapter(dir / "a", dir / "b", {.durability = durability}));
+    ASSERT_TRUE(convert(dir / "a", dir / "b", {.durability = durability}));
     const auto original = TorchFile::open(dir / "a/adapter_model.bin");
     const auto converted = SafetensorsFile::open(dir / "b/adapter_model.safetensors");
     ASSERT_TRUE(original && converted);
@@ -184,7 +184,7 @@ TEST(Convert, AFlippedBitInALargeFileIsFound) {
     auto bad = bytes;
     bad[at] = static_cast<char>(bad[at] ^ 1);
     test::write_file(dir / "a/adapter_model.bin", bad);
-    const auto converted = convert_adapter(dir / "a", dir / "b", {.durability = Durability::kFast});
+    const auto converted = convert(dir / "a", dir / "b", {.durability = Durability::kFast});
     ASSERT_FALSE(converted) << at;
     EXPECT_EQ(converted.error().rule, "TZ-11");
     EXPECT_FALSE(fs::exists(dir / "b"));
@@ -196,10 +196,10 @@ TEST(Convert, WhatIsNoAdapterIsRefused) {
   fs::create_directory(dir / "empty");
   test::write_file(dir / "config/adapter_config.json", "{}");
   test::write_file(dir / "weights/adapter_model.bin", "x");
-  EXPECT_EQ(convert_adapter(dir / "empty", dir / "o").error().rule, "AD-16");
-  EXPECT_EQ(convert_adapter(dir / "config", dir / "o").error().rule, "AD-15");
-  EXPECT_EQ(convert_adapter(dir / "weights", dir / "o").error().rule, "AD-16");
-  EXPECT_EQ(convert_adapter(dir / "none", dir / "o").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(convert(dir / "empty", dir / "o").error().rule, "AD-16");
+  EXPECT_EQ(convert(dir / "config", dir / "o").error().rule, "AD-15");
+  EXPECT_EQ(convert(dir / "weights", dir / "o").error().rule, "AD-16");
+  EXPECT_EQ(convert(dir / "none", dir / "o").error().code, ErrorCode::kNotFound);
   EXPECT_FALSE(fs::exists(dir / "o"));
 }
 

@@ -28,14 +28,14 @@ TEST(Explain, AGlobMatchesAPathOrItsPartBehindADot) {
                {"model.layers.1.mlp.up_proj", 1},
                {"**q*_*j", 2}};
   for (const auto& [glob, modules] : cases) {
-    EXPECT_EQ(explain_strength(*adapter, glob).modules.size(), modules) << glob;
+    EXPECT_EQ(explain(*adapter, glob).modules.size(), modules) << glob;
   }
 }
 
 TEST(Explain, EveryPatternIsCountedWhateverTheFilter) {
   const auto adapter = Adapter::open(kCases / "rankpat/expected");
   ASSERT_TRUE(adapter) << adapter.error().to_string();
-  const auto report = explain_strength(*adapter, "no such module");
+  const auto report = explain(*adapter, "no such module");
   EXPECT_TRUE(report.modules.empty());
   ASSERT_EQ(report.patterns.size(), 3U);
   for (const auto& use : report.patterns) EXPECT_GT(use.modules, 0U) << use.pattern;

@@ -111,7 +111,7 @@ inline std::vector<std::string> untrained(const std::vector<Place>& places,
 
 /// Saves adapters of a model whose parameters have the names that PEFT gives them, whoever made
 /// them: a module of your own will do. `configs` says what they are. Selection, verification, card
-/// and transaction are those of ferrule::save_pretrained; tensors on the host are not copied unless
+/// and transaction are those of ferrule::save; tensors on the host are not copied unless
 /// they are not contiguous.
 inline Result<SaveReport> save_pretrained(const Model& model, std::span<const NamedConfig> configs,
                                           const std::filesystem::path& directory,
@@ -121,7 +121,7 @@ inline Result<SaveReport> save_pretrained(const Model& model, std::span<const Na
     if (!live) return live.error();
     auto complete = options;
     if (!complete.facts.is_transformers) complete.facts.is_transformers = false;
-    return ferrule::save_pretrained(live->state(), configs, directory, complete);
+    return ferrule::save(live->state(), configs, directory, complete);
   });
 }
 
@@ -130,7 +130,7 @@ inline Result<SaveReport> save_pretrained(const Model& model, std::span<const Na
 ///
 /// Fails with kInvalidArgument for a model without adapters and for names it has not (LT-5), and
 /// for an adapter that no one has trained and that changes nothing (LT-11, see Untrained); else as
-/// ferrule::save_pretrained.
+/// ferrule::save.
 inline Result<SaveReport> save_pretrained(const Model& model,
                                           const std::filesystem::path& directory,
                                           const SaveOptions& options = {},
