@@ -13,3 +13,8 @@ if(FERRULE_SANITIZE)
     -fsanitize=${FERRULE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(ferrule_dev_flags INTERFACE -fsanitize=${FERRULE_SANITIZE})
 endif()
+if(FERRULE_LIBFUZZER)
+  # Coverage of the libraries, which is what guides the fuzzer.
+  target_compile_options(ferrule_dev_flags INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(ferrule_dev_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+# The rooms of src/, each an OBJECT library named ferrule_room_NAME. A test that links some rooms gets
+# them and the rooms they use, and nothing else: an arrow that runs back up does not link.
+
+option(FERRULE_PRECOMPILE "Precompile the headers that most files include" ON)
+set(FERRULE_PRECOMPILED_HEADERS
+  <algorithm> <array> <bit> <charconv> <cstddef> <cstdint> <cstring> <filesystem> <functional> <limits> <map> <memory>
+  <mutex> <optional> <set> <span> <string> <string_view> <thread> <tuple> <unordered_map> <utility> <variant> <vector>
+  <ferrule/json.hpp> <ferrule/result.hpp> <ferrule/tensor_source.hpp>)
+
+# ferrule_settings(TARGET): the language and visibility of everything that goes into a library.
+function(ferrule_settings target)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  set_target_properties(${target} PROPERTIES
+    CXX_EXTENSIONS OFF
+    CXX_VISIBILITY_PRESET hidden
+    VISIBILITY_INLINES_HIDDEN ON
+    POSITION_INDEPENDENT_CODE ON)
+  target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:ferrule_dev_flags>)
+endfunction()
+
+# ferrule_precompile(TARGET): uses the rooms' precompiled header. The target must be compiled as they are.
+function(ferrule_precompile target)
+  if(FERRULE_PRECOMPILE)
+    target_precompile_headers(${target} REUSE_FROM ferrule_room_base)
+  endif()
+endfunction()
+
+# ferrule_room(NAME SOURCES files... [USES rooms...] [LIBRARIES targets...])
+function(ferrule_room name)
+  cmake_parse_arguments(PARSE_ARGV 1 ROOM "" "" "SOURCES;USES;LIBRARIES")
+  set(room ferrule_room_${name})
+  add_library(${room} OBJECT ${ROOM_SOURCES})
+  ferrule_settings(${room})
+  if(FERRULE_PRECOMPILE AND name STREQUAL "base")
+    target_precompile_headers(${room} PRIVATE ${FERRULE_PRECOMPILED_HEADERS})
+  else()
+    ferrule_precompile(${room})
+  endif()
+  target_include_directories(${room} PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(${room} PRIVATE ${ROOM_LIBRARIES})
+  set(all ${name})
+  foreach(used IN LISTS ROOM_USES)
+    get_property(below GLOBAL PROPERTY FERRULE_ROOMS_OF_${used})
+    list(APPEND all ${below})
+  endforeach()
+  list(REMOVE_DUPLICATES all)
+  set_property(GLOBAL PROPERTY FERRULE_ROOMS_OF_${name} ${all})
+  set_property(GLOBAL PROPERTY FERRULE_LIBRARIES_OF_${name} ${ROOM_LIBRARIES})
+endfunction()
+
+# ferrule_link_rooms(TARGET ROOMS...): their objects, those of the rooms they use, and the libraries of all.
+function(ferrule_link_rooms target)
+  set(all)
+  foreach(name IN LISTS ARGN)
+    get_property(rooms GLOBAL PROPERTY FERRULE_ROOMS_OF_${name})
+    list(APPEND all ${rooms})
+  endforeach()
+  list(REMOVE_DUPLICATES all)
+  foreach(name IN LISTS all)
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:ferrule_room_${name}>)
+    get_property(libraries GLOBAL PROPERTY FERRULE_LIBRARIES_OF_${name})
+    target_link_libraries(${target} PRIVATE ${libraries})
+  endforeach()
+endfunction()
