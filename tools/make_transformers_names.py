@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes src/ops/transformers_names_data.inc from the installed transformers: how names in a checkpoint become the names
+"""Writes src/model/transformers_names_data.inc from the installed transformers: how names in a checkpoint become the names
 of the live model, for every class that an AutoModel makes.
 
     python tools/make_transformers_names.py            write the file
@@ -20,7 +20,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 warnings.filterwarnings("ignore")
 
 PINNED = "5.23"
-OUTPUT = pathlib.Path(__file__).resolve().parent.parent / "src/ops/transformers_names_data.inc"
+OUTPUT = pathlib.Path(__file__).resolve().parent.parent / "src/model/transformers_names_data.inc"
 LAYERS = re.compile(r"^(num_hidden_layers|num_layers|n_layers?|(encoder|decoder)_layers|num_(encoder|decoder)_layers|"
                     r"num_decoder_layers|n_layer|depth)$")
 OPERATIONS = {"MergeModulelist": "m", "Concatenate": "c", "Chunk": "h", "Transpose": "t", "Interleave": "i",
