@@ -14,8 +14,9 @@ function(ferrule_settings target)
   set_target_properties(${target} PROPERTIES
     CXX_EXTENSIONS OFF
     CXX_VISIBILITY_PRESET hidden
-    VISIBILITY_INLINES_HIDDEN ON
-    POSITION_INDEPENDENT_CODE ON)
+    VISIBILITY_INLINES_HIDDEN ON)
+  # -fPIC for programs as well, not CMake's -fPIE: a precompiled header serves one of them only.
+  target_compile_options(${target} PRIVATE -fPIC)
   target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:ferrule_dev_flags>)
 endfunction()
 
