@@ -30,6 +30,9 @@ install(FILES ${PROJECT_BINARY_DIR}/ferrule-config.cmake cmake/ferrule-torch.cma
 
 # A shared library brings its own dependencies; a static one needs them named.
 set(FERRULE_PC_REQUIRES_PRIVATE "libpcre2-8 libdeflate libcrypto yaml-cpp")
+# From the folder of the file to the prefix, so that an installed tree can be moved.
+file(RELATIVE_PATH FERRULE_PC_TO_PREFIX "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+string(REGEX REPLACE "/$" "" FERRULE_PC_TO_PREFIX "${FERRULE_PC_TO_PREFIX}")
 configure_file(cmake/ferrule.pc.in ${PROJECT_BINARY_DIR}/ferrule.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/ferrule.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
   COMPONENT dev)
