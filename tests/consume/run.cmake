@@ -37,7 +37,40 @@ else()
     check_symbols(${libraries})
   endif()
 endif()
-run(${WORK}/stranger/stranger)
-if(NOT output MATCHES "^LORA, ferrule [0-9]+\\.[0-9]+\\.[0-9]+\n$")
-  message(FATAL_ERROR "the stranger's program said: ${output}")
+
+# expect_stranger(PROGRAM): it runs, and prints what it should.
+function(expect_stranger program)
+  run(${program})
+  if(NOT output MATCHES "^LORA, ferrule [0-9]+\\.[0-9]+\\.[0-9]+\n$")
+    message(FATAL_ERROR "${program} printed: ${output}")
+  endif()
+endfunction()
+
+expect_stranger(${WORK}/stranger/stranger)
+if(KIND STREQUAL "add_subdirectory")
+  return()
 endif()
+
+# A component that does not exist is refused by name.
+execute_process(
+  COMMAND ${CMAKE_COMMAND} -S ${SOURCE}/tests/consume/find_package -B ${WORK}/nonsense ${settings}
+          -DCMAKE_PREFIX_PATH=${WORK}/prefix -DFERRULE_COMPONENTS=nonsense
+  RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
+if(status EQUAL 0 OR NOT output MATCHES "no component nonsense")
+  message(FATAL_ERROR "find_package(ferrule COMPONENTS nonsense) gave ${status}: ${output}")
+endif()
+
+# The installed tree can be moved: ferrule.pc finds itself.
+file(REMOVE_RECURSE ${WORK}/moved)
+file(RENAME ${WORK}/prefix ${WORK}/moved)
+file(GLOB_RECURSE description ${WORK}/moved/ferrule.pc)
+cmake_path(GET description PARENT_PATH folder)
+set(ENV{PKG_CONFIG_PATH} ${folder})
+set(ENV{LD_LIBRARY_PATH} ${folder}/..)
+if(KIND STREQUAL "installed_static")
+  set(linking --static)
+endif()
+run(pkg-config --cflags --libs ${linking} ferrule)
+separate_arguments(flags UNIX_COMMAND "${output}")
+run(${CXX} -std=c++20 ${SOURCE}/tests/consume/find_package/main.cpp -o ${WORK}/by_pkg_config ${flags})
+expect_stranger(${WORK}/by_pkg_config)
