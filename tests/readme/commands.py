@@ -17,7 +17,7 @@ import sys
 
 
 def main() -> int:
-    ferrule, root, work = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+    ferrule, root, work = (pathlib.Path(argument).resolve() for argument in sys.argv[1:4])
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(root / "examples" / "quickstart", work)
     (work / "checkpoint-20").rename(work / "checkpoint-500")
