@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "command.hpp"
-#include "ferrule/adapter.hpp"
 #include "ferrule/text.hpp"
+#include "ferrule/verify.hpp"
 #include "options.hpp"
 #include "render.hpp"
 #ifdef FERRULE_HAS_HUB

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "ferrule/checkpoint.hpp"
+#include "ferrule/file_kind.hpp"
 #include "ferrule/safetensors_file.hpp"
 #include "ferrule/safetensors_writer.hpp"
 
@@ -60,7 +60,7 @@ void check(const SafetensorsFile& file, std::span<const std::byte> bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size > 65536) return 0;
   const auto bytes = std::as_bytes(std::span(data, size));
-  static_cast<void>(ferrule::recognise(bytes, size));
+  static_cast<void>(ferrule::recognize(bytes, size));
   const auto file = SafetensorsFile::from_bytes(bytes);
   if (file) {
     check(*file, bytes);

@@ -63,8 +63,8 @@ class FERRULE_API Module {
 ///
 /// open() follows PEFT's own lookup (adapter_model.safetensors, then adapter_model.bin) and fails
 /// on what cannot be read at all; what can be read but is wrong (a rank that disagrees with the
-/// config, A without B) stands in findings(), so that a tool can show it. verify() below judges.
-/// Views live as long as the Adapter; moving it invalidates nothing.
+/// config, A without B) stands in findings(), so that a tool can show it. verify() (verify.hpp)
+/// judges. Views live as long as the Adapter; moving it invalidates nothing.
 class FERRULE_API Adapter {
  public:
   /// `directory` as PEFT takes it. Fails with kNotFound, kIo, kCorrupt, kUnsupported or
@@ -110,16 +110,5 @@ class FERRULE_API Adapter {
   explicit Adapter(std::unique_ptr<Rep> rep) noexcept;
   std::unique_ptr<Rep> rep_;
 };
-
-/// Judges a path: a directory as an adapter (all CF, KY, AD, ST, TZ, PK, MC rules), a single file
-/// as a container. Never fails: what prevents reading is a finding as well. Empty findings mean
-/// good; so do notes and warnings alone.
-struct VerifyReport {
-  std::vector<Finding> findings;
-  /// What kept the system from answering (permission, I/O), as opposed to bad data.
-  std::optional<Error> system_error;
-  bool good() const noexcept { return !system_error && !has_error(findings); }
-};
-FERRULE_API VerifyReport verify(const std::filesystem::path& path, const OpenOptions& options = {});
 
 }  // namespace ferrule

@@ -16,34 +16,6 @@
 
 namespace ferrule {
 
-/// What a file turned out to be, by its content and never by its name.
-enum class FileKind : std::uint8_t {
-  kSafetensors,
-  kSafetensorsIndex,
-  kTorchZip,
-  kTorchLegacy,
-  kTorchTar,
-  kTorchScript,
-  kPickle,
-  kGguf,
-  kLfsPointer,
-  kHtml,
-  kJson,
-  kGzip,
-  kZip,
-  kTar,
-  kSevenZip,
-  kEmpty,
-  kUnknown,
-};
-
-/// A short phrase for messages: "a Git LFS pointer, not the file itself".
-FERRULE_API std::string_view describe(FileKind kind) noexcept;
-
-/// Recognises a file by its first bytes (give at least 1 KiB of them where there are that many) and
-/// its size.
-FERRULE_API FileKind recognise(std::span<const std::byte> head, std::uint64_t file_bytes) noexcept;
-
 /// A path opened as a tensor source: a .safetensors file, a sharded index, a torch file, or a
 /// directory that holds one of these. Several paths are joined into one source.
 ///

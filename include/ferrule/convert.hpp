@@ -10,7 +10,7 @@
 #include "ferrule/export.hpp"
 #include "ferrule/read_limits.hpp"
 #include "ferrule/result.hpp"
-#include "ferrule/save_pretrained.hpp"
+#include "ferrule/weights_format.hpp"
 
 namespace ferrule {
 

@@ -13,6 +13,7 @@
 #include "ferrule/durability.hpp"          // IWYU pragma: export
 #include "ferrule/error.hpp"               // IWYU pragma: export
 #include "ferrule/explain.hpp"             // IWYU pragma: export
+#include "ferrule/file_kind.hpp"           // IWYU pragma: export
 #include "ferrule/finding.hpp"             // IWYU pragma: export
 #include "ferrule/fix.hpp"                 // IWYU pragma: export
 #include "ferrule/inspect.hpp"             // IWYU pragma: export
@@ -25,6 +26,7 @@
 #include "ferrule/safetensors_file.hpp"    // IWYU pragma: export
 #include "ferrule/safetensors_writer.hpp"  // IWYU pragma: export
 #include "ferrule/save_pretrained.hpp"     // IWYU pragma: export
+#include "ferrule/selection.hpp"           // IWYU pragma: export
 #include "ferrule/targeting.hpp"           // IWYU pragma: export
 #include "ferrule/tensor_source.hpp"       // IWYU pragma: export
 #include "ferrule/tensor_view.hpp"         // IWYU pragma: export
@@ -32,5 +34,7 @@
 #include "ferrule/text_file.hpp"           // IWYU pragma: export
 #include "ferrule/torch_file.hpp"          // IWYU pragma: export
 #include "ferrule/torch_writer.hpp"        // IWYU pragma: export
+#include "ferrule/verify.hpp"              // IWYU pragma: export
 #include "ferrule/version.hpp"             // IWYU pragma: export
+#include "ferrule/weights_format.hpp"      // IWYU pragma: export
 #include "ferrule/written_file.hpp"        // IWYU pragma: export

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "ferrule/adapter.hpp"
-#include "ferrule/checkpoint.hpp"
 #include "ferrule/export.hpp"
+#include "ferrule/file_kind.hpp"
 #include "ferrule/finding.hpp"
 #include "ferrule/read_limits.hpp"
 #include "ferrule/result.hpp"

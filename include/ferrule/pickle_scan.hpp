@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "ferrule/checkpoint.hpp"
 #include "ferrule/error.hpp"
 #include "ferrule/export.hpp"
+#include "ferrule/file_kind.hpp"
 #include "ferrule/read_limits.hpp"
 #include "ferrule/result.hpp"
 

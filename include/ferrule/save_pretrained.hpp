@@ -16,28 +16,17 @@
 #include "ferrule/finding.hpp"
 #include "ferrule/model_facts.hpp"
 #include "ferrule/result.hpp"
+#include "ferrule/selection.hpp"
 #include "ferrule/tensor_source.hpp"
+#include "ferrule/weights_format.hpp"
 #include "ferrule/written_file.hpp"
 
 namespace ferrule {
-
-enum class WeightsFormat : std::uint8_t { kSafetensors, kBin };
-
-/// PEFT's `save_embedding_layers`.
-enum class SaveEmbeddings : std::uint8_t { kAuto, kAlways, kNever };
 
 /// What floating-point adapter tensors are converted to (round to nearest even); kKeep copies.
 enum class StoredDtype : std::uint8_t { kKeep, kF32, kBF16, kF16 };
 
 enum class WriteCard : std::uint8_t { kYes, kNo };
-
-/// An adapter's name in the state dict and its config.
-struct NamedConfig {
-  std::string name;
-  AdapterConfig config;
-  /// For this adapter in place of SaveOptions::save_embedding_layers.
-  std::optional<SaveEmbeddings> save_embedding_layers = {};
-};
 
 /// The key of a safetensors file's metadata under which a save keeps the fingerprint of the base.
 inline constexpr const char* kBaseFingerprintKey = "ferrule.base_fingerprint";
@@ -66,12 +55,6 @@ struct SaveOptions {
   /// Fills SaveReport::written, so that a push that follows has nothing to hash. Costs a hash of
   /// everything on the way to the disk.
   bool digests = false;
-};
-
-/// A tensor that was not saved for an adapter although a reader might expect it.
-struct LeftOut {
-  std::string key;
-  std::string why;
 };
 
 /// One saved adapter.

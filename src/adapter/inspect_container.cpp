@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/try.hpp"
+#include "ferrule/checkpoint.hpp"
 #include "ferrule/inspect.hpp"
 #include "io/input_file.hpp"
 
@@ -37,7 +38,7 @@ Result<std::string> container_of(const std::filesystem::path& path) {
   const auto known = std::span(head).first(
       static_cast<std::size_t>(std::min<std::uint64_t>(head.size(), file.size())));
   FERRULE_CHECK(file.read_at(0, known));
-  return container_name(recognise(known, file.size()));
+  return container_name(recognize(known, file.size()));
 }
 
 void list(const TensorSource& source, ContainerSummary& summary) {

@@ -13,7 +13,7 @@
 #include "adapter/adapter_folders.hpp"
 #include "ferrule/durability.hpp"
 #include "ferrule/result.hpp"
-#include "ferrule/save_pretrained.hpp"
+#include "ferrule/weights_format.hpp"
 #include "ferrule/written_file.hpp"
 #include "io/directory_transaction.hpp"
 

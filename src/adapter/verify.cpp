@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "ferrule/verify.hpp"
+
 #include <algorithm>
 #include <string>
 #include <utility>

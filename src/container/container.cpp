@@ -32,7 +32,7 @@ Result<FileKind> kind_of(const io::InputFile& file) {
   const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), file.size()));
   const auto head = std::span(buffer).first(size);
   FERRULE_CHECK(file.read_at(0, head));
-  return recognise(head, file.size());
+  return recognize(head, file.size());
 }
 
 Result<std::unique_ptr<TensorSource>> open_container(const io::InputFile& file, FileKind kind,

@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "ferrule/checkpoint.hpp"
+#include "ferrule/file_kind.hpp"
 #include "ferrule/read_limits.hpp"
 #include "ferrule/result.hpp"
 #include "ferrule/tensor_source.hpp"

@@ -7,7 +7,7 @@
 
 #include "base/try.hpp"
 #include "container/safetensors_opener.hpp"
-#include "ferrule/checkpoint.hpp"
+#include "ferrule/file_kind.hpp"
 #include "format/safetensors/safetensors_header.hpp"
 #include "io/mapping.hpp"
 
@@ -44,7 +44,7 @@ std::vector<TensorAlias> aliases_of(const format::SafetensorsHeader& header) {
 
 /// The parser's own words where the file is meant to be safetensors, else what it is instead.
 Error explained(Error error, std::span<const std::byte> head, std::uint64_t file_bytes) {
-  const FileKind kind = recognise(head, file_bytes);
+  const FileKind kind = recognize(head, file_bytes);
   if (kind == FileKind::kSafetensors || kind == FileKind::kUnknown || kind == FileKind::kEmpty) {
     return error;
   }

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/try.hpp"
-#include "ferrule/checkpoint.hpp"
+#include "ferrule/file_kind.hpp"
 #include "format/torch/torch_archive.hpp"
 
 namespace ferrule::container {
@@ -23,7 +23,7 @@ Result<format::TorchLayout> read_torch_layout(const format::ByteSource& source,
   if (start.starts_with('\x80')) {
     return format::read_torch_legacy(source, options.torch_key, options.limits);
   }
-  const FileKind kind = recognise(head, source.size());
+  const FileKind kind = recognize(head, source.size());
   const bool tar = kind == FileKind::kTorchTar;
   return Error{.code = ErrorCode::kUnsupported,
                .rule = "PK-17",

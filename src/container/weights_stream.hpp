@@ -6,7 +6,7 @@
 
 #include "ferrule/read_limits.hpp"
 #include "ferrule/result.hpp"
-#include "ferrule/save_pretrained.hpp"
+#include "ferrule/weights_format.hpp"
 #include "io/directory_transaction.hpp"
 #include "io/input_file.hpp"
 

@@ -12,7 +12,7 @@
 #include "ferrule/finding.hpp"
 #include "ferrule/model_facts.hpp"
 #include "ferrule/result.hpp"
-#include "ferrule/save_pretrained.hpp"
+#include "ferrule/selection.hpp"
 #include "peft/method.hpp"
 #include "peft/state_layout.hpp"
 

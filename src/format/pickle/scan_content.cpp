@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/quote.hpp"
-#include "ferrule/checkpoint.hpp"
+#include "ferrule/file_kind.hpp"
 #include "format/byte_source.hpp"
 #include "format/pickle/pickle.hpp"
 #include "format/zip/crc32.hpp"
@@ -69,7 +69,7 @@ class Scanner {
     const auto head = bytes.first(std::min(bytes.size(), kHeadBytes));
     const std::string_view text = text_of(bytes);
     if (text.starts_with("\x93NUMPY")) return scan_numpy(bytes, entry);
-    switch (const FileKind kind = recognise(head, bytes.size())) {
+    switch (const FileKind kind = recognize(head, bytes.size())) {
       case FileKind::kTorchZip:
       case FileKind::kTorchScript:
       case FileKind::kZip:

@@ -10,6 +10,7 @@
 #include "ferrule/adapter.hpp"
 #include "ferrule/inspect.hpp"
 #include "ferrule/text_file.hpp"
+#include "ferrule/verify.hpp"
 #include "format/card/front_matter.hpp"
 #include "format/card/hub_id.hpp"
 #include "hub/transport/failure.hpp"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "ferrule/file_kind.hpp"
+
 #include <gtest/gtest.h>
 
 #include <ostream>
@@ -6,7 +8,6 @@
 #include <string_view>
 #include <vector>
 
-#include "ferrule/checkpoint.hpp"
 #include "format/safetensors_bytes.hpp"
 
 namespace ferrule {
@@ -39,8 +40,8 @@ class Heads : public testing::TestWithParam<Head> {};
 
 TEST_P(Heads, AreRecognised) {
   const auto& [name, bytes, kind] = GetParam();
-  EXPECT_EQ(recognise(test::as_bytes(bytes), bytes.size()), kind)
-      << describe(recognise(test::as_bytes(bytes), bytes.size()));
+  EXPECT_EQ(recognize(test::as_bytes(bytes), bytes.size()), kind)
+      << describe(recognize(test::as_bytes(bytes), bytes.size()));
   EXPECT_FALSE(describe(kind).empty());
 }
 

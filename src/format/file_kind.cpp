@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "ferrule/file_kind.hpp"
+
 #include <algorithm>
 #include <cstring>
 #include <string_view>
-
-#include "ferrule/checkpoint.hpp"
 
 namespace ferrule {
 namespace {
@@ -133,7 +133,7 @@ std::string_view describe(FileKind kind) noexcept {
   return "of an unknown format";
 }
 
-FileKind recognise(std::span<const std::byte> bytes, std::uint64_t file_bytes) noexcept {
+FileKind recognize(std::span<const std::byte> bytes, std::uint64_t file_bytes) noexcept {
   if (file_bytes == 0 || bytes.empty()) return FileKind::kEmpty;
   const std::string_view whole(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   const std::string_view head = whole.substr(0, kHeadBytes);
