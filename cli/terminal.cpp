@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "command.hpp"
+#include "exit_code.hpp"
 
 namespace ferrule::cli {
 namespace {
@@ -19,27 +19,27 @@ int g_output_errno = 0;  // Of the first write to standard output that failed.
 
 std::FILE* file_of(Stream stream) { return stream == Stream::kOut ? stdout : stderr; }
 
-bool wants_colour(Stream stream) {
-  const char* no_colour = std::getenv("NO_COLOR");
-  if (no_colour != nullptr && *no_colour != '\0') return false;
+bool wants_color(Stream stream) {
+  const char* no_color = std::getenv("NO_COLOR");
+  if (no_color != nullptr && *no_color != '\0') return false;
   const char* term = std::getenv("TERM");
   if (term == nullptr || std::strcmp(term, "dumb") == 0) return false;
   return is_terminal(stream);
 }
 
-const char* code_of(Colour colour) {
-  switch (colour) {
-    case Colour::kRed:
+const char* code_of(Color color) {
+  switch (color) {
+    case Color::kRed:
       return "\033[31m";
-    case Colour::kYellow:
+    case Color::kYellow:
       return "\033[33m";
-    case Colour::kCyan:
+    case Color::kCyan:
       return "\033[36m";
-    case Colour::kGreen:
+    case Color::kGreen:
       return "\033[32m";
-    case Colour::kBold:
+    case Color::kBold:
       return "\033[1m";
-    case Colour::kDim:
+    case Color::kDim:
       return "\033[2m";
   }
   return "";
@@ -65,29 +65,17 @@ int finish() {
 
 bool is_terminal(Stream stream) { return ::isatty(::fileno(file_of(stream))) == 1; }
 
-std::size_t terminal_columns() {
+std::size_t terminal_columns(Stream stream) {
   winsize size{};
-  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return 0;
+  if (::ioctl(::fileno(file_of(stream)), TIOCGWINSZ, &size) != 0) return 0;
   return size.ws_col;
 }
 
-std::string coloured(Stream stream, Colour colour, std::string_view text) {
-  if (!wants_colour(stream)) return std::string(text);
-  return code_of(colour) + std::string(text) + "\033[0m";
+std::string colored(Stream stream, Color color, std::string_view text) {
+  if (!wants_color(stream)) return std::string(text);
+  return code_of(color) + std::string(text) + "\033[0m";
 }
 
 void ignore_broken_pipes() { std::signal(SIGPIPE, SIG_IGN); }
-
-void ProgressLine::show(std::string_view text) {
-  if (!enabled_) return;
-  print(Stream::kErr, "\r\033[K" + std::string(text));
-  shown_ = true;
-}
-
-void ProgressLine::clear() {
-  if (!shown_) return;
-  print(Stream::kErr, "\r\033[K");
-  shown_ = false;
-}
 
 }  // namespace ferrule::cli

@@ -1,50 +1,98 @@
 # SPDX-License-Identifier: Apache-2.0
+# Made by tools/make_command_docs.py.
 # bash completion for ferrule
 _ferrule() {
-  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} words=
-  COMPREPLY=()
-  case $previous in
-    --format) words="safetensors bin" ;;
-    --embeddings) words="auto always never" ;;
-    --dtype) words="keep f32 bf16 f16" ;;
-    --rank) words="uniform keep" ;;
-    --scale) words="b a split" ;;
-    --key) words="state_dict model module" ;;
-    --for) words="llama.cpp lmdeploy lorax mistral.rs mlx openvino sglang tensorrt-llm vllm" ;;
-    --durability) words="fast safe full" ;;
-  esac
-  if [[ -n $words ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
-    return
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command= words= options= files= i
+  # bash makes a word of the "=" in --option=value.
+  if [[ $current == "=" ]]; then
+    current=
+  elif [[ $previous == "=" ]] && ((COMP_CWORD > 2)); then
+    previous=${COMP_WORDS[COMP_CWORD - 2]}
   fi
-  if ((COMP_CWORD == 1)); then
-    words="save inspect verify check fix explain normalize diff id config state-dict convert scan push pull --help --version"
-  else
-    case ${COMP_WORDS[1]} in
-      save) words="--output --config --select --format --embeddings --initial --base --fingerprint --model --push --dtype --no-card --durability --key --json --help" ;;
-      inspect) words="--tensors --key --json --help" ;;
-      verify) words="--key --json --help" ;;
-      check) words="--base --values --for --allow-partial --json --help" ;;
-      fix) words="--output --base --durability --json --help" ;;
-      scan) words="--json --help" ;;
-      convert) words="--output --format --key --durability --json --help" ;;
-      explain) words="--module --json --help" ;;
-      normalize) words="--output --rank --scale --for --key --durability --json --help" ;;
-      diff) words="--tensors --json --help" ;;
-      id) words="--help" ;;
-      config)
-        if ((COMP_CWORD == 2)); then words="new show upgrade --help"; else words="--output --json --help"; fi
-        ;;
-      state-dict) words="--adapter --output --key --help" ;;
-      push) words="--revision --private --allow-public --create-pr --commit-message --commit-description --json --help" ;;
-      pull) words="--revision --cache-dir --output --offline --json --help" ;;
+  for ((i = 1; i < COMP_CWORD; ++i)); do
+    if [[ -z $command || " config " == *" $command "* ]] && [[ ${COMP_WORDS[i]} != -* ]]; then
+      command="${command:+$command }${COMP_WORDS[i]}"
+    fi
+  done
+  COMPREPLY=()
+  case "$command $previous" in
+    "save -o" | "save --output") files="-d" ;;
+    "save --config") files="-f" ;;
+    "save --select") return ;;
+    "save --format") words="safetensors bin" ;;
+    "save --embeddings") words="auto always never" ;;
+    "save --dtype") words="keep f32 bf16 f16" ;;
+    "save --durability") words="fast safe full" ;;
+    "save --torch-key") words="state_dict model module" ;;
+    "save --initial") files="-d" ;;
+    "save --base") files="-f" ;;
+    "save --facts") files="-f" ;;
+    "save --push") return ;;
+    "inspect --torch-key") words="state_dict model module" ;;
+    "config new -o" | "config new --output") files="-f" ;;
+    "config upgrade -o" | "config upgrade --output") files="-f" ;;
+    "state-dict -o" | "state-dict --output") files="-f" ;;
+    "state-dict --adapter") return ;;
+    "state-dict --torch-key") words="state_dict model module" ;;
+    "verify --torch-key") words="state_dict model module" ;;
+    "check --base") files="-f" ;;
+    "check --engine") words="llama.cpp lmdeploy lorax mistral.rs mlx openvino sglang tensorrt-llm vllm" ;;
+    "explain --module") return ;;
+    "fix -o" | "fix --output") files="-d" ;;
+    "fix --base") files="-f" ;;
+    "fix --durability") words="fast safe full" ;;
+    "normalize -o" | "normalize --output") files="-d" ;;
+    "normalize --rank") words="uniform keep" ;;
+    "normalize --scale") words="b a split" ;;
+    "normalize --engine") words="llama.cpp lmdeploy lorax mistral.rs mlx openvino sglang tensorrt-llm vllm" ;;
+    "normalize --torch-key") words="state_dict model module" ;;
+    "normalize --durability") words="fast safe full" ;;
+    "convert -o" | "convert --output") files="-d" ;;
+    "convert --to") words="safetensors bin" ;;
+    "convert --torch-key") words="state_dict model module" ;;
+    "convert --durability") words="fast safe full" ;;
+    "push --revision") return ;;
+    "push --commit-message") return ;;
+    "push --commit-description") return ;;
+    "pull --revision") return ;;
+    "pull --cache-dir") files="-d" ;;
+    "pull -o" | "pull --output") files="-d" ;;
+  esac
+  if [[ -z $words$files ]]; then
+    case $command in
+      "") options="--help --version" words="save inspect config state-dict verify check explain diff id scan fix normalize convert push pull help" ;;
+      "save") options="--help --output --config --select --format --embeddings --dtype --durability --torch-key --initial --base --fingerprint --facts --push --no-card --json" files="-f" ;;
+      "inspect") options="--help --tensors --torch-key --json" files="-f" ;;
+      "config") options="--help" words="new show upgrade" ;;
+      "config new") options="--help --output --json" words="ADALORA ADAMSS ADAPTION_PROMPT BEFT BOFT C3A CARTRIDGE CPT DEFT DELORA FOURIERFT FROD GLORA GRALORA HIRA HRA IA3 LILY LN_TUNING LOHA LOKR LORA MISS MULTITASK_PROMPT_TUNING OFT OSF PEANUT POLY PREFIX_TUNING PROMPT_TUNING PSOFT PVERA P_TUNING RANDLORA ROAD SHADOW SHIRA SUPERTUNING TINYLORA TRAINABLE_TOKENS UNILORA VBLORA VERA WAVEFT XLORA" ;;
+      "config show") options="--help --json" files="-f" ;;
+      "config upgrade") options="--help --output --json" files="-f" ;;
+      "state-dict") options="--help --output --adapter --torch-key --json" files="-d" ;;
+      "verify") options="--help --torch-key --json" files="-f" ;;
+      "check") options="--help --base --values --engine --allow-partial --json" files="-d" ;;
+      "explain") options="--help --module --json" files="-d" ;;
+      "diff") options="--help --tensors --json" files="-d" ;;
+      "id") options="--help --json" files="-d" ;;
+      "scan") options="--help --json" files="-f" ;;
+      "fix") options="--help --output --base --durability --json" files="-d" ;;
+      "normalize") options="--help --output --rank --scale --engine --torch-key --durability --json" files="-d" ;;
+      "convert") options="--help --output --to --torch-key --durability --json" files="-d" ;;
+      "push") options="--help --revision --private --allow-public --create-pr --commit-message --commit-description --json" files="-d" ;;
+      "pull") options="--help --revision --cache-dir --output --offline --json" ;;
+      "help") options="--help --json" ;;
     esac
   fi
-  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
-  if ((COMP_CWORD > 1)) && [[ $current != -* ]]; then
-    local files
-    mapfile -t files < <(compgen -f -- "$current")
-    COMPREPLY+=("${files[@]}")
+  # Options only where one was begun, or where nothing else can follow.
+  if [[ $current == -* || -z $words$files ]]; then
+    words=$options files=
+  fi
+  if [[ -n $words ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+  fi
+  if [[ -n $files ]]; then
+    local found
+    mapfile -t found < <(compgen $files -- "$current")
+    COMPREPLY+=("${found[@]}")
   fi
 }
 complete -o filenames -F _ferrule ferrule

@@ -235,7 +235,7 @@ def run(name, how, code, verdict):
         said = f"{answer['verdict']} {answer['modules']} " + "; ".join(f"{f['code']} {f['module']}: {f['message']}" for f in answer["findings"][:3])
         if answer["verdict"] != verdict or (done.returncode == 0) != (verdict in ("ok", "warn")):
             return f"expected {verdict}, got {said}"
-        if code and code not in [f["code"] for f in answer["findings"]]:
+        if code and code not in [f["rule"] for f in answer["findings"]]:
             return f"no {code} in {said}"
         if case.live is None:
             return None

@@ -30,7 +30,7 @@ def expect(name, done, code, verdict=None, said=""):
         answer = json.loads(done.stdout)
         if set(answer["modules"]) != {"matched", "total"} or answer["verdict"] != verdict:
             problem = f"verdict {answer['verdict']}, expected {verdict}: {done.stdout[-300:]}"
-        if any({"severity", "code", "module", "message"} - set(finding) for finding in answer["findings"]):
+        if any({"severity", "rule", "path", "key", "message", "advice"} - set(finding) for finding in answer["findings"]):
             problem = f"a finding lacks a field: {done.stdout[-300:]}"
     if problem is None and said not in done.stdout + done.stderr:
         problem = f"{said!r} is not said: {(done.stdout + done.stderr)[-300:]}"

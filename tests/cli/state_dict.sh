@@ -4,6 +4,8 @@ try() { "$FERRULE" "$@"; echo "exit $?"; }
 try state-dict good -o live.safetensors
 "$FERRULE" inspect live.safetensors --tensors | sed -n 6,9p
 try state-dict good --adapter my.style -o live.safetensors
+try state-dict good -o live.safetensors --json
+try state-dict missing -o live.safetensors --json
 try state-dict good
 try state-dict
 try state-dict good -o live.safetensors --adaptor x

@@ -9,3 +9,20 @@ try config show
 "$FERRULE" > /dev/null 2>&1; echo "exit $?"
 "$FERRULE" config new LORA > /dev/full; echo "exit $?"
 "$FERRULE" config new LORA | true; echo "exit ${PIPESTATUS[0]}"
+try -V
+try help verify
+try help config show
+try help nope
+try verify --json
+try verify --jsn --json
+try config show --json
+try config new LOAR --json
+try verify -- --json
+try check adapter --base=base --engine=vlm --allow-partail
+try check --base
+try check a --base b --base c
+try pull me/x -o out --cache-dir cache
+try save x -o y --config z --fingerprint
+try inspect a b --tensors=yes
+try convert a -ob --to gguf
+try --json

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ferrule/check.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "commands/command.hpp"
+#include "commands/options.hpp"
+#include "ferrule/text.hpp"
+#include "print/failure.hpp"
+#include "print/json.hpp"
+#include "print/table.hpp"
+#include "print/text.hpp"
+#include "terminal.hpp"
+
+namespace ferrule::cli {
+namespace {
+
+constexpr std::size_t kMaxRows = 50;
+
+struct Options {
+  std::string adapter;
+  std::string base;
+  bool json = false;
+  CheckOptions check;
+};
+
+Json::Object to_json(Verdict verdict, std::uint64_t matched, std::uint64_t total,
+                     const std::vector<Finding>& findings) {
+  return Json::Object{
+      {"verdict", verdict_name(verdict)},
+      {"modules", Json::Object{{"matched", number(matched)}, {"total", number(total)}}},
+      {"findings", cli::to_json(findings)}};
+}
+
+/// The document keeps its fixed fields if there was nothing to compare.
+int fail_check(const Error& error, const Options& options, const std::string& given,
+               Verdict verdict) {
+  return fail(error, given, options.json, to_json(verdict, 0, 0, {to_finding(error)}));
+}
+
+Color color_of(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kOk:
+      return Color::kGreen;
+    case Verdict::kWarn:
+    case Verdict::kUnknown:
+      return Color::kYellow;
+    case Verdict::kBad:
+      break;
+  }
+  return Color::kRed;
+}
+
+void print_human(const CheckReport& checked, const Options& options) {
+  Table table({{"SEVERITY"}, {"RULE"}, {"MODULE"}, {"WHAT"}});
+  std::vector<std::string> advice;
+  for (const auto& finding : checked.findings()) {
+    if (std::find(advice.begin(), advice.end(), finding.advice) == advice.end() &&
+        !finding.advice.empty()) {
+      advice.push_back(finding.advice);
+    }
+  }
+  std::size_t rows = 0;
+  for (const auto& finding : checked.findings()) {
+    if (rows++ == kMaxRows) break;
+    table.add({std::string(severity_name(finding.severity)), finding.rule,
+               printable(finding.key.empty() ? "-" : finding.key), printable(finding.message)});
+  }
+  if (!table.empty()) print(Stream::kOut, table.to_string(terminal_columns()) + "\n");
+  if (checked.findings().size() > kMaxRows) {
+    print(Stream::kOut, "... and " + grouped(checked.findings().size() - kMaxRows) +
+                            " more (--json lists them all)\n");
+  }
+  for (std::size_t i = 0; i < advice.size() && i < 8; ++i) {
+    print(Stream::kOut, "advice: " + printable(advice[i]) + "\n");
+  }
+  print(Stream::kOut, printable(options.adapter) + ": " +
+                          colored(Stream::kOut, color_of(checked.verdict()),
+                                  std::string(verdict_name(checked.verdict()))) +
+                          ", " + grouped(checked.matched()) + " of " +
+                          counted(checked.total(), "module") + " found in " +
+                          printable(options.base) + "\n");
+}
+
+int run(const Options& options) {
+  const auto base = BaseModel::open(options.base);
+  if (!base) return fail_check(base.error(), options, options.base, Verdict::kUnknown);
+  const auto checked = check(std::filesystem::path(options.adapter), *base, options.check);
+  if (!checked) return fail_check(checked.error(), options, options.adapter, Verdict::kBad);
+  if (options.json) {
+    print_document(
+        to_json(checked->verdict(), checked->matched(), checked->total(), checked->findings()));
+  } else {
+    print_human(*checked, options);
+  }
+  return checked->good() ? kGood : kBad;
+}
+
+}  // namespace
+
+void add_check(Arguments& command) {
+  auto options = std::make_shared<Options>();
+  command.positional("ADAPTER", options->adapter, "Directory of an adapter").required();
+  command
+      .option("--base", options->base, "PATH",
+              "The base model: its directory, an index, a file of tensors, or a config.json")
+      .required();
+  command.flag("--values", options->check.values,
+               "Read values too: NaN, Inf, a B that is all zeros");
+  add_engine(command, options->check.engines, "Also check against this serving engine");
+  command.flag("--allow-partial", options->check.allow_partial,
+               "Accept modules that the base does not have if at least one is found; a wrong shape "
+               "is still an error");
+  add_json(command, options->json);
+  command.about(
+      "Only headers are read. Exit status: 0 for ok and warn, 1 for bad and unknown.\n"
+      "\n"
+      "Engines: " +
+      engine_list() + R"(.
+
+Examples:
+  ferrule check my-adapter --base models/llama
+  ferrule check my-adapter --base models/llama --engine vllm --json)");
+  command.action([options] { return run(*options); });
+}
+
+}  // namespace ferrule::cli

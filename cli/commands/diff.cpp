@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ferrule/diff.hpp"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "commands/command.hpp"
+#include "commands/options.hpp"
+#include "ferrule/adapter.hpp"
+#include "ferrule/text.hpp"
+#include "print/failure.hpp"
+#include "print/findings.hpp"
+#include "print/json.hpp"
+#include "print/table.hpp"
+#include "print/text.hpp"
+#include "terminal.hpp"
+
+namespace ferrule::cli {
+namespace {
+
+struct Options {
+  std::string a;
+  std::string b;
+  bool tensors = false;
+  bool json = false;
+};
+
+void set_measure(Json& json, const DiffMeasure& measure) {
+  json.set("verdict", diff_verdict_name(measure.verdict));
+  json.set("factor", real(measure.factor));
+  json.set("relative_distance", real(measure.relative_distance));
+  json.set("cosine", real(measure.cosine));
+}
+
+Json dtype_json(const std::optional<Dtype>& dtype) {
+  return dtype ? Json(dtype_name(*dtype)) : Json();
+}
+
+Json module_json(const ModuleDiff& module, bool tensors) {
+  Json json;
+  json.set("module", module.path);
+  set_measure(json, module.measure);
+  if (!tensors) return json;
+  Json::Array rows;
+  for (const auto& tensor : module.tensors) {
+    Json row;
+    row.set("tensor", tensor.name);
+    set_measure(row, tensor.measure);
+    row.set("largest_difference", real(tensor.largest_difference));
+    row.set("dtype_a", dtype_json(tensor.dtype_a));
+    row.set("dtype_b", dtype_json(tensor.dtype_b));
+    row.set("shape_a", tensor.dtype_a ? to_json(tensor.shape_a) : Json());
+    row.set("shape_b", tensor.dtype_b ? to_json(tensor.shape_b) : Json());
+    rows.push_back(std::move(row));
+  }
+  json.set("tensors", std::move(rows));
+  return json;
+}
+
+Json::Object report_json(const DiffReport& report, const Options& options) {
+  Json json;
+  json.set("a", options.a);
+  json.set("b", options.b);
+  set_measure(json, report.measure);
+  Json::Array modules;
+  for (const auto& module : report.modules) {
+    modules.push_back(module_json(module, options.tensors));
+  }
+  json.set("modules", std::move(modules));
+  Json::Array config;
+  for (const auto& field : report.config) {
+    config.push_back(Json::Object{
+        {"field", field.field}, {"a", field.a.value_or(Json())}, {"b", field.b.value_or(Json())}});
+  }
+  json.set("config", std::move(config));
+  json.set("findings", cli::to_json(report.findings));
+  return fields_of(std::move(json));
+}
+
+std::string cell(const std::optional<double>& number) {
+  return number ? plain_number(*number) : "-";
+}
+
+void add_row(Table& table, const std::string& name, const DiffMeasure& measure) {
+  table.add({name, std::string(diff_verdict_name(measure.verdict)), cell(measure.factor),
+             cell(measure.relative_distance), cell(measure.cosine)});
+}
+
+void print_report(const DiffReport& report) {
+  if (!report.config.empty()) {
+    Table config({{"CONFIG"}, {"A"}, {"B"}});
+    const auto value = [](const std::optional<Json>& json) {
+      return json ? printable(json->dump_python(-1), 200) : std::string("-");
+    };
+    for (const auto& field : report.config) {
+      config.add({printable(field.field, 100), value(field.a), value(field.b)});
+    }
+    print(Stream::kOut, config.to_string(terminal_columns()) + "\n");
+  }
+  Table table({{"MODULE"},
+               {"VERDICT"},
+               {"FACTOR", Align::kRight},
+               {"DISTANCE", Align::kRight},
+               {"COSINE", Align::kRight}});
+  for (const auto& module : report.modules) {
+    add_row(table, module.path.empty() ? "(the model)" : printable(module.path, 400),
+            module.measure);
+    for (const auto& tensor : module.tensors) {
+      add_row(table, "  " + printable(tensor.name, 100), tensor.measure);
+    }
+  }
+  if (!table.empty()) print(Stream::kOut, table.to_string(terminal_columns()) + "\n");
+  std::string text(diff_verdict_name(report.measure.verdict));
+  if (report.measure.verdict == DiffVerdict::kScaled) {
+    text += ": B is " + cell(report.measure.factor) + " times A";
+  }
+  if (report.measure.relative_distance) {
+    text += ", relative distance " + cell(report.measure.relative_distance);
+  }
+  print(Stream::kOut, text + "\n");
+}
+
+/// The exit code, and the adapter if it is good.
+std::pair<int, std::optional<Adapter>> open_good(const std::string& path, bool json) {
+  auto adapter = Adapter::open(path);
+  if (!adapter) return {fail(adapter.error(), path, json), std::nullopt};
+  const auto findings = adapter->findings();
+  if (!has_error({findings.begin(), findings.end()})) return {kGood, *std::move(adapter)};
+  report(findings);
+  if (json) {
+    print_document({{"findings", cli::to_json(findings)}});
+  }
+  return {kBad, std::nullopt};
+}
+
+int run(const Options& options) {
+  const auto [a_code, a] = open_good(options.a, options.json);
+  if (!a) return a_code;
+  const auto [b_code, b] = open_good(options.b, options.json);
+  if (!b) return b_code;
+  const auto difference = diff(*a, *b, {.tensors = options.tensors});
+  if (options.json) {
+    print_document(report_json(difference, options));
+  } else {
+    report(difference.findings);
+    print_report(difference);
+  }
+  return kGood;
+}
+
+}  // namespace
+
+void add_diff(Arguments& command) {
+  auto options = std::make_shared<Options>();
+  command.positional("A", options->a, "Directory of an adapter").required();
+  command.positional("B", options->b, "Directory of another adapter").required();
+  command.flag("--tensors", options->tensors, "List the tensors of each module too");
+  add_json(command, options->json);
+  command.about(
+      R"(Compares what the adapters do to a base, not how they are written: factors that were
+rescaled or rotated are the same. FACTOR is B over A, DISTANCE is |A - B| / |A|.
+The exit status is 0 whether they differ or not.
+
+Example:
+  ferrule diff my-adapter my-adapter-normalized)");
+  command.action([options] { return run(*options); });
+}
+
+}  // namespace ferrule::cli

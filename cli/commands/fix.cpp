@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ferrule/fix.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "commands/command.hpp"
+#include "commands/options.hpp"
+#include "ferrule/text.hpp"
+#include "print/failure.hpp"
+#include "print/findings.hpp"
+#include "print/json.hpp"
+#include "print/text.hpp"
+#include "terminal.hpp"
+
+namespace ferrule::cli {
+namespace {
+
+struct Options {
+  std::string adapter;
+  std::string output;
+  std::string base;
+  bool json = false;
+  FixOptions fix;
+};
+
+Json::Object to_json(const FixReport& fixed, const Options& options) {
+  Json::Array adapters;
+  for (const auto& adapter : fixed.adapters()) {
+    Json::Array mended;
+    for (const auto& thing : adapter.mended) {
+      mended.push_back(Json::Object{{"what", Json(thing.what)},
+                                    {"message", Json(thing.message)},
+                                    {"tensors", number(thing.tensors)}});
+    }
+    adapters.push_back(Json::Object{{"folder", Json(adapter.folder)},
+                                    {"mended", std::move(mended)},
+                                    {"left", cli::to_json(adapter.left)}});
+  }
+  return Json::Object{{"good", fixed.good()},
+                      {"written", fixed.good()},
+                      {"directory", Json(options.output)},
+                      {"in_place", fixed.in_place()},
+                      {"adapters", std::move(adapters)}};
+}
+
+void print_human(const FixReport& fixed, const Options& options) {
+  for (const auto& adapter : fixed.adapters()) {
+    auto where = printable(options.output);
+    if (!adapter.folder.empty()) where.append("/").append(printable(adapter.folder));
+    if (adapter.mended.empty()) print(Stream::kOut, where + ": nothing to fix\n");
+    for (const auto& thing : adapter.mended) {
+      const auto count =
+          thing.tensors == 0 ? std::string() : " (" + counted(thing.tensors, "tensor") + ")";
+      print(Stream::kOut, where + ": " + printable(thing.message) + count + "\n");
+    }
+    report(adapter.left);
+  }
+  if (!fixed.good()) {
+    print(Stream::kErr, "ferrule: the remaining problems need a decision; nothing was written\n");
+  }
+}
+
+int run(Options& options) {
+  std::optional<BaseModel> base;
+  if (!options.base.empty()) {
+    auto opened = BaseModel::open(options.base);
+    if (!opened) return fail(opened.error(), options.base, options.json);
+    base = std::move(opened).value();
+    options.fix.base = &*base;
+  }
+  const auto fixed = fix(options.adapter, options.output, options.fix);
+  if (!fixed) return fail(fixed.error(), options.adapter, options.json);
+  if (options.json) {
+    print_document(to_json(*fixed, options));
+  } else {
+    print_human(*fixed, options);
+  }
+  return fixed->good() ? kGood : kBad;
+}
+
+}  // namespace
+
+void add_fix(Arguments& command) {
+  auto options = std::make_shared<Options>();
+  command.positional("ADAPTER", options->adapter, "Directory of an adapter").required();
+  command
+      .option("-o,--output", options->output, "DIR",
+              "Where to write; ADAPTER itself repairs it in place")
+      .required();
+  command.option("--base", options->base, "PATH",
+                 "The base model, which tells the prefixes of wrappers");
+  add_durability(command, options->fix.durability);
+  add_json(command, options->json);
+  command.about(
+      R"(Repairs problems that have exactly one fix: names that torch.compile, FSDP, DDP or an
+adapter left in keys, a missing "base_model.model.", types and fields of older PEFT
+releases, a stale adapter_model.bin; with --base also the prefix of a wrapper. Tensors
+keep their bits. If problems remain, they are reported, nothing is written, and the exit
+status is 1.
+
+Example:
+  ferrule fix broken -o fixed --base models/llama)");
+  command.action([options] { return run(*options); });
+}
+
+}  // namespace ferrule::cli

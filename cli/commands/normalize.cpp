@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ferrule/normalize.hpp"
+
+#include <memory>
+#include <string>
+
+#include "commands/command.hpp"
+#include "commands/options.hpp"
+#include "ferrule/text.hpp"
+#include "print/failure.hpp"
+#include "print/findings.hpp"
+#include "print/json.hpp"
+#include "print/text.hpp"
+#include "terminal.hpp"
+
+namespace ferrule::cli {
+namespace {
+
+struct Options {
+  std::string adapter;
+  std::string output;
+  bool json = false;
+  NormalizeOptions normalize;
+};
+
+Json::Object to_json(const NormalizeReport& report, const Options& options) {
+  Json::Array copied(report.copied.begin(), report.copied.end());
+  return Json::Object{
+      {"directory", options.output},
+      {"in_place", report.in_place},
+      {"weights_file", report.weights_file},
+      {"rank", number(report.rank)},
+      {"modules", number(report.modules)},
+      {"padded", number(report.padded)},
+      {"folded", number(report.folded)},
+      {"exact", report.exact},
+      {"largest_relative_error", real(report.largest_relative_error)},
+      {"worst_module", report.worst_module.empty() ? Json() : Json(report.worst_module)},
+      {"copied", std::move(copied)},
+      {"findings", cli::to_json(report.findings)}};
+}
+
+void print_report(const NormalizeReport& report, const Options& options) {
+  std::string text =
+      printable(options.output) + ": " + counted(report.modules, "module") + " of strength 1, ";
+  text += options.normalize.rank == NormalRank::kUniform ? "rank " : "r ";
+  text += grouped(report.rank) + " (" + grouped(report.padded) + " padded, " +
+          grouped(report.folded) + " folded)\n";
+  text += "largest relative error of an update: ";
+  if (report.exact) {
+    text += "0, nothing was rounded\n";
+  } else {
+    text += plain_number(report.largest_relative_error) +
+            (report.worst_module.empty() ? "" : " in " + printable(report.worst_module, 400)) +
+            "\n";
+  }
+  print(Stream::kOut, text);
+}
+
+int run(const Options& options) {
+  const auto done = normalize(options.adapter, options.output, options.normalize);
+  if (!done) return fail(done.error(), options.adapter, options.json);
+  if (options.json) {
+    print_document(to_json(*done, options));
+    return kGood;
+  }
+  report(done->findings);
+  print_report(*done, options);
+  return kGood;
+}
+
+}  // namespace
+
+void add_normalize(Arguments& command) {
+  auto options = std::make_shared<Options>();
+  command.positional("ADAPTER", options->adapter, "Directory of an adapter").required();
+  command
+      .option("-o,--output", options->output, "DIR",
+              "Where to write; ADAPTER itself rewrites it in place")
+      .required();
+  command.choice<NormalRank>("--rank", options->normalize.rank,
+                             {{"uniform", NormalRank::kUniform}, {"keep", NormalRank::kKeep}},
+                             "One rank for all modules, padded with zeros, or each rank as it is "
+                             "(default: uniform)");
+  command.choice<ScalePlace>(
+      "--scale", options->normalize.scale,
+      {{"b", ScalePlace::kB}, {"a", ScalePlace::kA}, {"split", ScalePlace::kSplit}},
+      "Which factor takes the strength (default: b)");
+  add_engine(command, options->normalize.engines,
+             "Also refuse what this serving engine would refuse or ignore");
+  add_torch_key(command, options->normalize.open);
+  add_durability(command, options->normalize.durability);
+  add_json(command, options->json);
+  command.about(
+      "Writes a plain LoRA that every engine reads the same way: alpha = r, so that every "
+      "strength is 1, no rsLoRA, no patterns. Padding ranks and folding in a power of two "
+      "are exact; the largest relative error of an update is measured and printed. What a "
+      "plain LoRA cannot express (DoRA, biases, ...) is refused.\n"
+      "\n"
+      "Engines: " +
+      engine_list() + R"(.
+
+Example:
+  ferrule normalize my-adapter -o my-adapter-plain)");
+  command.action([options] { return run(*options); });
+}
+
+}  // namespace ferrule::cli

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "commands/options.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "ferrule/check.hpp"
+#include "ferrule/text.hpp"
+
+namespace ferrule::cli {
+namespace {
+
+std::vector<std::string> engine_ids() {
+  std::vector<std::string> ids;
+  for (const auto& engine : serving_engines()) ids.emplace_back(engine.id);
+  return ids;
+}
+
+}  // namespace
+
+void add_json(Arguments& command, bool& json) {
+  command.flag("--json", json, "Print one JSON document (docs/cli.md)");
+}
+
+void add_torch_key(Arguments& command, OpenOptions& open) {
+  command
+      .option("--torch-key", open.torch_key, "NAME",
+              "In a torch file that nests its state dict: the key of the state dict")
+      .alias("--key")
+      .suggested({"state_dict", "model", "module"});
+}
+
+void add_durability(Arguments& command, Durability& durability) {
+  command.choice<Durability>(
+      "--durability", durability,
+      {{"fast", Durability::kFast}, {"safe", Durability::kSafe}, {"full", Durability::kFull}},
+      "How the files survive a power loss: fast may lose or tear them, safe never tears them, full "
+      "has them on disk before it returns (default: safe)");
+}
+
+void add_engine(Arguments& command, std::vector<std::string>& engines, std::string help) {
+  command.option("--engine", engines, "ENGINE", std::move(help))
+      .alias("--for")
+      .suggested(engine_ids())
+      .check([](const std::string& engine) -> std::string {
+        const auto ids = engine_ids();
+        if (std::find(ids.begin(), ids.end(), engine) != ids.end()) return {};
+        return "no engine is called " + quote(engine) + did_you_mean(engine, ids);
+      });
+}
+
+std::string engine_list() {
+  std::string list;
+  for (const auto& id : engine_ids()) list += (list.empty() ? "" : ", ") + id;
+  return list;
+}
+
+}  // namespace ferrule::cli

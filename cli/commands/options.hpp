@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "arguments.hpp"
+#include "ferrule/durability.hpp"
+#include "ferrule/read_limits.hpp"
+
+/// Options that several commands have, each with one name and one help.
+namespace ferrule::cli {
+
+/// `--json`.
+void add_json(Arguments& command, bool& json);
+
+/// `--torch-key NAME`: the key of the state dict in a torch file that nests it.
+void add_torch_key(Arguments& command, OpenOptions& open);
+
+/// `--durability`.
+void add_durability(Arguments& command, Durability& durability);
+
+/// `--engine ENGINE`, checked against the engines that are known.
+void add_engine(Arguments& command, std::vector<std::string>& engines, std::string help);
+
+/// "llama.cpp, vllm, ...".
+std::string engine_list();
+
+}  // namespace ferrule::cli

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "commands/command.hpp"
+#include "commands/options.hpp"
+#include "ferrule/adapter_config.hpp"
+#include "ferrule/base_model.hpp"
+#include "ferrule/checkpoint.hpp"
+#include "ferrule/model_facts.hpp"
+#include "ferrule/save_pretrained.hpp"
+#include "ferrule/text.hpp"
+#include "ferrule/text_file.hpp"
+#include "print/failure.hpp"
+#include "print/findings.hpp"
+#include "print/json.hpp"
+#include "print/save_report.hpp"
+#include "terminal.hpp"
+#ifdef FERRULE_HAS_HUB
+#include "print/hub_report.hpp"
+#endif
+
+namespace ferrule::cli {
+namespace {
+
+struct Options {
+  std::vector<std::string> states;
+  std::string output;
+  std::vector<std::string> configs;
+  std::string initial;
+  std::string base;
+  std::string facts;
+  bool fingerprint = false;
+  bool no_card = false;
+  std::string push;
+  bool json = false;
+  OpenOptions open;
+  SaveOptions save;
+};
+
+/// "NAME=FILE" or "FILE". A file with a '=' in its name can be given as "default=FILE".
+std::pair<std::string, std::string> split_config(const std::string& argument) {
+  const auto equals = argument.find('=');
+  if (equals == std::string::npos) return {"default", argument};
+  return {argument.substr(0, equals), argument.substr(equals + 1)};
+}
+
+/// The adapter stays on disk if the push fails.
+int push(const SaveReport& saved, const Options& options) {
+  auto document = to_json(saved);
+  if (!options.json) print_report(saved);
+#ifdef FERRULE_HAS_HUB
+  HubWatcher watcher("pushing");
+  hub::PushOptions settings;
+  settings.watcher = watcher.watcher();
+  settings.written = saved.written;
+  const auto pushed = hub::push(options.output, options.push, settings);
+  watcher.clear();
+  if (!pushed) {
+    const int code = hub_failure(pushed.error(), false);
+    print(Stream::kErr, printable(options.output) + ": saved, but not pushed\n");
+    document.emplace_back("error", hub_error(pushed.error()));
+    if (options.json) print_document(std::move(document));
+    return code;
+  }
+  document.emplace_back("push", to_json(*pushed));
+  if (!options.json) print_push(*pushed, watcher);
+#endif
+  if (options.json) print_document(std::move(document));
+  return kGood;
+}
+
+/// What failed, and the path of the command line that it concerns.
+struct Failure {
+  Error error;
+  std::string given;
+};
+
+std::optional<Failure> read_configs(const Options& options, std::vector<NamedConfig>& configs) {
+  for (const auto& argument : options.configs) {
+    const auto [name, file] = split_config(argument);
+    auto config = AdapterConfig::open(file);
+    if (!config) return Failure{config.error(), file};
+    report(config->findings());
+    configs.push_back({name, std::move(config).value()});
+  }
+  return std::nullopt;
+}
+
+std::optional<Failure> read_base(Options& options) {
+  if (options.base.empty()) return std::nullopt;
+  auto config = read_base_config(options.base);
+  if (!config) return Failure{config.error(), options.base};
+  options.save.base_config = std::move(config).value();
+  if (!options.fingerprint) return std::nullopt;
+  const auto base = BaseModel::open(options.base);
+  if (!base) return Failure{base.error(), options.base};
+  if (!base->has_tensors()) {
+    return Failure{
+        {.code = ErrorCode::kInvalidArgument,
+         .message = "--fingerprint needs the base's weights or their index, not only its config",
+         .path = options.base},
+        options.base};
+  }
+  options.save.base_fingerprint = base->fingerprint();
+  return std::nullopt;
+}
+
+std::optional<Failure> read_facts(Options& options) {
+  if (options.facts.empty()) return std::nullopt;
+  const auto text = read_text_file(options.facts);
+  if (!text) return Failure{text.error(), options.facts};
+  auto facts = ModelFacts::parse(*text);
+  if (!facts) {
+    auto error = std::move(facts).error();
+    if (error.path.empty()) error.path = options.facts;
+    return Failure{std::move(error), options.facts};
+  }
+  options.save.facts = std::move(facts).value();
+  return std::nullopt;
+}
+
+int save(Options& options) {
+  const auto failed = [&](const Failure& failure) {
+    return fail(failure.error, failure.given, options.json);
+  };
+  std::vector<NamedConfig> configs;
+  if (const auto failure = read_configs(options, configs)) return failed(*failure);
+  if (const auto failure = read_base(options)) return failed(*failure);
+  if (const auto failure = read_facts(options)) return failed(*failure);
+  if (!options.initial.empty()) options.save.initial = options.initial;
+  options.save.digests = !options.push.empty();
+  options.save.card = options.no_card ? WriteCard::kNo : WriteCard::kYes;
+
+  const std::vector<std::filesystem::path> paths(options.states.begin(), options.states.end());
+  const auto state = Checkpoint::open(paths, options.open);
+  if (!state) {
+    const bool named = !state.error().path.empty();
+    return failed({state.error(), named ? state.error().path : options.states.front()});
+  }
+  const auto saved = save(*state, configs, options.output, options.save);
+  if (!saved) {
+    const bool initial = saved.error().path.starts_with(options.initial);
+    return failed(
+        {saved.error(), initial && !options.initial.empty() ? options.initial : options.output});
+  }
+  if (!options.push.empty()) return push(*saved, options);
+  if (options.json) {
+    print_document(to_json(*saved));
+  } else {
+    print_report(*saved);
+  }
+  return kGood;
+}
+
+void add_choices(Arguments& command, SaveOptions& save) {
+  command
+      .choice<WeightsFormat>(
+          "--format", save.format,
+          {{"safetensors", WeightsFormat::kSafetensors}, {"bin", WeightsFormat::kBin}},
+          "The format of the weights file (default: safetensors)")
+      .alias("--to");
+  command.choice<SaveEmbeddings>("--embeddings", save.save_embedding_layers,
+                                 {{"auto", SaveEmbeddings::kAuto},
+                                  {"always", SaveEmbeddings::kAlways},
+                                  {"never", SaveEmbeddings::kNever}},
+                                 "Whether to save the embedding layers too (default: auto)");
+  command.choice<StoredDtype>("--dtype", save.dtype,
+                              {{"keep", StoredDtype::kKeep},
+                               {"f32", StoredDtype::kF32},
+                               {"bf16", StoredDtype::kBF16},
+                               {"f16", StoredDtype::kF16}},
+                              "Round floating-point tensors to this dtype (default: keep)");
+  add_durability(command, save.durability);
+}
+
+}  // namespace
+
+void add_save(Arguments& command) {
+  auto options = std::make_shared<Options>();
+  command
+      .positional("STATE", options->states,
+                  "The state dict: .safetensors, its .index.json, a torch file, or a directory of "
+                  "these; several are joined")
+      .required();
+  command.option("-o,--output", options->output, "DIR", "Directory of the adapter").required();
+  command
+      .option("--config", options->configs, "[NAME=]FILE",
+              "The adapter's config; NAME is its name in the state dict (default: \"default\")")
+      .required();
+  command.option("--select", options->save.selected_adapters, "NAME", "Save only this adapter");
+  add_choices(command, options->save);
+  add_torch_key(command, options->open);
+  command.option("--initial", options->initial, "DIR",
+                 "The adapter right after its initialization (PiSSA, OLoRA): saves a plain LoRA");
+  command.option("--base", options->base, "PATH",
+                 "The base model's directory or config.json, for --embeddings auto");
+  command
+      .flag("--fingerprint", options->fingerprint,
+            "Keep the fingerprint of --base in the metadata, for 'ferrule check'")
+      .needs("--base");
+  command.option("--facts", options->facts, "FILE", "Facts of the live model (docs/model-facts.md)")
+      .alias("--model");
+#ifdef FERRULE_HAS_HUB
+  command.option("--push", options->push, "REPO_ID",
+                 "Push the adapter after saving; it stays on disk if the push fails");
+#endif
+  command.flag("--no-card", options->no_card, "Do not write a README.md");
+  add_json(command, options->json);
+  command.about(
+      R"(Any part of a state dict will do, the base model's tensors may be in it. The adapter
+called "default" is written to DIR itself, every other one to DIR/NAME, all of them or
+none.
+
+Examples:
+  ferrule save checkpoint-500 -o my-adapter --config my-lora/adapter_config.json
+  ferrule save model.safetensors -o out --config a=a.json --config b=b.json --select b
+  ferrule save checkpoint-500 -o small --config adapter_config.json --dtype bf16)");
+  command.action([options] { return save(*options); });
+}
+
+}  // namespace ferrule::cli

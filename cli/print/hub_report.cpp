@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "print/hub_report.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "exit_code.hpp"
+#include "ferrule/text.hpp"
+#include "print/findings.hpp"
+#include "print/json.hpp"
+#include "print/text.hpp"
+#include "terminal.hpp"
+
+namespace ferrule::cli {
+namespace {
+
+Json::Array names(const std::vector<std::string>& paths) { return {paths.begin(), paths.end()}; }
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+int hub_exit_code(const Error& error) {
+  const auto kind = hub::failure_kind(error);
+  if (kind == "usage") return kUsage;
+  const bool bad =
+      kind == "adapter" || kind == "integrity" || kind == "unsafe_path" || kind == "card";
+  return bad ? kBad : kSystem;
+}
+
+Json hub_error(const Error& error) {
+  // The message says all by itself, as the line for people does.
+  const bool named = error.path.empty() || error.message.find(error.path) != std::string::npos;
+  return Json::Object{{"kind", hub::failure_kind(error)},
+                      {"message", named ? error.message : error.path + ": " + error.message},
+                      {"status", error.http_status != 0 ? Json(error.http_status) : Json()},
+                      {"request_id", error.request_id.empty() ? Json() : Json(error.request_id)},
+                      {"rule", error.rule},
+                      {"path", error.path}};
+}
+
+int hub_failure(const Error& error, bool json) {
+  report(error);
+  if (json) print_document({{"error", hub_error(error)}});
+  return hub_exit_code(error);
+}
+
+Json::Object to_json(const hub::PushReport& report) {
+  return Json::Object{{"repo", report.repo},
+                      {"revision", report.revision},
+                      {"commit", report.commit},
+                      {"url", report.url},
+                      {"pr_url", report.pr_url.empty() ? Json() : Json(report.pr_url)},
+                      {"uploaded", names(report.uploaded)},
+                      {"unchanged", names(report.unchanged)}};
+}
+
+hub::Watcher HubWatcher::watcher() {
+  return {[this](const hub::Progress& progress) { show(progress); },
+          [this](std::string_view text) {
+            line_.clear();
+            print(Stream::kErr, "warning: " + printable(text) + "\n");
+          }};
+}
+
+void HubWatcher::show(const hub::Progress& progress) {
+  last_ = progress;
+  const auto rate =
+      static_cast<double>(progress.bytes_done) / std::max(seconds_since(start_), 1e-3);
+  line_.show(verb_ + " " + human_bytes(progress.bytes_done) + " of " +
+             human_bytes(progress.bytes_total) + ", " +
+             human_bytes(static_cast<std::uint64_t>(rate)) + "/s, " + grouped(progress.files_done) +
+             " of " + counted(progress.files_total, "file"));
+}
+
+std::string HubWatcher::total() const {
+  if (last_.bytes_done == 0) return {};
+  const auto rate = static_cast<double>(last_.bytes_done) / std::max(seconds_since(start_), 1e-3);
+  return " (" + human_bytes(last_.bytes_done) + ", " +
+         human_bytes(static_cast<std::uint64_t>(rate)) + "/s)";
+}
+
+int RemotePath::open(std::string& path, bool headers_only, bool json) {
+  if (!hub::is_remote(path)) return kGood;
+  HubWatcher watcher("pulling");
+  hub::PullOptions options;
+  options.watcher = watcher.watcher();
+  auto opened = hub::HubClient().open_remote(path, headers_only, options);
+  watcher.clear();
+  if (!opened) return hub_failure(opened.error(), json);
+  remote_ = std::move(*opened);
+  path = remote_.path.string();
+  return kGood;
+}
+
+void print_push(const hub::PushReport& report, const HubWatcher& watcher) {
+  if (report.uploaded.empty()) {
+    print(Stream::kOut, printable(report.repo) + ": unchanged, " +
+                            counted(report.unchanged.size(), "file") + ", " + report.commit + "\n");
+    return;
+  }
+  print(Stream::kOut, printable(report.repo) + ": " + counted(report.uploaded.size(), "file") +
+                          " pushed" + watcher.total() + ", " +
+                          printable(report.pr_url.empty() ? report.url : report.pr_url) + "\n");
+}
+
+}  // namespace ferrule::cli

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "ferrule/error.hpp"
+#include "ferrule/hub.hpp"
+#include "ferrule/json.hpp"
+#include "print/progress.hpp"
+
+namespace ferrule::cli {
+
+/// 1 for a bad adapter and for damaged content, 2 for a usage error, 3 for everything that the
+/// network, the server and the system refuse.
+int hub_exit_code(const Error& error);
+
+/// Reports a failure, with `json` also as a document (docs/cli.md); returns the exit code.
+int hub_failure(const Error& error, bool json);
+
+/// The "error" of that document.
+Json hub_error(const Error& error);
+
+Json::Object to_json(const hub::PushReport& report);
+
+/// Shows bytes, rate and files on a terminal, and prints warnings.
+class HubWatcher {
+ public:
+  explicit HubWatcher(std::string verb) : verb_(std::move(verb)) {}
+  hub::Watcher watcher();
+  void clear() { line_.clear(); }
+  /// " (41.9 MB, 12.3 MB/s)", or nothing if nothing was transferred.
+  std::string total() const;
+
+ private:
+  void show(const hub::Progress& progress);
+
+  std::string verb_;
+  ProgressLine line_;
+  hub::Progress last_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+/// A path of the command line that may be one of the Hub ("hf://...").
+class RemotePath {
+ public:
+  /// Leaves a local path as it is; downloads one of the Hub and replaces it by the folder. Returns
+  /// the exit code if that failed, 0 otherwise.
+  int open(std::string& path, bool headers_only, bool json);
+
+ private:
+  hub::HubClient::Remote remote_;
+};
+
+/// What `push` and `save --push` print of a push that worked.
+void print_push(const hub::PushReport& report, const HubWatcher& watcher);
+
+}  // namespace ferrule::cli
