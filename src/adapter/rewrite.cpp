@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "adapter/rewrite.hpp"
 
-#include <system_error>
 #include <utility>
 
 #include "adapter/carry_files.hpp"
 #include "adapter/open_adapter.hpp"
 #include "base/try.hpp"
 #include "io/digesting_file.hpp"
+#include "io/kind_at.hpp"
 
 namespace ferrule::adapter {
 namespace {
@@ -94,8 +94,9 @@ Result<void> Rewriter::finish(RewriteFiles& /*files*/,
 Result<RewriteReport> rewrite(const fs::path& output, const RewriteOptions& options,
                               Rewriter& rewriter) {
   RewriteReport report;
-  std::error_code ignored;
-  report.in_place = !options.source.empty() && fs::equivalent(options.source, output, ignored);
+  if (!options.source.empty()) {
+    FERRULE_TRY(report.in_place, io::same_directory(options.source, output));
+  }
   FERRULE_TRY(const bool wanted, rewriter.look());
   if (!wanted) return report;
   FERRULE_TRY(auto transaction, io::DirectoryTransaction::begin(output, options.durability));

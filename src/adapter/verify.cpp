@@ -12,6 +12,7 @@
 #include "ferrule/adapter.hpp"
 #include "ferrule/checkpoint.hpp"
 #include "io/input_file.hpp"
+#include "io/kind_at.hpp"
 #include "io/walk.hpp"
 #include "peft/strength.hpp"
 
@@ -98,9 +99,10 @@ void verify_directory(const fs::path& path, const OpenOptions& options, VerifyRe
 
 VerifyReport verify(const fs::path& path, const OpenOptions& options) {
   VerifyReport report;
-  std::error_code failed;
-  const auto status = fs::status(path, failed);
-  if (!failed && fs::is_directory(status)) {
+  const auto kind = io::kind_at(path);
+  if (!kind) {
+    take_error(kind.error(), report);
+  } else if (*kind == io::EntryKind::kFolder) {
     verify_directory(path, options, report);
   } else if (path.filename() == kConfigFile) {
     const auto config = AdapterConfig::open(path);

@@ -3,13 +3,13 @@
 
 #include <algorithm>
 #include <mutex>
-#include <system_error>
 #include <utility>
 
 #include "base/try.hpp"
 #include "container/container.hpp"
 #include "format/pickle/scan_content.hpp"
 #include "io/input_file.hpp"
+#include "io/kind_at.hpp"
 #include "io/mapping.hpp"
 #include "io/walk.hpp"
 
@@ -56,8 +56,8 @@ ScannedFile scan_file(const std::filesystem::path& path, const OpenOptions& opti
 Result<std::vector<ScannedFile>> scan(const std::filesystem::path& path,
                                            const OpenOptions& options) {
   std::vector<ScannedFile> results;
-  std::error_code ignored;
-  if (!std::filesystem::is_directory(path, ignored)) {
+  FERRULE_TRY(const auto kind, io::kind_at(path));
+  if (kind != io::EntryKind::kFolder) {
     results.push_back(scan_file(path, options));
     return results;
   }

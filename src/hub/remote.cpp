@@ -18,7 +18,7 @@
 #include "hub/transport/http_failure.hpp"
 #include "hub/transport/http_retry.hpp"
 #include "hub/transport/url.hpp"
-#include "io/hollow_file.hpp"
+#include "io/hollow_folder.hpp"
 
 namespace ferrule::hub {
 namespace {

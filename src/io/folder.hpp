@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ferrule/result.hpp"
+#include "io/kind_at.hpp"
 #include "io/open_regular.hpp"
 #include "io/unique_fd.hpp"
 
@@ -30,8 +31,6 @@ Result<FileIdentity> identity_of(int fd, const std::filesystem::path& path);
 
 /// A hidden name that no other thread or process has.
 std::string scratch_name();
-
-enum class EntryKind : std::uint8_t { kNothing, kFile, kFolder, kLink, kOther };
 
 /// A directory opened once. Names below it are walked without going through any link, so that one
 /// planted in it leads nowhere.

@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <cctype>
 #include <map>
-#include <system_error>
 
 #include "base/quote.hpp"
 #include "base/try.hpp"
 #include "ferrule/text_file.hpp"
 #include "io/digest.hpp"
 #include "io/input_file.hpp"
+#include "io/kind_at.hpp"
 #include "model/shape_flow.hpp"
 #include "peft/state_layout.hpp"
 
@@ -79,8 +79,8 @@ Result<void> refuse_adapter(const Checkpoint& source, const fs::path& path) {
 
 /// Opens what `path` is: fills source and config.
 Result<void> open_parts(const fs::path& path, const OpenOptions& options, BaseModel::Rep& rep) {
-  std::error_code ignored;
-  if (fs::is_directory(path, ignored)) {
+  FERRULE_TRY(const auto kind, io::kind_at(path));
+  if (kind == io::EntryKind::kFolder) {
     FERRULE_TRY(rep.config, config_of(path));
     auto source = Checkpoint::open(path, options);
     if (source) {

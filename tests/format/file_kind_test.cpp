@@ -38,7 +38,7 @@ std::string tar(std::string_view name) {
 
 class Heads : public testing::TestWithParam<Head> {};
 
-TEST_P(Heads, AreRecognised) {
+TEST_P(Heads, AreRecognized) {
   const auto& [name, bytes, kind] = GetParam();
   EXPECT_EQ(recognize(test::as_bytes(bytes), bytes.size()), kind)
       << describe(recognize(test::as_bytes(bytes), bytes.size()));
@@ -46,7 +46,7 @@ TEST_P(Heads, AreRecognised) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Recognise, Heads,
+    Recognize, Heads,
     testing::ValuesIn(std::vector<Head>{
         {"Safetensors", test::safetensors("{}"), FileKind::kSafetensors},
         {"SafetensorsOfBrokenHeader", test::safetensors("{!"), FileKind::kSafetensors},

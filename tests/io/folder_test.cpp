@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "faults.hpp"
-#include "io/hollow_file.hpp"
+#include "io/hollow_folder.hpp"
 #include "scene.hpp"
 
 namespace ferrule::test {

@@ -18,6 +18,7 @@
 #include "hub/transport/fetch.hpp"
 #include "hub/transport/url.hpp"
 #include "hub/transport/watcher.hpp"
+#include "io/kind_at.hpp"
 
 namespace ferrule::hub {
 namespace {
@@ -216,8 +217,8 @@ Result<void> Pull::require_cached(const RemoteFile& file) {
   FERRULE_TRY(const bool placed, cache_->has_file(commit_, file, session_.memo));
   if (placed) return {};
   const auto path = (cache_->snapshot_path(commit_) / file.path).string();
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) {
+  FERRULE_TRY(const auto kind, io::kind_at(path));
+  if (kind == io::EntryKind::kNothing) {
     return fail(Failure::kIncomplete,
                 where() + ": the cached snapshot is incomplete, " + base::quote(file.path) +
                     " is missing; pull again with a network",

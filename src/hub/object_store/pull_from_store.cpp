@@ -16,6 +16,7 @@
 #include "hub/transport/watcher.hpp"
 #include "io/digest.hpp"
 #include "io/folder.hpp"
+#include "io/kind_at.hpp"
 #include "io/partial_file.hpp"
 
 namespace ferrule::hub {
@@ -95,8 +96,7 @@ Result<PullReport> pull_from_store(Session& session, const std::string& source,
   }));
   for (const auto& file : files) out.files.push_back(file.path);
   FERRULE_CHECK(place_files(staging_path, files, out.path));
-  std::error_code ignored;
-  std::filesystem::remove_all(staging_path, ignored);
+  (void)io::discard_tree(staging_path).has_value();  // What is left there harms no later pull.
   return out;
 }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "io/hollow_file.hpp"
+#include "io/hollow_folder.hpp"
 
-#include <system_error>
+#include <cstdlib>
 
 #include "base/try.hpp"
 #include "io/input_file.hpp"
+#include "io/kind_at.hpp"
 #include "io/partial_file.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
@@ -18,9 +19,8 @@ constexpr int kMaxTries = 100;
 }  // namespace
 
 Result<HollowFolder> HollowFolder::make() {
-  std::error_code failed;
-  const auto base = std::filesystem::temp_directory_path(failed);
-  if (failed) return system_error(failed.value(), "there is no temporary directory", base);
+  const char* named = std::getenv("TMPDIR");
+  const std::filesystem::path base = named != nullptr && *named != '\0' ? named : "/tmp";
   for (int tried = 0;; ++tried) {
     const auto path = base / scratch_name();
     if (sys().mkdirat(AT_FDCWD, path.c_str(), 0700) == 0) return HollowFolder(path);
@@ -31,8 +31,7 @@ Result<HollowFolder> HollowFolder::make() {
 }
 
 HollowFolder::~HollowFolder() {
-  std::error_code ignored;
-  if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  if (!path_.empty()) (void)discard_tree(path_).has_value();
 }
 
 Result<void> HollowFolder::write(const std::string& name, std::string_view head,
