@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "adapter/open_adapter.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "io/walk.hpp"
 
@@ -12,13 +13,6 @@ namespace ferrule::adapter {
 namespace {
 
 namespace fs = std::filesystem;
-
-Error lacks(const fs::path& directory, const char* rule, std::string message) {
-  return {.code = ErrorCode::kCorrupt,
-          .rule = rule,
-          .message = std::move(message),
-          .path = directory.string()};
-}
 
 bool has_file(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -61,10 +55,13 @@ Result<std::vector<AdapterFolder>> find_adapter_folders(const fs::path& director
   const bool top_is_broken = !folders.empty() && folders.front().name.empty() && !whole;
   if (!folders.empty() && !top_is_broken) return folders;
   if (!has_config) {
-    return lacks(directory, "AD-16", "there is no adapter_config.json: this is no PEFT adapter");
+    return base::at(
+        base::corrupt("AD-16", "there is no adapter_config.json: this is no PEFT adapter"),
+        directory);
   }
-  return lacks(directory, "AD-15",
-               "there is neither adapter_model.safetensors nor adapter_model.bin");
+  return base::at(
+      base::corrupt("AD-15", "there is neither adapter_model.safetensors nor adapter_model.bin"),
+      directory);
 }
 
 }  // namespace ferrule::adapter

@@ -8,8 +8,9 @@
 
 #include "adapter/card_body.hpp"
 #include "adapter/card_metadata.hpp"
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/utf8.hpp"
+#include "ferrule/text.hpp"
 #include "ferrule/version.hpp"
 #include "format/card/card_text.hpp"
 #include "format/card/front_matter.hpp"
@@ -39,15 +40,12 @@ Finding left_alone(const Error& error) {
 /// What keeps a card from being read as text at all.
 std::optional<Error> unreadable(std::string_view text) {
   if (text.size() > format::kMaxCardBytes) {
-    return Error{.code = ErrorCode::kLimitExceeded,
-                 .rule = "MC-1",
-                 .message = "expected a card of at most " + std::to_string(format::kMaxCardBytes) +
-                            " bytes, found " + std::to_string(text.size())};
+    return base::over_limit("MC-1", "expected a card of at most " +
+                                        std::to_string(format::kMaxCardBytes) + " bytes, found " +
+                                        std::to_string(text.size()));
   }
   if (text.find('\0') != std::string_view::npos || !base::is_utf8(text)) {
-    return Error{.code = ErrorCode::kCorrupt,
-                 .rule = "MC-2",
-                 .message = "expected UTF-8 text in the card, found other bytes"};
+    return base::corrupt("MC-2", "expected UTF-8 text in the card, found other bytes");
   }
   return std::nullopt;
 }
@@ -101,7 +99,7 @@ class Merge {
     if (!is_same_path) return;
     out.push_back({"base_model", std::monostate()});
     findings_.push_back(finding(Severity::kNote, "MC-5", "base_model",
-                                "removed base_model " + base::quote(entry->text) +
+                                "removed base_model " + quote(entry->text) +
                                     ": it is a path on the machine that trained the adapter"));
   }
 
@@ -132,7 +130,7 @@ class Merge {
         lost += " ...";
         break;
       }
-      lost += (lost.empty() ? "" : ", ") + base::quote(tag, 80);
+      lost += (lost.empty() ? "" : ", ") + quote(tag, 80);
     }
     if (lost.empty()) return;
     findings_.push_back(finding(Severity::kNote, "MC-6", "tags",
@@ -185,13 +183,13 @@ std::string update_body(std::string_view body, std::string_view eol,
 void note_left_out(const CardMetadata& data, std::vector<Finding>& findings) {
   if (!data.local_base_model) return;
   const std::string& name = *data.local_base_model;
-  findings.push_back(finding(
-      Severity::kNote, "MC-5", "base_model",
-      name.empty() ? "the base model's name is empty: the card names no base_model"
-                   : base::quote(name) + " is a local path or no id of the Hub, "
-                                         "\"name\" or \"namespace/name\": the card names no "
-                                         "base_model",
-      "write base_model into the card by hand: it will be kept"));
+  findings.push_back(
+      finding(Severity::kNote, "MC-5", "base_model",
+              name.empty() ? "the base model's name is empty: the card names no base_model"
+                           : quote(name) + " is a local path or no id of the Hub, "
+                                           "\"name\" or \"namespace/name\": the card names no "
+                                           "base_model",
+              "write base_model into the card by hand: it will be kept"));
 }
 
 std::vector<Finding> duplicate_keys(const YamlBlock& block) {
@@ -202,8 +200,8 @@ std::vector<Finding> duplicate_keys(const YamlBlock& block) {
     if (seen.insert(entry.key).second || !reported.insert(entry.key).second) continue;
     if (out.size() == 20) break;
     out.push_back(finding(Severity::kWarning, "MC-4", entry.key,
-                          "expected each key of the front matter once, found " +
-                              base::quote(entry.key) + " again: the last one counts",
+                          "expected each key of the front matter once, found " + quote(entry.key) +
+                              " again: the last one counts",
                           "the Hub refuses such a card"));
   }
   return out;
@@ -279,16 +277,15 @@ std::vector<Finding> check_card(std::string_view text, std::string_view path) {
     const YamlEntry* base = block->find("base_model");
     if (base != nullptr && base->kind == YamlEntry::Kind::kString &&
         !format::is_hub_id(base->text)) {
-      out.push_back(
-          finding(Severity::kWarning, "MC-5", "base_model",
-                  "expected an id of the Hub as base_model, found " + base::quote(base->text),
-                  "a path means nothing on another machine, and may say more of this one "
-                  "than it should"));
+      out.push_back(finding(Severity::kWarning, "MC-5", "base_model",
+                            "expected an id of the Hub as base_model, found " + quote(base->text),
+                            "a path means nothing on another machine, and may say more of this one "
+                            "than it should"));
     }
     const YamlEntry* library = block->find("library_name");
     if (library != nullptr && library->text != "peft") {
       out.push_back(finding(Severity::kNote, "MC-6", "library_name",
-                            "expected library_name peft, found " + base::quote(library->text)));
+                            "expected library_name peft, found " + quote(library->text)));
     }
   }
   for (Finding& each : out) each.path = path;

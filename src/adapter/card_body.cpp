@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/quote.hpp"
 #include "ferrule/json.hpp"
+#include "ferrule/text.hpp"
 #include "ferrule/version.hpp"
 #include "format/card/card_text.hpp"
 
@@ -25,7 +25,7 @@ constexpr std::size_t kMaxNameBytes = 160;
 
 /// Untrusted text as Markdown code that also fits a table's cell.
 std::string code(std::string_view text) {
-  const std::string safe = base::printable(text, kMaxNameBytes);
+  const std::string safe = printable(text, kMaxNameBytes);
   std::string out = "`";
   for (const char c : safe) {
     // Nothing inside a code span can be escaped: a look-alike stands for what would end it.

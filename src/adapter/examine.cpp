@@ -7,14 +7,13 @@
 #include <utility>
 
 #include "adapter/module_rules.hpp"
-#include "base/quote.hpp"
+#include "ferrule/text.hpp"
 #include "peft/method.hpp"
 #include "peft/strength.hpp"
 
 namespace ferrule {
 namespace {
 
-using base::quote;
 using peft::DiskKey;
 using peft::KeyKind;
 

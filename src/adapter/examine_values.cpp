@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "adapter/examine.hpp"
-#include "base/quote.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule {
 namespace {
@@ -94,7 +94,7 @@ std::optional<Finding> judge_lily(const AdapterConfig& config, const Examination
                    .rule = "AD-22",
                    .path = {},
                    .key = key.first,
-                   .message = "modules of target " + base::quote(key.first) + " have " +
+                   .message = "modules of target " + quote(key.first) + " have " +
                               std::to_string(group.b.size()) + " different lily_B and " +
                               std::to_string(group.a.size()) +
                               " lily_A, which PEFT shares among them on "
@@ -131,7 +131,7 @@ std::vector<Finding> examine_values(const AdapterConfig& config, const Examinati
          .rule = "AD-20",
          .path = {},
          .key = std::string(first),
-         .message = "tensor " + base::quote(first) +
+         .message = "tensor " + quote(first) +
                     (broken > 1 ? " and " + std::to_string(broken - 1) + " more hold" : " holds") +
                     " NaN or infinite values",
          .advice = "the training diverged"});

@@ -7,13 +7,12 @@
 #include <string>
 #include <utility>
 
-#include "base/quote.hpp"
+#include "ferrule/text.hpp"
 #include "peft/module_selector.hpp"
 
 namespace ferrule {
 namespace {
 
-using base::quote;
 using peft::KeyKind;
 
 Finding error(std::string rule, std::string_view key, std::string message,

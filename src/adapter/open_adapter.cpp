@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "container/container.hpp"
 #include "container/safetensors_opener.hpp"
@@ -15,18 +16,13 @@ namespace fs = std::filesystem;
 
 constexpr int kMostGenerations = 16;  // A saver in a loop must not keep a reader forever.
 
-Error lacks(const fs::path& directory, const char* rule, std::string message) {
-  return {.code = ErrorCode::kCorrupt,
-          .rule = rule,
-          .message = std::move(message),
-          .path = directory.string()};
-}
-
 Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOptions& options) {
   const auto& directory = reader.path();
   FERRULE_TRY(auto config_file, reader.open_file(kConfigFile));
   if (!config_file) {
-    return lacks(directory, "AD-16", "there is no adapter_config.json: this is no PEFT adapter");
+    return base::at(
+        base::corrupt("AD-16", "there is no adapter_config.json: this is no PEFT adapter"),
+        directory);
   }
   FERRULE_TRY(const auto text, config_file->read_text(options.limits.text_bytes));
   FERRULE_TRY(auto config, AdapterConfig::parse(text, directory / kConfigFile));
@@ -40,8 +36,9 @@ Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOpti
   }
   FERRULE_TRY(const auto bin, reader.open_file(kBinFile));
   if (!bin) {
-    return lacks(directory, "AD-15",
-                 "there is neither adapter_model.safetensors nor adapter_model.bin");
+    return base::at(
+        base::corrupt("AD-15", "there is neither adapter_model.safetensors nor adapter_model.bin"),
+        directory);
   }
   FERRULE_TRY(const auto kind, container::kind_of(*bin));
   FERRULE_TRY(auto source, container::open_container(*bin, kind, options));

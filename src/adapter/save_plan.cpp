@@ -7,8 +7,9 @@
 
 #include "adapter/examine.hpp"
 #include "adapter/open_adapter.hpp"
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "peft/initial_conversion.hpp"
 #include "peft/method_tensors.hpp"
 #include "peft/selection.hpp"
@@ -18,21 +19,14 @@
 namespace ferrule {
 namespace {
 
-using base::quote;
-
-Error refuse(ErrorCode code, std::string rule, std::string message) {
-  return {.code = code, .rule = std::move(rule), .message = std::move(message)};
-}
-
 /// A name becomes a folder: it must stay below the target and be what torch accepts (no dot).
 Result<void> check_name(const std::string& name) {
   const bool plain = !name.empty() && name.find('.') == std::string::npos &&
                      name.find('\0') == std::string::npos && !name.starts_with('/') &&
                      !name.ends_with('/') && name.find("//") == std::string::npos;
   if (plain) return {};
-  return refuse(
-      ErrorCode::kInvalidArgument, "KY-9",
-      "adapter name " + quote(name) + " is empty, holds a dot, or is no plain relative path");
+  return base::invalid("KY-9", "adapter name " + quote(name) +
+                                   " is empty, holds a dot, or is no plain relative path");
 }
 
 Result<std::vector<const NamedConfig*>> choose(std::span<const NamedConfig> configs,
@@ -42,8 +36,7 @@ Result<std::vector<const NamedConfig*>> choose(std::span<const NamedConfig> conf
   for (const auto& config : configs) {
     FERRULE_CHECK(check_name(config.name));
     if (!names.insert(config.name).second) {
-      return refuse(ErrorCode::kInvalidArgument, "KY-9",
-                    "two configs are given for adapter " + quote(config.name));
+      return base::invalid("KY-9", "two configs are given for adapter " + quote(config.name));
     }
     if (options.selected_adapters.empty()) chosen.push_back(&config);
   }
@@ -51,13 +44,12 @@ Result<std::vector<const NamedConfig*>> choose(std::span<const NamedConfig> conf
     const auto found = std::find_if(configs.begin(), configs.end(),
                                     [&](const NamedConfig& config) { return config.name == name; });
     if (found == configs.end()) {
-      return refuse(ErrorCode::kInvalidArgument, "KY-9",
-                    "adapter " + quote(name) + " was selected, but has no config");
+      return base::invalid("KY-9", "adapter " + quote(name) + " was selected, but has no config");
     }
     if (std::find(chosen.begin(), chosen.end(), &*found) == chosen.end()) chosen.push_back(&*found);
   }
   if (chosen.empty()) {
-    return refuse(ErrorCode::kInvalidArgument, "KY-9", "there is no adapter to save");
+    return base::invalid("KY-9", "there is no adapter to save");
   }
   return chosen;
 }
@@ -160,7 +152,7 @@ Result<void> judge(const AdapterPlan& plan, const Examination& examination,
   }
   if (errors > 1) message += " (and " + std::to_string(errors - 1) + " more errors)";
   if (!first->advice.empty()) message += "; " + first->advice;
-  return refuse(ErrorCode::kCorrupt, first->rule, std::move(message));
+  return base::corrupt(first->rule, std::move(message));
 }
 
 /// Whether the state shows a module whose path ends in `name`.

@@ -13,6 +13,7 @@
 #include "adapter/open_adapter.hpp"
 #include "adapter/rewrite.hpp"
 #include "adapter/save_plan.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "container/tensor_plan.hpp"
 #include "io/input_file.hpp"
@@ -174,8 +175,7 @@ Result<SaveReport> save(const TensorSource& state, std::span<const NamedConfig> 
                                    const std::filesystem::path& directory,
                                    const SaveOptions& options) {
   if (!options.base_fingerprint.empty() && options.format == WeightsFormat::kBin) {
-    return Error{.code = ErrorCode::kInvalidArgument,
-                 .message = "a torch file has no metadata to keep the base's fingerprint in"};
+    return base::invalid("a torch file has no metadata to keep the base's fingerprint in");
   }
   FERRULE_TRY(auto plan, plan_save(state, configs, options));
   Save save(std::move(plan), directory, options);

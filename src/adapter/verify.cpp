@@ -8,9 +8,9 @@
 
 #include "adapter/card.hpp"
 #include "adapter/open_adapter.hpp"
-#include "base/quote.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/checkpoint.hpp"
+#include "ferrule/text.hpp"
 #include "io/input_file.hpp"
 #include "io/kind_at.hpp"
 #include "io/walk.hpp"

@@ -4,8 +4,8 @@
 #include <exception>
 #include <stdexcept>
 
-#include "base/quote.hpp"
 #include "ferrule/result.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule {
 
@@ -29,7 +29,7 @@ std::string_view error_code_name(ErrorCode code) noexcept {
 
 std::string Error::to_string() const {
   std::string text;
-  if (!path.empty()) text += base::printable(path) + ": ";
+  if (!path.empty()) text += printable(path) + ": ";
   if (!rule.empty()) text += "[" + rule + "] ";
   return text + message;
 }

@@ -4,7 +4,8 @@
 #include <deque>
 #include <unordered_map>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule {
 
@@ -26,15 +27,14 @@ StateDict::~StateDict() = default;
 Result<void> StateDict::add(std::string name, Dtype dtype, std::span<const std::uint64_t> shape,
                             std::span<const std::byte> bytes) {
   if (rep_->index.contains(name)) {
-    return Error{.code = ErrorCode::kInvalidArgument,
-                 .message = "tensor " + base::quote(name) + " was added twice"};
+    return base::invalid("tensor " + quote(name) + " was added twice");
   }
   const auto& kept_shape = rep_->shapes.emplace_back(shape.begin(), shape.end());
   auto view = TensorView::make(dtype, kept_shape, bytes);
   if (!view) {
     rep_->shapes.pop_back();
     auto error = std::move(view).error();
-    error.message = "tensor " + base::quote(name) + ": " + error.message;
+    error.message = "tensor " + quote(name) + ": " + error.message;
     return error;
   }
   const auto& kept_name = rep_->names.emplace_back(std::move(name));

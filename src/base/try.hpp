@@ -10,7 +10,7 @@
 
 /// `FERRULE_TRY(auto header, parse(bytes));` declares `header`, or returns the Error from the
 /// enclosing function. Two statements: not for the body of an if without braces.
-// A declaration stands in no parentheses. NOLINTBEGIN(bugprone-macro-parentheses)
+// A declaration cannot be put in parentheses. NOLINTBEGIN(bugprone-macro-parentheses)
 #define FERRULE_TRY(declaration, expression)                             \
   auto FERRULE_TRY_CONCAT(try_result_, __LINE__) = (expression);         \
   if (!FERRULE_TRY_CONCAT(try_result_, __LINE__))                        \
@@ -18,7 +18,7 @@
   declaration = std::move(FERRULE_TRY_CONCAT(try_result_, __LINE__)).value()
 // NOLINTEND(bugprone-macro-parentheses)
 
-/// The same for Result<void>.
+/// The same if the value is not needed, or if there is none.
 #define FERRULE_CHECK(expression)                                          \
   do {                                                                     \
     auto FERRULE_TRY_CONCAT(try_result_, __LINE__) = (expression);         \

@@ -6,17 +6,15 @@
 #include <set>
 #include <utility>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
 #include "check/expert_match.hpp"
 #include "check/module_shapes.hpp"
+#include "ferrule/text.hpp"
 #include "peft/method.hpp"
 #include "peft/state_layout.hpp"
 
 namespace ferrule::checks {
 namespace {
-
-using base::quote;
 
 constexpr std::string_view kBaseLayer = ".base_layer";
 

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "adapter/examine.hpp"
+#include "base/errors.hpp"
 #include "base/parallel.hpp"
-#include "base/quote.hpp"
 #include "base/try.hpp"
 #include "check/adapter_match.hpp"
 #include "check/check_causes.hpp"
@@ -16,6 +16,7 @@
 #include "check/check_engines.hpp"
 #include "check/check_values.hpp"
 #include "check/engines.hpp"
+#include "ferrule/text.hpp"
 #include "model/base_model.hpp"
 #include "peft/targets.hpp"
 
@@ -42,8 +43,7 @@ Result<std::vector<const checks::Engine*>> find_engines(const CheckOptions& opti
       for (const auto& other : checks::all_engines()) {
         known += (known.empty() ? "" : ", ") + std::string(other.id);
       }
-      return Error{.code = ErrorCode::kInvalidArgument,
-                   .message = "no engine is called " + base::quote(id) + "; known are " + known};
+      return base::invalid("no engine is called " + quote(id) + "; known are " + known);
     }
     out.push_back(engine);
   }

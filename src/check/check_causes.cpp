@@ -5,14 +5,12 @@
 #include <array>
 #include <utility>
 
-#include "base/quote.hpp"
-#include "base/suggest.hpp"
+#include "ferrule/text.hpp"
 #include "peft/state_layout.hpp"
 
 namespace ferrule::checks {
 namespace {
 
-using base::quote;
 
 constexpr std::size_t kMostSuggestions = 8;  // Each costs a look at every module of the base.
 constexpr std::size_t kMostCandidates = 2000;
@@ -52,7 +50,7 @@ std::string nearest(const BaseModel::Rep& base, const std::string& path) {
     if (number && peft::layer_number(module) != number) continue;
     if (candidates.size() < kMostCandidates) candidates.push_back(module);
   }
-  if (const auto found = base::suggest(path, candidates)) return std::string(*found);
+  if (const auto found = suggest(path, candidates)) return std::string(*found);
   for (const auto candidate : candidates) {
     if (last_part(candidate) == last_part(path)) return std::string(candidate);
   }

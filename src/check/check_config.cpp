@@ -7,16 +7,15 @@
 #include <set>
 #include <utility>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
 #include "ferrule/save_pretrained.hpp"
+#include "ferrule/text.hpp"
 #include "peft/method.hpp"
 #include "regex/pattern.hpp"
 
 namespace ferrule::checks {
 namespace {
 
-using base::quote;
 
 constexpr std::size_t kMostNamed = 8;
 

@@ -8,13 +8,11 @@
 #include <string>
 #include <utility>
 
-#include "base/quote.hpp"
 #include "check/adapter_match.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule::checks {
 namespace {
-
-using base::quote;
 
 std::string number_text(double value) {
   char text[32];

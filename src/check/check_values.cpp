@@ -6,8 +6,8 @@
 #include <string>
 
 #include "adapter/examine.hpp"
-#include "base/quote.hpp"
 #include "check/adapter_match.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule::checks {
 namespace {
@@ -47,7 +47,7 @@ std::vector<Finding> judge_values(const Adapter& adapter) {
   if (zero > 0) {
     out.push_back(about(
         Severity::kWarning, "AD-21", first,
-        "the update of " + base::quote(first) + " is zero" +
+        "the update of " + quote(first) + " is zero" +
             (zero > 1 ? ", as are those of " + std::to_string(zero - 1) + " more modules" : "")));
   }
   return out;

@@ -3,8 +3,8 @@
 
 #include <utility>
 
-#include "base/quote.hpp"
 #include "check/method_shapes.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule::checks {
 
@@ -33,9 +33,9 @@ void ExpertGroups::settle_group(const std::string& target, const Group& group,
   if (!whole) {
     std::string text;
     for (const auto count : counts) text += (text.empty() ? "" : " and ") + std::to_string(count);
-    const auto why = "experts are fused into " + base::quote(target) + " of " +
-                     std::to_string(experts) + " experts, and the adapter has " + text +
-                     " of the " + std::to_string(group.sources) +
+    const auto why = "experts are fused into " + quote(target) + " of " + std::to_string(experts) +
+                     " experts, and the adapter has " + text + " of the " +
+                     std::to_string(group.sources) +
                      " parts each: PEFT puts together whole sets alone";
     for (const auto& member : group.members) {
       out.push_back(
@@ -65,7 +65,7 @@ void ExpertGroups::settle_group(const std::string& target, const Group& group,
     std::optional<Finding> note;
     if (!std::exchange(said, true)) {
       note = about(Severity::kNote, "BS-19", member.module->path(),
-                   "experts one by one: PEFT fuses them into " + base::quote(target) + " at load");
+                   "experts one by one: PEFT fuses them into " + quote(target) + " at load");
     }
     out.push_back({member.place, Standing::kConverted, std::move(note)});
   }

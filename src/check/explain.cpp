@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "adapter/method_modules.hpp"
-#include "base/quote.hpp"
+#include "ferrule/text.hpp"
 #include "update/tensor_values.hpp"
 
 namespace ferrule {
@@ -68,7 +68,7 @@ std::vector<PatternUse> pattern_uses(const AdapterConfig& config) {
 /// Entries that stay at 0 are what CF-16 warns of.
 void count_uses(const ModuleStrength& resolved, std::vector<PatternUse>& uses) {
   for (auto& use : uses) {
-    const auto name = std::string(use.field) + " " + base::quote(use.pattern);
+    const auto name = std::string(use.field) + " " + quote(use.pattern);
     // The rule starts with, or has behind a comma, the entry that won.
     const auto at = resolved.rule.find(name);
     if (at != std::string::npos) ++use.modules;

@@ -6,14 +6,12 @@
 #include <vector>
 
 #include "base/checked.hpp"
-#include "base/quote.hpp"
 #include "check/adapter_match.hpp"
 #include "check/method_shapes.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule::checks {
 namespace {
-
-using base::quote;
 
 std::string grouped(std::uint64_t number) {
   auto text = std::to_string(number);

@@ -7,10 +7,11 @@
 #include <set>
 #include <utility>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "container/container.hpp"
 #include "container/sharded_index.hpp"
+#include "ferrule/text.hpp"
 #include "format/name_index.hpp"
 
 namespace ferrule {
@@ -36,10 +37,6 @@ struct Checkpoint::Rep {
 };
 
 namespace {
-
-Error not_found(const std::filesystem::path& path, std::string message) {
-  return {.code = ErrorCode::kNotFound, .message = std::move(message), .path = path.string()};
-}
 
 bool same(const TensorView& a, const TensorView& b) noexcept {
   const auto x = a.bytes();
@@ -134,10 +131,8 @@ Result<void> Checkpoint::Rep::open_index(const io::InputFile& file,
   for (const auto& shard : parsed->shards) {
     FERRULE_TRY(const auto opened, directory->open_file(shard.file));
     if (!opened) {
-      return located({.code = ErrorCode::kNotFound,
-                      .rule = "ST-23",
-                      .message = "shard " + base::quote(shard.file) + " with tensor " +
-                                 base::quote(shard.tensors.front()) + " is missing"});
+      return located(base::not_found("ST-23", "shard " + quote(shard.file) + " with tensor " +
+                                                  quote(shard.tensors.front()) + " is missing"));
     }
     FERRULE_TRY(const FileKind kind, container::kind_of(*opened));
     FERRULE_TRY(auto source, container::open_container(*opened, kind, options));
@@ -157,16 +152,18 @@ Result<void> Checkpoint::Rep::open_directory(const io::DirectoryReader& director
     for (const auto& name : chosen) {
       FERRULE_TRY(const auto file, directory.open_file(name));
       if (!file) {
-        return not_found(directory.path() / name,
-                         "the file went away while its directory was read");
+        return base::at(base::not_found("the file went away while its directory was read"),
+                        directory.path() / name);
       }
       FERRULE_CHECK(open_file(*file, &directory, options));
     }
     if (!chosen.empty()) return {};
   }
-  return not_found(directory.path(),
-                   "the directory has no file of tensors (*.safetensors, *.safetensors.index.json, "
-                   "*.bin, *.pt)");
+  return base::at(
+      base::not_found(
+          "the directory has no file of tensors (*.safetensors, *.safetensors.index.json, "
+          "*.bin, *.pt)"),
+      directory.path());
 }
 
 Result<void> Checkpoint::Rep::open_path(const std::filesystem::path& path,
@@ -198,11 +195,10 @@ Result<void> Checkpoint::Rep::join() {
     const auto& tensor = tensors[order[i]];
     if (before.name != tensor.name) continue;
     if (!same(before.tensor, tensor.tensor)) {
-      return Error{.code = ErrorCode::kCorrupt,
-                   .rule = "KY-1",
-                   .message = "tensor " + base::quote(tensor.name) + " differs from the one in " +
-                              base::quote(files[source_of[order[i - 1]]].string()),
-                   .path = files[source_of[order[i]]].string()};
+      return base::at(
+          base::corrupt("KY-1", "tensor " + quote(tensor.name) + " differs from the one in " +
+                                    quote(files[source_of[order[i - 1]]].string())),
+          files[source_of[order[i]]]);
     }
     repeated[order[i]] = true;
   }
@@ -235,7 +231,7 @@ Result<Checkpoint> Checkpoint::open(const std::filesystem::path& path, const Ope
 Result<Checkpoint> Checkpoint::open(std::span<const std::filesystem::path> paths,
                                     const OpenOptions& options) {
   if (paths.empty()) {
-    return Error{.code = ErrorCode::kInvalidArgument, .message = "no path to open was given"};
+    return base::invalid("no path to open was given");
   }
   auto rep = std::make_unique<Rep>();
   for (const auto& path : paths) FERRULE_CHECK(rep->open_path(path, options));

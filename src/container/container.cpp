@@ -5,6 +5,7 @@
 #include <array>
 #include <string>
 
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "container/safetensors_opener.hpp"
 #include "container/torch_opener.hpp"
@@ -16,13 +17,6 @@ template <typename Source>
 Result<std::unique_ptr<TensorSource>> boxed(Result<Source> source) {
   if (!source) return std::move(source).error();
   return std::unique_ptr<TensorSource>(std::make_unique<Source>(std::move(*source)));
-}
-
-Error unsupported(const io::InputFile& file, std::string message) {
-  return {.code = ErrorCode::kUnsupported,
-          .rule = "ST-18",
-          .message = std::move(message),
-          .path = file.path().string()};
 }
 
 }  // namespace
@@ -51,8 +45,9 @@ Result<std::unique_ptr<TensorSource>> open_container(const io::InputFile& file, 
       // Empty and unknown files get the safetensors reader's own words.
       return boxed(SafetensorsFileOpener::open(file, options));
     default:
-      return unsupported(
-          file, "expected a file of tensors, found that it is " + std::string(describe(kind)));
+      return base::at(base::unsupported("ST-18", "expected a file of tensors, found that it is " +
+                                                     std::string(describe(kind))),
+                      file.path());
   }
 }
 

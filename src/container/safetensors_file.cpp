@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "container/safetensors_opener.hpp"
 #include "ferrule/file_kind.hpp"
@@ -48,10 +49,8 @@ Error explained(Error error, std::span<const std::byte> head, std::uint64_t file
   if (kind == FileKind::kSafetensors || kind == FileKind::kUnknown || kind == FileKind::kEmpty) {
     return error;
   }
-  return {
-      .code = ErrorCode::kUnsupported,
-      .rule = "ST-18",
-      .message = "expected a safetensors file, found that it is " + std::string(describe(kind))};
+  return base::unsupported(
+      "ST-18", "expected a safetensors file, found that it is " + std::string(describe(kind)));
 }
 
 /// What is read before anything else is known: most headers, many whole adapters.

@@ -6,10 +6,11 @@
 #include <cstring>
 
 #include "base/checked.hpp"
+#include "base/errors.hpp"
 #include "base/parallel.hpp"
-#include "base/quote.hpp"
 #include "base/try.hpp"
 #include "container/tensor_plan.hpp"
+#include "ferrule/text.hpp"
 #include "format/safetensors/safetensors_header.hpp"
 
 namespace ferrule {
@@ -40,9 +41,7 @@ Result<EncodedHeader> encode(std::span<const NamedTensor> tensors, const Metadat
       std::adjacent_find(sorted.begin(), sorted.end(),
                          [](const auto& a, const auto& b) { return a.first == b.first; });
   if (twice != sorted.end()) {
-    return Error{.code = ErrorCode::kInvalidArgument,
-                 .rule = "ST-6",
-                 .message = "the metadata has the key " + base::quote(twice->first) + " twice"};
+    return base::invalid("ST-6", "the metadata has the key " + quote(twice->first) + " twice");
   }
   return format::encode_safetensors_header(entries, sorted, empty == EmptyMetadata::kKeep);
 }
@@ -133,10 +132,8 @@ bool is_worth_threads(const container::TensorPlan& plan, const EncodedHeader& he
 }
 
 Error wrong_size(std::string_view name, std::uint64_t expected, std::uint64_t found) {
-  return {.code = ErrorCode::kInvalidArgument,
-          .rule = "ST-10",
-          .message = "tensor " + base::quote(name) + " has " + std::to_string(found) +
-                     " bytes, its dtype and shape need " + std::to_string(expected)};
+  return base::invalid("ST-10", "tensor " + quote(name) + " has " + std::to_string(found) +
+                                    " bytes, its dtype and shape need " + std::to_string(expected));
 }
 
 template <typename Tensors, typename ToPlanned>
@@ -176,9 +173,7 @@ Result<void> write_safetensors(io::OutputFile& out, const TensorPlan& plan,
               encode(views, Metadata(metadata.begin(), metadata.end()), empty_metadata));
   const auto total = base::checked_add(header.bytes.size(), header.data_bytes);
   if (!total) {
-    return Error{.code = ErrorCode::kInvalidArgument,
-                 .rule = "ST-9",
-                 .message = "the file would have more than 2^64 bytes"};
+    return base::invalid("ST-9", "the file would have more than 2^64 bytes");
   }
   FERRULE_CHECK(out.reserve(*total));
   if (is_worth_threads(plan, header)) return write_concurrently(out, plan, header);
@@ -222,9 +217,8 @@ Result<void> write_safetensors(const std::filesystem::path& path,
                                Durability durability) {
   for (const auto& tensor : tensors) {
     if (tensor.read) continue;
-    return Error{.code = ErrorCode::kInvalidArgument,
-                 .message = "the stream of tensor " + base::quote(tensor.name) +
-                            " has no function to read it"};
+    return base::invalid("the stream of tensor " + quote(tensor.name) +
+                         " has no function to read it");
   }
   return write_transaction(path, tensors, metadata, durability, EmptyMetadata::kLeaveOut,
                            [](const TensorStream& tensor) {

@@ -4,16 +4,13 @@
 #include <algorithm>
 #include <map>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/json.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule::container {
 namespace {
-
-Error corrupt(std::string_view rule, std::string message) {
-  return {.code = ErrorCode::kCorrupt, .rule = std::string(rule), .message = std::move(message)};
-}
 
 /// A name that cannot lead out of the index's own directory, on any system.
 bool is_plain_name(std::string_view name) noexcept {
@@ -35,7 +32,7 @@ Result<ShardedIndex> parse_sharded_index(std::string_view json) {
   }
   const Json* const map = parsed->find("weight_map");
   if (map == nullptr || map->if_object() == nullptr) {
-    return corrupt(
+    return base::corrupt(
         "ST-20",
         "expected an index of shards, an object with an object \"weight_map\"; found " +
             std::string(map == nullptr ? "none" : map->type_name()) +
@@ -46,13 +43,14 @@ Result<ShardedIndex> parse_sharded_index(std::string_view json) {
   for (const auto& [tensor, file] : *map->if_object()) {
     const std::string* const name = file.if_string();
     if (name == nullptr) {
-      return corrupt("ST-21", "the file of tensor " + base::quote(tensor) +
-                                  " must be a string, found " + std::string(file.type_name()));
+      return base::corrupt("ST-21", "the file of tensor " + quote(tensor) +
+                                        " must be a string, found " +
+                                        std::string(file.type_name()));
     }
     if (!is_plain_name(*name)) {
-      return corrupt("ST-22", "the file of tensor " + base::quote(tensor) +
-                                  " must be a plain name beside the index, found " +
-                                  base::quote(*name));
+      return base::corrupt("ST-22", "the file of tensor " + quote(tensor) +
+                                        " must be a plain name beside the index, found " +
+                                        quote(*name));
     }
     by_file[*name].push_back(tensor);
   }
@@ -70,17 +68,17 @@ Result<void> check_shard(const ShardedIndex::Shard& shard, const TensorSource& s
   std::sort(dropped.begin(), dropped.end());
   for (const auto& name : shard.tensors) {
     if (!source.find(name) && !std::binary_search(dropped.begin(), dropped.end(), name)) {
-      return corrupt("ST-23", "the index expects tensor " + base::quote(name) + " in shard " +
-                                  base::quote(shard.file) +
-                                  ", which does not hold it (shards of two saves mixed?)");
+      return base::corrupt("ST-23", "the index expects tensor " + quote(name) + " in shard " +
+                                        quote(shard.file) +
+                                        ", which does not hold it (shards of two saves mixed?)");
     }
   }
   for (const auto& [name, tensor] : source.tensors()) {
     if (!std::binary_search(shard.tensors.begin(), shard.tensors.end(), name)) {
-      return corrupt("ST-24", "shard " + base::quote(shard.file) + " holds tensor " +
-                                  base::quote(name) +
-                                  ", which the index does not expect there (shards of two saves "
-                                  "mixed?)");
+      return base::corrupt("ST-24",
+                           "shard " + quote(shard.file) + " holds tensor " + quote(name) +
+                               ", which the index does not expect there (shards of two saves "
+                               "mixed?)");
     }
   }
   return {};

@@ -4,8 +4,9 @@
 #include <optional>
 #include <span>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "io/directory_transaction.hpp"
 #include "io/input_file.hpp"
 
@@ -29,11 +30,10 @@ Result<Json> read_base_config(const std::filesystem::path& path) {
   FERRULE_TRY(const auto text, read_text_file(file));
   auto json = Json::parse(text, {.depth = 128, .allow_nan = true});
   if (json && !json->is_object()) {
-    return Error{.code = ErrorCode::kCorrupt,
-                 .rule = "CF-1",
-                 .message = "a base model's config is a JSON object; found a value of type " +
-                            std::string(json->type_name()),
-                 .path = file.string()};
+    return base::at(
+        base::corrupt("CF-1", "a base model's config is a JSON object; found a value of type " +
+                                  std::string(json->type_name())),
+        file);
   }
   if (!json) {
     auto error = std::move(json).error();

@@ -7,10 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "container/torch_layout.hpp"
 #include "container/torch_opener.hpp"
+#include "ferrule/text.hpp"
 #include "format/strided_copy.hpp"
 #include "format/torch/torch_archive.hpp"
 #include "format/zip/crc32.hpp"
@@ -59,10 +60,9 @@ struct TorchFile::Rep {
     try {
       copy.resize(static_cast<std::size_t>(tensor.bytes));
     } catch (const std::bad_alloc&) {
-      return Error{.code = ErrorCode::kLimitExceeded,
-                   .rule = "PK-15",
-                   .message = quote(tensor.name) + " needs " + std::to_string(tensor.bytes) +
-                              " bytes to be made contiguous; there is no memory for them"};
+      return base::over_limit("PK-15",
+                              quote(tensor.name) + " needs " + std::to_string(tensor.bytes) +
+                                  " bytes to be made contiguous; there is no memory for them");
     }
     FERRULE_CHECK(format::copy_contiguous(format::MemorySource(bytes),
                                           {.start = start,

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/file_kind.hpp"
 #include "format/torch/torch_archive.hpp"
@@ -25,13 +26,11 @@ Result<format::TorchLayout> read_torch_layout(const format::ByteSource& source,
   }
   const FileKind kind = recognize(head, source.size());
   const bool tar = kind == FileKind::kTorchTar;
-  return Error{.code = ErrorCode::kUnsupported,
-               .rule = "PK-17",
-               .message = "not a file that torch.save wrote since 0.1.10, but " +
-                          std::string(describe(kind)) +
-                          (tar ? "; load and save it once with torch.load(weights_only=False), if "
-                                 "you trust it"
-                               : "")};
+  return base::unsupported(
+      "PK-17", "not a file that torch.save wrote since 0.1.10, but " + std::string(describe(kind)) +
+                   (tar ? "; load and save it once with torch.load(weights_only=False), if "
+                          "you trust it"
+                        : ""));
 }
 
 }  // namespace ferrule::container

@@ -8,11 +8,12 @@
 #include <unordered_set>
 #include <utility>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "base/utf8.hpp"
 #include "container/tensor_plan.hpp"
 #include "container/torch_plan.hpp"
+#include "ferrule/text.hpp"
 #include "format/torch/torch_encode.hpp"
 #include "format/zip/crc32.hpp"
 #include "io/directory_transaction.hpp"
@@ -183,8 +184,7 @@ Result<void> check_names(const TensorPlan& plan) {
   std::unordered_set<std::string_view> names;
   for (const auto& tensor : plan) {
     const auto refuse = [&tensor](const std::string& why) {
-      return Error{.code = ErrorCode::kInvalidArgument,
-                   .message = "tensor " + base::quote(tensor.name) + " " + why};
+      return base::invalid("tensor " + quote(tensor.name) + " " + why);
     };
     if (!base::is_utf8(tensor.name)) return refuse("has a name that is no UTF-8");
     if (!names.insert(tensor.name).second) return refuse("stands twice");

@@ -6,6 +6,7 @@
 
 #include "adapter/open_adapter.hpp"
 #include "adapter/rewrite.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "container/weights_stream.hpp"
 
@@ -51,10 +52,8 @@ class Repack final : public adapter::Rewriter {
     auto& done = adapters_[i];
     FERRULE_TRY(auto file, source.reader.open_file(done.from));
     if (!file) {
-      return Error{.code = ErrorCode::kCorrupt,
-                   .rule = "AD-15",
-                   .message = "the weights went away while they were read",
-                   .path = source.reader.path().string()};
+      return base::at(base::corrupt("AD-15", "the weights went away while they were read"),
+                      source.reader.path());
     }
     FERRULE_TRY(const auto weights,
                 container::WeightsStream::open(std::move(file).value(), options_.open));

@@ -8,12 +8,12 @@
 #include "adapter/examine.hpp"
 #include "adapter/open_adapter.hpp"
 #include "adapter/rewrite.hpp"
-#include "base/quote.hpp"
 #include "base/try.hpp"
 #include "check/adapter_match.hpp"
 #include "check/check_causes.hpp"
 #include "container/tensor_plan.hpp"
 #include "edit/fix_keys.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule {
 namespace {
@@ -54,7 +54,7 @@ void judge(const FixOptions& options, Mended& mended) {
     }
     left.push_back(
         checks::about(Severity::kWarning, "BS-1", module.path(),
-                      "the base has no module " + base::quote(live) + ": ferrule check says more"));
+                      "the base has no module " + quote(live) + ": ferrule check says more"));
   }
 }
 

@@ -6,9 +6,9 @@
 #include <set>
 #include <utility>
 
-#include "base/quote.hpp"
 #include "check/adapter_match.hpp"
 #include "check/check_causes.hpp"
+#include "ferrule/text.hpp"
 #include "peft/disk_key.hpp"
 #include "peft/method.hpp"
 #include "peft/state_layout.hpp"
@@ -16,8 +16,6 @@
 
 namespace ferrule::edit {
 namespace {
-
-using base::quote;
 
 /// A sentence for each kind of repair.
 std::string_view sentence(std::string_view what) {

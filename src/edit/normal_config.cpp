@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "peft/strength.hpp"
 
@@ -80,9 +81,7 @@ Result<AdapterConfig> normal_config(const AdapterConfig& config,
   FERRULE_CHECK(set_ranks(result, ranks, common, true));
   FERRULE_TRY(const bool exact, all_resolve(result, ranks));
   if (exact) return result;
-  return Error{.code = ErrorCode::kUnsupported,
-               .rule = "NM-6",
-               .message = "no patterns tell the ranks of the modules apart"};
+  return base::unsupported("NM-6", "no patterns tell the ranks of the modules apart");
 }
 
 }  // namespace ferrule::edit

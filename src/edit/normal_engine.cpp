@@ -5,10 +5,10 @@
 #include <string>
 #include <utility>
 
-#include "base/quote.hpp"
-#include "base/suggest.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "check/engines.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule::edit {
 namespace {
@@ -34,11 +34,9 @@ Result<const checks::Engine*> engine_of(std::string_view id) {
   if (const auto* engine = checks::find_engine(id)) return engine;
   std::vector<std::string_view> ids;
   for (const auto& engine : checks::all_engines()) ids.push_back(engine.id);
-  const auto meant = base::suggest(id, ids);
-  return Error{.code = ErrorCode::kInvalidArgument,
-               .rule = "NM-10",
-               .message = "no engine is called " + base::quote(id) +
-                          (meant ? "; did you mean " + base::quote(*meant) + "?" : "")};
+  const auto meant = suggest(id, ids);
+  return base::invalid("NM-10", "no engine is called " + quote(id) +
+                                    (meant ? "; did you mean " + quote(*meant) + "?" : ""));
 }
 
 Finding about(Severity severity, std::string message, std::string_view source) {
@@ -69,11 +67,10 @@ Result<std::vector<Finding>> fit_engine(const Adapter& adapter, std::string_view
     if (fact.behaviour == checks::EngineBehaviour::kRefused ||
         fact.behaviour == checks::EngineBehaviour::kIgnored) {
       const bool refused = fact.behaviour == checks::EngineBehaviour::kRefused;
-      return Error{.code = ErrorCode::kUnsupported,
-                   .rule = "NM-10",
-                   .message = who + (refused ? " refuses " : " silently ignores ") + name + note +
-                              " (as of " + std::string(fact.source) + ")",
-                   .path = adapter.directory().string()};
+      return base::at(
+          base::unsupported("NM-10", who + (refused ? " refuses " : " silently ignores ") + name +
+                                         note + " (as of " + std::string(fact.source) + ")"),
+          adapter.directory());
     }
     // A PEFT directory without an entry is what every engine here but a few reads.
     if (fact.behaviour == checks::EngineBehaviour::kUnknown &&

@@ -10,10 +10,11 @@
 
 #include "adapter/method_modules.hpp"
 #include "base/checked.hpp"
+#include "base/errors.hpp"
 #include "base/parallel.hpp"
-#include "base/quote.hpp"
 #include "base/try.hpp"
 #include "edit/normal_config.hpp"
+#include "ferrule/text.hpp"
 #include "update/fold.hpp"
 #include "update/low_rank.hpp"
 #include "update/tensor_values.hpp"
@@ -21,15 +22,7 @@
 namespace ferrule::edit {
 namespace {
 
-using base::quote;
 using Bytes = std::vector<std::byte>;
-
-Error refuse(const Adapter& adapter, const char* rule, std::string message) {
-  return {.code = ErrorCode::kUnsupported,
-          .rule = rule,
-          .message = std::move(message),
-          .path = adapter.weights_file().string()};
-}
 
 /// One adapted module on its way.
 struct Job {
@@ -51,15 +44,19 @@ Result<std::vector<Job>> find_jobs(const Adapter& adapter) {
     if (!adapter::has_method_tensors(adapter.config(), module)) continue;
     auto update = update::low_rank_update(adapter.config(), module);
     if (!update) {
-      return refuse(adapter, "NM-6",
-                    "the factors of module " + quote(module.path()) +
-                        " cannot be computed with: expected F64, F32, F16 or BF16 and a rank of at "
-                        "most " +
-                        std::to_string(update::kMostVectors / 2));
+      return base::at(
+          base::unsupported(
+              "NM-6",
+              "the factors of module " + quote(module.path()) +
+                  " cannot be computed with: expected F64, F32, F16 or BF16 and a rank of at "
+                  "most " +
+                  std::to_string(update::kMostVectors / 2)),
+          adapter.weights_file());
     }
     if (!module.resolved().strength) {
-      return refuse(adapter, "NM-6",
-                    "the strength of module " + quote(module.path()) + " is no finite number");
+      return base::at(base::unsupported("NM-6", "the strength of module " + quote(module.path()) +
+                                                    " is no finite number"),
+                      adapter.weights_file());
     }
     const auto rank = update->a->tensor.shape()[0];
     auto& job = jobs.emplace_back();
@@ -80,9 +77,10 @@ Result<std::uint64_t> uniform_rank(const Adapter& adapter, const std::vector<Job
     const auto factor = job.groups() / std::gcd(step, job.groups());
     const auto product = base::checked_mul(step, factor);
     if (!product || *product > update::kMostVectors / 2) {
-      return refuse(adapter, "NM-6",
-                    "no rank of at most " + std::to_string(update::kMostVectors / 2) +
-                        " is divided by the groups of every convolution");
+      return base::at(base::unsupported(
+                          "NM-6", "no rank of at most " + std::to_string(update::kMostVectors / 2) +
+                                      " is divided by the groups of every convolution"),
+                      adapter.weights_file());
     }
     step = *product;
   }
@@ -184,12 +182,13 @@ Result<void> refuse_overflow(const Adapter& adapter, const std::vector<Job>& job
     for (const auto& [tensor, result] :
          {std::pair(job.update.a, &job.a_result), std::pair(job.update.b, &job.b_result)}) {
       if (result->overflowed == 0) continue;
-      return refuse(adapter, "NM-7",
-                    std::to_string(result->overflowed) + " values of tensor " + quote(tensor->key) +
-                        " would become infinite in " +
-                        std::string(dtype_name(tensor->tensor.dtype())) + " (strength " +
-                        Json(job.module->strength()).dump_python(-1) +
-                        "); --scale split or --scale a may have room");
+      return base::at(base::unsupported(
+                          "NM-7", std::to_string(result->overflowed) + " values of tensor " +
+                                      quote(tensor->key) + " would become infinite in " +
+                                      std::string(dtype_name(tensor->tensor.dtype())) +
+                                      " (strength " + Json(job.module->strength()).dump_python(-1) +
+                                      "); --scale split or --scale a may have room"),
+                      adapter.weights_file());
     }
   }
   return {};

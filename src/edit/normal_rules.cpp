@@ -6,20 +6,12 @@
 #include <utility>
 
 #include "adapter/method_modules.hpp"
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule::edit {
 namespace {
-
-using base::quote;
-
-Error refuse(const Adapter& adapter, std::string rule, std::string message) {
-  return {.code = ErrorCode::kUnsupported,
-          .rule = std::move(rule),
-          .message = std::move(message),
-          .path = adapter.directory().string()};
-}
 
 const AdapterTensor* find_role(const Adapter& adapter, std::string_view role,
                                std::string_view leaf = {}) {
@@ -39,18 +31,21 @@ bool is_given(const AdapterConfig& config, std::string_view field) {
 Result<void> check_biases(const Adapter& adapter) {
   const auto& config = adapter.config();
   if (config.bias() != "none") {
-    return refuse(adapter, "NM-3",
-                  "field \"bias\" is " + quote(config.bias()) +
-                      ", expected \"none\": trained biases of the base are no part "
-                      "of a plain LoRA");
+    return base::at(
+        base::unsupported("NM-3", "field \"bias\" is " + quote(config.bias()) +
+                                      ", expected \"none\": trained biases of the base are no part "
+                                      "of a plain LoRA"),
+        adapter.directory());
   }
   const auto* bias = find_role(adapter, "lora_B", "bias");
   if (bias == nullptr) bias = find_role(adapter, "bias");
   if (!config.flag("lora_bias") && bias == nullptr) return {};
-  return refuse(
-      adapter, "NM-3",
-      "field \"lora_bias\" is true: engines that read A and B alone would leave the biases "
-      "of B out");
+  return base::at(
+      base::unsupported(
+          "NM-3",
+          "field \"lora_bias\" is true: engines that read A and B alone would leave the biases "
+          "of B out"),
+      adapter.directory());
 }
 
 Result<void> check_base(const Adapter& adapter) {
@@ -58,12 +53,14 @@ Result<void> check_base(const Adapter& adapter) {
   const bool mutates = init.starts_with("pissa") || init == "olora" || init == "corda" ||
                        init == "lora_ga" || init == "loftq";
   if (!mutates) return {};
-  return refuse(
-      adapter, "NM-4",
-      "field \"init_lora_weights\" is " + quote(init) +
-          ": the adapter was trained on a base that its initialisation changed, and means "
-          "something else on the base as published; save it with the initial adapter "
-          "(ferrule save --initial), which makes it a plain one");
+  return base::at(
+      base::unsupported(
+          "NM-4",
+          "field \"init_lora_weights\" is " + quote(init) +
+              ": the adapter was trained on a base that its initialisation changed, and means "
+              "something else on the base as published; save it with the initial adapter "
+              "(ferrule save --initial), which makes it a plain one"),
+      adapter.directory());
 }
 
 Result<void> check_variant(const Adapter& adapter) {
@@ -71,10 +68,11 @@ Result<void> check_variant(const Adapter& adapter) {
        {"use_qalora", "use_bdlora", "kasa_config", "velora_config", "monteclora_config",
         "arrow_config", "alora_invocation_tokens", "layer_replication", "target_parameters"}) {
     if (!is_given(adapter.config(), field)) continue;
-    return refuse(adapter, "NM-5",
-                  "field " + quote(field) +
-                      " is set: the adapter is a variant of LoRA that a plain "
-                      "one cannot express");
+    return base::at(
+        base::unsupported("NM-5", "field " + quote(field) +
+                                      " is set: the adapter is a variant of LoRA that a plain "
+                                      "one cannot express"),
+        adapter.directory());
   }
   for (const auto& tensor : adapter.tensors()) {
     if (!adapter::is_method_role(adapter.config(), tensor.role) || tensor.role == "lora_A" ||
@@ -82,10 +80,11 @@ Result<void> check_variant(const Adapter& adapter) {
         tensor.role == "lora_embedding_B") {
       continue;
     }
-    return refuse(adapter, "NM-5",
-                  "tensor " + quote(tensor.key) +
-                      " is of a variant of LoRA that a plain one cannot "
-                      "express");
+    return base::at(
+        base::unsupported("NM-5", "tensor " + quote(tensor.key) +
+                                      " is of a variant of LoRA that a plain one cannot "
+                                      "express"),
+        adapter.directory());
   }
   return {};
 }
@@ -96,9 +95,11 @@ Result<void> check_tying(const Adapter& adapter) {
   if (!adapter.config().flag("ensure_weight_tying")) return {};
   for (const auto& module : adapter.modules()) {
     if (!module.tensor("lora_embedding_A") || module.strength() == 1) continue;
-    return refuse(adapter, "NM-5",
-                  "field \"ensure_weight_tying\" is true: embedding " + quote(module.path()) +
-                      " shares its factors with the layer tied to it, which has them transposed");
+    return base::at(
+        base::unsupported(
+            "NM-5", "field \"ensure_weight_tying\" is true: embedding " + quote(module.path()) +
+                        " shares its factors with the layer tied to it, which has them transposed"),
+        adapter.directory());
   }
   return {};
 }
@@ -108,21 +109,22 @@ Result<void> check_tying(const Adapter& adapter) {
 Result<void> check_normalizable(const Adapter& adapter) {
   for (const auto& finding : adapter.findings()) {
     if (finding.severity != Severity::kError) continue;
-    return Error{.code = ErrorCode::kCorrupt,
-                 .rule = finding.rule,
-                 .message = finding.message,
-                 .path = finding.path};
+    return base::at(base::corrupt(finding.rule, finding.message), finding.path);
   }
   const auto& config = adapter.config();
   if (config.peft_type() != "LORA") {
-    return refuse(adapter, "NM-1",
-                  "the adapter is of type " + config.peft_type() + ", expected LORA");
+    return base::at(base::unsupported(
+                        "NM-1", "the adapter is of type " + config.peft_type() + ", expected LORA"),
+                    adapter.directory());
   }
   const auto* magnitude = find_role(adapter, "lora_magnitude_vector");
   if (config.use_dora() || magnitude != nullptr) {
-    return refuse(adapter, "NM-2",
-                  "the adapter is a DoRA: its magnitudes normalise base and update together, which "
-                  "a plain LoRA cannot express");
+    return base::at(
+        base::unsupported(
+            "NM-2",
+            "the adapter is a DoRA: its magnitudes normalise base and update together, which "
+            "a plain LoRA cannot express"),
+        adapter.directory());
   }
   FERRULE_CHECK(check_biases(adapter));
   FERRULE_CHECK(check_base(adapter));

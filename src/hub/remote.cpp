@@ -5,8 +5,8 @@
 #include <optional>
 #include <utility>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "hub/files/cache.hpp"
 #include "hub/files/names.hpp"
 #include "hub/files/session.hpp"
@@ -53,7 +53,7 @@ Result<Reference> parse(const std::string& text) {
       out.revision.replace(slash, 3, "/");
     }
     if (out.revision.empty())
-      return fail(Failure::kUsage, "expected a revision after '@': " + base::quote(text));
+      return fail(Failure::kUsage, "expected a revision after '@': " + quote(text));
     if (cut != std::string::npos) out.folder = tail.substr(cut + 1);
   } else {
     out.repo = rest.substr(0, end);
@@ -62,8 +62,7 @@ Result<Reference> parse(const std::string& text) {
   FERRULE_CHECK(check_repo_id(out.repo));
   if (!out.revision.empty()) FERRULE_CHECK(check_revision(out.revision));
   if (out.folder.empty() || is_safe_path(out.folder)) return out;
-  return fail(Failure::kUsage,
-              "expected a folder of the repository, found " + base::quote(out.folder));
+  return fail(Failure::kUsage, "expected a folder of the repository, found " + quote(out.folder));
 }
 
 /// The files of the adapter in that folder, or all of them where the folder is none.
@@ -191,7 +190,7 @@ Result<HubClient::Remote> HubClient::open_remote(const std::string& text, bool h
       wanted.files = files_below(pull.files(), reference.folder);
       if (wanted.files.empty()) {
         return fail(Failure::kNoEntry,
-                    reference.repo + " has no folder " + base::quote(reference.folder));
+                    reference.repo + " has no folder " + quote(reference.folder));
       }
     }
   }

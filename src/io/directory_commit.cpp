@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "io/directory_save.hpp"
 #include "io/move_file.hpp"
@@ -179,8 +180,8 @@ Result<void> DirectoryTransaction::Rep::meet_new_directory() {
     return system_error(errno, "the directory is not writable", path());
   }
   FERRULE_CHECK(recover_in_place(target.directory.get(), path()));
-  FERRULE_TRY(const bool same, copy_attributes(target.directory.get(), stage.get(), path()));
-  static_cast<void>(same);  // Where they cannot be had, neither can the owner: see swap_in().
+  // If attributes cannot be set, neither can the owner: swap_in() deals with that.
+  FERRULE_CHECK(copy_attributes(target.directory.get(), stage.get(), path()));
   return {};
 }
 
@@ -203,7 +204,8 @@ Result<void> DirectoryTransaction::Rep::change_in_place() {
 
 Result<void> DirectoryTransaction::commit() {
   Rep& rep = *rep_;
-  if (rep.published) return refused_place("the save is committed already", rep.path());
+  if (rep.published)
+    return base::at(base::invalid("TX-10", "the save is committed already"), rep.path());
   FERRULE_CHECK(rep.finish_files());
   while (!rep.target.directory) {
     FERRULE_TRY(const bool moved, rep.move_in());

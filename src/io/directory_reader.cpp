@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "io/in_place.hpp"
 #include "io/input_file.hpp"
 #include "io/list_directory.hpp"
@@ -17,10 +18,7 @@ Result<DirectoryReader> DirectoryReader::open(const std::filesystem::path& path)
       [&] { return sys().openat(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); }));
   if (!fd) {
     if (errno != ENOTDIR) return open_error(errno, "cannot open the directory", path);
-    Error error;
-    error.code = ErrorCode::kUnsupported;
-    error.message = "expected a directory";
-    error.path = path.string();
+    auto error = base::at(base::unsupported("expected a directory"), path);
     error.system_errno = ENOTDIR;
     return error;
   }
@@ -32,11 +30,7 @@ Result<std::optional<InputFile>> DirectoryReader::open_file(std::string_view nam
   const std::filesystem::path path = path_ / name;
   if (name.empty() || name == "." || name == ".." || name.find('/') != name.npos ||
       name.find('\0') != name.npos) {
-    Error error;
-    error.code = ErrorCode::kInvalidArgument;
-    error.message = "expected a plain file name, found " + base::quote(name);
-    error.path = path_.string();
-    return error;
+    return base::at(base::invalid("expected a plain file name, found " + quote(name)), path_);
   }
   auto opened = open_regular(fd_.get(), std::string(name).c_str(), path);
   if (!opened) {

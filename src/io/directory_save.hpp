@@ -61,7 +61,4 @@ struct DirectoryTransaction::Rep {
   Result<void> flush_parent() const;
 };
 
-/// kInvalidArgument by the rule on places (TX-10).
-Error refused_place(std::string message, const std::filesystem::path& path);
-
 }  // namespace ferrule::io

@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "io/directory_save.hpp"
 #include "io/open_regular.hpp"
 #include "io/syscalls.hpp"
@@ -21,15 +22,6 @@ constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 constexpr int kMaxRounds = 10000;
 
 }  // namespace
-
-Error refused_place(std::string message, const std::filesystem::path& path) {
-  Error error;
-  error.code = ErrorCode::kInvalidArgument;
-  error.rule = "TX-10";
-  error.message = std::move(message);
-  error.path = path.string();
-  return error;
-}
 
 DirectoryTransaction::DirectoryTransaction(std::unique_ptr<Rep> rep) noexcept
     : rep_(std::move(rep)) {}
@@ -146,8 +138,9 @@ Result<void> DirectoryTransaction::Rep::prepare_beside() {
 Result<struct stat> DirectoryTransaction::Rep::look_at(std::string_view name) const {
   struct stat info {};
   if (!is_plain_path(name) || is_our_name(name.substr(0, name.find('/')))) {
-    return refused_place("expected a file name below the directory, found " + base::quote(name),
-                         path());
+    return base::at(
+        base::invalid("TX-10", "expected a file name below the directory, found " + quote(name)),
+        path());
   }
   if (!target.directory) return info;
   for (std::size_t end = name.find('/');; end = name.find('/', end + 1)) {
@@ -159,13 +152,14 @@ Result<struct stat> DirectoryTransaction::Rep::look_at(std::string_view name) co
       return info;
     }
     if (last && S_ISDIR(info.st_mode)) {
-      return refused_place("expected a file or nothing, found a directory", path() / part);
+      return base::at(base::invalid("TX-10", "expected a file or nothing, found a directory"),
+                      path() / part);
     }
     if (last) return info;
     if (!S_ISDIR(info.st_mode)) {
-      return refused_place(
-          "expected a folder or nothing, found " + std::string(kind_of(info.st_mode)),
-          path() / part);
+      return base::at(base::invalid("TX-10", "expected a folder or nothing, found " +
+                                                 std::string(kind_of(info.st_mode))),
+                      path() / part);
     }
     if (sys().faccessat(target.directory.get(), part.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
       return system_error(errno, "the folder is not writable", path() / part);
@@ -213,7 +207,7 @@ Result<OutputFile*> DirectoryTransaction::create(std::string_view name) {
   const auto taken = std::find_if(rep_->files.begin(), rep_->files.end(),
                                   [&](const Rep::File& file) { return file.name == name; });
   if (taken != rep_->files.end()) {
-    return refused_place("it is created twice in one save", rep_->path() / name);
+    return base::at(base::invalid("TX-10", "it is created twice in one save"), rep_->path() / name);
   }
   const std::string key(name);
   if (!rep_->inside) FERRULE_CHECK(rep_->make_stage_folders(key));
@@ -232,14 +226,14 @@ Result<void> DirectoryTransaction::create(std::string_view name, std::string_vie
 }
 
 Result<void> DirectoryTransaction::remove(std::string_view name) {
-  FERRULE_TRY(const struct stat old, rep_->look_at(name));
+  FERRULE_CHECK(rep_->look_at(name));
   for (const auto& file : rep_->files) {
     if (file.name == name) {
-      return refused_place("it is created and removed in one save", rep_->path() / name);
+      return base::at(base::invalid("TX-10", "it is created and removed in one save"),
+                      rep_->path() / name);
     }
   }
   // Absent names too: one that appears until the commit must go as well.
-  static_cast<void>(old);
   rep_->removed.emplace(name);
   return {};
 }
@@ -247,8 +241,9 @@ Result<void> DirectoryTransaction::remove(std::string_view name) {
 Result<std::optional<std::string>> DirectoryTransaction::existing(std::string_view name,
                                                                   std::uint64_t limit) const {
   if (!is_plain_path(name)) {
-    return refused_place("expected a file name below the directory, found " + base::quote(name),
-                         rep_->path());
+    return base::at(
+        base::invalid("TX-10", "expected a file name below the directory, found " + quote(name)),
+        rep_->path());
   }
   if (!rep_->target.directory) return std::optional<std::string>();
   const auto path = rep_->path() / name;

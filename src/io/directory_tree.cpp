@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "io/list_directory.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
@@ -43,7 +43,7 @@ Result<unsigned char> type_of(int dir, const DirectoryEntry& entry,
     return static_cast<unsigned char>(IFTODT(info.st_mode));
   }
   if (errno == ENOENT) return static_cast<unsigned char>(DT_UNKNOWN);
-  return system_error(errno, "cannot examine " + base::quote(entry.name), path);
+  return system_error(errno, "cannot examine " + quote(entry.name), path);
 }
 
 /// Removes an entry of `folder`, which is about to go itself and so may be made writable for that.
@@ -60,15 +60,15 @@ Result<void> empty_folder(int dir, const std::string& name, const std::filesyste
   const UniqueFd folder = open_folder(dir, name);
   if (!folder) {
     if (errno == ENOENT) return {};
-    return system_error(errno, "cannot open " + base::quote(name), path);
+    return system_error(errno, "cannot open " + quote(name), path);
   }
-  if (depth > kMaxDepth) return system_error(ELOOP, "cannot remove " + base::quote(name), path);
+  if (depth > kMaxDepth) return system_error(ELOOP, "cannot remove " + quote(name), path);
   FERRULE_TRY(const auto entries, list_directory(folder.get(), path));
   for (const auto& entry : entries) {
     FERRULE_TRY(const unsigned char type, type_of(folder.get(), entry, path));
     if (type == DT_DIR) FERRULE_CHECK(empty_folder(folder.get(), entry.name, path, depth + 1));
     if (!remove_entry(folder.get(), entry.name, type == DT_DIR ? AT_REMOVEDIR : 0)) {
-      return system_error(errno, "cannot remove " + base::quote(entry.name), path);
+      return system_error(errno, "cannot remove " + quote(entry.name), path);
     }
   }
   return {};
@@ -102,7 +102,7 @@ class Carrier {
     if (sys().linkat(from, name, to, name, 0) != 0) {
       if (errno == ENOENT) return true;  // Gone meanwhile.
       if (!is_impossible(errno)) {
-        return system_error(errno, "cannot link " + base::quote(place), path_);
+        return system_error(errno, "cannot link " + quote(place), path_);
       }
       if (type != DT_LNK) return false;
       FERRULE_TRY(const bool made, link_again(from, to, name, place));
@@ -116,11 +116,11 @@ class Carrier {
   Result<bool> link_again(int from, int to, const char* name, const std::string& place) {
     std::array<char, 4097> content;
     const ssize_t size = sys().readlinkat(from, name, content.data(), content.size() - 1);
-    if (size < 0) return system_error(errno, "cannot read the link " + base::quote(place), path_);
+    if (size < 0) return system_error(errno, "cannot read the link " + quote(place), path_);
     content[static_cast<std::size_t>(size)] = '\0';
     if (sys().symlinkat(content.data(), to, name) == 0) return true;
     if (is_impossible(errno)) return false;
-    return system_error(errno, "cannot link " + base::quote(place), path_);
+    return system_error(errno, "cannot link " + quote(place), path_);
   }
 
   Result<bool> subfolder(int from, int to, const std::string& place, const std::string& name,
@@ -129,18 +129,18 @@ class Carrier {
     if (!old) {
       if (errno == ENOENT) return true;
       if (is_impossible(errno)) return false;
-      return system_error(errno, "cannot open " + base::quote(place), path_);
+      return system_error(errno, "cannot open " + quote(place), path_);
     }
     if (depth >= kMaxDepth || is_mount_point(old.get())) return false;
     struct stat info {};
     if (sys().fstat(old.get(), &info) != 0) {
-      return system_error(errno, "cannot examine " + base::quote(place), path_);
+      return system_error(errno, "cannot examine " + quote(place), path_);
     }
     if (sys().mkdirat(to, name.c_str(), 0777) != 0 && errno != EEXIST) {
-      return system_error(errno, "cannot create " + base::quote(place), path_);
+      return system_error(errno, "cannot create " + quote(place), path_);
     }
     const UniqueFd made = open_folder(to, name);
-    if (!made) return system_error(errno, "cannot open " + base::quote(place), path_);
+    if (!made) return system_error(errno, "cannot open " + quote(place), path_);
     carried_.folders.insert(place);
     FERRULE_TRY(bool done, copy_attributes(old.get(), made.get(), path_));
     if (!done) return false;
@@ -154,10 +154,10 @@ class Carrier {
   Result<bool> finish(const struct stat& info, int made, const std::string& place) {
     const struct timespec times[2] = {info.st_atim, info.st_mtim};
     if (sys().futimens(made, times) != 0 && !is_impossible(errno)) {
-      return system_error(errno, "cannot set the times of " + base::quote(place), path_);
+      return system_error(errno, "cannot set the times of " + quote(place), path_);
     }
     if (durability_ != Durability::kFast && uninterrupted([&] { return sys().fsync(made); }) != 0) {
-      return system_error(errno, "cannot flush " + base::quote(place) + " to the disk", path_);
+      return system_error(errno, "cannot flush " + quote(place) + " to the disk", path_);
     }
     return true;
   }
@@ -200,7 +200,7 @@ Result<void> bring_folder(int old, int current, const Carried& carried, std::set
   const UniqueFd to = open_folder(current, name);
   if (!from || !to) {
     if (errno == ENOENT) return {};
-    return system_error(errno, "cannot open " + base::quote(place), path);
+    return system_error(errno, "cannot open " + quote(place), path);
   }
   return bring(from.get(), to.get(), carried, seen, place + "/", path);
 }
@@ -225,7 +225,7 @@ Result<void> bring(int old, int current, const Carried& carried, std::set<std::s
     const char* name = entry.name.c_str();
     if (sys().renameat2(old, name, current, name, flags) != 0 && errno != EEXIST &&
         errno != ENOENT) {
-      return system_error(errno, "cannot bring over " + base::quote(place), path);
+      return system_error(errno, "cannot bring over " + quote(place), path);
     }
   }
   return {};
@@ -304,12 +304,12 @@ bool is_our_name(std::string_view name) noexcept {
 Result<void> remove_tree(int dir, const std::string& name, const std::filesystem::path& path) {
   if (sys().unlinkat(dir, name.c_str(), 0) == 0 || errno == ENOENT) return {};
   if (errno != EISDIR && errno != EPERM) {
-    return system_error(errno, "cannot remove " + base::quote(name), path);
+    return system_error(errno, "cannot remove " + quote(name), path);
   }
   FERRULE_CHECK(empty_folder(dir, name, path, 0));
   // `dir` itself is not ours to change.
   if (sys().unlinkat(dir, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
-  return system_error(errno, "cannot remove " + base::quote(name), path);
+  return system_error(errno, "cannot remove " + quote(name), path);
 }
 
 Result<bool> carry_over(int from, int to, Carried& carried, Durability durability,
@@ -326,7 +326,7 @@ Result<bool> copy_attributes(int from, int to, const std::filesystem::path& path
   for (const auto& name : present) {  // Inherited from the parent's default access list.
     if (sys().fremovexattr(to, name.c_str()) != 0 && errno != ENODATA) {
       if (is_impossible(errno)) return false;
-      return system_error(errno, "cannot set the attribute " + base::quote(name), path);
+      return system_error(errno, "cannot set the attribute " + quote(name), path);
     }
   }
   for (const auto& name : wanted) {
@@ -335,7 +335,7 @@ Result<bool> copy_attributes(int from, int to, const std::filesystem::path& path
     if (size < 0 ||
         sys().fsetxattr(to, name.c_str(), value.data(), static_cast<std::size_t>(size), 0) != 0) {
       if (is_impossible(errno)) return false;
-      return system_error(errno, "cannot copy the attribute " + base::quote(name), path);
+      return system_error(errno, "cannot copy the attribute " + quote(name), path);
     }
   }
   return true;

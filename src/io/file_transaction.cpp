@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "io/directory_transaction.hpp"
 #include "io/staged_file.hpp"
@@ -19,15 +20,6 @@ namespace {
 
 constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 constexpr int kMaxRounds = 10000;
-
-Error refused(ErrorCode code, std::string message, const std::filesystem::path& path) {
-  Error error;
-  error.code = code;
-  error.rule = "TX-10";
-  error.message = std::move(message);
-  error.path = path.string();
-  return error;
-}
 
 /// The file that `path` names, with links followed; it need not exist. Bounded, as the kernel
 /// bounds it.
@@ -152,8 +144,7 @@ Result<bool> FileTransaction::Rep::create_once() {
 Result<void> FileTransaction::Rep::create(const struct stat& old) {
   for (int round = 0; !file; ++round) {
     if (round == kMaxRounds) return system_error(EAGAIN, "other savers never let go of it", path);
-    FERRULE_TRY(const bool made, create_once());
-    static_cast<void>(made);
+    FERRULE_CHECK(create_once());
   }
   if (!S_ISREG(old.st_mode)) return {};
   struct stat now {};
@@ -174,7 +165,7 @@ Result<FileTransaction> FileTransaction::begin(const std::filesystem::path& path
   rep->durability = durability;
   if (!path.has_filename() || path.filename() == "." || path.filename() == ".." ||
       path.string().find('\0') != std::string::npos) {
-    return refused(ErrorCode::kInvalidArgument, "expected the path of a file", path);
+    return base::at(base::invalid("TX-10", "expected the path of a file"), path);
   }
   FERRULE_TRY(const auto real, follow_links(path));
   rep->name = real.filename().string();
@@ -184,12 +175,11 @@ Result<FileTransaction> FileTransaction::begin(const std::filesystem::path& path
     if (errno != ENOENT) return system_error(errno, "cannot examine it", path);
     old = {};
   } else if (S_ISDIR(old.st_mode)) {
-    return refused(ErrorCode::kInvalidArgument, "expected a file or nothing, found a directory",
-                   path);
+    return base::at(base::invalid("TX-10", "expected a file or nothing, found a directory"), path);
   } else if (!S_ISREG(old.st_mode)) {
-    return refused(ErrorCode::kUnsupported,
-                   "expected a regular file or nothing, found " + std::string(kind_of(old.st_mode)),
-                   path);
+    return base::at(base::unsupported("TX-10", "expected a regular file or nothing, found " +
+                                                   std::string(kind_of(old.st_mode))),
+                    path);
   }
   FERRULE_CHECK(rep->create(old));
   return FileTransaction(std::move(rep));
@@ -200,7 +190,7 @@ OutputFile& FileTransaction::file() noexcept { return *rep_->file; }
 Result<void> FileTransaction::commit() {
   Rep& rep = *rep_;
   if (rep.temporary.empty()) {
-    return refused(ErrorCode::kInvalidArgument, "it is committed already", rep.path);
+    return base::at(base::invalid("TX-10", "it is committed already"), rep.path);
   }
   FERRULE_CHECK(rep.file->finish());
   if (sys().renameat2(rep.parent.get(), rep.temporary.c_str(), rep.parent.get(), rep.name.c_str(),

@@ -7,8 +7,9 @@
 #include <chrono>
 #include <span>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "io/list_directory.hpp"
 #include "io/staged_file.hpp"
 #include "io/syscalls.hpp"
@@ -102,9 +103,8 @@ Result<std::optional<Folder>> Folder::walk(std::string_view relative, bool make)
     const std::string name(relative.substr(0, slash));
     relative = slash == std::string_view::npos ? std::string_view() : relative.substr(slash + 1);
     if (name.empty() || name == "." || name == "..") {
-      return Error{.code = ErrorCode::kInvalidArgument,
-                   .message = "expected plain names between slashes, found " + base::quote(name),
-                   .path = path_.string()};
+      return base::at(base::invalid("expected plain names between slashes, found " + quote(name)),
+                      path_);
     }
     FERRULE_TRY(current, current->step(name, make));
     if (!current) return std::optional<Folder>();

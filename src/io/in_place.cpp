@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "io/directory_tree.hpp"
 #include "io/open_regular.hpp"
 #include "io/staged_file.hpp"
@@ -99,7 +99,7 @@ Result<void> do_step(int directory, int stage, std::size_t index, const Step& st
                                            place->folder.get(), place->name.c_str(), 0);
   // ENOENT: done already, by whom this record outlived.
   if (result == 0 || errno == ENOENT) return {};
-  return system_error(errno, "cannot publish " + base::quote(name), path);
+  return system_error(errno, "cannot publish " + quote(name), path);
 }
 
 Result<void> undo_step(int directory, int stage, std::size_t index, const Step& step,
@@ -126,7 +126,7 @@ Result<void> undo_step(int directory, int stage, std::size_t index, const Step& 
     }
   }
   if (result == 0 || errno == ENOENT) return {};
-  return system_error(errno, "cannot take back " + base::quote(step.change.name), path);
+  return system_error(errno, "cannot take back " + quote(step.change.name), path);
 }
 
 /// What is to be done, and which of it can be taken back. Gives old files a second name.
@@ -141,7 +141,7 @@ Result<std::vector<Step>> plan(int directory, int stage, std::span<const Change>
       step.existed =
           sys().fstatat(place->folder.get(), place->name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
       if (!step.existed && errno != ENOENT) {
-        return system_error(errno, "cannot examine " + base::quote(change.name), path);
+        return system_error(errno, "cannot examine " + quote(change.name), path);
       }
       step.backed_up = step.existed && sys().linkat(place->folder.get(), place->name.c_str(), stage,
                                                     backup_name(steps.size()).c_str(), 0) == 0;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
@@ -15,17 +16,9 @@ namespace {
 // Linux transfers at most 0x7ffff000 bytes a call; a rounder number keeps offsets aligned.
 constexpr std::size_t kMaxRead = std::size_t{1} << 30;
 
-Error refused(ErrorCode code, std::string message, const std::filesystem::path& path) {
-  Error error;
-  error.code = code;
-  error.message = std::move(message);
-  error.path = path.string();
-  return error;
-}
-
 Error not_regular(unsigned mode, const std::filesystem::path& path) {
-  return refused(ErrorCode::kUnsupported,
-                 "expected a regular file, found " + std::string(kind_of(mode)), path);
+  return base::at(base::unsupported("expected a regular file, found " + std::string(kind_of(mode))),
+                  path);
 }
 
 }  // namespace
@@ -53,11 +46,11 @@ Result<void> read_fully(int fd, std::uint64_t offset, std::span<std::byte> out,
         [&] { return sys().pread(fd, out.data(), wanted, static_cast<off_t>(offset)); });
     if (got < 0) return system_error(errno, "cannot read it", path);
     if (got == 0) {
-      return refused(ErrorCode::kCorrupt,
-                     "the file ends at byte " + std::to_string(offset) +
-                         " or before, expected it to go on to byte " + std::to_string(end) +
-                         ": it was truncated while it was read (is it still being written?)",
-                     path);
+      return base::at(
+          base::corrupt("the file ends at byte " + std::to_string(offset) +
+                        " or before, expected it to go on to byte " + std::to_string(end) +
+                        ": it was truncated while it was read (is it still being written?)"),
+          path);
     }
     out = out.subspan(static_cast<std::size_t>(got));
     offset += static_cast<std::uint64_t>(got);
@@ -68,10 +61,9 @@ Result<void> read_fully(int fd, std::uint64_t offset, std::span<std::byte> out,
 Result<std::string> read_opened(const OpenedFile& file, std::uint64_t limit,
                                 const std::filesystem::path& path) {
   if (file.size > limit) {
-    return refused(ErrorCode::kLimitExceeded,
-                   "the file has " + std::to_string(file.size) + " bytes, the limit is " +
-                       std::to_string(limit),
-                   path);
+    return base::at(base::over_limit("the file has " + std::to_string(file.size) +
+                                     " bytes, the limit is " + std::to_string(limit)),
+                    path);
   }
   std::string text(static_cast<std::size_t>(file.size), '\0');
   FERRULE_CHECK(read_fully(file.fd.get(), 0, std::as_writable_bytes(std::span(text)), path));

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "base/errors.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
 
@@ -18,9 +19,9 @@ Result<PartialFile> PartialFile::open(const Folder& folder, const std::string& n
   struct stat info {};
   if (sys().fstat(fd.get(), &info) != 0) return system_error(errno, "cannot examine it", path);
   if (!S_ISREG(info.st_mode)) {
-    return Error{.code = ErrorCode::kUnsupported,
-                 .message = "expected a regular file, found " + std::string(kind_of(info.st_mode)),
-                 .path = path.string()};
+    return base::at(
+        base::unsupported("expected a regular file, found " + std::string(kind_of(info.st_mode))),
+        path);
   }
   return PartialFile(std::move(fd), path, static_cast<std::uint64_t>(info.st_size));
 }

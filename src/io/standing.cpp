@@ -7,8 +7,8 @@
 #include <set>
 #include <string_view>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
 #include "io/target.hpp"
@@ -27,7 +27,7 @@ Result<void> renew_file(int old, const Place& from, const std::string& name,
   FERRULE_CHECK(remove_tree(to.folder.get(), kTemporary, path));
   if (sys().linkat(from.folder.get(), from.name.c_str(), to.folder.get(), kTemporary, 0) != 0 ||
       sys().renameat2(to.folder.get(), kTemporary, to.folder.get(), to.name.c_str(), 0) != 0) {
-    return system_error(errno, "cannot renew " + base::quote(name), path);
+    return system_error(errno, "cannot renew " + quote(name), path);
   }
   return {};
 }
@@ -37,7 +37,7 @@ Result<void> remove_file(int old, const std::string& name, const std::filesystem
   if (!place && place.error().code == ErrorCode::kNotFound) return {};
   if (!place) return std::move(place).error();
   if (sys().unlinkat(place->folder.get(), place->name.c_str(), 0) != 0 && errno != ENOENT) {
-    return system_error(errno, "cannot remove " + base::quote(name), path);
+    return system_error(errno, "cannot remove " + quote(name), path);
   }
   return {};
 }

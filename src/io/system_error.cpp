@@ -6,13 +6,16 @@
 #include <cerrno>
 #include <system_error>
 
+#include "base/errors.hpp"
+
 namespace ferrule::io {
 
 Error system_error(int number, std::string_view what, const std::filesystem::path& path) {
-  Error error;
-  error.code = number == ENOMEM ? ErrorCode::kLimitExceeded : ErrorCode::kIo;
-  error.message = std::string(what) + ": " + std::generic_category().message(number);
-  error.path = path.string();
+  const auto code = number == ENOMEM ? ErrorCode::kLimitExceeded : ErrorCode::kIo;
+  auto error =
+      base::at(base::make_error(code, {},
+                                std::string(what) + ": " + std::generic_category().message(number)),
+               path);
   error.system_errno = number;
   return error;
 }

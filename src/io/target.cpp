@@ -7,8 +7,9 @@
 #include <array>
 #include <optional>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
 
@@ -18,15 +19,6 @@ namespace {
 
 constexpr int kNameOnly = O_PATH | O_DIRECTORY | O_CLOEXEC;
 
-Error refused(ErrorCode code, std::string message, const std::filesystem::path& path) {
-  Error error;
-  error.code = code;
-  error.rule = "TX-10";
-  error.message = std::move(message);
-  error.path = path.string();
-  return error;
-}
-
 /// Why `at`, which is there, is no directory.
 Error not_a_directory(const std::string& at, const std::filesystem::path& path) {
   struct stat info {};
@@ -35,10 +27,11 @@ Error not_a_directory(const std::string& at, const std::filesystem::path& path) 
     info.st_mode = S_IFREG;
   }
   const bool file = S_ISREG(info.st_mode);
-  return refused(file ? ErrorCode::kInvalidArgument : ErrorCode::kUnsupported,
-                 "expected a directory, found " + std::string(kind_of(info.st_mode)) + " at " +
-                     base::quote(at),
-                 path);
+  return base::at(
+      base::make_error(
+          file ? ErrorCode::kInvalidArgument : ErrorCode::kUnsupported, "TX-10",
+          "expected a directory, found " + std::string(kind_of(info.st_mode)) + " at " + quote(at)),
+      path);
 }
 
 /// Moves the last component of `at` to the front of `missing`.
@@ -46,7 +39,7 @@ Result<void> step_up(std::string& at, std::string& missing, const std::filesyste
   const std::size_t slash = at.rfind('/');
   const std::string last = slash == at.npos ? at : at.substr(slash + 1);
   if (last == "." || last == "..") {
-    return refused(ErrorCode::kNotFound, "there is no such directory", path);
+    return base::at(base::not_found("TX-10", "there is no such directory"), path);
   }
   missing = missing.empty() ? last : last + "/" + missing;
   if (slash == at.npos) {
@@ -68,8 +61,8 @@ Result<std::string> existing_part(std::string at, std::string& missing,
     struct stat info {};
     if (sys().fstatat(AT_FDCWD, at.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
       if (!S_ISLNK(info.st_mode)) continue;  // It has just appeared.
-      return refused(ErrorCode::kInvalidArgument,
-                     base::quote(at) + " is a symbolic link that leads nowhere", path);
+      return base::at(base::invalid("TX-10", quote(at) + " is a symbolic link that leads nowhere"),
+                      path);
     }
     if (errno != ENOENT) return system_error(errno, "cannot examine it", path);
     FERRULE_CHECK(step_up(at, missing, path));
@@ -105,7 +98,7 @@ Result<std::uint64_t> inode_of(int fd, const std::filesystem::path& path) {
 Result<Target> resolve_target(const std::filesystem::path& path) {
   std::string text = path.string();
   if (text.empty() || text.find('\0') != text.npos) {
-    return refused(ErrorCode::kInvalidArgument, "expected the path of a directory", path);
+    return base::at(base::invalid("TX-10", "expected the path of a directory"), path);
   }
   while (text.size() > 1 && text.back() == '/') text.pop_back();
   std::string missing;
@@ -175,7 +168,7 @@ Result<Place> open_place(int dir, std::string_view name, const std::filesystem::
     const std::string part(name.substr(0, slash));
     UniqueFd next(uninterrupted(
         [&] { return sys().openat(place.folder.get(), part.c_str(), kNameOnly | O_NOFOLLOW, 0); }));
-    if (!next) return open_error(errno, "cannot open the folder " + base::quote(part), path);
+    if (!next) return open_error(errno, "cannot open the folder " + quote(part), path);
     place.folder = std::move(next);
     name.remove_prefix(slash + 1);
   }
@@ -187,7 +180,7 @@ Result<void> make_folders(int dir, const std::string& name, const std::filesyste
   for (std::size_t slash = name.find('/'); slash != name.npos; slash = name.find('/', slash + 1)) {
     FERRULE_TRY(const Place place, open_place(dir, name.substr(0, slash), path));
     if (sys().mkdirat(place.folder.get(), place.name.c_str(), 0777) != 0 && errno != EEXIST) {
-      return system_error(errno, "cannot create the folder " + base::quote(place.name), path);
+      return system_error(errno, "cannot create the folder " + quote(place.name), path);
     }
   }
   return {};

@@ -5,8 +5,9 @@
 #include <cctype>
 #include <map>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "ferrule/text_file.hpp"
 #include "io/digest.hpp"
 #include "io/input_file.hpp"
@@ -70,11 +71,10 @@ Result<void> refuse_adapter(const Checkpoint& source, const fs::path& path) {
     return tensor.name.find(kBaseLayer) != std::string_view::npos;
   });
   if (tensors.empty() || foreign != tensors.end() || wrapped) return {};
-  return Error{.code = ErrorCode::kUnsupported,
-               .rule = "BS-1",
-               .message = "a base model was expected, this is an adapter: it holds " +
-                          base::quote(tensors.front().name),
-               .path = path.string()};
+  return base::at(
+      base::unsupported("BS-1", "a base model was expected, this is an adapter: it holds " +
+                                    quote(tensors.front().name)),
+      path);
 }
 
 /// Opens what `path` is: fills source and config.
@@ -97,10 +97,9 @@ Result<void> open_parts(const fs::path& path, const OpenOptions& options, BaseMo
     FERRULE_TRY(auto json, Json::parse(text, {.depth = 128, .allow_nan = true}));
     if (json.find("weight_map") == nullptr) {
       if (!json.is_object()) {
-        return Error{.code = ErrorCode::kUnsupported,
-                     .rule = "BS-1",
-                     .message = "this is neither an index of tensors nor a model's config",
-                     .path = path.string()};
+        return base::at(
+            base::unsupported("BS-1", "this is neither an index of tensors nor a model's config"),
+            path);
       }
       rep.config = std::move(json);
       return {};

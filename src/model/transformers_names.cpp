@@ -242,8 +242,7 @@ Result<TransformersNames::Renamed> TransformersNames::rename(std::string_view na
   Renamed out{.name = std::string(name)};
   for (const auto& rule : rules_) {
     if (rule.converts) continue;
-    FERRULE_TRY(const auto source, apply(rule, out.name));
-    static_cast<void>(source);
+    FERRULE_CHECK(apply(rule, out.name));
   }
   for (const auto& rule : rules_) {
     if (!rule.converts) continue;

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "base/quote.hpp"
-#include "base/suggest.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "peft/config_rules.hpp"
 #include "peft/config_schema.hpp"
 #include "peft/config_upgrade.hpp"
@@ -22,8 +22,8 @@ using peft::FieldSchema;
 using peft::TypeSchema;
 
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> candidates) {
-  const auto meant = base::suggest(word, candidates);
-  return meant ? "; did you mean " + base::quote(*meant) + "?" : std::string();
+  const auto meant = suggest(word, candidates);
+  return meant ? "; did you mean " + quote(*meant) + "?" : std::string();
 }
 
 std::vector<std::string_view> field_names(const TypeSchema& schema) {
@@ -45,45 +45,41 @@ bool all_finite(const Json& value) {
   return true;
 }
 
-Error broken(std::string_view rule, std::string message) {
-  return {.code = ErrorCode::kCorrupt, .rule = std::string(rule), .message = std::move(message)};
-}
-
 Result<void> check_field(const FieldSchema& field, const Json& value) {
   if (!all_finite(value)) {
-    return broken("CF-4",
-                  "field " + base::quote(field.name) + " holds a number that is not finite");
+    return base::corrupt("CF-4",
+                         "field " + quote(field.name) + " holds a number that is not finite");
   }
   if (!peft::holds(field.kinds, value)) {
-    return broken("CF-8", "field " + base::quote(field.name) + " must be " +
-                              peft::describe_kinds(field.kinds) + ", found " +
-                              std::string(value.type_name()) + " " +
-                              base::printable(value.dump_python(-1), 60));
+    return base::corrupt("CF-8", "field " + quote(field.name) + " must be " +
+                                     peft::describe_kinds(field.kinds) + ", found " +
+                                     std::string(value.type_name()) + " " +
+                                     printable(value.dump_python(-1), 60));
   }
   if (field.name != "task_type" || value.is_null()) return {};
   const auto tasks = peft::task_types();
   if (std::find(tasks.begin(), tasks.end(), *value.if_string()) != tasks.end()) return {};
-  return broken("CF-7", "field \"task_type\" holds " + base::quote(*value.if_string()) +
-                            ", which is no task type of PEFT" +
-                            did_you_mean(*value.if_string(), tasks));
+  return base::corrupt("CF-7", "field \"task_type\" holds " + quote(*value.if_string()) +
+                                   ", which is no task type of PEFT" +
+                                   did_you_mean(*value.if_string(), tasks));
 }
 
 /// The document's type, which must be one that PEFT knows.
 Result<const TypeSchema*> schema_of(const Json& document) {
   if (!document.is_object()) {
-    return broken("CF-5",
-                  "an adapter config is a JSON object, found " + std::string(document.type_name()));
+    return base::corrupt(
+        "CF-5", "an adapter config is a JSON object, found " + std::string(document.type_name()));
   }
   const auto* type = document.find("peft_type");
-  if (type == nullptr) return broken("CF-6", "the field \"peft_type\" is missing");
+  if (type == nullptr) return base::corrupt("CF-6", "the field \"peft_type\" is missing");
   if (!type->is_string()) {
-    return broken("CF-6",
-                  "field \"peft_type\" must be a string, found " + std::string(type->type_name()));
+    return base::corrupt(
+        "CF-6", "field \"peft_type\" must be a string, found " + std::string(type->type_name()));
   }
   if (const auto* schema = peft::find_type(*type->if_string())) return schema;
-  return broken("CF-6", "field \"peft_type\" holds " + base::quote(*type->if_string()) +
-                            ", which is no type of PEFT" +
-                            did_you_mean(*type->if_string(), peft_types()));
+  return base::corrupt("CF-6", "field \"peft_type\" holds " + quote(*type->if_string()) +
+                                   ", which is no type of PEFT" +
+                                   did_you_mean(*type->if_string(), peft_types()));
 }
 
 void report_unknown_fields(const Json& document, const TypeSchema& schema,
@@ -98,10 +94,10 @@ void report_unknown_fields(const Json& document, const TypeSchema& schema,
     if (schema.find(name) != nullptr || !all_finite(value)) continue;
     if (++count == 1) first = name;
     if (count > kNamed) continue;
-    listed += (count == 1 ? "" : ", ") + base::quote(name, 60);
-    const auto meant = base::suggest(name, names);
+    listed += (count == 1 ? "" : ", ") + quote(name, 60);
+    const auto meant = suggest(name, names);
     if (meant && advice.empty()) {
-      advice = "did you mean " + base::quote(*meant) + "?";
+      advice = "did you mean " + quote(*meant) + "?";
     }
   }
   if (count == 0) return;
@@ -119,7 +115,7 @@ Result<void> check_fields(const Json& document, const TypeSchema& schema) {
     if (const auto* field = schema.find(name)) {
       FERRULE_CHECK(check_field(*field, value));
     } else if (!all_finite(value)) {
-      return broken("CF-4", "field " + base::quote(name) + " holds a number that is not finite");
+      return base::corrupt("CF-4", "field " + quote(name) + " holds a number that is not finite");
     }
   }
   return {};
@@ -132,11 +128,6 @@ void add_defaults(Json& document, const TypeSchema& schema) {
       document.set(field.name, field.default_value.to_json());
     }
   }
-}
-
-Error at(Error error, const std::filesystem::path& path) {
-  error.path = path.string();
-  return error;
 }
 
 }  // namespace
@@ -157,7 +148,7 @@ Result<AdapterConfig> AdapterConfig::parse(std::string_view json,
     for (auto& finding : config.findings_) finding.path = path.string();
     return config;
   }();
-  if (!read) return at(std::move(read).error(), path);
+  if (!read) return base::at(std::move(read).error(), path);
   return read;
 }
 
@@ -171,10 +162,8 @@ Result<AdapterConfig> AdapterConfig::make(std::string_view peft_type,
                                           std::span<const Json::Member> fields) {
   const auto* schema = peft::find_type(peft_type);
   if (schema == nullptr) {
-    return Error{.code = ErrorCode::kInvalidArgument,
-                 .rule = "CF-6",
-                 .message = base::quote(peft_type) + " is no type of PEFT" +
-                            did_you_mean(peft_type, peft_types())};
+    return base::invalid(
+        "CF-6", quote(peft_type) + " is no type of PEFT" + did_you_mean(peft_type, peft_types()));
   }
   AdapterConfig config;
   config.peft_type_ = schema->name;
@@ -182,10 +171,8 @@ Result<AdapterConfig> AdapterConfig::make(std::string_view peft_type,
   for (const auto& [name, value] : fields) {
     const auto* field = schema->find(name);
     if (field == nullptr || name == "peft_type") {
-      return Error{.code = ErrorCode::kInvalidArgument,
-                   .rule = "CF-9",
-                   .message = std::string(schema->name) + " has no field " + base::quote(name) +
-                              " to set" + did_you_mean(name, field_names(*schema))};
+      return base::invalid("CF-9", std::string(schema->name) + " has no field " + quote(name) +
+                                       " to set" + did_you_mean(name, field_names(*schema)));
     }
     FERRULE_CHECK(check_field(*field, value));
     config.document_.set(name, value);
@@ -208,11 +195,11 @@ Result<void> AdapterConfig::set(std::string_view field, Json value) {
   const auto* known = schema == nullptr ? nullptr : schema->find(field);
   if (known != nullptr) FERRULE_CHECK(check_field(*known, value));
   if (known == nullptr && !all_finite(value)) {
-    return broken("CF-4", "field " + base::quote(field) + " holds a number that is not finite");
+    return base::corrupt("CF-4", "field " + quote(field) + " holds a number that is not finite");
   }
   if (field == "peft_type" && *value.if_string() != peft_type_) {
-    return broken("CF-6", "a config of type " + peft_type_ + " cannot become " +
-                              base::quote(*value.if_string()));
+    return base::corrupt(
+        "CF-6", "a config of type " + peft_type_ + " cannot become " + quote(*value.if_string()));
   }
   if (live_) live_->set(field, value);
   document_.set(field, std::move(value));

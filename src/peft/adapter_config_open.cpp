@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/adapter_config.hpp"
 #include "ferrule/read_limits.hpp"
+#include "ferrule/text.hpp"
 #include "io/input_file.hpp"
 
 namespace ferrule {
@@ -21,9 +22,8 @@ Result<std::string> read_config(const std::filesystem::path& path) {
   }
   FERRULE_TRY(const auto file, directory->open_file(kConfigName));
   if (!file) {
-    return Error{.code = ErrorCode::kNotFound,
-                 .message = "there is no " + base::quote(kConfigName) + " in this directory",
-                 .path = path.string()};
+    return base::at(base::not_found("there is no " + quote(kConfigName) + " in this directory"),
+                    path);
   }
   return file->read_text(limit);
 }

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/quote.hpp"
+#include "ferrule/text.hpp"
 #include "peft/selection.hpp"
 
 namespace ferrule::peft {

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/quote.hpp"
 #include "ferrule/json.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule::peft {
 
@@ -60,7 +60,7 @@ class ConfigFields {
   }
   std::string dump(std::string_view name) const {
     const auto* value = document_.find(name);
-    return value == nullptr ? "null" : base::printable(value->dump_python(-1), 80);
+    return value == nullptr ? "null" : printable(value->dump_python(-1), 80);
   }
 
  private:

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "base/quote.hpp"
-#include "base/suggest.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "peft/config_fields.hpp"
 
 namespace ferrule::peft {
@@ -22,10 +22,6 @@ using Fields = ConfigFields;
 
 bool is_one_of(std::string_view word, Names words) {
   return std::find(words.begin(), words.end(), word) != words.end();
-}
-
-Error broken(std::string_view rule, std::string message) {
-  return {.code = ErrorCode::kCorrupt, .rule = std::string(rule), .message = std::move(message)};
 }
 
 constexpr double kNoLimit = std::numeric_limits<double>::infinity();
@@ -115,8 +111,8 @@ Result<void> check_range(const Range& range, const Fields& fields) {
     expected += (range.most_included ? " and at most " : " and less than ") +
                 std::to_string(static_cast<int>(range.most));
   }
-  return broken("CF-10", "field " + base::quote(range.field) + " of " + std::string(range.owner) +
-                             " must be " + expected + ", found " + fields.dump(range.field));
+  return base::corrupt("CF-10", "field " + quote(range.field) + " of " + std::string(range.owner) +
+                                    " must be " + expected + ", found " + fields.dump(range.field));
 }
 
 Result<void> check_choice(std::string_view owner, std::string_view field, Names values,
@@ -124,12 +120,12 @@ Result<void> check_choice(std::string_view owner, std::string_view field, Names 
   if (!fields.given(field)) return {};
   const auto found = fields.text(field);
   if (fields.is_text(field) && is_one_of(found, values)) return {};
-  std::string message = "field " + base::quote(field) + " of " + std::string(owner) + " holds " +
+  std::string message = "field " + quote(field) + " of " + std::string(owner) + " holds " +
                         fields.dump(field) + ", which PEFT does not know";
-  if (const auto meant = base::suggest(found, values)) {
-    message += "; did you mean " + base::quote(*meant) + "?";
+  if (const auto meant = suggest(found, values)) {
+    message += "; did you mean " + quote(*meant) + "?";
   }
-  return broken("CF-11", std::move(message));
+  return base::corrupt("CF-11", std::move(message));
 }
 
 Result<void> check_tables(std::string_view owner, const Fields& fields) {
@@ -157,16 +153,16 @@ constexpr std::string_view kLayersPatternNeedsIndices[] = {
 Result<void> check_layer_selection(std::string_view type, const Fields& fields) {
   const bool pattern = fields.is_text("target_modules");
   if (pattern && fields.given("layers_to_transform") && is_one_of(type, kNoLayersWithPattern)) {
-    return broken("CF-10",
-                  "\"layers_to_transform\" cannot be used where \"target_modules\" is a pattern");
+    return base::corrupt(
+        "CF-10", "\"layers_to_transform\" cannot be used where \"target_modules\" is a pattern");
   }
   if (pattern && fields.given("layers_pattern") && is_one_of(type, kNoLayersPatternWithPattern)) {
-    return broken("CF-10",
-                  "\"layers_pattern\" cannot be used where \"target_modules\" is a pattern");
+    return base::corrupt("CF-10",
+                         "\"layers_pattern\" cannot be used where \"target_modules\" is a pattern");
   }
   if (fields.truthy("layers_pattern") && !fields.given("layers_to_transform") &&
       is_one_of(type, kLayersPatternNeedsIndices)) {
-    return broken("CF-10", "\"layers_pattern\" needs \"layers_to_transform\"");
+    return base::corrupt("CF-10", "\"layers_pattern\" needs \"layers_to_transform\"");
   }
   return {};
 }
@@ -183,36 +179,40 @@ Result<void> check_lora(const Json& document) {
     const auto second = nested.texts("target_modules_bd_b");
     for (const auto name : nested.texts("target_modules_bd_a")) {
       if (is_one_of(name, second)) {
-        return broken("CF-10", "\"use_bdlora\" names " + base::quote(name) + " in both its lists");
+        return base::corrupt("CF-10", "\"use_bdlora\" names " + quote(name) + " in both its lists");
       }
     }
   }
   if (fields.truthy("use_dora") && fields.truthy("megatron_config")) {
-    return broken("CF-10", "DoRA cannot be used with \"megatron_config\"");
+    return base::corrupt("CF-10", "DoRA cannot be used with \"megatron_config\"");
   }
   if (fields.text("init_lora_weights") == "loftq" && !fields.truthy("loftq_config")) {
-    return broken("CF-10", "\"init_lora_weights\" is \"loftq\" but \"loftq_config\" is empty");
+    return base::corrupt("CF-10",
+                         "\"init_lora_weights\" is \"loftq\" but \"loftq_config\" is empty");
   }
   if (fields.truthy("lora_bias") && fields.is_text("init_lora_weights")) {
-    return broken("CF-10", "\"lora_bias\" needs \"init_lora_weights\" true or false, found " +
-                               fields.dump("init_lora_weights"));
+    return base::corrupt("CF-10",
+                         "\"lora_bias\" needs \"init_lora_weights\" true or false, found " +
+                             fields.dump("init_lora_weights"));
   }
   if (fields.truthy("lora_bias") && fields.truthy("use_dora")) {
-    return broken("CF-10", "\"lora_bias\" cannot be used with DoRA");
+    return base::corrupt("CF-10", "\"lora_bias\" cannot be used with DoRA");
   }
   return {};
 }
 
 Result<void> check_adalora(const Fields& fields) {
-  if (fields.truthy("use_dora")) return broken("CF-10", "ADALORA does not support DoRA");
-  if (fields.truthy("loftq_config")) return broken("CF-10", "ADALORA does not support LoftQ");
+  if (fields.truthy("use_dora")) return base::corrupt("CF-10", "ADALORA does not support DoRA");
+  if (fields.truthy("loftq_config"))
+    return base::corrupt("CF-10", "ADALORA does not support LoftQ");
   if (!fields.given("total_step")) {
-    return broken("CF-10", "ADALORA needs \"total_step\", the number of training steps");
+    return base::corrupt("CF-10", "ADALORA needs \"total_step\", the number of training steps");
   }
   const double steps = fields.number("total_step").value_or(0);
   if (fields.number("tinit").value_or(0) >= steps - fields.number("tfinal").value_or(0)) {
-    return broken("CF-10", "\"tinit\" " + fields.dump("tinit") + " leaves no step between it and " +
-                               "\"total_step\" - \"tfinal\"");
+    return base::corrupt("CF-10", "\"tinit\" " + fields.dump("tinit") +
+                                      " leaves no step between it and " +
+                                      "\"total_step\" - \"tfinal\"");
   }
   return {};
 }
@@ -224,7 +224,7 @@ Result<void> check_adamss(const Fields& fields) {
     FERRULE_CHECK(check_range({"ADAMSS", name, 0, false}, fields));
   }
   if (fields.number("init_warmup").value_or(0) >= fields.number("final_warmup").value_or(0)) {
-    return broken("CF-10", "\"init_warmup\" must be less than \"final_warmup\"");
+    return base::corrupt("CF-10", "\"init_warmup\" must be less than \"final_warmup\"");
   }
   return {};
 }
@@ -233,30 +233,33 @@ Result<void> check_prompts(std::string_view type, const Fields& fields) {
   if (type == "CARTRIDGE" && fields.given("num_virtual_tokens") &&
       fields.number("num_frozen_tokens").value_or(0) >
           fields.number("num_virtual_tokens").value_or(0)) {
-    return broken("CF-10", "\"num_frozen_tokens\" is more than \"num_virtual_tokens\"");
+    return base::corrupt("CF-10", "\"num_frozen_tokens\" is more than \"num_virtual_tokens\"");
   }
   if (type == "CPT") {
     if (fields.text("task_type") != "CAUSAL_LM") {
-      return broken("CF-10",
-                    "CPT needs \"task_type\" \"CAUSAL_LM\", found " + fields.dump("task_type"));
+      return base::corrupt(
+          "CF-10", "CPT needs \"task_type\" \"CAUSAL_LM\", found " + fields.dump("task_type"));
     }
     const std::size_t count = fields.length("cpt_token_ids");
     if (fields.length("cpt_mask") != count || fields.length("cpt_tokens_type_mask") != count) {
-      return broken("CF-10",
-                    "\"cpt_token_ids\", \"cpt_mask\" and \"cpt_tokens_type_mask\" must be of "
-                    "equal length");
+      return base::corrupt(
+          "CF-10",
+          "\"cpt_token_ids\", \"cpt_mask\" and \"cpt_tokens_type_mask\" must be of "
+          "equal length");
     }
   }
   if (type == "PROMPT_TUNING") {
     const bool from_text = fields.text("prompt_tuning_init") == "TEXT";
     if (from_text && !fields.truthy("tokenizer_name_or_path")) {
-      return broken("CF-10", "\"prompt_tuning_init\" \"TEXT\" needs \"tokenizer_name_or_path\"");
+      return base::corrupt("CF-10",
+                           "\"prompt_tuning_init\" \"TEXT\" needs \"tokenizer_name_or_path\"");
     }
     if (from_text && !fields.given("prompt_tuning_init_text")) {
-      return broken("CF-10", "\"prompt_tuning_init\" \"TEXT\" needs \"prompt_tuning_init_text\"");
+      return base::corrupt("CF-10",
+                           "\"prompt_tuning_init\" \"TEXT\" needs \"prompt_tuning_init_text\"");
     }
     if (!from_text && fields.truthy("tokenizer_kwargs")) {
-      return broken("CF-10", "\"tokenizer_kwargs\" needs \"prompt_tuning_init\" \"TEXT\"");
+      return base::corrupt("CF-10", "\"tokenizer_kwargs\" needs \"prompt_tuning_init\" \"TEXT\"");
     }
   }
   return {};
@@ -265,9 +268,9 @@ Result<void> check_prompts(std::string_view type, const Fields& fields) {
 /// Exactly one of two sizes.
 Result<void> check_either(const Fields& fields, std::string_view a, std::string_view b) {
   if (fields.truthy(a) != fields.truthy(b)) return {};
-  return broken("CF-10", "exactly one of " + base::quote(a) + " and " + base::quote(b) +
-                             " must be other than 0, found " + fields.dump(a) + " and " +
-                             fields.dump(b));
+  return base::corrupt("CF-10", "exactly one of " + quote(a) + " and " + quote(b) +
+                                    " must be other than 0, found " + fields.dump(a) + " and " +
+                                    fields.dump(b));
 }
 
 Result<void> check_psoft(const Fields& fields) {
@@ -275,8 +278,8 @@ Result<void> check_psoft(const Fields& fields) {
   FERRULE_CHECK(check_range({"PSOFT", "num_cayley_neumann_terms", 0, false}, fields));
   const auto eps = fields.number("cayley_neumann_eps");
   if (eps && (*eps <= 0 || *eps >= 1)) {
-    return broken("CF-10", "\"cayley_neumann_eps\" must be between 0 and 1, found " +
-                               fields.dump("cayley_neumann_eps"));
+    return base::corrupt("CF-10", "\"cayley_neumann_eps\" must be between 0 and 1, found " +
+                                      fields.dump("cayley_neumann_eps"));
   }
   return {};
 }
@@ -286,8 +289,8 @@ Result<void> check_ia3(const Fields& fields) {
   const auto targets = fields.texts("target_modules");
   for (const auto name : fields.texts("feedforward_modules")) {
     if (!is_one_of(name, targets)) {
-      return broken("CF-10", "\"feedforward_modules\" names " + base::quote(name) +
-                                 ", which \"target_modules\" does not");
+      return base::corrupt("CF-10", "\"feedforward_modules\" names " + quote(name) +
+                                        ", which \"target_modules\" does not");
     }
   }
   return {};
@@ -308,20 +311,22 @@ Result<void> check_own(std::string_view type, const Json& document) {
   if (type == "PEANUT") return check_choice(type, "act_fn", activations(), fields);
   if (type == "GRALORA" &&
       std::fmod(fields.number("r").value_or(0), fields.number("gralora_k").value_or(1)) != 0) {
-    return broken("CF-10", "\"r\" " + fields.dump("r") + " is not divisible by \"gralora_k\" " +
-                               fields.dump("gralora_k"));
+    return base::corrupt("CF-10", "\"r\" " + fields.dump("r") +
+                                      " is not divisible by \"gralora_k\" " +
+                                      fields.dump("gralora_k"));
   }
   if (type == "ROAD" && std::fmod(fields.number("group_size").value_or(0), 2) != 0) {
-    return broken("CF-10", "\"group_size\" must be even, found " + fields.dump("group_size"));
+    return base::corrupt("CF-10",
+                         "\"group_size\" must be even, found " + fields.dump("group_size"));
   }
   if (type == "SUPERTUNING" && fields.given("lora_alpha") && !fields.given("r")) {
-    return broken("CF-10", "\"lora_alpha\" is given but \"r\" is not");
+    return base::corrupt("CF-10", "\"lora_alpha\" is given but \"r\" is not");
   }
   if (type == "SHADOW" && fields.text("shadow_model") != "mirror") {
     for (const std::string_view name : {"shadow_num_hidden_layers", "shadow_hidden_size",
                                         "shadow_num_attention_heads", "shadow_intermediate_size"}) {
       if (fields.given(name)) {
-        return broken("CF-10", base::quote(name) + " needs \"shadow_model\" \"mirror\"");
+        return base::corrupt("CF-10", quote(name) + " needs \"shadow_model\" \"mirror\"");
       }
     }
   }
@@ -333,8 +338,9 @@ Result<void> check_bias(const Fields& fields) {
   if (!fields.is_text("bias") || bias == "none" || bias == "all") return {};
   constexpr std::string_view kOnly = "_only";
   if (bias.size() >= kOnly.size() && bias.substr(bias.size() - kOnly.size()) == kOnly) return {};
-  return broken("CF-11", "field \"bias\" must be \"none\", \"all\" or end in \"_only\", found " +
-                             base::quote(bias));
+  return base::corrupt(
+      "CF-11",
+      "field \"bias\" must be \"none\", \"all\" or end in \"_only\", found " + quote(bias));
 }
 
 /// Types whose layers take any `r` (OFT's 0 means: from the block size), or none.
@@ -347,8 +353,9 @@ Result<void> check_rank(std::string_view type, const Fields& fields) {
   // A pattern may replace the default everywhere.
   if (!rank || fields.truthy("rank_pattern")) return {};
   if (*rank > 0 || (type == "ADALORA" && *rank == 0)) return {};
-  return broken("CF-12", "rank " + base::quote(field->name) +
-                             " must be a positive integer, found " + fields.dump(field->name));
+  return base::corrupt("CF-12", "rank " + quote(field->name) +
+                                    " must be a positive integer, found " +
+                                    fields.dump(field->name));
 }
 
 }  // namespace

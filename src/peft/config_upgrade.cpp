@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/errors.hpp"
+
 namespace ferrule::peft {
 namespace {
 
@@ -36,11 +38,9 @@ Result<void> upgrade_config(Json& document, std::vector<Finding>& findings) {
     }
   }
   if (holds_text(document, "peft_type", "OFT") && document.find("oft_block_size") == nullptr) {
-    return Error{.code = ErrorCode::kCorrupt,
-                 .rule = "CF-15",
-                 .message =
-                     "an OFT config without \"oft_block_size\" was written by PEFT 0.13 or "
-                     "older, whose tensors no later PEFT can read"};
+    return base::corrupt("CF-15",
+                         "an OFT config without \"oft_block_size\" was written by PEFT 0.13 or "
+                         "older, whose tensors no later PEFT can read");
   }
   return {};
 }

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "peft/module_selector.hpp"
 #include "peft/selection.hpp"
 
@@ -169,9 +169,9 @@ Result<void> select_embeddings(SelectionBuilder& builder) {
   }
   if ((input && !context.facts.input_embeddings) || (output && !context.facts.output_embeddings)) {
     builder.find(Severity::kNote, "KY-5", {},
-                 "took " + (input ? base::quote(*input) : std::string("nothing")) +
+                 "took " + (input ? quote(*input) : std::string("nothing")) +
                      " for the input embedding and " +
-                     (output ? base::quote(*output) : std::string("nothing")) +
+                     (output ? quote(*output) : std::string("nothing")) +
                      " for the output embedding, by their names");
   }
   for (const auto& module : {input, output}) {

@@ -5,23 +5,17 @@
 #include <string_view>
 #include <vector>
 
-#include "base/quote.hpp"
-#include "base/suggest.hpp"
+#include "base/errors.hpp"
 #include "ferrule/adapter_config.hpp"
+#include "ferrule/text.hpp"
 #include "peft/config_schema.hpp"
 
 namespace ferrule {
 namespace {
 
-Error usage(std::string_view rule, std::string message) {
-  return {.code = ErrorCode::kInvalidArgument,
-          .rule = std::string(rule),
-          .message = std::move(message)};
-}
-
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> candidates) {
-  const auto meant = base::suggest(word, candidates);
-  return meant ? "; did you mean " + base::quote(*meant) + "?" : std::string();
+  const auto meant = suggest(word, candidates);
+  return meant ? "; did you mean " + quote(*meant) + "?" : std::string();
 }
 
 /// "a,b,c" as its parts; a comma at the end is allowed, so that "a," is a list of one.
@@ -68,22 +62,22 @@ Result<Json> parse_field_value(std::string_view peft_type, std::string_view fiel
                                std::string_view text) {
   const auto* schema = peft::find_type(peft_type);
   if (schema == nullptr) {
-    return usage("CF-6", base::quote(peft_type) + " is no type of PEFT" +
-                             did_you_mean(peft_type, peft_types()));
+    return base::invalid(
+        "CF-6", quote(peft_type) + " is no type of PEFT" + did_you_mean(peft_type, peft_types()));
   }
   const auto* known = schema->find(field);
   if (known == nullptr) {
     std::vector<std::string_view> names;
     for (const auto& row : schema->fields) names.push_back(row.name);
-    return usage("CF-9", std::string(schema->name) + " has no field " + base::quote(field) +
-                             did_you_mean(field, names));
+    return base::invalid("CF-9", std::string(schema->name) + " has no field " + quote(field) +
+                                     did_you_mean(field, names));
   }
   auto json = Json::parse(text);
   if (json && peft::holds(known->kinds, *json)) return json;
   if (auto list = as_list(known->kinds, text)) return *std::move(list);
   if ((known->kinds & peft::kind::kString) != 0) return Json(text);
-  return usage("CF-8", "field " + base::quote(field) + " must be " +
-                           peft::describe_kinds(known->kinds) + ", found " + base::quote(text));
+  return base::invalid("CF-8", "field " + quote(field) + " must be " +
+                                   peft::describe_kinds(known->kinds) + ", found " + quote(text));
 }
 
 }  // namespace ferrule

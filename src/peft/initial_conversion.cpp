@@ -6,16 +6,13 @@
 #include <utility>
 #include <vector>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "peft/disk_key.hpp"
 
 namespace ferrule::peft {
 namespace {
-
-Error refuse(ErrorCode code, std::string message) {
-  return {.code = code, .rule = "KY-10", .message = std::move(message)};
-}
 
 bool mutates_base(const AdapterConfig& config) {
   const auto init = config.text("init_lora_weights");
@@ -56,8 +53,7 @@ Result<void> convert_tensor(container::PlannedTensor& tensor, bool is_b,
                             const TensorSource& initial) {
   const auto other = initial.find(tensor.name);
   if (!other) {
-    return refuse(ErrorCode::kCorrupt,
-                  "the initial adapter has no tensor " + base::quote(tensor.name));
+    return base::corrupt("KY-10", "the initial adapter has no tensor " + quote(tensor.name));
   }
   const auto shape = other->shape();
   bool fits = other->dtype() == tensor.dtype && shape.size() == tensor.shape.size() &&
@@ -67,10 +63,9 @@ Result<void> convert_tensor(container::PlannedTensor& tensor, bool is_b,
     fits = i == axis || shape[i] == tensor.shape[i];
   }
   if (!fits || tensor.shape[0] == 0) {
-    return refuse(ErrorCode::kCorrupt,
-                  "tensor " + base::quote(tensor.name) +
-                      " of the initial adapter does not have the trained one's "
-                      "dtype and shape");
+    return base::corrupt("KY-10", "tensor " + quote(tensor.name) +
+                                      " of the initial adapter does not have the trained one's "
+                                      "dtype and shape");
   }
   auto memory = std::make_shared<std::vector<std::byte>>(is_b ? join_columns(tensor, *other)
                                                               : stack_rows(tensor, *other));
@@ -90,7 +85,7 @@ Result<void> double_pattern(AdapterConfig& config, std::string_view field) {
     } else if (const auto number = value.number()) {
       doubled.emplace_back(key, Json(*number * 2));
     } else {
-      return refuse(ErrorCode::kCorrupt, std::string(field) + " holds something else than numbers");
+      return base::corrupt("KY-10", std::string(field) + " holds something else than numbers");
     }
   }
   return config.set(field, Json(std::move(doubled)));
@@ -100,7 +95,7 @@ Result<void> convert_config(AdapterConfig& config) {
   const auto rank = config.integer("r");
   const auto* alpha = config.find("lora_alpha");
   if (!rank || alpha == nullptr || !alpha->number()) {
-    return refuse(ErrorCode::kCorrupt, "the config has no r and lora_alpha");
+    return base::corrupt("KY-10", "the config has no r and lora_alpha");
   }
   FERRULE_CHECK(config.set("init_lora_weights", Json(true)));
   FERRULE_CHECK(config.set("r", Json(*rank * 2)));
@@ -122,17 +117,17 @@ Result<void> convert_from_initial(Selection& selection, const AdapterConfig& ini
                                   const TensorSource& initial, bool trusted) {
   const auto& config = selection.config;
   if (config.peft_type() != "LORA" || initial_config.peft_type() != "LORA") {
-    return refuse(ErrorCode::kUnsupported, "only LORA adapters are converted with an initial one");
+    return base::unsupported("KY-10", "only LORA adapters are converted with an initial one");
   }
   if (!trusted && mutates_base(initial_config)) {
-    return refuse(
-        ErrorCode::kUnsupported,
+    return base::unsupported(
+        "KY-10",
         "init_lora_weights of the initial adapter must be true: it was saved without that, "
         "so loading it would change the base once more");
   }
   if (config.use_rslora() && (!config.rank_pattern().empty() || !config.alpha_pattern().empty())) {
-    return refuse(ErrorCode::kUnsupported,
-                  "rsLoRA with rank_pattern or alpha_pattern cannot be converted");
+    return base::unsupported("KY-10",
+                             "rsLoRA with rank_pattern or alpha_pattern cannot be converted");
   }
   const auto* method = find_method("LORA");
   for (auto& tensor : selection.tensors) {

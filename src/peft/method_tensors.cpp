@@ -8,9 +8,10 @@
 #include <string>
 #include <utility>
 
+#include "base/errors.hpp"
 #include "base/float_convert.hpp"
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule::peft {
 namespace {
@@ -40,9 +41,8 @@ container::PlannedTensor* find_planned(Selection& selection, std::string_view ke
 }
 
 Error unfit(const SelectionBuilder& builder, std::string message) {
-  return {.code = ErrorCode::kCorrupt,
-          .rule = "KY-6",
-          .message = "adapter " + base::quote(builder.adapter().name) + ": " + std::move(message)};
+  return base::corrupt("KY-6",
+                       "adapter " + quote(builder.adapter().name) + ": " + std::move(message));
 }
 
 // AdaLoRA ---------------------------------------------------------------------------------------
@@ -62,12 +62,12 @@ Result<void> keep_ranks(SelectionBuilder& builder, std::string_view path,
     auto* tensor = find_planned(builder.selection(), key);
     const bool columns = std::string_view(role) == "lora_B";
     if (tensor == nullptr)
-      return unfit(builder, "rank_pattern names " + base::quote(key) + ", which is not there");
-    if (tensor->shape.size() != 2) return unfit(builder, base::quote(key) + " is not 2-D");
+      return unfit(builder, "rank_pattern names " + quote(key) + ", which is not there");
+    if (tensor->shape.size() != 2) return unfit(builder, quote(key) + " is not 2-D");
     const auto size = tensor->shape[columns ? 1 : 0];
     if (size == kept.size()) continue;
     if (size != ranks) {
-      return unfit(builder, base::quote(key) + " has " + std::to_string(size) +
+      return unfit(builder, quote(key) + " has " + std::to_string(size) +
                                 " ranks, rank_pattern has " + std::to_string(ranks) + " entries");
     }
     *tensor = columns ? take_rows_and_columns(*tensor, first(tensor->shape[0]), kept)
@@ -84,15 +84,15 @@ Result<void> apply_rank_pattern(SelectionBuilder& builder) {
     const auto clean = pattern_key(key, builder.adapter().name);
     const auto* flags = mask.if_array();
     if (flags == nullptr || !clean.ends_with(".lora_E")) {
-      return unfit(builder, "rank_pattern entry " + base::quote(key) +
-                                " is no list of booleans for a lora_E");
+      return unfit(builder,
+                   "rank_pattern entry " + quote(key) + " is no list of booleans for a lora_E");
     }
     std::vector<std::uint64_t> kept;
     for (std::size_t i = 0; i < flags->size(); ++i) {
       const auto* flag = (*flags)[i].if_bool();
       if (flag == nullptr)
-        return unfit(builder, "rank_pattern entry " + base::quote(key) +
-                                  " holds something else than booleans");
+        return unfit(builder,
+                     "rank_pattern entry " + quote(key) + " holds something else than booleans");
       if (*flag) kept.push_back(i);
     }
     const auto path =
@@ -155,7 +155,7 @@ Result<void> keep_top_k(SelectionBuilder& builder) {
     const auto values = to_floats(tensor.dtype, tensor.bytes);
     if (!values || tensor.shape.size() != 3 || k < 1 ||
         static_cast<std::uint64_t>(k) > tensor.shape[2]) {
-      return unfit(builder, "the top " + std::to_string(k) + " of " + base::quote(tensor.name) +
+      return unfit(builder, "the top " + std::to_string(k) + " of " + quote(tensor.name) +
                                 " cannot be taken");
     }
     const auto vectors = tensor.shape[2];
@@ -258,7 +258,7 @@ Result<void> demand_projection(SelectionBuilder& builder, std::string_view attri
   const auto key = "base_model." + std::string(attribute);
   if (builder.selection().tensors.empty() || builder.has(key)) return {};
   return unfit(builder, "save_projection is set, but the state has no " +
-                            base::quote(key + "." + builder.adapter().name));
+                            quote(key + "." + builder.adapter().name));
 }
 
 }  // namespace

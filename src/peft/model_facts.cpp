@@ -5,8 +5,9 @@
 #include <string_view>
 #include <utility>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule {
 namespace {
@@ -14,10 +15,8 @@ namespace {
 using StringMap = std::map<std::string, std::string, std::less<>>;
 
 Error wrong_type(std::string_view key, std::string_view expected, const Json& found) {
-  return {.code = ErrorCode::kCorrupt,
-          .rule = "CF-30",
-          .message = "model facts: " + base::quote(key) + " must be " + std::string(expected) +
-                     " or null, found " + std::string(found.type_name())};
+  return base::corrupt("CF-30", "model facts: " + quote(key) + " must be " + std::string(expected) +
+                                    " or null, found " + std::string(found.type_name()));
 }
 
 /// The member of that name, or nullptr where it is absent or null: both mean "not known".

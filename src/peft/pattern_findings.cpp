@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <utility>
 
-#include "base/quote.hpp"
+#include "ferrule/text.hpp"
 #include "peft/strength.hpp"
 
 namespace ferrule::peft {
@@ -63,10 +63,10 @@ std::optional<Finding> order_finding(std::string_view field, const PatternTable&
     return Finding{.severity = Severity::kWarning,
                    .rule = "CF-14",
                    .key = std::string(field),
-                   .message = "for " + base::quote(path) + " the entry " +
-                              base::quote(entries[now].first) + " of " + std::string(field) +
+                   .message = "for " + quote(path) + " the entry " + quote(entries[now].first) +
+                              " of " + std::string(field) +
                               " wins; written by PEFT, which sorts them, " +
-                              base::quote(sorted[then].first) + " would",
+                              quote(sorted[then].first) + " would",
                    .advice = "make the expressions exclude each other"};
   }
   return std::nullopt;

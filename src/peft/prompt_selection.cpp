@@ -10,8 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "peft/method_tensors.hpp"
 #include "peft/selection.hpp"
 
@@ -42,10 +43,8 @@ class Encoder {
   }
 
   Error failure(std::string_view name, std::string_view what) const {
-    return {.code = ErrorCode::kCorrupt,
-            .rule = "KY-8",
-            .message = "adapter " + base::quote(builder_.adapter().name) + ": " +
-                       base::quote(prefix_ + std::string(name)) + " " + std::string(what)};
+    return base::corrupt("KY-8", "adapter " + quote(builder_.adapter().name) + ": " +
+                                     quote(prefix_ + std::string(name)) + " " + std::string(what));
   }
 
   /// A matrix, or a vector as one row.

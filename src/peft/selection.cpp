@@ -4,8 +4,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "peft/method_tensors.hpp"
 
 namespace ferrule::peft {
@@ -90,7 +91,7 @@ void SelectionBuilder::find(Severity severity, std::string_view rule, std::strin
        .rule = std::string(rule),
        .path = {},
        .key = std::string(key),
-       .message = "adapter " + base::quote(adapter_.name) + ": " + std::move(message),
+       .message = "adapter " + quote(adapter_.name) + ": " + std::move(message),
        .advice = std::move(advice)});
 }
 
@@ -134,10 +135,9 @@ void select_biases(SelectionBuilder& builder) {
 Result<Selection> select_adapter(const SelectionContext& context, const NamedConfig& adapter) {
   const auto* method = find_method(adapter.config.peft_type());
   if (method == nullptr) {
-    return Error{.code = ErrorCode::kUnsupported,
-                 .rule = "KY-4",
-                 .message = "adapter " + base::quote(adapter.name) + " is of type " +
-                            base::quote(adapter.config.peft_type()) + ", which is not known"};
+    return base::unsupported("KY-4", "adapter " + quote(adapter.name) + " is of type " +
+                                         quote(adapter.config.peft_type()) +
+                                         ", which is not known");
   }
   SelectionBuilder builder(context, adapter, *method);
   if (method->prompt_learning) {

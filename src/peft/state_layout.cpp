@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule::peft {
 namespace {
@@ -93,7 +94,7 @@ Result<StateLayout> StateLayout::read(const TensorSource& state, const ModelFact
     for (auto& [key, view] : tensors) {
       if (key.starts_with(prefix)) key.erase(0, prefix.size());
     }
-    layout.notes_.push_back(note("took off the prefix " + base::quote(prefix)));
+    layout.notes_.push_back(note("took off the prefix " + quote(prefix)));
   };
   while (!tensors.empty() && std::all_of(tensors.begin(), tensors.end(), [](const auto& tensor) {
     return tensor.first.starts_with("module.");
@@ -120,10 +121,8 @@ Result<StateLayout> StateLayout::read(const TensorSource& state, const ModelFact
     }
     const auto [place, inserted] = layout.entries_.emplace(std::move(normalised), view);
     if (!inserted && !same_memory(place->second, view)) {
-      return Error{.code = ErrorCode::kCorrupt,
-                   .rule = "KY-2",
-                   .message = "two tensors are called " + base::quote(place->first) +
-                              " once wrappers' prefixes are taken off"};
+      return base::corrupt("KY-2", "two tensors are called " + quote(place->first) +
+                                       " once wrappers' prefixes are taken off");
     }
   }
   if (facts.tuner_layers) {

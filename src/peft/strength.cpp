@@ -5,8 +5,8 @@
 #include <cmath>
 #include <cstddef>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule::peft {
 namespace {
@@ -162,12 +162,12 @@ Result<StrengthResolver::Resolved> StrengthResolver::look_up(const Table& table,
   for (const Entry& entry : table.entries) {
     FERRULE_TRY(const bool hit, table.search ? entry.pattern.search(module_path)
                                              : entry.pattern.match(module_path));
-    if (hit) return Resolved{entry.value, std::string(table.name) + " " + base::quote(entry.text)};
+    if (hit) return Resolved{entry.value, std::string(table.name) + " " + quote(entry.text)};
   }
   // PEFT looks the path up as a key where no expression matched.
   for (const Entry& entry : table.entries) {
     if (!table.search && entry.text == module_path) {
-      return Resolved{entry.value, std::string(table.name) + " " + base::quote(entry.text)};
+      return Resolved{entry.value, std::string(table.name) + " " + quote(entry.text)};
     }
   }
   return Resolved{fallback, {}};

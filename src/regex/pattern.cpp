@@ -9,8 +9,9 @@
 #include <cstdint>
 #include <utility>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "regex/python_regex.hpp"
 
 namespace ferrule::regex {
@@ -32,9 +33,8 @@ using Owned = std::unique_ptr<T, Free>;
 
 Error failure(ErrorCode code, std::string_view rule, std::string_view expression,
               std::string_view what) {
-  return {.code = code,
-          .rule = std::string(rule),
-          .message = "regular expression " + base::quote(expression) + " " + std::string(what)};
+  return base::make_error(code, rule,
+                          "regular expression " + quote(expression) + " " + std::string(what));
 }
 
 std::string engine_message(int code) {
@@ -91,7 +91,7 @@ struct Pattern::Rep {
     if (found == PCRE2_ERROR_NOMATCH) return false;
     if (found <= PCRE2_ERROR_UTF8_ERR1 && found >= PCRE2_ERROR_UTF8_ERR21) return false;
     return failure(ErrorCode::kLimitExceeded, "CF-22", expression,
-                   "takes too many steps on " + base::quote(text) + " (" + engine_message(found) +
+                   "takes too many steps on " + quote(text) + " (" + engine_message(found) +
                        "); PEFT would hang on it");
   }
 };

@@ -4,9 +4,10 @@
 #include <cstdio>
 #include <utility>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "base/utf8.hpp"
+#include "ferrule/text.hpp"
 #include "regex/python_regex_translator.hpp"
 
 namespace ferrule::regex {
@@ -14,8 +15,7 @@ namespace ferrule::regex {
 Result<std::string> Translator::run() {
   if (!base::is_utf8(text_)) return invalid("it is not UTF-8");
   FERRULE_CHECK(global_flags());
-  FERRULE_TRY(const Width ignored, alternatives(Flags{verbose_, ascii_}, 0));
-  static_cast<void>(ignored);
+  FERRULE_CHECK(alternatives(Flags{verbose_, ascii_}, 0));
   if (at_ < text_.size()) return invalid("unbalanced parenthesis");
   for (const std::uint64_t group : conditions_) {
     if (group >= groups_.size()) return invalid("invalid group reference");
@@ -24,12 +24,11 @@ Result<std::string> Translator::run() {
 }
 
 Error Translator::make_error(ErrorCode code, std::string_view rule, std::string_view what) const {
-  return {.code = code,
-          .rule = std::string(rule),
-          .message = "regular expression " + base::quote(text_) +
-                     (code == ErrorCode::kCorrupt ? " is not valid in Python: "
-                                                  : " cannot be run by Ferrule: ") +
-                     std::string(what) + " at position " + std::to_string(at_)};
+  return base::make_error(code, rule,
+                          "regular expression " + quote(text_) +
+                              (code == ErrorCode::kCorrupt ? " is not valid in Python: "
+                                                           : " cannot be run by Ferrule: ") +
+                              std::string(what) + " at position " + std::to_string(at_));
 }
 
 char32_t Translator::take_point() {

@@ -25,8 +25,7 @@ Result<Width> Translator::group(Flags flags, int depth) {
   if (take('=')) return lookaround(flags, depth, false);
   if (take('!')) {
     out_ += "(?!";
-    FERRULE_TRY(const Width ignored, alternatives(flags, depth + 1));
-    static_cast<void>(ignored);
+    FERRULE_CHECK(alternatives(flags, depth + 1));
     if (!take(')')) return invalid("missing ), unterminated subpattern");
     out_ += ')';
     return Width{};

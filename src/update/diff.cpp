@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/parallel.hpp"
-#include "base/quote.hpp"
+#include "ferrule/text.hpp"
 #include "peft/config_meaning.hpp"
 #include "update/diff_module.hpp"
 
@@ -137,7 +137,7 @@ DiffReport diff(const Adapter& a, const Adapter& b, const DiffOptions& options) 
                                  .rule = "AD-20",
                                  .path = {},
                                  .key = module.diff.path,
-                                 .message = "module " + base::quote(module.diff.path) +
+                                 .message = "module " + quote(module.diff.path) +
                                             " holds NaN or infinite values: it has no distance",
                                  .advice = {}});
     }

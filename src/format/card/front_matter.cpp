@@ -10,9 +10,10 @@
 #include <sstream>
 #include <utility>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "base/utf8.hpp"
+#include "ferrule/text.hpp"
 #include "format/card/yaml_scalar.hpp"
 
 namespace ferrule::format {
@@ -53,10 +54,6 @@ bool is_yaml_text(std::string_view text) noexcept {
     text.remove_prefix(point->bytes);
   }
   return true;
-}
-
-Error bad_yaml(std::string message) {
-  return {.code = ErrorCode::kCorrupt, .rule = "MC-4", .message = std::move(message)};
 }
 
 /// Keeps the first two levels of a document and lets the rest pass by: nothing is built, so that
@@ -195,7 +192,7 @@ Result<void> settle_ranges(std::string_view text, YamlBlock& block) {
     YamlEntry& entry = block.entries[i];
     entry.begin = line_begin(text, std::min(entry.begin, text.size()));
     if (i > 0 && entry.begin <= block.entries[i - 1].begin) {
-      return bad_yaml("expected one key a line in the front matter");
+      return base::corrupt("MC-4", "expected one key a line in the front matter");
     }
   }
   for (std::size_t i = 0; i < block.entries.size(); ++i) {
@@ -221,15 +218,16 @@ Result<void> read_events(const std::string& text, TopLevel& top) {
     YAML::Parser parser(stream);
     Ignore ignore;
     if (parser.HandleNextDocument(top) && parser.HandleNextDocument(ignore)) {
-      return bad_yaml("expected one YAML document in the front matter, found several");
+      return base::corrupt("MC-4", "expected one YAML document in the front matter, found several");
     }
   } catch (const YAML::Exception& error) {
-    return bad_yaml("the front matter is not YAML: line " + std::to_string(error.mark.line + 1) +
-                    ": " + base::printable(error.msg, 200));
+    return base::corrupt("MC-4", "the front matter is not YAML: line " +
+                                     std::to_string(error.mark.line + 1) + ": " +
+                                     printable(error.msg, 200));
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& error) {
-    return bad_yaml("the front matter is not YAML: " + base::printable(error.what(), 200));
+    return base::corrupt("MC-4", "the front matter is not YAML: " + printable(error.what(), 200));
   }
   return {};
 }
@@ -271,15 +269,13 @@ const YamlEntry* YamlBlock::find(std::string_view key) const noexcept {
 
 Result<YamlBlock> parse_yaml_block(std::string_view yaml) {
   if (yaml.size() > kMaxFrontMatterBytes) {
-    return Error{.code = ErrorCode::kLimitExceeded,
-                 .rule = "MC-1",
-                 .message = "expected at most " + std::to_string(kMaxFrontMatterBytes) +
-                            " bytes of front matter, found " + std::to_string(yaml.size())};
+    return base::over_limit("MC-1", "expected at most " + std::to_string(kMaxFrontMatterBytes) +
+                                        " bytes of front matter, found " +
+                                        std::to_string(yaml.size()));
   }
   if (!is_yaml_text(yaml)) {
-    return Error{.code = ErrorCode::kCorrupt,
-                 .rule = "MC-2",
-                 .message = "expected printable UTF-8 text in the front matter, found other bytes"};
+    return base::corrupt("MC-2",
+                         "expected printable UTF-8 text in the front matter, found other bytes");
   }
   // yaml-cpp knows no lone carriage return as a line break; one byte for one keeps the offsets.
   std::string text(yaml);
@@ -292,10 +288,10 @@ Result<YamlBlock> parse_yaml_block(std::string_view yaml) {
   TopLevel top;
   FERRULE_CHECK(read_events(text, top));
   if (top.root == TopLevel::Root::kOther) {
-    return bad_yaml(
-        "expected a mapping of keys to values in the front matter, found another value");
+    return base::corrupt(
+        "MC-4", "expected a mapping of keys to values in the front matter, found another value");
   }
-  if (top.has_odd_key) return bad_yaml("expected names as keys of the front matter");
+  if (top.has_odd_key) return base::corrupt("MC-4", "expected names as keys of the front matter");
   if (!top.block.is_flow) {
     FERRULE_CHECK(settle_ranges(std::string_view(text).substr(0, yaml.size()), top.block));
   }

@@ -5,9 +5,10 @@
 #include <optional>
 #include <utility>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "base/utf8.hpp"
+#include "ferrule/text.hpp"
 #include "format/card/front_matter.hpp"
 #include "format/card/yaml_scalar.hpp"
 
@@ -200,10 +201,6 @@ class EntryEditor {
   std::size_t value_ = 0;
 };
 
-Error no_place(std::string message) {
-  return {.code = ErrorCode::kUnsupported, .rule = "MC-7", .message = std::move(message)};
-}
-
 /// Whether the text reads back as asked, with the other keys as they were.
 bool reads_back(const YamlBlock& before, std::string_view text, std::span<const YamlEdit> edits) {
   const auto after = parse_yaml_block(text);
@@ -239,7 +236,8 @@ Result<std::string> edit_yaml_block(std::string_view yaml, std::span<const YamlE
     const YamlEntry* entry = block.find(edit.key);
     if (holds(entry, edit)) continue;
     if (block.is_flow && !block.entries.empty()) {
-      return no_place("front matter in braces is not edited; expected one key a line");
+      return base::unsupported("MC-7",
+                               "front matter in braces is not edited; expected one key a line");
     }
     if (entry != nullptr) {
       patches.push_back(EntryEditor(yaml, *entry, block.indent, eol).set(edit));
@@ -263,7 +261,8 @@ Result<std::string> edit_yaml_block(std::string_view yaml, std::span<const YamlE
     text.replace(patch.begin, patch.end - patch.begin, patch.text);
   }
   if (!reads_back(block, text, edits)) {
-    return no_place(
+    return base::unsupported(
+        "MC-7",
         "the front matter cannot be edited without changing what others of its keys "
         "say (an anchor, or an unusual layout)");
   }

@@ -14,19 +14,18 @@
 #include <string_view>
 #include <vector>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "base/utf8.hpp"
 #include "ferrule/json.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule {
 namespace {
 
 Error syntax_error(std::size_t offset, std::string_view what) {
-  return {.code = ErrorCode::kCorrupt,
-          .rule = "CF-1",
-          .message = "not valid JSON at byte " + std::to_string(offset) + ": " + std::string(what),
-          .path = {}};
+  return base::corrupt(
+      "CF-1", "not valid JSON at byte " + std::to_string(offset) + ": " + std::string(what));
 }
 
 /// A non-finite number of the text: where it ends and what it is.
@@ -158,7 +157,7 @@ class Builder {
     if (const auto colon = what.find(": "); colon != std::string::npos) what.erase(0, colon + 2);
     const std::string read = "; last read: '" + last_token + "'";
     if (const auto at = what.find(read); at != std::string::npos) what.erase(at, read.size());
-    error_ = syntax_error(position == 0 ? 0 : position - 1, base::printable(what, 200));
+    error_ = syntax_error(position == 0 ? 0 : position - 1, printable(what, 200));
     return false;
   }
 
@@ -185,11 +184,8 @@ class Builder {
   }
   bool open(Json value) {
     if (open_.size() >= depth_) {
-      error_ = Error{.code = ErrorCode::kLimitExceeded,
-                     .rule = "CF-3",
-                     .message = "JSON nested deeper than " + std::to_string(depth_) +
-                                " levels at byte " + std::to_string(offset()),
-                     .path = {}};
+      error_ = base::over_limit("CF-3", "JSON nested deeper than " + std::to_string(depth_) +
+                                            " levels at byte " + std::to_string(offset()));
       return false;
     }
     // The container may not move while it is open: only its last member or element grows.
@@ -208,12 +204,9 @@ class Builder {
     std::sort(names.begin(), names.end());
     const auto twice = std::adjacent_find(names.begin(), names.end());
     if (twice == names.end()) return true;
-    error_ = Error{.code = ErrorCode::kCorrupt,
-                   .rule = "CF-2",
-                   .message = "key " + base::quote(*twice) +
-                              " stands twice in the JSON object that ends at byte " +
-                              std::to_string(offset()),
-                   .path = {}};
+    error_ = base::corrupt("CF-2", "key " + quote(*twice) +
+                                       " stands twice in the JSON object that ends at byte " +
+                                       std::to_string(offset()));
     return false;
   }
 
@@ -254,7 +247,7 @@ Result<Json> Json::parse(std::string_view text, const ParseOptions& options) {
         nlohmann::json::sax_parse(Cursor(text.data(), builder.reached()),
                                   Cursor(text.data() + text.size(), builder.reached()), &builder);
   } catch (const std::exception& failure) {
-    return syntax_error(0, base::printable(failure.what(), 200));
+    return syntax_error(0, printable(failure.what(), 200));
   }
   if (builder.error()) return *builder.error();
   if (!whole) return syntax_error(text.size(), "the document does not end");

@@ -4,8 +4,8 @@
 #include <bit>
 #include <utility>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "format/pickle/pickle_calls.hpp"
 #include "format/pickle/pickle_text.hpp"
 
@@ -46,7 +46,7 @@ class PickleMachine : PickleCalls {
   Result<std::uint64_t> line_index() const {
     const auto index = parse_decimal(op_.text);
     if (!index || *index < 0) {
-      return corrupt("PK-4", "has the malformed memo index " + base::quote(op_.text, 40));
+      return corrupt("PK-4", "has the malformed memo index " + quote(op_.text, 40));
     }
     return static_cast<std::uint64_t>(*index);
   }
@@ -54,7 +54,7 @@ class PickleMachine : PickleCalls {
   Result<void> push_decoded(std::optional<std::string> text) {
     // Python knows more escapes; a name that needs them is on no list.
     if (!text && policy_ == PicklePolicy::kNote) text = std::string(op_.text);
-    if (!text) return corrupt("PK-4", "has a malformed line " + base::quote(op_.text, 40));
+    if (!text) return corrupt("PK-4", "has a malformed line " + quote(op_.text, 40));
     FERRULE_CHECK(spend());
     pickle_.texts_.push_back(std::move(*text));
     return push_string(pickle_.texts_.back());
@@ -181,7 +181,7 @@ class PickleMachine : PickleCalls {
     if (op_.code == Opcode::kFloat) {
       const auto value = parse_float(op_.text);
       if (!value && policy_ == PicklePolicy::kNote) return push_float(0);
-      if (!value) return corrupt("PK-4", "has a malformed number " + base::quote(op_.text, 40));
+      if (!value) return corrupt("PK-4", "has a malformed number " + quote(op_.text, 40));
       return push_float(*value);
     }
     if (op_.code == Opcode::kInt && (op_.text == "00" || op_.text == "01")) {
@@ -193,7 +193,7 @@ class PickleMachine : PickleCalls {
     if (!value && policy_ == PicklePolicy::kNote) return push_int(0);  // Python reads more of them.
     if (!value) {
       return corrupt("PK-4",
-                     "has a malformed number or one beyond 64 bits, " + base::quote(op_.text, 40));
+                     "has a malformed number or one beyond 64 bits, " + quote(op_.text, 40));
     }
     return push_int(*value);
   }
@@ -225,16 +225,14 @@ class PickleMachine : PickleCalls {
     }
     if (op_.code == Opcode::kPopMark ||
         (op_.code == Opcode::kPop && !marks_.empty() && stack_.size() == marks_.back())) {
-      FERRULE_TRY(const auto dropped, pop_mark());
-      static_cast<void>(dropped);
+      FERRULE_CHECK(pop_mark());
       return {};
     }
     if (op_.code == Opcode::kDup) {
       FERRULE_TRY(const auto* value, top());
       return push(*value);
     }
-    FERRULE_TRY(const auto dropped, pop());
-    static_cast<void>(dropped);
+    FERRULE_CHECK(pop());
     return {};
   }
 
@@ -304,7 +302,7 @@ class PickleMachine : PickleCalls {
                                      ? std::string(op_.text) + "." + std::string(op_.second)
                                      : std::string();
         return corrupt("PK-2", "makes an instance of " +
-                                   (full.empty() ? std::string("a class") : base::quote(full)) +
+                                   (full.empty() ? std::string("a class") : quote(full)) +
                                    "; no state dict needs that opcode");
       }
       FERRULE_TRY(auto items, pop_mark());

@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule::format {
 
@@ -19,7 +19,7 @@ Result<void> PickleCalls::global(std::string_view module, std::string_view name)
     const std::string full = std::string(module) + "." + std::string(name);
     const auto why = notorious_global(module, name);
     FERRULE_CHECK(forbidden("PK-3", full,
-                            "names " + base::quote(full) +
+                            "names " + quote(full) +
                                 ", which is not on the list of what a "
                                 "state dict needs" +
                                 (why.empty() ? std::string() : "; it " + std::string(why))));
@@ -94,7 +94,7 @@ Result<void> PickleCalls::build() {
   if (object->kind == Kind::kGlobal) {
     const auto& target = pickle_.global(*object);
     const std::string full = std::string(target.module) + "." + std::string(target.name);
-    return forbidden("PK-8", full, "changes attributes of " + base::quote(full) + " itself");
+    return forbidden("PK-8", full, "changes attributes of " + quote(full) + " itself");
   }
   if (policy_ == PicklePolicy::kNote) return {};
   return corrupt("PK-8", "sets attributes of " + std::string(describe(object->kind)));

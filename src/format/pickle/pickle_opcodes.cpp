@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <string>
 
+#include "base/errors.hpp"
 #include "base/try.hpp"
 
 namespace ferrule::format {
@@ -121,10 +122,8 @@ std::string hex_byte(std::uint8_t value) {
 }
 
 Error broken(std::string rule, const PickleOp& op, const std::string& what) {
-  return {.code = ErrorCode::kCorrupt,
-          .rule = std::move(rule),
-          .message = "pickle offset " + std::to_string(op.offset) + ": " +
-                     std::string(opcode_name(op.code)) + what};
+  return base::corrupt(rule, "pickle offset " + std::to_string(op.offset) + ": " +
+                                 std::string(opcode_name(op.code)) + what);
 }
 
 }  // namespace
@@ -137,18 +136,15 @@ Result<PickleOp> PickleOpReader::next() {
   PickleOp op;
   op.offset = at_;
   if (at_ >= bytes_.size()) {
-    return Error{.code = ErrorCode::kCorrupt,
-                 .rule = "PK-1",
-                 .message = "the pickle ends at offset " + std::to_string(at_) + " without STOP"};
+    return base::corrupt("PK-1",
+                         "the pickle ends at offset " + std::to_string(at_) + " without STOP");
   }
   const auto code = std::to_integer<std::uint8_t>(bytes_[at_]);
   op.code = static_cast<Opcode>(code);
   const Operand operand = kTable[code].operand;
   if (operand == Operand::kUnknown) {
-    return Error{.code = ErrorCode::kCorrupt,
-                 .rule = "PK-2",
-                 .message = "pickle offset " + std::to_string(at_) + ": " + hex_byte(code) +
-                            " is no pickle opcode"};
+    return base::corrupt("PK-2", "pickle offset " + std::to_string(at_) + ": " + hex_byte(code) +
+                                     " is no pickle opcode");
   }
   ++at_;
   switch (operand) {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "base/utf8.hpp"
 #include "format/pickle/pickle.hpp"
@@ -34,10 +35,9 @@ class PickleState {
   // Errors.
 
   Error failure(ErrorCode code, std::string rule, const std::string& what) const {
-    return {.code = code,
-            .rule = std::move(rule),
-            .message = "pickle offset " + std::to_string(op_.offset) + ": " +
-                       std::string(opcode_name(op_.code)) + " " + what};
+    return base::make_error(code, rule,
+                            "pickle offset " + std::to_string(op_.offset) + ": " +
+                                std::string(opcode_name(op_.code)) + " " + what);
   }
   Error corrupt(std::string rule, const std::string& what) const {
     return failure(ErrorCode::kCorrupt, std::move(rule), what);

@@ -5,8 +5,8 @@
 #include <string_view>
 #include <utility>
 
-#include "base/quote.hpp"
 #include "ferrule/file_kind.hpp"
+#include "ferrule/text.hpp"
 #include "format/byte_source.hpp"
 #include "format/pickle/pickle.hpp"
 #include "format/zip/crc32.hpp"

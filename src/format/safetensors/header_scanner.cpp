@@ -4,8 +4,9 @@
 #include <bit>
 #include <cstring>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/utf8.hpp"
+#include "ferrule/text.hpp"
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -53,14 +54,14 @@ bool is_low_surrogate(std::uint32_t unit) noexcept { return unit >= 0xdc00 && un
 }  // namespace
 
 bool HeaderScanner::fail(std::string_view rule, std::string message, ErrorCode code) {
-  if (!failed()) error_ = {.code = code, .rule = std::string(rule), .message = std::move(message)};
+  if (!failed()) error_ = base::make_error(code, rule, std::move(message));
   return false;
 }
 
 std::string HeaderScanner::found() {
   if (peek() == '\0' && at_ >= end_) return "the end of the header";
   const auto left = static_cast<std::size_t>(end_ - at_);
-  return base::quote(std::string_view(at_, left < 24 ? left : 24)) + " at header byte " +
+  return quote(std::string_view(at_, left < 24 ? left : 24)) + " at header byte " +
          std::to_string(offset());
 }
 
@@ -137,7 +138,7 @@ bool HeaderScanner::escape_sequence(std::string_view what) {
 
 bool HeaderScanner::integer(std::uint64_t& value, std::string_view what, std::string_view name) {
   const auto bad = [&](std::string_view why) {
-    return fail("ST-8", std::string(what) + base::quote(name) +
+    return fail("ST-8", std::string(what) + quote(name) +
                             " must be a plain unsigned integer below 2^64, found " + found() +
                             std::string(why));
   };

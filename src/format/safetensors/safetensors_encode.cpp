@@ -5,18 +5,13 @@
 #include <numeric>
 
 #include "base/checked.hpp"
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/utf8.hpp"
+#include "ferrule/text.hpp"
 #include "format/safetensors/safetensors_header.hpp"
 
 namespace ferrule::format {
 namespace {
-
-Error refused(std::string_view rule, std::string message) {
-  return {.code = ErrorCode::kInvalidArgument,
-          .rule = std::string(rule),
-          .message = std::move(message)};
-}
 
 /// As serde_json escapes: short forms where JSON has them, \u00xx for other controls, the rest
 /// stays UTF-8.
@@ -75,7 +70,7 @@ Result<void> append_metadata(std::string& out,
   out += ":{";
   for (const auto& [key, value] : metadata) {
     if (!base::is_utf8(key) || !base::is_utf8(value)) {
-      return refused("ST-5", "the metadata at " + base::quote(key) + " is not valid UTF-8");
+      return base::invalid("ST-5", "the metadata at " + quote(key) + " is not valid UTF-8");
     }
     append_string(out, key);
     out += ':';
@@ -104,17 +99,17 @@ Result<void> check_names(std::span<const HeaderEntry> entries) {
   names.reserve(entries.size());
   for (const auto& entry : entries) {
     if (entry.name == kMetadataName) {
-      return refused("ST-17", "a tensor cannot be called \"__metadata__\"");
+      return base::invalid("ST-17", "a tensor cannot be called \"__metadata__\"");
     }
     if (!base::is_utf8(entry.name)) {
-      return refused("ST-5", "the tensor name " + base::quote(entry.name) + " is not valid UTF-8");
+      return base::invalid("ST-5", "the tensor name " + quote(entry.name) + " is not valid UTF-8");
     }
     names.push_back(entry.name);
   }
   std::sort(names.begin(), names.end());
   const auto twice = std::adjacent_find(names.begin(), names.end());
   if (twice == names.end()) return {};
-  return refused("ST-6", "two tensors are called " + base::quote(*twice));
+  return base::invalid("ST-6", "two tensors are called " + quote(*twice));
 }
 
 }  // namespace
@@ -138,8 +133,8 @@ Result<EncodedHeader> encode_safetensors_header(
     const auto bytes = byte_size(entry.dtype, entry.shape);
     const auto end = bytes ? base::checked_add(header.data_bytes, *bytes) : std::nullopt;
     if (!end) {
-      return refused(
-          "ST-9", "tensor " + base::quote(entry.name) + " has no size in whole bytes below 2^64");
+      return base::invalid(
+          "ST-9", "tensor " + quote(entry.name) + " has no size in whole bytes below 2^64");
     }
     append_entry(out, entry, header.data_bytes, *end);
     header.data_bytes = *end;
@@ -149,10 +144,8 @@ Result<EncodedHeader> encode_safetensors_header(
   while (out.size() % 8 != 0) out += ' ';
   std::uint64_t length = out.size() - kHeaderLengthBytes;
   if (length > kMaxHeaderBytes) {
-    return Error{.code = ErrorCode::kLimitExceeded,
-                 .rule = "ST-2",
-                 .message = "the header would have " + std::to_string(length) +
-                            " bytes, the format allows 100000000"};
+    return base::over_limit("ST-2", "the header would have " + std::to_string(length) +
+                                        " bytes, the format allows 100000000");
   }
   for (std::size_t i = 0; i < kHeaderLengthBytes; ++i, length >>= 8) {
     out[i] = static_cast<char>(length & 0xff);

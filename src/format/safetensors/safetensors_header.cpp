@@ -6,8 +6,9 @@
 #include <string>
 
 #include "base/checked.hpp"
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "format/safetensors/header_scanner.hpp"
 
 namespace ferrule::format {
@@ -55,7 +56,7 @@ class Parser {
   bool put_in_data_order();
   void expect_entries(std::size_t first_entry_bytes);
   bool duplicate(std::string_view name) {
-    return scan_.fail("ST-6", "tensor " + base::quote(name) + " stands in the header twice");
+    return scan_.fail("ST-6", "tensor " + quote(name) + " stands in the header twice");
   }
 
   HeaderScanner scan_;
@@ -173,8 +174,8 @@ bool Parser::canonical_entry(RawEntry& raw) noexcept {
 bool Parser::any_entry(std::string_view name, RawEntry& raw) {
   if (!scan_.expect(':', "after a tensor name")) return false;
   if (!scan_.take('{')) {
-    return scan_.fail("ST-12", "the entry of tensor " + base::quote(name) +
-                                   " must be an object, found " + scan_.found());
+    return scan_.fail("ST-12", "the entry of tensor " + quote(name) + " must be an object, found " +
+                                   scan_.found());
   }
   unsigned seen = 0;
   std::vector<std::uint64_t> shape;
@@ -191,7 +192,7 @@ bool Parser::any_entry(std::string_view name, RawEntry& raw) {
     if (!scan_.expect('}', "or ',' after a member of an entry")) return false;
   }
   if (seen != 7) {
-    return scan_.fail("ST-12", "the entry of tensor " + base::quote(name) + " lacks \"" +
+    return scan_.fail("ST-12", "the entry of tensor " + quote(name) + " lacks \"" +
                                    ((seen & 1) == 0   ? "dtype"
                                     : (seen & 2) == 0 ? "shape"
                                                       : "data_offsets") +
@@ -207,15 +208,15 @@ bool Parser::member(std::string_view name, std::string_view key, unsigned& seen,
       seen |= bit;
       return true;
     }
-    return scan_.fail(
-        "ST-6", "the entry of tensor " + base::quote(name) + " has " + base::quote(key) + " twice");
+    return scan_.fail("ST-6",
+                      "the entry of tensor " + quote(name) + " has " + quote(key) + " twice");
   };
   if (key == "dtype") return first(1) && dtype(name, raw.dtype);
   if (key == "shape") return first(2) && integers("an extent of tensor ", name);
   if (key == "data_offsets") {
     if (!first(4) || !integers("an offset of tensor ", name)) return false;
     if (numbers_.size() != 2) {
-      return scan_.fail("ST-12", "data_offsets of tensor " + base::quote(name) +
+      return scan_.fail("ST-12", "data_offsets of tensor " + quote(name) +
                                      " must be two integers, found " +
                                      std::to_string(numbers_.size()));
     }
@@ -223,15 +224,14 @@ bool Parser::member(std::string_view name, std::string_view key, unsigned& seen,
     raw.end = numbers_[1];
     return true;
   }
-  return scan_.fail("ST-12", "the entry of tensor " + base::quote(name) + " has a member " +
-                                 base::quote(key) +
+  return scan_.fail("ST-12", "the entry of tensor " + quote(name) + " has a member " + quote(key) +
                                  "; it may have dtype, shape and data_offsets only");
 }
 
 bool Parser::dtype(std::string_view name, Dtype& out) {
   if (scan_.peek() != '"') {
-    return scan_.fail("ST-13", "dtype of tensor " + base::quote(name) +
-                                   " must be a string, found " + scan_.found());
+    return scan_.fail(
+        "ST-13", "dtype of tensor " + quote(name) + " must be a string, found " + scan_.found());
   }
   std::string_view raw;
   bool escaped = false;
@@ -239,8 +239,7 @@ bool Parser::dtype(std::string_view name, Dtype& out) {
   const std::string text = escaped ? unescape(raw) : std::string(raw);
   const auto known = dtype_from_name(text);
   if (!known) {
-    return scan_.fail(
-        "ST-13", "tensor " + base::quote(name) + " has the unknown dtype " + base::quote(text));
+    return scan_.fail("ST-13", "tensor " + quote(name) + " has the unknown dtype " + quote(text));
   }
   out = *known;
   return true;
@@ -249,8 +248,8 @@ bool Parser::dtype(std::string_view name, Dtype& out) {
 bool Parser::integers(std::string_view what, std::string_view name) {
   numbers_.clear();
   if (!scan_.take('[')) {
-    return scan_.fail("ST-12", std::string(what) + base::quote(name) +
-                                   " must stand in an array, found " + scan_.found());
+    return scan_.fail("ST-12", std::string(what) + quote(name) + " must stand in an array, found " +
+                                   scan_.found());
   }
   if (scan_.take(']')) return true;
   do {
@@ -269,26 +268,25 @@ bool Parser::check_size(std::string_view name, const RawEntry& raw) {
   for (const auto extent : numbers_) overflow |= __builtin_mul_overflow(bits, extent, &bits);
   overflow |= __builtin_mul_overflow(bits, std::uint64_t{bit_width(raw.dtype)}, &bits);
   if (overflow) {
-    return scan_.fail("ST-9", "the size of tensor " + base::quote(name) + " exceeds 64 bits");
+    return scan_.fail("ST-9", "the size of tensor " + quote(name) + " exceeds 64 bits");
   }
   if (bits % 8 != 0) {
-    return scan_.fail("ST-11", "tensor " + base::quote(name) + " of dtype " +
+    return scan_.fail("ST-11", "tensor " + quote(name) + " of dtype " +
                                    std::string(dtype_name(raw.dtype)) + " has " +
                                    std::to_string(bits) + " bits, no whole number of bytes");
   }
   if (raw.end < raw.begin) {
-    return scan_.fail("ST-7", "tensor " + base::quote(name) + " starts at " +
-                                  std::to_string(raw.begin) + " and ends before that, at " +
-                                  std::to_string(raw.end));
+    return scan_.fail("ST-7", "tensor " + quote(name) + " starts at " + std::to_string(raw.begin) +
+                                  " and ends before that, at " + std::to_string(raw.end));
   }
   if (raw.end - raw.begin != bits / 8) {
-    return scan_.fail(
-        "ST-10", "tensor " + base::quote(name) + " has " + std::to_string(raw.end - raw.begin) +
-                     " bytes of data, its dtype and shape need " + std::to_string(bits / 8));
+    return scan_.fail("ST-10",
+                      "tensor " + quote(name) + " has " + std::to_string(raw.end - raw.begin) +
+                          " bytes of data, its dtype and shape need " + std::to_string(bits / 8));
   }
   if (raw.end > data_.size()) {
-    return scan_.fail("ST-7", "tensor " + base::quote(name) + " ends at byte " +
-                                  std::to_string(raw.end) + " of the data, but the file has only " +
+    return scan_.fail("ST-7", "tensor " + quote(name) + " ends at byte " + std::to_string(raw.end) +
+                                  " of the data, but the file has only " +
                                   std::to_string(data_.size()) +
                                   " (truncated, or still being written?)");
   }
@@ -327,7 +325,7 @@ bool Parser::metadata() {
     if (!scan_.string(key, key_escaped, "a key of the metadata")) return false;
     if (!scan_.expect(':', "after a key of the metadata")) return false;
     if (scan_.peek() != '"') {
-      return scan_.fail("ST-14", "the metadata's value for " + base::quote(key) +
+      return scan_.fail("ST-14", "the metadata's value for " + quote(key) +
                                      " must be a string, found " + scan_.found());
     }
     if (!scan_.string(value, value_escaped, "a value of the metadata")) return false;
@@ -351,7 +349,7 @@ bool Parser::metadata_is_unique() {
   std::sort(keys.begin(), keys.end());
   const auto twice = std::adjacent_find(keys.begin(), keys.end());
   if (twice == keys.end()) return true;
-  return scan_.fail("ST-6", "the metadata has the key " + base::quote(*twice) + " twice");
+  return scan_.fail("ST-6", "the metadata has the key " + quote(*twice) + " twice");
 }
 
 bool Parser::put_in_data_order() {
@@ -374,7 +372,7 @@ bool Parser::tiles() {
     for (const auto& [name, tensor] : out_.tensors) {
       const auto begin = static_cast<std::uint64_t>(tensor.bytes().data() - data_.data());
       if (begin != covered_) {
-        return scan_.fail("ST-7", "tensor " + base::quote(name) + " starts at byte " +
+        return scan_.fail("ST-7", "tensor " + quote(name) + " starts at byte " +
                                       std::to_string(begin) + " of the data, expected " +
                                       std::to_string(covered_) +
                                       (begin > covered_ ? " (a hole)" : " (an overlap)"));
@@ -387,42 +385,39 @@ bool Parser::tiles() {
                                 " bytes of data, but the file has " + std::to_string(data_.size()));
 }
 
-Error corrupt(std::string_view rule, std::string message, ErrorCode code = ErrorCode::kCorrupt) {
-  return {.code = code, .rule = std::string(rule), .message = std::move(message)};
-}
-
 }  // namespace
 
 Result<std::uint64_t> header_length(std::span<const std::byte> head, std::uint64_t file_bytes,
                                     const ReadLimits& limits) {
   if (file_bytes < kHeaderLengthBytes || head.size() < kHeaderLengthBytes) {
-    return corrupt("ST-1", file_bytes == 0 ? "the file is empty"
-                                           : "the file has " + std::to_string(file_bytes) +
-                                                 " bytes, a safetensors file has at least 8");
+    return base::corrupt("ST-1", file_bytes == 0 ? "the file is empty"
+                                                 : "the file has " + std::to_string(file_bytes) +
+                                                       " bytes, a safetensors file has at least 8");
   }
   std::uint64_t length = 0;
   for (int i = 7; i >= 0; --i) {
     length = length << 8 | std::to_integer<std::uint64_t>(head[static_cast<std::size_t>(i)]);
   }
   if (length > kMaxHeaderBytes) {
-    return corrupt("ST-2", "the header would have " + std::to_string(length) +
-                               " bytes, more than the 100000000 that the format allows");
+    return base::corrupt("ST-2", "the header would have " + std::to_string(length) +
+                                     " bytes, more than the 100000000 that the format allows");
   }
   if (length > limits.header_bytes) {
-    return corrupt("ST-2",
-                   "the header has " + std::to_string(length) + " bytes, the limit in force is " +
-                       std::to_string(limits.header_bytes),
-                   ErrorCode::kLimitExceeded);
+    return base::over_limit("ST-2", "the header has " + std::to_string(length) +
+                                        " bytes, the limit in force is " +
+                                        std::to_string(limits.header_bytes));
   }
   if (length > file_bytes - kHeaderLengthBytes) {
-    return corrupt("ST-3", "the header would have " + std::to_string(length) +
-                               " bytes, but the file ends after " +
-                               std::to_string(file_bytes - kHeaderLengthBytes) + " (truncated?)");
+    return base::corrupt("ST-3", "the header would have " + std::to_string(length) +
+                                     " bytes, but the file ends after " +
+                                     std::to_string(file_bytes - kHeaderLengthBytes) +
+                                     " (truncated?)");
   }
-  if (length == 0) return corrupt("ST-4", "the header must start with '{', found nothing");
+  if (length == 0) return base::corrupt("ST-4", "the header must start with '{', found nothing");
   if (head.size() > kHeaderLengthBytes && head[kHeaderLengthBytes] != std::byte{'{'}) {
-    return corrupt("ST-4", "the header must start with '{', found byte " +
-                               std::to_string(std::to_integer<int>(head[kHeaderLengthBytes])));
+    return base::corrupt("ST-4",
+                         "the header must start with '{', found byte " +
+                             std::to_string(std::to_integer<int>(head[kHeaderLengthBytes])));
   }
   return length;
 }
@@ -432,9 +427,9 @@ Result<SafetensorsHeader> parse_safetensors_header(std::string_view json,
                                                    const ReadLimits& limits) {
   // canonical_entry() relies on this: behind a digit or a comma there is always another byte.
   if (json.empty() || std::string_view("} \n\t\r").find(json.back()) == std::string_view::npos) {
-    return corrupt("ST-4", "the header must end in '}' and white space, found " +
-                               (json.empty() ? std::string("nothing")
-                                             : base::quote(json.substr(json.size() - 1))));
+    return base::corrupt(
+        "ST-4", "the header must end in '}' and white space, found " +
+                    (json.empty() ? std::string("nothing") : quote(json.substr(json.size() - 1))));
   }
   SafetensorsHeader header;
   Parser parser(json, data, limits, header);

@@ -8,8 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "format/zip/crc32.hpp"
 #include "format/zip/zip_directory.hpp"
 
@@ -18,14 +19,6 @@ namespace {
 
 constexpr std::uint64_t kSmallRecord = 64;
 constexpr std::size_t kBlock = 256 * 1024;
-
-Error corrupt(std::string rule, std::string message) {
-  return {.code = ErrorCode::kCorrupt, .rule = std::move(rule), .message = std::move(message)};
-}
-
-Error unsupported(std::string rule, std::string message) {
-  return {.code = ErrorCode::kUnsupported, .rule = std::move(rule), .message = std::move(message)};
-}
 
 std::string hex(std::uint32_t value) {
   char text[16];
@@ -46,17 +39,16 @@ class ArchiveReader {
     FERRULE_CHECK(check_byte_order());
     const auto* record = find("data.pkl");
     if (record->bytes > limits_.header_bytes) {
-      return Error{.code = ErrorCode::kLimitExceeded,
-                   .rule = "TZ-12",
-                   .message = "data.pkl has " + std::to_string(record->bytes) +
-                              " bytes; the limit is " + std::to_string(limits_.header_bytes)};
+      return base::over_limit("TZ-12", "data.pkl has " + std::to_string(record->bytes) +
+                                           " bytes; the limit is " +
+                                           std::to_string(limits_.header_bytes));
     }
     FERRULE_TRY(const auto bytes, read_record(*record));
     FERRULE_TRY(const auto pickle, Pickle::read(bytes));
     if (pickle.end() != bytes.size()) {
-      return corrupt("PK-1", std::to_string(bytes.size() - pickle.end()) +
-                                 " bytes follow the STOP of data.pkl at offset " +
-                                 std::to_string(pickle.end() - 1));
+      return base::corrupt("PK-1", std::to_string(bytes.size() - pickle.end()) +
+                                       " bytes follow the STOP of data.pkl at offset " +
+                                       std::to_string(pickle.end() - 1));
     }
     FERRULE_TRY(auto layout, read_torch_tensors(pickle, TorchContainer::kZip, key, limits_));
     FERRULE_CHECK(locate(layout));
@@ -66,17 +58,17 @@ class ArchiveReader {
  private:
   /// TZ-10.
   Result<void> find_root() {
-    if (entries_.empty()) return unsupported("TZ-10", "an empty zip archive, no torch file");
+    if (entries_.empty()) return base::unsupported("TZ-10", "an empty zip archive, no torch file");
     const auto slash = entries_.front().name.find('/');
     if (slash == std::string::npos || slash == 0) {
-      return unsupported("TZ-10", "the entry " + quote(entries_.front().name) +
-                                      " lies in no folder: a zip archive, but no torch file");
+      return base::unsupported("TZ-10", "the entry " + quote(entries_.front().name) +
+                                            " lies in no folder: a zip archive, but no torch file");
     }
     root_ = entries_.front().name.substr(0, slash + 1);
     for (const auto& entry : entries_) {
       if (!entry.name.starts_with(root_)) {
-        return corrupt("TZ-10", "the entry " + quote(entry.name) +
-                                    " lies outside of the archive's folder " + quote(root_));
+        return base::corrupt("TZ-10", "the entry " + quote(entry.name) +
+                                          " lies outside of the archive's folder " + quote(root_));
       }
       by_name_.emplace(std::string_view(entry.name).substr(root_.size()), &entry);
     }
@@ -94,12 +86,14 @@ class ArchiveReader {
       return item.first.starts_with("code/");
     });
     if (find("constants.pkl") != nullptr || has_code) {
-      return unsupported("TZ-15",
-                         "a TorchScript archive (torch.jit.save), which holds a program; save the "
-                         "state dict of the module with torch.save instead");
+      return base::unsupported(
+          "TZ-15",
+          "a TorchScript archive (torch.jit.save), which holds a program; save the "
+          "state dict of the module with torch.save instead");
     }
     if (find("data.pkl") == nullptr) {
-      return unsupported("TZ-12", "the archive has no record data.pkl: no file of torch.save");
+      return base::unsupported("TZ-12",
+                               "the archive has no record data.pkl: no file of torch.save");
     }
     return {};
   }
@@ -107,14 +101,14 @@ class ArchiveReader {
   /// TZ-13.
   Result<void> check_version() const {
     FERRULE_TRY(auto text, read_small("version"));
-    if (!text) return corrupt("TZ-13", "the archive has no record \"version\"");
+    if (!text) return base::corrupt("TZ-13", "the archive has no record \"version\"");
     while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
     const bool digits =
         !text->empty() && text->size() <= 2 && text->front() != '0' &&
         std::all_of(text->begin(), text->end(), [](char c) { return c >= '0' && c <= '9'; });
     if (!digits || std::stoi(*text) > 10) {
-      return unsupported("TZ-13",
-                         "the archive has version " + quote(*text, 40) + "; torch knows 1 to 10");
+      return base::unsupported(
+          "TZ-13", "the archive has version " + quote(*text, 40) + "; torch knows 1 to 10");
     }
     return {};
   }
@@ -124,19 +118,20 @@ class ArchiveReader {
     FERRULE_TRY(const auto text, read_small("byteorder"));
     if (!text || *text == "little") return {};
     if (*text == "big") {
-      return unsupported("TZ-14",
-                         "the archive was written on a big-endian machine; load and save "
-                         "it once with torch to turn its bytes around");
+      return base::unsupported("TZ-14",
+                               "the archive was written on a big-endian machine; load and save "
+                               "it once with torch to turn its bytes around");
     }
-    return corrupt("TZ-14", "the byte order is " + quote(*text, 40) + "; expected \"little\"");
+    return base::corrupt("TZ-14",
+                         "the byte order is " + quote(*text, 40) + "; expected \"little\"");
   }
 
   Result<std::optional<std::string>> read_small(std::string_view name) const {
     const auto* entry = find(name);
     if (entry == nullptr) return std::optional<std::string>();
     if (entry->bytes > kSmallRecord) {
-      return corrupt("TZ-13", "the record " + quote(name) + " has " + std::to_string(entry->bytes) +
-                                  " bytes; expected a few");
+      return base::corrupt("TZ-13", "the record " + quote(name) + " has " +
+                                        std::to_string(entry->bytes) + " bytes; expected a few");
     }
     FERRULE_TRY(const auto bytes, read_record(*entry));
     return std::optional<std::string>(
@@ -157,14 +152,14 @@ class ArchiveReader {
     for (auto& storage : layout.storages) {
       const auto* entry = find("data/" + storage.key);
       if (entry == nullptr) {
-        return corrupt("TZ-16", "the pickle refers to the storage " + quote(storage.key) +
-                                    ", but the archive has no record data/" +
-                                    printable(storage.key, 200));
+        return base::corrupt("TZ-16", "the pickle refers to the storage " + quote(storage.key) +
+                                          ", but the archive has no record data/" +
+                                          printable(storage.key, 200));
       }
       if (entry->bytes != storage.bytes) {
-        return corrupt("TZ-16", "the storage " + quote(storage.key) + " should have " +
-                                    std::to_string(storage.bytes) + " bytes, its record has " +
-                                    std::to_string(entry->bytes));
+        return base::corrupt("TZ-16", "the storage " + quote(storage.key) + " should have " +
+                                          std::to_string(storage.bytes) +
+                                          " bytes, its record has " + std::to_string(entry->bytes));
       }
       storage.file_offset = entry->data_offset;
       storage.crc32 = entry->crc32;
@@ -182,9 +177,9 @@ class ArchiveReader {
 }  // namespace
 
 Error wrong_checksum(std::string_view record, std::uint32_t expected, std::uint32_t found) {
-  return corrupt("TZ-11", "the record " + quote(record) + " has the CRC-32 " + hex(found) +
-                              ", the archive says " + hex(expected) +
-                              ": its bytes were damaged or changed");
+  return base::corrupt("TZ-11", "the record " + quote(record) + " has the CRC-32 " + hex(found) +
+                                    ", the archive says " + hex(expected) +
+                                    ": its bytes were damaged or changed");
 }
 
 Result<TorchLayout> read_torch_archive(const ByteSource& source, std::string_view key,

@@ -6,8 +6,9 @@
 #include <optional>
 #include <utility>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "format/byte_source.hpp"
 #include "format/zip/crc32.hpp"
 
@@ -184,18 +185,16 @@ Result<void> write_tensor(Pickler& pickler, const TorchOutputTensor& tensor,
   const auto type = torch_dtype(tensor.dtype);
   const auto storage_type = torch_dtype(storage.dtype);
   if (!type || !storage_type) {
-    return Error{.code = ErrorCode::kUnsupported,
-                 .message = "tensor " + quote(tensor.name) + ": torch has no dtype like " +
-                            std::string(dtype_name(tensor.dtype))};
+    return base::unsupported("tensor " + quote(tensor.name) + ": torch has no dtype like " +
+                             std::string(dtype_name(tensor.dtype)));
   }
   std::vector<std::uint64_t> shape(tensor.shape.begin(), tensor.shape.end());
   std::uint64_t item_bytes = bit_width(tensor.dtype) / 8;
   if (tensor.dtype == Dtype::kF4) {
     item_bytes = 1;
     if (shape.empty() || shape.back() % 2 != 0) {
-      return Error{.code = ErrorCode::kInvalidArgument,
-                   .message = "tensor " + quote(tensor.name) +
-                              ": torch packs 4-bit floats in pairs along the last dimension"};
+      return base::invalid("tensor " + quote(tensor.name) +
+                           ": torch packs 4-bit floats in pairs along the last dimension");
     }
     shape.back() /= 2;
   }

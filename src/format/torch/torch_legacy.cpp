@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "base/checked.hpp"
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "format/torch/torch_archive.hpp"
 
 namespace ferrule::format {
@@ -20,10 +21,6 @@ constexpr std::int64_t kProtocol = 1001;
 /// 0x1950a86a20f9469cfc6c, least byte first.
 constexpr std::string_view kMagic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 constexpr std::uint64_t kFirstWindow = 1 << 20;
-
-Error corrupt(std::string rule, std::string message) {
-  return {.code = ErrorCode::kCorrupt, .rule = std::move(rule), .message = std::move(message)};
-}
 
 /// The start of the file, as much of it as the pickles need: nothing says how long they are.
 class PickleWindow {
@@ -50,13 +47,11 @@ class PickleWindow {
  private:
   Error end_of_window() const {
     if (limit_ == source_.size()) {
-      return corrupt("PK-1", "the file ends at offset " + std::to_string(limit_) +
-                                 ", before the last of its pickles");
+      return base::corrupt("PK-1", "the file ends at offset " + std::to_string(limit_) +
+                                       ", before the last of its pickles");
     }
-    return {
-        .code = ErrorCode::kLimitExceeded,
-        .rule = "PK-7",
-        .message = "the pickles take more than the limit of " + std::to_string(limit_) + " bytes"};
+    return base::over_limit(
+        "PK-7", "the pickles take more than the limit of " + std::to_string(limit_) + " bytes");
   }
 
   Result<Pickle> locate(Result<Pickle> pickle, std::uint64_t at) const {
@@ -107,30 +102,27 @@ class LegacyReader {
   Result<void> read_preamble() {
     FERRULE_TRY(const auto magic, window_.read(at_));
     if (magic.root().kind != Kind::kBigInt || magic.root().string() != kMagic) {
-      return Error{.code = ErrorCode::kUnsupported,
-                   .rule = "PK-17",
-                   .message =
-                       "a pickle, but not one of torch.save: its first value is not torch's "
-                       "magic number"};
+      return base::unsupported("PK-17",
+                               "a pickle, but not one of torch.save: its first value is not "
+                               "torch's magic number");
     }
     at_ += magic.end();
     FERRULE_TRY(const auto protocol, window_.read(at_));
     if (protocol.root().kind != Kind::kInt || protocol.root().integer != kProtocol) {
-      return corrupt("PK-17", "the protocol is not 1001, the only one there is");
+      return base::corrupt("PK-17", "the protocol is not 1001, the only one there is");
     }
     at_ += protocol.end();
     FERRULE_TRY(const auto info, window_.read(at_));
     const auto* little =
         info.root().kind == Kind::kDict ? find_item(info, info.root(), "little_endian") : nullptr;
     if (little == nullptr || little->kind != Kind::kBool) {
-      return corrupt("PK-17", "the system info does not say whether the file is little-endian");
+      return base::corrupt("PK-17",
+                           "the system info does not say whether the file is little-endian");
     }
     if (little->integer == 0) {
-      return Error{.code = ErrorCode::kUnsupported,
-                   .rule = "PK-17",
-                   .message =
-                       "the file was written on a big-endian machine; load and save it once "
-                       "with torch to turn its bytes around"};
+      return base::unsupported("PK-17",
+                               "the file was written on a big-endian machine; load and save it "
+                               "once with torch to turn its bytes around");
     }
     at_ += info.end();
     return {};
@@ -146,11 +138,13 @@ class LegacyReader {
     FERRULE_TRY(const auto pickle, window_.read(at_));
     at_ += pickle.end();
     std::vector<std::string> keys;
-    if (pickle.root().kind != Kind::kList) return corrupt("PK-18", "there is no list of storages");
+    if (pickle.root().kind != Kind::kList)
+      return base::corrupt("PK-18", "there is no list of storages");
     for (const auto& item : pickle.node(pickle.root()).items) {
       if (item.kind != Kind::kString) {
-        return corrupt("PK-18", "the list of storages has " + std::string(describe(item.kind)) +
-                                    " where a key should be");
+        return base::corrupt("PK-18", "the list of storages has " +
+                                          std::string(describe(item.kind)) +
+                                          " where a key should be");
       }
       keys.emplace_back(item.string());
     }
@@ -164,21 +158,22 @@ class LegacyReader {
     for (const auto& key : keys) {
       const auto found = missing.find(key);
       if (found == missing.end()) {
-        return corrupt("PK-18",
-                       "the storage " + quote(key) + " is listed twice, or no tensor lies in it");
+        return base::corrupt(
+            "PK-18", "the storage " + quote(key) + " is listed twice, or no tensor lies in it");
       }
       FERRULE_CHECK(locate(*found->second));
       missing.erase(found);
     }
     if (!missing.empty()) {
-      return corrupt("PK-18", "the storage " + quote(missing.begin()->first) +
-                                  " is not in the file: torch would hand out whatever its memory "
-                                  "held");
+      return base::corrupt("PK-18",
+                           "the storage " + quote(missing.begin()->first) +
+                               " is not in the file: torch would hand out whatever its memory "
+                               "held");
     }
     if (at_ != source_.size()) {
-      return corrupt("PK-20", std::to_string(source_.size() - at_) +
-                                  " bytes follow the last storage at offset " +
-                                  std::to_string(at_));
+      return base::corrupt("PK-20", std::to_string(source_.size() - at_) +
+                                        " bytes follow the last storage at offset " +
+                                        std::to_string(at_));
     }
     return {};
   }
@@ -186,18 +181,18 @@ class LegacyReader {
   Result<void> locate(TorchStorage& storage) {
     const std::uint64_t left = source_.size() - at_;
     if (left < 8 || storage.bytes > left - 8) {
-      return corrupt("PK-19", "the storage " + quote(storage.key) + " needs " +
-                                  std::to_string(storage.bytes) + " bytes at offset " +
-                                  std::to_string(at_) + "; the file has " + std::to_string(left) +
-                                  " there: cut short?");
+      return base::corrupt("PK-19", "the storage " + quote(storage.key) + " needs " +
+                                        std::to_string(storage.bytes) + " bytes at offset " +
+                                        std::to_string(at_) + "; the file has " +
+                                        std::to_string(left) + " there: cut short?");
     }
     std::byte bytes[8];
     FERRULE_CHECK(source_.read_at(at_, bytes));
     const auto count = load_le<std::uint64_t>(bytes, 0);
     if (count != storage.elements) {
-      return corrupt("PK-19", "the storage " + quote(storage.key) + " should have " +
-                                  std::to_string(storage.elements) + " elements, the file says " +
-                                  std::to_string(count));
+      return base::corrupt("PK-19", "the storage " + quote(storage.key) + " should have " +
+                                        std::to_string(storage.elements) +
+                                        " elements, the file says " + std::to_string(count));
     }
     storage.file_offset = at_ + 8;
     at_ += 8 + storage.bytes;

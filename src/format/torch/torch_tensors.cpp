@@ -10,8 +10,9 @@
 #include <utility>
 
 #include "base/checked.hpp"
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule::format {
 namespace {
@@ -22,14 +23,6 @@ constexpr std::size_t kMaxRank = 64;
 /// PK-15: tensors made contiguous may not be larger than their storages times this, plus a spare.
 constexpr std::uint64_t kExpansion = 8;
 constexpr std::uint64_t kExpansionSpare = std::uint64_t{16} << 20;
-
-Error corrupt(std::string rule, std::string message) {
-  return {.code = ErrorCode::kCorrupt, .rule = std::move(rule), .message = std::move(message)};
-}
-
-Error unsupported(std::string message) {
-  return {.code = ErrorCode::kUnsupported, .rule = "PK-16", .message = std::move(message)};
-}
 
 std::string article(Kind kind) { return std::string(describe(kind)); }
 
@@ -61,14 +54,16 @@ class TensorReader {
     const auto& id = pickle_.node(persistent).items.front();
     const std::size_t length = container_ == TorchContainer::kZip ? 5 : 6;
     if (id.kind != Kind::kTuple || pickle_.node(id).items.size() != length) {
-      return corrupt("PK-9", "a persistent id is " + article(id.kind) + "; expected a tuple of " +
-                                 std::to_string(length) + " that names a storage");
+      return base::corrupt("PK-9", "a persistent id is " + article(id.kind) +
+                                       "; expected a tuple of " + std::to_string(length) +
+                                       " that names a storage");
     }
     const auto& items = pickle_.node(id).items;
     if (items[0].kind != Kind::kString || items[0].string() != "storage" ||
         items[1].kind != Kind::kGlobal || items[2].kind != Kind::kString ||
         items[3].kind != Kind::kString || items[4].kind != Kind::kInt) {
-      return corrupt("PK-9", "a persistent id should be ('storage', class, key, location, count)");
+      return base::corrupt("PK-9",
+                           "a persistent id should be ('storage', class, key, location, count)");
     }
     FERRULE_TRY(auto storage, describe_storage(items));
     const auto [known, is_new] = by_key_.try_emplace(items[2].string(), layout_.storages.size());
@@ -78,11 +73,11 @@ class TensorReader {
       const auto& before = layout_.storages[known->second];
       if (before.dtype != storage.dtype || before.elements != storage.elements ||
           before.bytes != storage.bytes) {
-        return corrupt("PK-14", "storage " + quote(storage.key) + " has " +
-                                    std::to_string(storage.elements) + " elements of " +
-                                    std::string(dtype_name(storage.dtype)) + " here and " +
-                                    std::to_string(before.elements) + " of " +
-                                    std::string(dtype_name(before.dtype)) + " before");
+        return base::corrupt("PK-14", "storage " + quote(storage.key) + " has " +
+                                          std::to_string(storage.elements) + " elements of " +
+                                          std::string(dtype_name(storage.dtype)) + " here and " +
+                                          std::to_string(before.elements) + " of " +
+                                          std::string(dtype_name(before.dtype)) + " before");
       }
     }
     StorageUse use{.storage = known->second, .bytes = layout_.storages[known->second].bytes};
@@ -102,23 +97,25 @@ class TensorReader {
       case GlobalId::kUntypedStorage:
         break;
       case GlobalId::kRefusedDtype:
-        return unsupported("storage " + quote(storage.key) + " is of " +
-                           std::string(type.facts.what) + " (" + quote(type.name) + ")");
+        return base::unsupported("PK-16", "storage " + quote(storage.key) + " is of " +
+                                              std::string(type.facts.what) + " (" +
+                                              quote(type.name) + ")");
       default:
-        return corrupt("PK-9", "storage " + quote(storage.key) + " has " + quote(type.name) +
-                                   " for its class, which is no storage class");
+        return base::corrupt("PK-9", "storage " + quote(storage.key) + " has " + quote(type.name) +
+                                         " for its class, which is no storage class");
     }
     if (storage.key.empty() || storage.key.find('\0') != std::string::npos ||
         storage.key.find('/') != std::string::npos) {
-      return corrupt("PK-9", quote(storage.key) + " is no key of a storage");
+      return base::corrupt("PK-9", quote(storage.key) + " is no key of a storage");
     }
     if (items[4].integer < 0) {
-      return corrupt("PK-9", "storage " + quote(storage.key) + " has " +
-                                 std::to_string(items[4].integer) + " elements");
+      return base::corrupt("PK-9", "storage " + quote(storage.key) + " has " +
+                                       std::to_string(items[4].integer) + " elements");
     }
     storage.elements = static_cast<std::uint64_t>(items[4].integer);
     const auto bytes = base::checked_mul(storage.elements, bit_width(storage.dtype) / 8);
-    if (!bytes) return corrupt("PK-9", "storage " + quote(storage.key) + " is larger than 64 bits");
+    if (!bytes)
+      return base::corrupt("PK-9", "storage " + quote(storage.key) + " is larger than 64 bits");
     storage.bytes = *bytes;
     return storage;
   }
@@ -128,8 +125,8 @@ class TensorReader {
     if (metadata.kind == Kind::kNone) return {};
     const auto& storage = layout_.storages[use.storage];
     const auto bad = [&storage] {
-      return corrupt("PK-9", "storage " + quote(storage.key) +
-                                 ": its view should be (key, offset, size) inside it");
+      return base::corrupt("PK-9", "storage " + quote(storage.key) +
+                                       ": its view should be (key, offset, size) inside it");
     };
     if (metadata.kind != Kind::kTuple) return bad();
     const auto& items = pickle_.node(metadata).items;
@@ -145,8 +142,8 @@ class TensorReader {
     use.bytes = size * item;
     const auto [known, is_new] = views_.try_emplace(items[0].string(), use);
     if (!is_new && known->second != use) {
-      return corrupt("PK-14", "the view " + quote(items[0].string()) + " of storage " +
-                                  quote(storage.key) + " is another one than before");
+      return base::corrupt("PK-14", "the view " + quote(items[0].string()) + " of storage " +
+                                        quote(storage.key) + " is another one than before");
     }
     return {};
   }
@@ -157,11 +154,10 @@ class TensorReader {
     const auto& root = pickle_.root();
     if (root.kind != Kind::kDict) {
       const bool tensor = root.kind == Kind::kCall;
-      return Error{.code = ErrorCode::kUnsupported,
-                   .rule = "PK-10",
-                   .message = "the file holds " +
-                              (tensor ? std::string("a single object") : article(root.kind)) +
-                              ", not a dictionary of tensors"};
+      return base::unsupported("PK-10",
+                               "the file holds " +
+                                   (tensor ? std::string("a single object") : article(root.kind)) +
+                                   ", not a dictionary of tensors");
     }
     if (key.empty()) return root;
     const auto& items = pickle_.node(root).items;
@@ -170,15 +166,13 @@ class TensorReader {
       if (items[i].kind == Kind::kString && items[i].string() == key) found.push_back(items[i + 1]);
     }
     if (found.empty()) {
-      return Error{.code = ErrorCode::kNotFound,
-                   .message = "the file has no key " + quote(key) + offer_keys()};
+      return base::not_found("the file has no key " + quote(key) + offer_keys());
     }
-    if (found.size() > 1) return corrupt("PK-11", "the key " + quote(key) + " stands twice");
+    if (found.size() > 1) return base::corrupt("PK-11", "the key " + quote(key) + " stands twice");
     if (found[0].kind != Kind::kDict) {
-      return Error{.code = ErrorCode::kUnsupported,
-                   .rule = "PK-10",
-                   .message = "under the key " + quote(key) + " stands " + article(found[0].kind) +
-                              ", not a dictionary of tensors"};
+      return base::unsupported("PK-10", "under the key " + quote(key) + " stands " +
+                                            article(found[0].kind) +
+                                            ", not a dictionary of tensors");
     }
     return found[0];
   }
@@ -202,23 +196,21 @@ class TensorReader {
   Result<void> read_entries(const PickleValue& dict) {
     const auto& items = pickle_.node(dict).items;
     if (items.size() / 2 > limits_.tensors) {
-      return Error{.code = ErrorCode::kLimitExceeded,
-                   .rule = "PK-7",
-                   .message = std::to_string(items.size() / 2) + " tensors; the limit is " +
-                              std::to_string(limits_.tensors)};
+      return base::over_limit("PK-7", std::to_string(items.size() / 2) + " tensors; the limit is " +
+                                          std::to_string(limits_.tensors));
     }
     std::unordered_set<std::string_view> names;
     names.reserve(items.size() / 2);
     layout_.tensors.reserve(items.size() / 2);
     for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
       if (items[i].kind != Kind::kString) {
-        return corrupt("PK-10", "a key of the state dict is " + article(items[i].kind) +
-                                    ", not a str" + offer_keys());
+        return base::corrupt("PK-10", "a key of the state dict is " + article(items[i].kind) +
+                                          ", not a str" + offer_keys());
       }
       const auto name = items[i].string();
       if (!names.insert(name).second) {
-        return corrupt("PK-11", "the tensor " + quote(name) +
-                                    " stands twice: readers would disagree which one counts");
+        return base::corrupt("PK-11", "the tensor " + quote(name) +
+                                          " stands twice: readers would disagree which one counts");
       }
       auto tensor = read_tensor(items[i + 1]);
       if (!tensor) {
@@ -243,16 +235,17 @@ class TensorReader {
       const auto& callee = pickle_.global(call[0]);
       const auto& args = pickle_.node(call[1]).items;
       if (callee.facts.id == GlobalId::kRefusedTensor) {
-        return unsupported("is " + std::string(callee.facts.what) + " (" + quote(callee.name) +
-                           ")");
+        return base::unsupported(
+            "PK-16", "is " + std::string(callee.facts.what) + " (" + quote(callee.name) + ")");
       }
-      if (call.size() > 2) return unsupported("has Python attributes besides its data");
+      if (call.size() > 2)
+        return base::unsupported("PK-16", "has Python attributes besides its data");
       switch (callee.facts.id) {
         case GlobalId::kRebuildParameter:
         case GlobalId::kRebuildParameterWithState: {
           const std::size_t count = callee.facts.id == GlobalId::kRebuildParameter ? 3 : 4;
           if (level != 0 || args.size() != count || args[1].kind != Kind::kBool) {
-            return corrupt("PK-8", "is a malformed parameter");
+            return base::corrupt("PK-8", "is a malformed parameter");
           }
           value = args[0];
           continue;
@@ -271,9 +264,7 @@ class TensorReader {
   Result<TorchTensor> not_a_tensor(const PickleValue& value, std::string_view callee) const {
     std::string what = "is " + article(value.kind);
     if (!callee.empty()) what += " made by " + quote(callee);
-    return Error{.code = ErrorCode::kUnsupported,
-                 .rule = "PK-10",
-                 .message = what + ", not a tensor: a state dict is flat" + offer_keys()};
+    return base::unsupported("PK-10", what + ", not a tensor: a state dict is flat" + offer_keys());
   }
 
   Result<TorchTensor> rebuild(GlobalId how, const std::vector<PickleValue>& args) const {
@@ -283,30 +274,31 @@ class TensorReader {
     if (args.size() < least || args.size() > most || args[0].kind != Kind::kPersistent ||
         args[1].kind != Kind::kInt || (args.size() > 4 && args[4].kind != Kind::kBool) ||
         (args.size() > 5 && !is_empty(args[5]))) {
-      return corrupt("PK-8", "is rebuilt from other arguments than torch writes");
+      return base::corrupt("PK-8", "is rebuilt from other arguments than torch writes");
     }
     if (args.size() == most && most > 4 && !is_empty(args.back())) {
-      return unsupported("is a lazily conjugated or negated tensor");
+      return base::unsupported("PK-16", "is a lazily conjugated or negated tensor");
     }
     const auto& use = uses_.at(args[0].ref);
     TorchTensor tensor;
     tensor.storage = use.storage;
     tensor.dtype = layout_.storages[use.storage].dtype;
     if (v3) {
-      if (args[6].kind != Kind::kGlobal) return corrupt("PK-13", "has no dtype");
+      if (args[6].kind != Kind::kGlobal) return base::corrupt("PK-13", "has no dtype");
       const auto& type = pickle_.global(args[6]);
       if (type.facts.id == GlobalId::kRefusedDtype) {
-        return unsupported("is of " + std::string(type.facts.what) + " (" + quote(type.name) + ")");
+        return base::unsupported(
+            "PK-16", "is of " + std::string(type.facts.what) + " (" + quote(type.name) + ")");
       }
       if (type.facts.id != GlobalId::kDtype) {
-        return corrupt("PK-13", "has " + quote(type.name) + " for its dtype");
+        return base::corrupt("PK-13", "has " + quote(type.name) + " for its dtype");
       }
       tensor.dtype = type.facts.dtype;
     }
     FERRULE_TRY(tensor.stored_shape, integers(args[2], "size"));
     FERRULE_TRY(tensor.strides, integers(args[3], "stride"));
     if (args[1].integer < 0) {
-      return corrupt("PK-12", "starts at element " + std::to_string(args[1].integer));
+      return base::corrupt("PK-12", "starts at element " + std::to_string(args[1].integer));
     }
     FERRULE_CHECK(place(static_cast<std::uint64_t>(args[1].integer), use, tensor));
     return tensor;
@@ -329,20 +321,20 @@ class TensorReader {
       }
     }
     if (value.kind != Kind::kTuple && value.kind != Kind::kList) {
-      return corrupt("PK-12", "has " + article(value.kind) + " for its " + std::string(what));
+      return base::corrupt("PK-12", "has " + article(value.kind) + " for its " + std::string(what));
     }
     const auto& items = pickle_.node(value).items;
     if (items.size() > kMaxRank) {
-      return corrupt("PK-12", "has " + std::to_string(items.size()) + " dimensions; the limit is " +
-                                  std::to_string(kMaxRank));
+      return base::corrupt("PK-12", "has " + std::to_string(items.size()) +
+                                        " dimensions; the limit is " + std::to_string(kMaxRank));
     }
     std::vector<std::uint64_t> out;
     for (const auto& item : items) {
       if (item.kind != Kind::kInt || item.integer < 0) {
-        return corrupt("PK-12", "has a " + std::string(what) + " that is no count (" +
-                                    (item.kind == Kind::kInt ? std::to_string(item.integer)
-                                                             : article(item.kind)) +
-                                    ")");
+        return base::corrupt("PK-12", "has a " + std::string(what) + " that is no count (" +
+                                          (item.kind == Kind::kInt ? std::to_string(item.integer)
+                                                                   : article(item.kind)) +
+                                          ")");
       }
       out.push_back(static_cast<std::uint64_t>(item.integer));
     }
@@ -353,8 +345,8 @@ class TensorReader {
   Result<void> place(std::uint64_t first, const StorageUse& use, TorchTensor& tensor) const {
     const auto& shape = tensor.stored_shape;
     if (shape.size() != tensor.strides.size()) {
-      return corrupt("PK-12", "has " + std::to_string(shape.size()) + " sizes and " +
-                                  std::to_string(tensor.strides.size()) + " strides");
+      return base::corrupt("PK-12", "has " + std::to_string(shape.size()) + " sizes and " +
+                                        std::to_string(tensor.strides.size()) + " strides");
     }
     tensor.shape = shape;
     tensor.item_bytes = bit_width(tensor.dtype) / 8;
@@ -363,13 +355,14 @@ class TensorReader {
       tensor.item_bytes = 1;
       const auto doubled =
           shape.empty() ? std::nullopt : base::checked_mul(shape.back(), std::uint64_t{2});
-      if (!doubled) return corrupt("PK-12", "is a packed tensor without a dimension to unpack");
+      if (!doubled)
+        return base::corrupt("PK-12", "is a packed tensor without a dimension to unpack");
       tensor.shape.back() = *doubled;
     }
     const auto count = element_count(shape);
     const auto bytes = count ? base::checked_mul(*count, tensor.item_bytes) : std::nullopt;
     if (!bytes || !byte_size(tensor.dtype, tensor.shape)) {
-      return corrupt("PK-12", "has more elements than 64 bits can count");
+      return base::corrupt("PK-12", "has more elements than 64 bits can count");
     }
     tensor.bytes = *bytes;
     if (*count == 0) return {};
@@ -384,9 +377,10 @@ class TensorReader {
     }
     const std::uint64_t available = use.bytes / tensor.item_bytes;
     if (!last || *last >= available) {
-      return corrupt("PK-12", "reaches element " +
-                                  (last ? std::to_string(*last) : std::string("2^64 or beyond")) +
-                                  " of a storage of " + std::to_string(available));
+      return base::corrupt("PK-12",
+                           "reaches element " +
+                               (last ? std::to_string(*last) : std::string("2^64 or beyond")) +
+                               " of a storage of " + std::to_string(available));
     }
     tensor.offset = use.offset + first * tensor.item_bytes;
     return {};
@@ -408,12 +402,11 @@ class TensorReader {
                  base::checked_add(scaled.value_or(~std::uint64_t{0}), kExpansionSpare)
                      .value_or(~std::uint64_t{0}));
     if (total && *total <= allowed) return {};
-    return Error{.code = ErrorCode::kLimitExceeded,
-                 .rule = "PK-15",
-                 .message = "its expanded and transposed tensors would take " +
-                            (total ? std::to_string(*total) : std::string("2^64 or more")) +
-                            " bytes in memory; allowed are " + std::to_string(allowed) +
-                            " for storages of " + std::to_string(stored)};
+    return base::over_limit("PK-15",
+                            "its expanded and transposed tensors would take " +
+                                (total ? std::to_string(*total) : std::string("2^64 or more")) +
+                                " bytes in memory; allowed are " + std::to_string(allowed) +
+                                " for storages of " + std::to_string(stored));
   }
 
   const Pickle& pickle_;

@@ -6,9 +6,10 @@
 #include <utility>
 
 #include "base/checked.hpp"
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "base/utf8.hpp"
+#include "ferrule/text.hpp"
 #include "format/zip/zip_end.hpp"
 
 namespace ferrule::format {
@@ -65,16 +66,17 @@ Result<void> check_names(const std::vector<CentralEntry>& central) {
   for (const auto& item : central) {
     const auto& name = item.entry.name;
     if (const auto* why = what_is_wrong(item.entry); why != nullptr) {
-      return zip_corrupt("TZ-9", "entry " + base::quote(name) + ": " + why);
+      return base::corrupt("TZ-9", "entry " + quote(name) + ": " + why);
     }
     std::string key = name;
     for (char& c : key) {
       if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
     }
     if (!folded.insert(std::move(key)).second) {
-      return zip_corrupt("TZ-9", "two entries are called " + base::quote(name) +
-                                     " (torch does not tell upper case from lower): which of them "
-                                     "counts is anyone's guess");
+      return base::corrupt("TZ-9",
+                           "two entries are called " + quote(name) +
+                               " (torch does not tell upper case from lower): which of them "
+                               "counts is anyone's guess");
     }
   }
   return {};
@@ -108,17 +110,17 @@ class DirectoryParser {
     for (std::uint64_t i = 0; i < place_.entries; ++i) {
       if (place_.bytes - at < kCentralBytes ||
           load_le<std::uint32_t>(bytes, at) != kCentralSignature) {
-        return zip_corrupt("TZ-4", "no central directory entry at offset " +
-                                       std::to_string(place_.offset + at) + ", where entry " +
-                                       std::to_string(i) + " of " + std::to_string(place_.entries) +
-                                       " should be");
+        return base::corrupt("TZ-4", "no central directory entry at offset " +
+                                         std::to_string(place_.offset + at) + ", where entry " +
+                                         std::to_string(i) + " of " +
+                                         std::to_string(place_.entries) + " should be");
       }
       FERRULE_TRY(auto entry, read_central_entry(bytes, at));
       entries.push_back(std::move(entry));
     }
     if (at != place_.bytes) {
-      return zip_corrupt("TZ-4", std::to_string(place_.bytes - at) +
-                                     " bytes of the central directory belong to no entry");
+      return base::corrupt("TZ-4", std::to_string(place_.bytes - at) +
+                                       " bytes of the central directory belong to no entry");
     }
     return entries;
   }
@@ -132,9 +134,9 @@ class DirectoryParser {
     const std::uint64_t comment_bytes = load_le<std::uint16_t>(header, 32);
     const std::uint64_t total = kCentralBytes + name_bytes + extra_bytes + comment_bytes;
     if (total > header.size()) {
-      return zip_corrupt("TZ-4", "the central directory entry at offset " +
-                                     std::to_string(place_.offset + at) +
-                                     " does not end inside it");
+      return base::corrupt("TZ-4", "the central directory entry at offset " +
+                                       std::to_string(place_.offset + at) +
+                                       " does not end inside it");
     }
     CentralEntry result;
     ZipEntry& entry = result.entry;
@@ -143,7 +145,7 @@ class DirectoryParser {
     entry.method = load_le<std::uint16_t>(header, 10);
     entry.crc32 = load_le<std::uint32_t>(header, 16);
     if (load_le<std::uint16_t>(header, 34) != 0) {
-      return zip_unsupported("TZ-3", "entry " + base::quote(entry.name) + " lies on another disk");
+      return base::unsupported("TZ-3", "entry " + quote(entry.name) + " lies on another disk");
     }
     WideFields fields{.bytes = load_le<std::uint32_t>(header, 24),
                       .packed_bytes = load_le<std::uint32_t>(header, 20),
@@ -169,26 +171,26 @@ class DirectoryParser {
       if (length > extra.size() - at - 4) break;
       at += 4;
       if (id == kExtraUnicodePath) {
-        return zip_unsupported("TZ-9",
-                               "entry " + base::quote(name) +
-                                   " carries a second name in an extra field: readers would "
-                                   "disagree about what it is called");
+        return base::unsupported("TZ-9",
+                                 "entry " + quote(name) +
+                                     " carries a second name in an extra field: readers would "
+                                     "disagree about what it is called");
       }
       if (id == kExtraZip64) {
         if (seen_zip64)
-          return zip_corrupt("TZ-6", "entry " + base::quote(name) + " has two zip64 fields");
+          return base::corrupt("TZ-6", "entry " + quote(name) + " has two zip64 fields");
         seen_zip64 = true;
         FERRULE_CHECK(widen(extra.subspan(at, length), name, fields));
       }
       at += length;
     }
     if (at != extra.size()) {
-      return zip_corrupt("TZ-6", "the extra fields of entry " + base::quote(name) +
-                                     " do not fill the room announced for them");
+      return base::corrupt("TZ-6", "the extra fields of entry " + quote(name) +
+                                       " do not fill the room announced for them");
     }
     if (!seen_zip64 && (fields.bytes == kAllOnes32 || fields.packed_bytes == kAllOnes32 ||
                         fields.header_offset == kAllOnes32)) {
-      return zip_corrupt("TZ-6", "entry " + base::quote(name) + " lacks its zip64 field");
+      return base::corrupt("TZ-6", "entry " + quote(name) + " lacks its zip64 field");
     }
     return {};
   }
@@ -199,8 +201,7 @@ class DirectoryParser {
     for (std::uint64_t* value : {&fields.bytes, &fields.packed_bytes, &fields.header_offset}) {
       if (*value != kAllOnes32) continue;
       if (field.size() - at < 8) {
-        return zip_corrupt("TZ-6",
-                           "the zip64 field of entry " + base::quote(name) + " is too short");
+        return base::corrupt("TZ-6", "the zip64 field of entry " + quote(name) + " is too short");
       }
       *value = load_le<std::uint64_t>(field, at);
       at += 8;
@@ -212,28 +213,27 @@ class DirectoryParser {
   Result<void> check_method(const CentralEntry& item) const {
     const auto& entry = item.entry;
     if ((item.flags & kFlagEncrypted) != 0) {
-      return zip_unsupported("TZ-7", "entry " + base::quote(entry.name) + " is encrypted");
+      return base::unsupported("TZ-7", "entry " + quote(entry.name) + " is encrypted");
     }
     const bool deflated = entry.method == kZipDeflated;
     if (!entry.is_stored() && (!deflated || profile_ == ZipProfile::kTorch)) {
-      return zip_unsupported("TZ-7",
-                             "entry " + base::quote(entry.name) + " is compressed (method " +
-                                 std::to_string(entry.method) +
-                                 (profile_ == ZipProfile::kTorch
-                                      ? "); torch stores without compression: was this archive "
-                                        "made again by another program?"
-                                      : "); only stored and deflated entries are read"));
+      return base::unsupported("TZ-7",
+                               "entry " + quote(entry.name) + " is compressed (method " +
+                                   std::to_string(entry.method) +
+                                   (profile_ == ZipProfile::kTorch
+                                        ? "); torch stores without compression: was this archive "
+                                          "made again by another program?"
+                                        : "); only stored and deflated entries are read"));
     }
     const unsigned known = kFlagDescriptor | kFlagUtf8 | (deflated ? kFlagDeflateLevel : 0U);
     if ((item.flags & ~known) != 0) {
-      return zip_unsupported("TZ-7", "entry " + base::quote(entry.name) +
-                                         " has the unknown flags " +
-                                         std::to_string(item.flags & ~known));
+      return base::unsupported("TZ-7", "entry " + quote(entry.name) + " has the unknown flags " +
+                                           std::to_string(item.flags & ~known));
     }
     if (entry.is_stored() && entry.bytes != entry.packed_bytes) {
-      return zip_corrupt(
-          "TZ-7", "entry " + base::quote(entry.name) + " is stored, but its sizes are " +
-                      std::to_string(entry.packed_bytes) + " and " + std::to_string(entry.bytes));
+      return base::corrupt("TZ-7", "entry " + quote(entry.name) + " is stored, but its sizes are " +
+                                       std::to_string(entry.packed_bytes) + " and " +
+                                       std::to_string(entry.bytes));
     }
     return {};
   }
@@ -245,24 +245,24 @@ class DirectoryParser {
     for (auto& item : central) {
       auto& entry = item.entry;
       if (entry.header_offset < previous_end) {
-        return zip_corrupt("TZ-8", "entry " + base::quote(entry.name) + " starts at offset " +
-                                       std::to_string(entry.header_offset) + ", inside entry " +
-                                       base::quote(previous) + ", which ends at " +
-                                       std::to_string(previous_end));
+        return base::corrupt("TZ-8", "entry " + quote(entry.name) + " starts at offset " +
+                                         std::to_string(entry.header_offset) + ", inside entry " +
+                                         quote(previous) + ", which ends at " +
+                                         std::to_string(previous_end));
       }
       FERRULE_TRY(const auto end, check_local(item));
       if (entry.header_offset != previous_end && profile_ == ZipProfile::kTorch) {
-        return zip_corrupt("TZ-8", "the bytes from " + std::to_string(previous_end) + " to " +
-                                       std::to_string(entry.header_offset) + ", before entry " +
-                                       base::quote(entry.name) + ", belong to no entry");
+        return base::corrupt("TZ-8", "the bytes from " + std::to_string(previous_end) + " to " +
+                                         std::to_string(entry.header_offset) + ", before entry " +
+                                         quote(entry.name) + ", belong to no entry");
       }
       previous_end = end;
       previous = entry.name;
     }
     if (previous_end != place_.offset && profile_ == ZipProfile::kTorch) {
-      return zip_corrupt("TZ-8", "the bytes from " + std::to_string(previous_end) + " to " +
-                                     std::to_string(place_.offset) +
-                                     ", before the central directory, belong to no entry");
+      return base::corrupt("TZ-8", "the bytes from " + std::to_string(previous_end) + " to " +
+                                       std::to_string(place_.offset) +
+                                       ", before the central directory, belong to no entry");
     }
     return {};
   }
@@ -271,9 +271,9 @@ class DirectoryParser {
   Result<std::uint64_t> check_local(CentralEntry& item) const {
     auto& entry = item.entry;
     const auto disagree = [&entry](const std::string& what) {
-      return zip_corrupt("TZ-6", "the local header of entry " + base::quote(entry.name) +
-                                     " at offset " + std::to_string(entry.header_offset) + " " +
-                                     what);
+      return base::corrupt("TZ-6", "the local header of entry " + quote(entry.name) +
+                                       " at offset " + std::to_string(entry.header_offset) + " " +
+                                       what);
     };
     if (entry.header_offset > place_.offset || place_.offset - entry.header_offset < kLocalBytes) {
       return disagree("does not lie before the central directory at " +
@@ -296,7 +296,7 @@ class DirectoryParser {
     }
     const std::string_view name(reinterpret_cast<const char*>(header.data()) + kLocalBytes,
                                 name_bytes);
-    if (name != entry.name) return disagree("calls it " + base::quote(name));
+    if (name != entry.name) return disagree("calls it " + quote(name));
     if (load_le<std::uint16_t>(header, 8) != entry.method) return disagree("has another method");
     if (load_le<std::uint16_t>(header, 6) != item.flags) return disagree("has other flags");
     WideFields local{.bytes = load_le<std::uint32_t>(header, 22),
@@ -329,10 +329,10 @@ class DirectoryParser {
         load_le<std::uint64_t>(bytes, 16) == entry.bytes) {
       return at + 24;
     }
-    return zip_corrupt("TZ-6",
-                       "entry " + base::quote(entry.name) +
-                           " promises a data descriptor, but none that agrees stands at offset " +
-                           std::to_string(at));
+    return base::corrupt("TZ-6",
+                         "entry " + quote(entry.name) +
+                             " promises a data descriptor, but none that agrees stands at offset " +
+                             std::to_string(at));
   }
 
   const ByteSource& source_;

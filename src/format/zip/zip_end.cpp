@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/checked.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
 
 namespace ferrule::format {
@@ -36,9 +37,9 @@ class EndParser {
   Result<std::uint64_t> find_end() const {
     const std::uint64_t size = source_.size();
     if (size < kEndBytes) {
-      return zip_corrupt("TZ-1",
-                         "no end record: a zip archive has at least 22 bytes, this file has " +
-                             std::to_string(size));
+      return base::corrupt("TZ-1",
+                           "no end record: a zip archive has at least 22 bytes, this file has " +
+                               std::to_string(size));
     }
     const std::uint64_t window = std::min(size, kEndBytes + kMaxComment);
     FERRULE_TRY(const auto tail, source_.read(size - window, window));
@@ -47,18 +48,18 @@ class EndParser {
       const std::uint64_t comment = load_le<std::uint16_t>(tail, at + 20);
       const std::uint64_t behind = window - at - kEndBytes;
       if (comment != behind) {
-        return zip_corrupt("TZ-1", "the end record at offset " +
-                                       std::to_string(size - window + at) +
-                                       " announces a comment of " + std::to_string(comment) +
-                                       " bytes, but " + std::to_string(behind) + " bytes follow");
+        return base::corrupt("TZ-1", "the end record at offset " +
+                                         std::to_string(size - window + at) +
+                                         " announces a comment of " + std::to_string(comment) +
+                                         " bytes, but " + std::to_string(behind) + " bytes follow");
       }
       if (behind != 0 && profile_ == ZipProfile::kTorch) {
-        return zip_corrupt("TZ-1", "the archive ends with a comment of " + std::to_string(behind) +
-                                       " bytes; torch writes none");
+        return base::corrupt("TZ-1", "the archive ends with a comment of " +
+                                         std::to_string(behind) + " bytes; torch writes none");
       }
       return size - window + at;
     }
-    return zip_corrupt(
+    return base::corrupt(
         "TZ-1", "no end record in the last " + std::to_string(window) +
                     " bytes: the file is cut short (an interrupted download?) or no zip archive");
   }
@@ -73,7 +74,7 @@ class EndParser {
                              .entries = load_le<std::uint16_t>(end, 10)};
     if ((disk != 0 && disk != kAllOnes16) ||
         (directory_disk != 0 && directory_disk != kAllOnes16) || entries_here != narrow.entries) {
-      return zip_unsupported("TZ-3", "a part of a multi-disk archive");
+      return base::unsupported("TZ-3", "a part of a multi-disk archive");
     }
     std::uint64_t directory_end = end_offset;
     ZipDirectoryPlace place = narrow;
@@ -84,7 +85,8 @@ class EndParser {
       directory_end = end_offset - kLocatorBytes - kEnd64Bytes;
     } else if (narrow.entries == kAllOnes16 || narrow.bytes == kAllOnes32 ||
                narrow.offset == kAllOnes32) {
-      return zip_corrupt("TZ-2", "the end record refers to a zip64 end record, but there is none");
+      return base::corrupt("TZ-2",
+                           "the end record refers to a zip64 end record, but there is none");
     }
     return check_place(place, directory_end);
   }
@@ -97,16 +99,16 @@ class EndParser {
 
   Result<ZipDirectoryPlace> read_end64(std::uint64_t end_offset) const {
     if (end_offset < kLocatorBytes + kEnd64Bytes) {
-      return zip_corrupt("TZ-2", "a zip64 locator without room for its end record");
+      return base::corrupt("TZ-2", "a zip64 locator without room for its end record");
     }
     const std::uint64_t expected = end_offset - kLocatorBytes - kEnd64Bytes;
     FERRULE_TRY(const auto bytes, source_.read(expected, kEnd64Bytes + kLocatorBytes));
     const auto offset = load_le<std::uint64_t>(bytes, kEnd64Bytes + 8);
     if (offset != expected || load_le<std::uint32_t>(bytes, 0) != kEnd64Signature ||
         load_le<std::uint64_t>(bytes, 4) != kEnd64Bytes - 12) {
-      return zip_corrupt("TZ-2", "the zip64 locator points to offset " + std::to_string(offset) +
-                                     "; a zip64 end record of 56 bytes must stand at offset " +
-                                     std::to_string(expected) + ", right before the locator");
+      return base::corrupt("TZ-2", "the zip64 locator points to offset " + std::to_string(offset) +
+                                       "; a zip64 end record of 56 bytes must stand at offset " +
+                                       std::to_string(expected) + ", right before the locator");
     }
     const auto entries_here = load_le<std::uint64_t>(bytes, 24);
     const auto entries = load_le<std::uint64_t>(bytes, 32);
@@ -114,7 +116,7 @@ class EndParser {
         load_le<std::uint32_t>(bytes, kEnd64Bytes + 16) > 1 ||
         load_le<std::uint32_t>(bytes, 16) != 0 || load_le<std::uint32_t>(bytes, 20) != 0 ||
         entries_here != entries) {
-      return zip_unsupported("TZ-3", "a part of a multi-disk archive");
+      return base::unsupported("TZ-3", "a part of a multi-disk archive");
     }
     return ZipDirectoryPlace{.offset = load_le<std::uint64_t>(bytes, 48),
                              .bytes = load_le<std::uint64_t>(bytes, 40),
@@ -129,36 +131,37 @@ class EndParser {
         (narrow.offset == kAllOnes32 || narrow.offset == wide.offset)) {
       return {};
     }
-    return zip_corrupt("TZ-2",
-                       "the end record and the zip64 end record disagree about the central "
-                       "directory (" +
-                           std::to_string(narrow.entries) + " and " + std::to_string(wide.entries) +
-                           " entries at offsets " + std::to_string(narrow.offset) + " and " +
-                           std::to_string(wide.offset) + ")");
+    return base::corrupt("TZ-2",
+                         "the end record and the zip64 end record disagree about the central "
+                         "directory (" +
+                             std::to_string(narrow.entries) + " and " +
+                             std::to_string(wide.entries) + " entries at offsets " +
+                             std::to_string(narrow.offset) + " and " + std::to_string(wide.offset) +
+                             ")");
   }
 
   /// TZ-4: the directory fills the room up to the end records. TZ-5: bounded before it is read.
   Result<ZipDirectoryPlace> check_place(const ZipDirectoryPlace& place,
                                         std::uint64_t directory_end) const {
     if (place.bytes > limits_.header_bytes || place.entries > limits_.tensors) {
-      return Error{.code = ErrorCode::kLimitExceeded,
-                   .rule = "TZ-5",
-                   .message = "a central directory of " + std::to_string(place.entries) +
-                              " entries and " + std::to_string(place.bytes) +
-                              " bytes; the limits are " + std::to_string(limits_.tensors) +
-                              " and " + std::to_string(limits_.header_bytes)};
+      return base::over_limit("TZ-5", "a central directory of " + std::to_string(place.entries) +
+                                          " entries and " + std::to_string(place.bytes) +
+                                          " bytes; the limits are " +
+                                          std::to_string(limits_.tensors) + " and " +
+                                          std::to_string(limits_.header_bytes));
     }
     const auto end = base::checked_add(place.offset, place.bytes);
     if (!end || *end != directory_end) {
-      return zip_corrupt(
+      return base::corrupt(
           "TZ-4", "the central directory should take " + std::to_string(place.bytes) +
                       " bytes from offset " + std::to_string(place.offset) +
                       ", but the end records start at offset " + std::to_string(directory_end));
     }
     const auto least = base::checked_mul(place.entries, kCentralBytes);
     if (!least || *least > place.bytes) {
-      return zip_corrupt("TZ-4", std::to_string(place.entries) + " entries do not fit a central " +
-                                     "directory of " + std::to_string(place.bytes) + " bytes");
+      return base::corrupt("TZ-4", std::to_string(place.entries) +
+                                       " entries do not fit a central " + "directory of " +
+                                       std::to_string(place.bytes) + " bytes");
     }
     return place;
   }

@@ -28,12 +28,4 @@ struct ZipDirectoryPlace {
 Result<ZipDirectoryPlace> find_zip_directory(const ByteSource& source, ZipProfile profile,
                                              const ReadLimits& limits);
 
-inline Error zip_corrupt(std::string rule, std::string message) {
-  return {.code = ErrorCode::kCorrupt, .rule = std::move(rule), .message = std::move(message)};
-}
-
-inline Error zip_unsupported(std::string rule, std::string message) {
-  return {.code = ErrorCode::kUnsupported, .rule = std::move(rule), .message = std::move(message)};
-}
-
 }  // namespace ferrule::format

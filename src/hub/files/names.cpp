@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <array>
 
-#include "base/quote.hpp"
 #include "base/utf8.hpp"
+#include "ferrule/text.hpp"
 #include "hub/transport/failure.hpp"
 
 namespace ferrule::hub {
@@ -61,7 +61,7 @@ Result<void> check_repo_id(std::string_view id) {
   return fail(Failure::kUsage,
               "expected a repository's id, `name` or `namespace/name`: letters, digits, '-', '_' "
               "and '.', no '--' or '..', at most 96 of them; found " +
-                  base::quote(id));
+                  quote(id));
 }
 
 Result<void> check_revision(std::string_view revision) {
@@ -70,7 +70,7 @@ Result<void> check_revision(std::string_view revision) {
                     revision.find_first_of(" ~^:?*[") == std::string_view::npos &&
                     revision.find("..") == std::string_view::npos;
   if (good) return {};
-  return fail(Failure::kUsage, "expected a branch, tag or commit, found " + base::quote(revision));
+  return fail(Failure::kUsage, "expected a branch, tag or commit, found " + quote(revision));
 }
 
 bool is_safe_path(std::string_view path) noexcept {

@@ -5,10 +5,11 @@
 #include <string>
 #include <utility>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/inspect.hpp"
+#include "ferrule/text.hpp"
 #include "ferrule/text_file.hpp"
 #include "ferrule/verify.hpp"
 #include "format/card/front_matter.hpp"
@@ -23,13 +24,9 @@ Error first_error(const VerifyReport& report) {
   const auto is_error = [](const Finding& finding) { return finding.severity == Severity::kError; };
   const auto first = std::find_if(report.findings.begin(), report.findings.end(), is_error);
   const auto count = std::count_if(report.findings.begin(), report.findings.end(), is_error);
-  Error error;
-  error.code = ErrorCode::kCorrupt;
-  error.rule = first->rule;
-  error.path = first->path;
-  error.message = first->message + "; nothing was sent";
-  if (count > 1) error.message += " (" + std::to_string(count - 1) + " more: run verify)";
-  return error;
+  auto message = first->message + "; nothing was sent";
+  if (count > 1) message += " (" + std::to_string(count - 1) + " more: run verify)";
+  return base::at(base::corrupt(first->rule, std::move(message)), first->path);
 }
 
 Result<void> check_card(const std::filesystem::path& directory) {
@@ -45,7 +42,7 @@ Result<void> check_card(const std::filesystem::path& directory) {
                               !base->text.empty() && !format::is_hub_id(base->text);
     if (!names_a_path) return {};
     return fail(Failure::kCard,
-                "the card's base_model is " + base::quote(base->text) +
+                "the card's base_model is " + quote(base->text) +
                     ", which is no id of the Hub, and the Hub would refuse it",
                 path.string());
   }
@@ -60,10 +57,8 @@ Result<void> check_card(const std::filesystem::path& directory) {
 Result<void> check_adapter(const std::filesystem::path& directory, const PushOptions& options) {
   FERRULE_TRY(const auto kind, path_kind(directory));
   if (kind == PathKind::kFile) {
-    return Error{.code = ErrorCode::kCorrupt,
-                 .rule = "AD-15",
-                 .message = "expected the directory of an adapter, found a file",
-                 .path = directory.string()};
+    return base::at(base::corrupt("AD-15", "expected the directory of an adapter, found a file"),
+                    directory);
   }
   const auto report = verify(directory, options.open);
   if (!report.good()) return first_error(report);

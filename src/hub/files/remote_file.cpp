@@ -6,8 +6,8 @@
 #include <set>
 #include <string_view>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "hub/files/names.hpp"
 #include "hub/transport/failure.hpp"
 
@@ -18,7 +18,7 @@ Result<void> check_hashes(const RemoteFile& file) {
                     (file.xet.empty() || is_hex(file.xet, 64));
   if (good) return {};
   return fail(Failure::kBadAnswer,
-              "the listing gives " + base::quote(file.path) + " a hash that is none");
+              "the listing gives " + quote(file.path) + " a hash that is none");
 }
 
 Result<void> check_listing(std::vector<RemoteFile>& files) {
@@ -27,11 +27,11 @@ Result<void> check_listing(std::vector<RemoteFile>& files) {
   std::set<std::string, std::less<>> names;
   for (const auto& file : files) {
     if (!is_safe_path(file.path)) {
-      return fail(Failure::kUnsafePath, "the listing holds a path that leads out of its folder: " +
-                                            base::quote(file.path));
+      return fail(Failure::kUnsafePath,
+                  "the listing holds a path that leads out of its folder: " + quote(file.path));
     }
     if (!names.insert(file.path).second) {
-      return fail(Failure::kUnsafePath, "the listing holds " + base::quote(file.path) + " twice");
+      return fail(Failure::kUnsafePath, "the listing holds " + quote(file.path) + " twice");
     }
   }
   for (const auto& file : files) {
@@ -39,7 +39,7 @@ Result<void> check_listing(std::vector<RemoteFile>& files) {
          slash = file.path.find('/', slash + 1)) {
       if (!names.contains(std::string_view(file.path).substr(0, slash))) continue;
       return fail(Failure::kUnsafePath,
-                  "the listing holds a file where " + base::quote(file.path) + " needs a folder");
+                  "the listing holds a file where " + quote(file.path) + " needs a folder");
     }
   }
   return {};
@@ -54,7 +54,7 @@ Result<std::vector<RemoteFile>> choose_files(const std::vector<RemoteFile>& all,
     const auto found = std::find_if(all.begin(), all.end(),
                                     [&](const RemoteFile& file) { return file.path == name; });
     if (found == all.end()) {
-      return fail(Failure::kNoEntry, where + " has no file " + base::quote(name));
+      return fail(Failure::kNoEntry, where + " has no file " + quote(name));
     }
     chosen.push_back(*found);
   }

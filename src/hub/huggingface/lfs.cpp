@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "hub/huggingface/lfs_answer.hpp"
 #include "hub/huggingface/lfs_transfer.hpp"
 #include "hub/transport/answer.hpp"
@@ -39,8 +39,8 @@ Result<Json> batch(const Repository& repository, std::span<const PushFile* const
   FERRULE_TRY(auto json, json_answer(response, request.what));
   const auto transfer = text_member(json, "transfer");
   if (!transfer.empty() && transfer != "basic" && transfer != "multipart") {
-    return fail(Failure::kUploadRefused, "the Hub wants uploads by " + base::quote(transfer) +
-                                             ", expected basic or multipart");
+    return fail(Failure::kUploadRefused,
+                "the Hub wants uploads by " + quote(transfer) + ", expected basic or multipart");
   }
   return json;
 }
@@ -78,7 +78,7 @@ Result<void> send_one(const Setting& setting, const PushFile& file, Json object)
       return check ? transfer.verify(*check) : Result<void>();
     }
     if (tried >= kFreshAddresses || !wants_fresh_address(response.status)) {
-      auto error = http_failure(response, "uploading " + base::quote(file.path));
+      auto error = http_failure(response, "uploading " + quote(file.path));
       auto out = upload_refused(file, error.message);
       out.http_status = error.http_status;
       out.request_id = error.request_id;

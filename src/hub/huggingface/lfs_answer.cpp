@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "base/quote.hpp"
+#include "ferrule/text.hpp"
 #include "hub/transport/answer.hpp"
 #include "hub/transport/failure.hpp"
 #include "hub/transport/url.hpp"
@@ -27,8 +27,8 @@ Result<Json> object_for(const Json& answer, const PushFile& file) {
     for (const auto& object : *list) {
       if (text_member(object, "oid") != file.sha256) continue;
       if (const auto* error = object.find("error"); error != nullptr && error->is_object()) {
-        auto out = upload_refused(file, "the Hub refuses the upload: " +
-                                            base::quote(text_member(*error, "message"), 500));
+        auto out = upload_refused(
+            file, "the Hub refuses the upload: " + quote(text_member(*error, "message"), 500));
         out.http_status = static_cast<int>(size_member(*error, "code").value_or(0) % 1000);
         return out;
       }

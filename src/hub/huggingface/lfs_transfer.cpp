@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "hub/transport/http_retry.hpp"
 
 namespace ferrule::hub {
@@ -41,7 +41,7 @@ Request LfsTransfer::request(Method method, std::string url, std::string what) c
   Request out;
   out.method = method;
   out.url = std::move(url);
-  out.what = std::move(what) + base::quote(file_.path);
+  out.what = std::move(what) + quote(file_.path);
   out.silence = std::max(settings.transfer_timeout, settings.answer_timeout);
   out.limit = kMaxAnswer;
   return out;

@@ -4,8 +4,8 @@
 #include <set>
 #include <utility>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "hub/transport/answer.hpp"
 #include "hub/transport/failure.hpp"
 #include "hub/transport/url.hpp"
@@ -28,8 +28,7 @@ Result<void> take_entry(const Json& entry, std::vector<RemoteFile>& files) {
     size = size_member(*lfs, "size");
     if (file.sha256.empty()) file.sha256 = "none";
   }
-  if (!size)
-    return fail(Failure::kBadAnswer, "the listing gives no size for " + base::quote(file.path));
+  if (!size) return fail(Failure::kBadAnswer, "the listing gives no size for " + quote(file.path));
   file.size = *size;
   FERRULE_CHECK(check_hashes(file));
   files.push_back(std::move(file));
@@ -77,7 +76,7 @@ Result<std::vector<RemoteFile>> list_files(const Repository& repository,
     const auto url = resolve_url(request.url, at_endpoint(next, endpoint));
     if (!url || origin_of(*url) != origin_of(endpoint)) {
       return fail(Failure::kBadAnswer, request.what + ": its next page is on another server, " +
-                                           base::quote(without_query(next), 200));
+                                           quote(without_query(next), 200));
     }
     request.url = *url;
   }

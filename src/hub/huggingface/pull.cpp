@@ -6,8 +6,8 @@
 #include <optional>
 #include <utility>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "hub/files/cache.hpp"
 #include "hub/files/names.hpp"
 #include "hub/files/place_files.hpp"
@@ -220,7 +220,7 @@ Result<void> Pull::require_cached(const RemoteFile& file) {
   FERRULE_TRY(const auto kind, io::kind_at(path));
   if (kind == io::EntryKind::kNothing) {
     return fail(Failure::kIncomplete,
-                where() + ": the cached snapshot is incomplete, " + base::quote(file.path) +
+                where() + ": the cached snapshot is incomplete, " + quote(file.path) +
                     " is missing; pull again with a network",
                 path);
   }

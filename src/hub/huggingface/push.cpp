@@ -3,10 +3,10 @@
 #include <optional>
 #include <utility>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/hub.hpp"
+#include "ferrule/text.hpp"
 #include "ferrule/text_file.hpp"
 #include "format/card/front_matter.hpp"
 #include "hub/files/names.hpp"
@@ -118,7 +118,7 @@ Result<void> Push::preupload(std::span<PushFile> some) {
     const auto mode = text_member(*item, "uploadMode");
     if (mode != "lfs" && mode != "regular") {
       return fail(Failure::kBadAnswer,
-                  request.what + ": an unknown way of uploading, " + base::quote(mode), file.path);
+                  request.what + ": an unknown way of uploading, " + quote(mode), file.path);
     }
     file.large = mode == "lfs" && file.size > 0;  // The store takes no empty objects.
     file.ignored = true_member(*item, "shouldIgnore");

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "hub/files/names.hpp"
 #include "hub/transport/answer.hpp"
 #include "hub/transport/failure.hpp"
@@ -125,7 +125,7 @@ Result<bool> Repository::create(bool make_private) {
 Result<void> Repository::create_branch(const std::string& branch) const {
   TextBody text("{}");
   const auto request = json_post(api("/branch/" + percent_encode(branch, false)),
-                                 "creating the branch " + base::quote(branch), text);
+                                 "creating the branch " + quote(branch), text);
   for (int tried = 1;; ++tried) {
     FERRULE_TRY(const auto response, http_.send(request));
     const bool busy = is_busy(response);
@@ -207,13 +207,13 @@ Result<void> Repository::validate_card(const std::string& text, const Watcher& w
     const auto words = server_words(response);
     auto error = fail(Failure::kCard, "the Hub refuses the card: " + words, "README.md");
     error.http_status = response.status;
-    error.request_id = base::printable(response.request_id(), 100);
+    error.request_id = printable(response.request_id(), 100);
     return error;
   }
   const auto* warnings = json ? json->find("warnings") : nullptr;
   if (warnings != nullptr && warnings->if_array() != nullptr && watcher.warning) {
     for (const auto& warning : *warnings->if_array()) {
-      watcher.warning("README.md: " + base::printable(text_member(warning, "message"), 500));
+      watcher.warning("README.md: " + printable(text_member(warning, "message"), 500));
     }
   }
   return {};

@@ -5,8 +5,8 @@
 #include <charconv>
 #include <utility>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "hub/files/names.hpp"
 #include "hub/transport/answer.hpp"
 #include "hub/transport/failure.hpp"
@@ -34,8 +34,7 @@ Result<std::vector<RemoteFile>> parse_manifest(const std::string& text, const st
     file.sha256 = text_member(entry, "sha256");
     const auto size = size_member(entry, "size");
     if (!size || !is_hex(file.sha256, 64)) {
-      return fail(Failure::kBadAnswer,
-                  where + ": the manifest says too little of " + base::quote(path));
+      return fail(Failure::kBadAnswer, where + ": the manifest says too little of " + quote(path));
     }
     file.size = *size;
     files.push_back(std::move(file));
@@ -56,7 +55,7 @@ Result<void> take_objects(std::string_view xml, const std::string& prefix,
         size ? std::from_chars(size->data(), size->data() + size->size(), file.size)
              : std::from_chars_result{nullptr, std::errc::invalid_argument};
     if (failed != std::errc() || key->rfind(prefix, 0) != 0) {
-      return fail(Failure::kBadAnswer, "the listing of S3 makes no sense at " + base::quote(*key));
+      return fail(Failure::kBadAnswer, "the listing of S3 makes no sense at " + quote(*key));
     }
     const bool is_folder = file.path.empty() || file.path.ends_with('/');
     if (!is_folder && file.path != kManifest && file.path.rfind(kKeptFolder, 0) != 0) {

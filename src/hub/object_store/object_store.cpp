@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <initializer_list>
 
-#include "base/quote.hpp"
+#include "ferrule/text.hpp"
 #include "hub/files/names.hpp"
 #include "hub/transport/curl.hpp"
 #include "hub/transport/failure.hpp"
@@ -36,7 +36,7 @@ Result<ObjectStore> ObjectStore::open(const std::string& text) {
     if (curl() == nullptr) return curl_missing();
     if (!origin_of(store.name) || store.name.find_first_of("?#") != std::string::npos) {
       return fail(Failure::kUsage,
-                  "expected the address of a folder, found " + base::quote(without_query(text)));
+                  "expected the address of a folder, found " + quote(without_query(text)));
     }
     store.url = store.name;
     return store;
@@ -50,7 +50,7 @@ Result<ObjectStore> ObjectStore::open(const std::string& text) {
                                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                             "0123456789.-_") == std::string::npos;
   if (!plain || (!prefix.empty() && !is_safe_path(prefix))) {
-    return fail(Failure::kUsage, "expected s3://bucket/prefix, found " + base::quote(text));
+    return fail(Failure::kUsage, "expected s3://bucket/prefix, found " + quote(text));
   }
   auto region = first_of({"AWS_REGION", "AWS_DEFAULT_REGION"});
   if (region.empty()) region = "us-east-1";

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "hub/files/push_check.hpp"
 #include "hub/files/push_file.hpp"
 #include "hub/files/remote_file.hpp"
@@ -53,13 +53,13 @@ Result<ObjectStore> open_for_push(const std::string& destination, const PushOpti
   FERRULE_TRY(auto store, ObjectStore::open(destination));
   if (!store.writable) {
     return fail(Failure::kUsage,
-                "only s3:// and the Hub can be pushed to, not " + base::quote(destination));
+                "only s3:// and the Hub can be pushed to, not " + quote(destination));
   }
   if (options.create_pr || options.make_private || !options.revision.empty()) {
     return fail(Failure::kUsage, "an object store knows no revision, pull request or privacy");
   }
   if (store.sign_as.empty()) {
-    return fail(Failure::kAuthentication, "a push to " + base::quote(destination) +
+    return fail(Failure::kAuthentication, "a push to " + quote(destination) +
                                               " needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
   }
   return store;

@@ -5,8 +5,8 @@
 #include <charconv>
 #include <utility>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "hub/object_store/object_manifest.hpp"
 #include "hub/transport/answer.hpp"
 #include "hub/transport/failure.hpp"
@@ -286,8 +286,8 @@ Result<Response> S3Upload::complete(const PushFile& file, const Begun& begun) co
     if (code == "NoSuchUpload") {
       response.status = 404;
     } else {
-      return fail(Failure::kServer, post.what + ": the store could not put the parts together: " +
-                                        base::quote(code, 100));
+      return fail(Failure::kServer,
+                  post.what + ": the store could not put the parts together: " + quote(code, 100));
     }
   }
   return response;

@@ -4,7 +4,8 @@
 #include <charconv>
 #include <cstddef>
 
-#include "base/quote.hpp"
+#include "base/errors.hpp"
+#include "ferrule/text.hpp"
 #include "hub/transport/failure.hpp"
 #include "hub/transport/http_message.hpp"
 
@@ -26,8 +27,7 @@ std::size_t count_values(std::string_view text) {
 
 Result<Json> parse_json(std::string_view text) {
   if (count_values(text) > kMaxValues) {
-    return Error{.code = ErrorCode::kLimitExceeded,
-                 .message = "the document has more than " + std::to_string(kMaxValues) + " values"};
+    return base::over_limit("the document has more than " + std::to_string(kMaxValues) + " values");
   }
   return Json::parse(text, {.depth = kMaxDepth});
 }
@@ -42,11 +42,11 @@ Result<Json> json_answer(const Response& response, std::string_view what) {
   } else if (json) {
     message += "a value of type " + std::string(json->type_name());
   } else {
-    message += base::quote(response.text, 80) + ": " + json.error().message;
+    message += quote(response.text, 80) + ": " + json.error().message;
   }
   auto error = fail(Failure::kBadAnswer, std::move(message));
   error.http_status = response.status;
-  error.request_id = base::printable(response.request_id(), 100);
+  error.request_id = printable(response.request_id(), 100);
   return error;
 }
 

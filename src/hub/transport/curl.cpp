@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "base/quote.hpp"
+#include "ferrule/text.hpp"
 #include "hub/transport/failure.hpp"
 
 namespace ferrule::hub {
@@ -69,7 +69,7 @@ const Curl* curl() { return loaded().trouble.empty() ? &loaded().calls : nullptr
 
 Error curl_missing() {
   return fail(Failure::kNetwork, "libcurl, which the network needs, cannot be used: " +
-                                     base::printable(loaded().trouble, 300));
+                                     printable(loaded().trouble, 300));
 }
 
 }  // namespace ferrule::hub

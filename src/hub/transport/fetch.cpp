@@ -4,8 +4,8 @@
 #include <charconv>
 #include <optional>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "hub/transport/failure.hpp"
 #include "hub/transport/http_failure.hpp"
 #include "hub/transport/http_retry.hpp"
@@ -83,10 +83,9 @@ Result<Response> get_following(Http& http, Request request) {
     const bool downgraded =
         next && request.url.rfind("https:", 0) == 0 && next->rfind("https:", 0) != 0;
     if (!next || downgraded || !origin_of(*next)) {
-      return fail(Failure::kBadAnswer,
-                  request.what + ": redirected to " +
-                      base::quote(without_query(response.header("location")), 200) +
-                      ", which is not followed");
+      return fail(Failure::kBadAnswer, request.what + ": redirected to " +
+                                           quote(without_query(response.header("location")), 200) +
+                                           ", which is not followed");
     }
     if (origin_of(*next) != origin_of(request.url)) request.sign_as.clear();
     request.url = *next;

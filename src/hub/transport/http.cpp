@@ -11,8 +11,8 @@
 #include <set>
 #include <utility>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "ferrule/version.hpp"
 #include "hub/transport/curl.hpp"
 #include "hub/transport/environment.hpp"
@@ -327,10 +327,10 @@ void Http::Rep::prepare(const Request& request, Transfer& transfer) {
 
 Error Http::Rep::failure(CURLcode code, const char* said, const Request& request) const {
   const std::string reason = said[0] != '\0' ? said : curl()->easy_strerror(code);
-  auto error = fail(Failure::kNetwork,
-                    request.what + ": no answer from " +
-                        base::printable(origin_of(request.url).value_or("the server"), 200) + ": " +
-                        base::printable(reason, 300));
+  auto error =
+      fail(Failure::kNetwork, request.what + ": no answer from " +
+                                  printable(origin_of(request.url).value_or("the server"), 200) +
+                                  ": " + printable(reason, 300));
   error.system_errno = never_arrived(code) ? 0 : kMaybeDone;
   redact(error.message);
   return error;
@@ -354,7 +354,7 @@ Result<Response> Http::exchange(const Request& request) {
   FERRULE_CHECK(rep_->open());
   if (!origin_of(request.url)) {
     return fail(Failure::kBadAnswer, request.what + ": not an http or https address: " +
-                                         base::quote(without_query(request.url), 200));
+                                         quote(without_query(request.url), 200));
   }
   if (request.with_token && !is_header_text(rep_->settings.token)) {
     return fail(Failure::kAuthentication,

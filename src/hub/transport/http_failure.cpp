@@ -5,7 +5,7 @@
 #include <optional>
 #include <utility>
 
-#include "base/quote.hpp"
+#include "ferrule/text.hpp"
 #include "hub/transport/answer.hpp"
 #include "hub/transport/failure.hpp"
 
@@ -106,7 +106,7 @@ Meaning meaning_of(const Response& response, std::string_view words) {
 
 std::string server_words(const Response& response) {
   const auto words = raw_words(response);
-  return words.empty() ? std::string() : base::quote(words, kMaxWords);
+  return words.empty() ? std::string() : quote(words, kMaxWords);
 }
 
 Error http_failure(const Response& response, std::string_view what) {
@@ -115,13 +115,13 @@ Error http_failure(const Response& response, std::string_view what) {
   std::string message =
       std::string(what) + ": " + meaning.text + " (HTTP " + std::to_string(response.status);
   if (!response.request_id().empty()) {
-    message += ", request " + base::printable(response.request_id(), 100);
+    message += ", request " + printable(response.request_id(), 100);
   }
   message += ")";
-  if (!words.empty()) message += "; the server says " + base::quote(words, kMaxWords);
+  if (!words.empty()) message += "; the server says " + quote(words, kMaxWords);
   auto error = fail(meaning.failure, std::move(message));
   error.http_status = response.status;
-  error.request_id = base::printable(response.request_id(), 100);
+  error.request_id = printable(response.request_id(), 100);
   return error;
 }
 

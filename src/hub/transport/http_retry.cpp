@@ -7,8 +7,8 @@
 #include <thread>
 #include <utility>
 
-#include "base/quote.hpp"
 #include "base/try.hpp"
+#include "ferrule/text.hpp"
 #include "hub/transport/failure.hpp"
 #include "hub/transport/http.hpp"
 #include "hub/transport/http_failure.hpp"
@@ -90,10 +90,9 @@ Result<Response> Http::send(const Request& request) {
     if (request.follow && is_redirect(answer->status)) {
       const auto next = resolve_url(current.url, std::string(answer->header("location")));
       if (!next || origin_of(*next) != origin_of(current.url)) {
-        return fail(Failure::kBadAnswer,
-                    request.what + ": redirected to " +
-                        base::quote(without_query(next.value_or("nowhere")), 200) +
-                        ", another server than the one asked");
+        return fail(Failure::kBadAnswer, request.what + ": redirected to " +
+                                             quote(without_query(next.value_or("nowhere")), 200) +
+                                             ", another server than the one asked");
       }
       if (++redirects > kMaxRedirects) {
         return fail(Failure::kBadAnswer,
