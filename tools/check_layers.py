@@ -44,7 +44,7 @@ FOLDERS = {
 
 # Each public header, and the room that it belongs to: only that room and later ones may include it.
 PUBLIC = {
-    "base": "durability dtype error export finding read_limits result tensor_source tensor_view text version",
+    "base": "durability dtype error export file_names finding read_limits result tensor_source tensor_view text version",
     "format": "file_kind json",
     "io": "written_file",
     "container": "checkpoint pickle_scan safetensors_file safetensors_writer text_file torch_file torch_writer weights_format",

@@ -14,6 +14,7 @@
 #include "ferrule/error.hpp"               // IWYU pragma: export
 #include "ferrule/explain.hpp"             // IWYU pragma: export
 #include "ferrule/file_kind.hpp"           // IWYU pragma: export
+#include "ferrule/file_names.hpp"          // IWYU pragma: export
 #include "ferrule/finding.hpp"             // IWYU pragma: export
 #include "ferrule/fix.hpp"                 // IWYU pragma: export
 #include "ferrule/inspect.hpp"             // IWYU pragma: export

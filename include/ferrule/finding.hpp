@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "ferrule/error.hpp"
 #include "ferrule/export.hpp"
@@ -12,18 +12,18 @@
 namespace ferrule {
 
 enum class Severity : std::uint8_t {
-  /// It cannot be loaded, or would do nothing or something else than it says.
+  /// It cannot be loaded, or it would have no effect, or another effect than it claims.
   kError,
-  /// It loads, and a careful owner would want to know.
+  /// It loads, but its owner should know.
   kWarning,
-  /// A fact worth saying: something inferred, left out, or converted.
+  /// A fact to report: something was inferred, left out, or converted.
   kNote,
 };
 
 /// "error", "warning" or "note".
 FERRULE_API std::string_view severity_name(Severity severity) noexcept;
 
-/// One thing a check has to say. Untrusted names in `message` are quoted already; `path` and `key`
+/// One result of a check. Untrusted names in `message` are already quoted; `path` and `key`
 /// are raw.
 struct Finding {
   Severity severity = Severity::kError;
@@ -39,8 +39,11 @@ struct Finding {
   std::string advice = {};
 };
 
-/// True where at least one finding is an error.
-FERRULE_API bool has_error(const std::vector<Finding>& findings) noexcept;
+/// True if at least one finding is an error.
+FERRULE_API bool has_error(std::span<const Finding> findings) noexcept;
+
+/// Errors first, then warnings, then notes; otherwise in the order they have.
+FERRULE_API void sort_by_severity(std::span<Finding> findings);
 
 /// The failure as a finding of severity kError.
 FERRULE_API Finding to_finding(const Error& error);

@@ -9,6 +9,7 @@
 #include "adapter/examine.hpp"
 #include "adapter/open_adapter.hpp"
 #include "base/try.hpp"
+#include "ferrule/file_names.hpp"
 
 namespace ferrule {
 
@@ -50,9 +51,7 @@ Result<Adapter> Adapter::open(const std::filesystem::path& directory, const Open
   }
   const auto& config_findings = rep->files.config.findings();
   findings.insert(findings.end(), config_findings.begin(), config_findings.end());
-  std::stable_sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) {
-    return static_cast<int>(a.severity) < static_cast<int>(b.severity);
-  });
+  sort_by_severity(findings);
   return Adapter(std::move(rep));
 }
 

@@ -7,6 +7,7 @@
 #include "adapter/open_adapter.hpp"
 #include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/file_names.hpp"
 #include "io/walk.hpp"
 
 namespace ferrule::adapter {

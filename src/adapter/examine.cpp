@@ -41,9 +41,7 @@ class Findings {
       finding.message += " (one of " + std::to_string(left) + " like it)";
       left = 0;  // Said once, on the first.
     }
-    std::stable_sort(list_.begin(), list_.end(), [](const Finding& a, const Finding& b) {
-      return static_cast<int>(a.severity) < static_cast<int>(b.severity);
-    });
+    sort_by_severity(list_);
     return std::move(list_);
   }
 

@@ -2,11 +2,11 @@
 #include "ferrule/inspect.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <mutex>
 #include <utility>
 
 #include "base/try.hpp"
+#include "ferrule/file_names.hpp"
 #include "io/walk.hpp"
 
 namespace ferrule {
@@ -14,14 +14,8 @@ namespace {
 
 bool is_adapter(const io::Listing& listing) {
   return std::any_of(listing.files.begin(), listing.files.end(), [](const std::string& name) {
-    return name == "adapter_config.json" || name == "adapter_model.safetensors" ||
-           name == "adapter_model.bin";
+    return name == kConfigFile || name == kSafetensorsFile || name == kBinFile;
   });
-}
-
-/// Failures of the machine, as opposed to data that are bad wherever they are read.
-bool is_system_error(const Error& error) {
-  return error.code == ErrorCode::kIo && error.system_errno != ELOOP;
 }
 
 }  // namespace
@@ -40,13 +34,12 @@ void TensorTotals::add(const TensorTotals& other) {
   for (const auto& [dtype, count] : other.dtypes) dtypes[dtype] += count;
 }
 
-AdapterSummary inspect_adapter(const std::filesystem::path& directory,
-                                 const OpenOptions& options) {
+AdapterSummary inspect_adapter(const std::filesystem::path& directory, const OpenOptions& options) {
   AdapterSummary summary;
   summary.directory = directory;
   const auto adapter = Adapter::open(directory, options);
   if (!adapter) {
-    if (is_system_error(adapter.error())) {
+    if (is_system_failure(adapter.error())) {
       summary.system_error = adapter.error();
     } else {
       summary.findings.push_back(to_finding(adapter.error()));

@@ -7,6 +7,7 @@
 #include "base/try.hpp"
 #include "container/container.hpp"
 #include "container/safetensors_opener.hpp"
+#include "ferrule/file_names.hpp"
 #include "io/input_file.hpp"
 
 namespace ferrule {

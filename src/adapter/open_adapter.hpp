@@ -12,11 +12,6 @@
 
 namespace ferrule {
 
-inline constexpr const char* kConfigFile = "adapter_config.json";
-inline constexpr const char* kSafetensorsFile = "adapter_model.safetensors";
-inline constexpr const char* kBinFile = "adapter_model.bin";
-inline constexpr const char* kCardFile = "README.md";
-
 /// The parts of an adapter's directory, all of one generation.
 struct AdapterFiles {
   AdapterConfig config;

@@ -6,6 +6,7 @@
 #include "adapter/carry_files.hpp"
 #include "adapter/open_adapter.hpp"
 #include "base/try.hpp"
+#include "ferrule/file_names.hpp"
 #include "io/digesting_file.hpp"
 #include "io/kind_at.hpp"
 

@@ -16,6 +16,7 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "container/tensor_plan.hpp"
+#include "ferrule/file_names.hpp"
 #include "io/input_file.hpp"
 
 namespace ferrule {
@@ -172,8 +173,7 @@ Result<void> Save::write_card(adapter::RewriteFiles& files) {
 }  // namespace
 
 Result<SaveReport> save(const TensorSource& state, std::span<const NamedConfig> configs,
-                                   const std::filesystem::path& directory,
-                                   const SaveOptions& options) {
+                        const std::filesystem::path& directory, const SaveOptions& options) {
   if (!options.base_fingerprint.empty() && options.format == WeightsFormat::kBin) {
     return base::invalid("a torch file has no metadata to keep the base's fingerprint in");
   }
@@ -190,10 +190,8 @@ Result<SaveReport> save(const TensorSource& state, std::span<const NamedConfig> 
   return report;
 }
 
-Result<SaveReport> save(const TensorSource& state,
-                                   std::initializer_list<NamedConfig> configs,
-                                   const std::filesystem::path& directory,
-                                   const SaveOptions& options) {
+Result<SaveReport> save(const TensorSource& state, std::initializer_list<NamedConfig> configs,
+                        const std::filesystem::path& directory, const SaveOptions& options) {
   return save(state, std::span(configs.begin(), configs.size()), directory, options);
 }
 

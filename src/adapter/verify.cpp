@@ -10,6 +10,7 @@
 #include "adapter/open_adapter.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/checkpoint.hpp"
+#include "ferrule/file_names.hpp"
 #include "ferrule/text.hpp"
 #include "io/input_file.hpp"
 #include "io/kind_at.hpp"
@@ -26,7 +27,7 @@ constexpr int kDeepestAdapter = 8;
 constexpr std::size_t kMostAdapters = 100'000;
 
 void take_error(const Error& error, VerifyReport& report) {
-  if (error.code == ErrorCode::kIo || error.code == ErrorCode::kNotFound) {
+  if (is_system_failure(error)) {
     if (!report.system_error) report.system_error = error;
     return;
   }
@@ -118,10 +119,7 @@ VerifyReport verify(const fs::path& path, const OpenOptions& options) {
   } else if (const auto file = Checkpoint::open(path, options); !file) {
     take_error(file.error(), report);
   }
-  std::stable_sort(report.findings.begin(), report.findings.end(),
-                   [](const Finding& a, const Finding& b) {
-                     return static_cast<int>(a.severity) < static_cast<int>(b.severity);
-                   });
+  sort_by_severity(report.findings);
   return report;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ferrule/error.hpp"
 
+#include <cerrno>
 #include <exception>
 #include <stdexcept>
 
@@ -25,6 +26,11 @@ std::string_view error_code_name(ErrorCode code) noexcept {
       return "limit_exceeded";
   }
   return "corrupt";
+}
+
+bool is_system_failure(const Error& error) noexcept {
+  if (error.code == ErrorCode::kNotFound) return error.system_errno != 0;
+  return error.code == ErrorCode::kIo && error.system_errno != ELOOP;
 }
 
 std::string Error::to_string() const {

@@ -17,9 +17,14 @@ std::string_view severity_name(Severity severity) noexcept {
   return "error";
 }
 
-bool has_error(const std::vector<Finding>& findings) noexcept {
+bool has_error(std::span<const Finding> findings) noexcept {
   return std::any_of(findings.begin(), findings.end(),
                      [](const Finding& f) { return f.severity == Severity::kError; });
+}
+
+void sort_by_severity(std::span<Finding> findings) {
+  std::stable_sort(findings.begin(), findings.end(),
+                   [](const Finding& a, const Finding& b) { return a.severity < b.severity; });
 }
 
 Finding to_finding(const Error& error) {

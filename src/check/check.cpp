@@ -156,9 +156,7 @@ class Check {
   }
 
   CheckReport report() {
-    std::stable_sort(findings_.begin(), findings_.end(), [](const Finding& a, const Finding& b) {
-      return static_cast<int>(a.severity) < static_cast<int>(b.severity);
-    });
+    sort_by_severity(findings_);
     const bool warned = std::any_of(findings_.begin(), findings_.end(), [](const Finding& finding) {
       return finding.severity == Severity::kWarning;
     });
@@ -194,23 +192,22 @@ std::string_view verdict_name(Verdict verdict) noexcept {
 }
 
 Result<CheckReport> check(const Adapter& adapter, const BaseModel& base,
-                                  const CheckOptions& options) {
+                          const CheckOptions& options) {
   return Check(adapter, base, options).run();
 }
 
 Result<CheckReport> check(const std::filesystem::path& adapter, const BaseModel& base,
-                                  const CheckOptions& options) {
+                          const CheckOptions& options) {
   FERRULE_TRY(const auto opened, Adapter::open(adapter, options.open));
   return check(opened, base, options);
 }
 
 std::vector<Result<CheckReport>> check(std::span<const std::filesystem::path> adapters,
-                                                const BaseModel& base, const CheckOptions& options,
-                                                unsigned threads) {
+                                       const BaseModel& base, const CheckOptions& options,
+                                       unsigned threads) {
   std::vector<std::optional<Result<CheckReport>>> slots(adapters.size());
-  base::parallel_for(adapters.size(), threads, [&](std::size_t i) {
-    slots[i].emplace(check(adapters[i], base, options));
-  });
+  base::parallel_for(adapters.size(), threads,
+                     [&](std::size_t i) { slots[i].emplace(check(adapters[i], base, options)); });
   std::vector<Result<CheckReport>> out;
   out.reserve(slots.size());
   for (auto& slot : slots) out.push_back(std::move(*slot));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "check/engines.hpp"
 
+#include "ferrule/file_names.hpp"
+
 namespace ferrule::checks {
 namespace {
 
@@ -58,7 +60,7 @@ std::string_view feature_name(EngineFeature feature) noexcept {
     case kReplication:
       return "layer_replication";
     case kTorchFile:
-      return "adapter_model.bin";
+      return kBinFile;
     case kWrapperPrefix:
       return "paths below a wrapper";
     case kPlainStrength:

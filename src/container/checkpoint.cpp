@@ -11,6 +11,7 @@
 #include "base/try.hpp"
 #include "container/container.hpp"
 #include "container/sharded_index.hpp"
+#include "ferrule/file_names.hpp"
 #include "ferrule/text.hpp"
 #include "format/name_index.hpp"
 
@@ -58,9 +59,8 @@ struct Naming {
 constexpr std::string_view kSafetensorsSuffixes[] = {".safetensors"};
 constexpr std::string_view kTorchSuffixes[] = {".bin", ".pt", ".pth"};
 constexpr Naming kNamings[] = {
-    {".safetensors.index.json", "model.safetensors", "adapter_model.safetensors",
-     kSafetensorsSuffixes},
-    {".bin.index.json", "pytorch_model.bin", "adapter_model.bin", kTorchSuffixes},
+    {".safetensors.index.json", "model.safetensors", kSafetensorsFile, kSafetensorsSuffixes},
+    {".bin.index.json", "pytorch_model.bin", kBinFile, kTorchSuffixes},
 };
 
 /// Torch keeps other things in files of these names: never opened for tensors unasked.

@@ -44,7 +44,7 @@ ScannedFile scan_file(const std::filesystem::path& path, const OpenOptions& opti
   result.path = path;
   if (auto scanned = scan_into(result, options); !scanned) {
     auto error = std::move(scanned).error();
-    if (error.code == ErrorCode::kIo || error.code == ErrorCode::kNotFound) {
+    if (is_system_failure(error)) {
       result.system_error = std::move(error);
     } else {
       result.gaps.push_back({.entry = {}, .rule = error.rule, .message = error.message});
@@ -54,7 +54,7 @@ ScannedFile scan_file(const std::filesystem::path& path, const OpenOptions& opti
 }
 
 Result<std::vector<ScannedFile>> scan(const std::filesystem::path& path,
-                                           const OpenOptions& options) {
+                                      const OpenOptions& options) {
   std::vector<ScannedFile> results;
   FERRULE_TRY(const auto kind, io::kind_at(path));
   if (kind != io::EntryKind::kFolder) {

@@ -9,6 +9,7 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "container/weights_stream.hpp"
+#include "ferrule/file_names.hpp"
 
 namespace ferrule {
 namespace {
@@ -71,7 +72,7 @@ class Repack final : public adapter::Rewriter {
 }  // namespace
 
 Result<ConvertReport> convert(const fs::path& directory, const fs::path& output,
-                                      const ConvertOptions& options) {
+                              const ConvertOptions& options) {
   Repack repack(directory, options);
   FERRULE_TRY(
       auto done,

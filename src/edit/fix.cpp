@@ -13,6 +13,7 @@
 #include "check/check_causes.hpp"
 #include "container/tensor_plan.hpp"
 #include "edit/fix_keys.hpp"
+#include "ferrule/file_names.hpp"
 #include "ferrule/text.hpp"
 
 namespace ferrule {
@@ -148,7 +149,7 @@ class Fix final : public adapter::Rewriter {
 }  // namespace
 
 Result<FixReport> fix(const fs::path& directory, const fs::path& output,
-                              const FixOptions& options) {
+                      const FixOptions& options) {
   Fix fix(directory, options);
   FERRULE_TRY(
       const auto done,

@@ -14,6 +14,7 @@
 #include "edit/normal_form.hpp"
 #include "edit/normal_rules.hpp"
 #include "ferrule/adapter.hpp"
+#include "ferrule/file_names.hpp"
 
 namespace ferrule {
 namespace {
@@ -74,7 +75,7 @@ class Normalize final : public adapter::Rewriter {
 }  // namespace
 
 Result<NormalizeReport> normalize(const fs::path& directory, const fs::path& output,
-                                          const NormalizeOptions& options) {
+                                  const NormalizeOptions& options) {
   Normalize normalize(directory, options);
   FERRULE_TRY(
       auto done,

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/try.hpp"
+#include "ferrule/file_names.hpp"
 #include "ferrule/text.hpp"
 #include "hub/files/cache.hpp"
 #include "hub/files/names.hpp"
@@ -129,9 +130,9 @@ static Result<std::optional<HubClient::Remote>> open_headers(Session& session, P
                                                              const Reference& reference,
                                                              const PullOptions& options) {
   const auto prefix = reference.folder.empty() ? std::string() : reference.folder + "/";
-  const auto weights = std::find_if(
-      pull.files().begin(), pull.files().end(),
-      [&](const auto& file) { return file.path == prefix + "adapter_model.safetensors"; });
+  const auto weights =
+      std::find_if(pull.files().begin(), pull.files().end(),
+                   [&](const auto& file) { return file.path == prefix + kSafetensorsFile; });
   if (weights == pull.files().end() || weights->size < kWorthRanges) {
     return std::optional<HubClient::Remote>();
   }
@@ -139,7 +140,7 @@ static Result<std::optional<HubClient::Remote>> open_headers(Session& session, P
   if (cached) return std::optional<HubClient::Remote>();
   PullOptions small = options;
   small.revision = pull.commit();
-  small.files = {prefix + "adapter_config.json"};
+  small.files = {prefix + kConfigFile};
   FERRULE_TRY(const auto config, HubClient(session.settings).pull(reference.repo, small));
   const Source source{.url = pull.repository().page("/resolve/" + pull.commit() + "/" +
                                                     percent_encode(weights->path, true)),
@@ -151,8 +152,8 @@ static Result<std::optional<HubClient::Remote>> open_headers(Session& session, P
     return head.error();
   }
   FERRULE_TRY(auto folder, io::HollowFolder::make());
-  FERRULE_CHECK(folder.copy(config.path / small.files.front(), "adapter_config.json"));
-  FERRULE_CHECK(folder.write("adapter_model.safetensors", *head, weights->size));
+  FERRULE_CHECK(folder.copy(config.path / small.files.front(), kConfigFile));
+  FERRULE_CHECK(folder.write(kSafetensorsFile, *head, weights->size));
   HubClient::Remote remote;
   remote.path = folder.path();
   remote.commit = pull.commit();

@@ -39,7 +39,9 @@ Result<void> step_up(std::string& at, std::string& missing, const std::filesyste
   const std::size_t slash = at.rfind('/');
   const std::string last = slash == at.npos ? at : at.substr(slash + 1);
   if (last == "." || last == "..") {
-    return base::at(base::not_found("TX-10", "there is no such directory"), path);
+    auto error = base::at(base::not_found("TX-10", "there is no such directory"), path);
+    error.system_errno = ENOENT;
+    return error;
   }
   missing = missing.empty() ? last : last + "/" + missing;
   if (slash == at.npos) {

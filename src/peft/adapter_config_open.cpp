@@ -2,14 +2,13 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/adapter_config.hpp"
+#include "ferrule/file_names.hpp"
 #include "ferrule/read_limits.hpp"
 #include "ferrule/text.hpp"
 #include "io/input_file.hpp"
 
 namespace ferrule {
 namespace {
-
-constexpr std::string_view kConfigName = "adapter_config.json";
 
 /// The file at `path`, or the config of the directory there.
 Result<std::string> read_config(const std::filesystem::path& path) {
@@ -20,9 +19,9 @@ Result<std::string> read_config(const std::filesystem::path& path) {
     FERRULE_TRY(const auto file, io::InputFile::open(path));
     return file.read_text(limit);
   }
-  FERRULE_TRY(const auto file, directory->open_file(kConfigName));
+  FERRULE_TRY(const auto file, directory->open_file(kConfigFile));
   if (!file) {
-    return base::at(base::not_found("there is no " + quote(kConfigName) + " in this directory"),
+    return base::at(base::not_found("there is no " + quote(kConfigFile) + " in this directory"),
                     path);
   }
   return file->read_text(limit);

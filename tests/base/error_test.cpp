@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <stdexcept>
 #include <string_view>
 
@@ -32,6 +33,21 @@ TEST(Errors, ReadAsPathRuleMessage) {
 
 TEST(Errors, EscapeAHostilePath) {
   EXPECT_EQ((Error{.message = "m", .path = "a\x1b[31m\nb"}).to_string(), R"(a\u001b[31m\nb: m)");
+}
+
+TEST(Errors, AreTheSystemsIfTheMachineFailed) {
+  const auto error = [](ErrorCode code, int number) {
+    return Error{.code = code, .system_errno = number};
+  };
+  EXPECT_TRUE(is_system_failure(error(ErrorCode::kIo, EIO)));
+  EXPECT_TRUE(is_system_failure(error(ErrorCode::kIo, 0)));  // A network that does not answer.
+  EXPECT_TRUE(is_system_failure(error(ErrorCode::kNotFound, ENOENT)));
+  EXPECT_FALSE(is_system_failure(error(ErrorCode::kNotFound, 0)));  // A shard that is missing.
+  EXPECT_FALSE(is_system_failure(error(ErrorCode::kIo, ELOOP)));
+  for (const auto code : {ErrorCode::kInvalidArgument, ErrorCode::kCorrupt, ErrorCode::kUnsupported,
+                          ErrorCode::kLimitExceeded}) {
+    EXPECT_FALSE(is_system_failure(error(code, 0)));
+  }
 }
 
 TEST(Results, RefuseAReadOfTheWrongSide) {

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <span>
+#include <string>
+#include <vector>
+
 namespace ferrule {
 namespace {
 
@@ -16,9 +20,22 @@ TEST(Findings, WarningsAndNotesAreNotErrors) {
   const Finding error{.severity = Severity::kError};
   const Finding warning{.severity = Severity::kWarning};
   const Finding note{.severity = Severity::kNote};
+  const std::vector<Finding> all = {note, warning, error};
   EXPECT_FALSE(has_error({}));
-  EXPECT_FALSE(has_error({{warning, note}}));
-  EXPECT_TRUE(has_error({{note, warning, error}}));
+  EXPECT_FALSE(has_error(std::span(all).first(2)));
+  EXPECT_TRUE(has_error(all));
+}
+
+TEST(Findings, SortErrorsFirstAndKeepTheirOrderOtherwise) {
+  std::vector<Finding> findings = {{.severity = Severity::kNote, .rule = "1"},
+                                   {.severity = Severity::kError, .rule = "2"},
+                                   {.severity = Severity::kWarning, .rule = "3"},
+                                   {.severity = Severity::kError, .rule = "4"},
+                                   {.severity = Severity::kNote, .rule = "5"}};
+  sort_by_severity(findings);
+  std::string order;
+  for (const auto& finding : findings) order += finding.rule;
+  EXPECT_EQ(order, "24315");
 }
 
 TEST(Findings, OfAnErrorKeepItsRulePathAndMessage) {

@@ -8,6 +8,7 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/adapter.hpp"
+#include "ferrule/file_names.hpp"
 #include "ferrule/inspect.hpp"
 #include "ferrule/text.hpp"
 #include "ferrule/text_file.hpp"
@@ -30,7 +31,7 @@ Error first_error(const VerifyReport& report) {
 }
 
 Result<void> check_card(const std::filesystem::path& directory) {
-  const auto path = directory / "README.md";
+  const auto path = directory / kCardFile;
   const auto text = read_text_file(path, format::kMaxCardBytes);
   if (!text) return {};  // None, or a size the Hub judges.
   const auto parts = format::split_card(*text);

@@ -5,6 +5,7 @@
 
 #include "base/try.hpp"
 #include "ferrule/adapter.hpp"
+#include "ferrule/file_names.hpp"
 #include "ferrule/hub.hpp"
 #include "ferrule/text.hpp"
 #include "ferrule/text_file.hpp"
@@ -29,7 +30,6 @@ namespace {
 constexpr std::size_t kMaxPreupload = 256;
 constexpr int kCommitTries = 6;
 constexpr std::uint64_t kMaxCardBytes = 16U << 20U;
-constexpr const char* kCard = "README.md";
 
 /// One push. The repository is looked at before anything is made or sent, so that a push of what is
 /// there already costs a request or two.
@@ -214,7 +214,7 @@ std::vector<const PushFile*> Push::changed() const {
 Result<void> Push::check_card() {
   if (std::exchange(card_checked_, true)) return {};
   for (const auto& file : files_) {
-    if (file.path != kCard) continue;
+    if (file.path != kCardFile) continue;
     FERRULE_TRY(const auto text, read_text_file(file.file, kMaxCardBytes));
     FERRULE_CHECK(repository_.validate_card(text, options_.watcher));
   }
@@ -320,8 +320,8 @@ Result<PushReport> Push::run(std::vector<PushFile> files) {
   FERRULE_CHECK(digest());
   const auto first = changed();
   if (first.empty()) return report(false);
-  const bool has_card =
-      std::any_of(first.begin(), first.end(), [](const auto* file) { return file->path == kCard; });
+  const bool has_card = std::any_of(first.begin(), first.end(),
+                                    [](const auto* file) { return file->path == kCardFile; });
   if (has_card) FERRULE_CHECK(check_card());
   for (const auto* file : first) uploaded_.push_back(file->path);
   FERRULE_CHECK(upload(first));

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/try.hpp"
+#include "ferrule/file_names.hpp"
 #include "ferrule/text.hpp"
 #include "hub/files/names.hpp"
 #include "hub/transport/answer.hpp"
@@ -205,7 +206,7 @@ Result<void> Repository::validate_card(const std::string& text, const Watcher& w
   const auto json = parse_json(response.text);
   if (response.status == 400) {
     const auto words = server_words(response);
-    auto error = fail(Failure::kCard, "the Hub refuses the card: " + words, "README.md");
+    auto error = fail(Failure::kCard, "the Hub refuses the card: " + words, kCardFile);
     error.http_status = response.status;
     error.request_id = printable(response.request_id(), 100);
     return error;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/try.hpp"
+#include "ferrule/file_names.hpp"
 #include "ferrule/text.hpp"
 #include "hub/files/names.hpp"
 #include "hub/transport/answer.hpp"
@@ -108,10 +109,10 @@ Result<std::vector<RemoteFile>> list_objects(Http& http, const ObjectStore& stor
 
 Result<std::vector<RemoteFile>> probe(Http& http, const ObjectStore& store) {
   std::vector<RemoteFile> files;
-  for (const std::string path : {"README.md", "adapter_config.json", "adapter_model.safetensors"}) {
+  for (const std::string path : {kCardFile, kConfigFile, kSafetensorsFile}) {
     auto request = store.request(Method::kHead, path, kEmptySha256);
     FERRULE_TRY(const auto response, http.send(request));
-    if (response.status == 404 && path == "README.md") continue;
+    if (response.status == 404 && path == kCardFile) continue;
     if (!response.ok()) return http_failure(response, path + " of " + store.name);
     const auto length = std::string(response.header("content-length"));
     if (length.empty() || length.find_first_not_of("0123456789") != std::string::npos ||

@@ -63,7 +63,7 @@ std::string_view failure_kind(const Error& error) noexcept {
     if (error.rule == rule.id) return rule.kind;
   }
   if (error.code == ErrorCode::kInvalidArgument && error.rule.empty()) return "usage";
-  if (error.code == ErrorCode::kIo || error.code == ErrorCode::kNotFound) return "system";
+  if (is_system_failure(error)) return "system";
   return "adapter";
 }
 
