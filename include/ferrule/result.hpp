@@ -11,7 +11,7 @@
 namespace ferrule {
 
 /// Ends a read of the wrong side of a Result: throws std::logic_error, or terminates when the
-/// library was built without exceptions. Never undefined behaviour.
+/// library was built without exceptions. Never undefined behavior.
 [[noreturn]] FERRULE_API void bad_result_access(const Error* error);
 
 /// A value, or the Error that explains its absence. Spelled like std::expected, which the

@@ -36,10 +36,10 @@ struct SaveOptions {
   std::vector<std::string> selected_adapters = {};
   WeightsFormat format = WeightsFormat::kSafetensors;
   SaveEmbeddings save_embedding_layers = SaveEmbeddings::kAuto;
-  /// `path_initial_model_for_weight_conversion`: the adapter as it was right after initialisation.
+  /// `path_initial_model_for_weight_conversion`: the adapter as it was right after initialization.
   std::optional<std::filesystem::path> initial = {};
   /// Take `initial` for the start of this very adapter whatever its config says of how it was
-  /// initialised. For callers that hold the live model: PEFT rewrites that config from it.
+  /// initialized. For callers that hold the live model: PEFT rewrites that config from it.
   bool trust_initial = false;
   /// The base model's config.json, for the vocabulary rule of SaveEmbeddings::kAuto; null if
   /// unknown.
@@ -89,13 +89,12 @@ struct SaveReport {
 ///
 /// Fails with kInvalidArgument (unknown adapter, impossible options), kCorrupt, kUnsupported,
 /// kLimitExceeded or kIo.
+FERRULE_API Result<SaveReport> save(const TensorSource& state, std::span<const NamedConfig> configs,
+                                    const std::filesystem::path& directory,
+                                    const SaveOptions& options = {});
 FERRULE_API Result<SaveReport> save(const TensorSource& state,
-                                               std::span<const NamedConfig> configs,
-                                               const std::filesystem::path& directory,
-                                               const SaveOptions& options = {});
-FERRULE_API Result<SaveReport> save(const TensorSource& state,
-                                               std::initializer_list<NamedConfig> configs,
-                                               const std::filesystem::path& directory,
-                                               const SaveOptions& options = {});
+                                    std::initializer_list<NamedConfig> configs,
+                                    const std::filesystem::path& directory,
+                                    const SaveOptions& options = {});
 
 }  // namespace ferrule

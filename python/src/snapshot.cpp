@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t kAlignment = 64;
 /// Below this a second thread costs more than it copies.
 constexpr std::size_t kBytesPerThread = std::size_t{8} << 20;
-constexpr std::size_t kMostThreads = 4;
+constexpr std::size_t kMaxThreads = 4;
 
 struct Piece {
   const std::byte* from;
@@ -66,7 +66,7 @@ std::vector<Piece> cut(const std::vector<Piece>& pieces, std::size_t most) {
 
 void copy_all(const std::vector<Piece>& pieces, std::size_t total) {
   const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
-  const auto count = std::min({cores, kMostThreads, total / kBytesPerThread + 1});
+  const auto count = std::min({cores, kMaxThreads, total / kBytesPerThread + 1});
   if (count == 1) return copy_pieces(pieces);
   const auto parts = cut(pieces, kBytesPerThread / 4);
   std::vector<std::thread> threads;

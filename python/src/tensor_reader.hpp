@@ -20,7 +20,7 @@ inline constexpr std::size_t kMaxRank = 64;
 /// A tensor of Python in host memory, row-major.
 struct HostTensor {
   Dtype dtype = Dtype::kF32;
-  std::array<std::uint64_t, kMaxRank> extents;  // Uninitialised beyond `rank` on purpose.
+  std::array<std::uint64_t, kMaxRank> extents;  // Uninitialized beyond `rank` on purpose.
   std::size_t rank = 0;
   const std::byte* data = nullptr;
   /// Holds the memory where it is not the tensor that was asked about.

@@ -17,7 +17,7 @@ namespace {
 using peft::DiskKey;
 using peft::KeyKind;
 
-constexpr std::size_t kMostPerRule = 8;  // A broken file has thousands of the same; say a few.
+constexpr std::size_t kMaxPerRule = 8;  // A broken file has thousands of the same; say a few.
 
 /// Collects findings, a bounded number of each rule.
 class Findings {
@@ -25,7 +25,7 @@ class Findings {
   void add(Severity severity, std::string rule, std::string_view key, std::string message,
            std::string advice = {}) {
     auto& count = counts_[rule];
-    if (++count > kMostPerRule) return;
+    if (++count > kMaxPerRule) return;
     list_.push_back({.severity = severity,
                      .rule = std::move(rule),
                      .path = {},
@@ -37,7 +37,7 @@ class Findings {
   std::vector<Finding> take() {
     for (auto& finding : list_) {
       auto& left = counts_[finding.rule];
-      if (left <= kMostPerRule) continue;
+      if (left <= kMaxPerRule) continue;
       finding.message += " (one of " + std::to_string(left) + " like it)";
       left = 0;  // Said once, on the first.
     }

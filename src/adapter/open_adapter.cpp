@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kMostGenerations = 16;  // A saver in a loop must not keep a reader forever.
+constexpr int kMaxGenerations = 16;  // A saver in a loop must not keep a reader forever.
 
 Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOptions& options) {
   const auto& directory = reader.path();
@@ -52,7 +52,7 @@ Result<AdapterFiles> open_adapter_files(const fs::path& directory, const OpenOpt
   for (int generation = 1;; ++generation) {
     FERRULE_TRY(const auto reader, io::DirectoryReader::open(directory));
     auto files = open_once(reader, options);
-    if (!reader.was_replaced() || generation == kMostGenerations) return files;
+    if (!reader.was_replaced() || generation == kMaxGenerations) return files;
   }
 }
 

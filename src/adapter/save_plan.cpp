@@ -91,7 +91,7 @@ std::string dtype_text(const container::TensorPlan& plan) {
   return text;
 }
 
-adapter::CardAdapter summarise(const AdapterPlan& plan, const Examination& examination) {
+adapter::CardAdapter summarize(const AdapterPlan& plan, const Examination& examination) {
   adapter::CardAdapter card{.name = plan.name,
                             .config = nullptr,
                             .tensors = plan.tensors.size(),
@@ -201,7 +201,7 @@ Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const Na
   auto examination = AdapterBuilder::examine(ready.config, views);
   insist_on_present_modules(context.layout, examination.findings);
   FERRULE_CHECK(judge(ready, examination, context.layout));
-  ready.card = summarise(ready, examination);
+  ready.card = summarize(ready, examination);
   const auto append = [&plan](std::vector<Finding> findings) {
     std::move(findings.begin(), findings.end(), std::back_inserter(plan.findings));
   };

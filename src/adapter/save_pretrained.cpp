@@ -17,13 +17,11 @@
 #include "base/try.hpp"
 #include "container/tensor_plan.hpp"
 #include "ferrule/file_names.hpp"
+#include "format/card/front_matter.hpp"
 #include "io/input_file.hpp"
 
 namespace ferrule {
 namespace {
-
-// A card beyond this is not edited (MC rules); it stays as it is.
-constexpr std::uint64_t kMostCardBytes = 16'000'000;
 
 /// Looks at the values of all tensors beside the writing, which waits for the system most of the
 /// time: what it finds refuses nothing.
@@ -151,7 +149,7 @@ Result<void> Save::write_card(adapter::RewriteFiles& files) {
     card.file_bytes = report_.adapters[i].file_bytes;
     cards.push_back(std::move(card));
   }
-  auto existing = files.transaction().existing(kCardFile, kMostCardBytes);
+  auto existing = files.transaction().existing(kCardFile, format::kMaxCardBytes);
   if (!existing) {
     if (existing.error().code != ErrorCode::kLimitExceeded) return std::move(existing).error();
     report_.findings.push_back(

@@ -23,8 +23,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // PEFT puts adapter `a/b` into DIR/a/b; deeper than this no save goes.
-constexpr int kDeepestAdapter = 8;
-constexpr std::size_t kMostAdapters = 100'000;
+constexpr int kMaxAdapterDepth = 8;
+constexpr std::size_t kMaxAdapters = 100'000;
 
 void take_error(const Error& error, VerifyReport& report) {
   if (is_system_failure(error)) {
@@ -67,7 +67,7 @@ void verify_adapter(const fs::path& directory, const OpenOptions& options, Verif
 
 /// Adapters below `directory` (not in it), as PEFT lays out named ones. Links are not followed.
 void find_adapters(const fs::path& directory, int depth, std::vector<fs::path>& found) {
-  if (depth > kDeepestAdapter || found.size() >= kMostAdapters) return;
+  if (depth > kMaxAdapterDepth || found.size() >= kMaxAdapters) return;
   auto listing = io::list_by_kind(directory);
   if (!listing) return;
   std::sort(listing->directories.begin(), listing->directories.end());

@@ -9,7 +9,7 @@
 namespace ferrule {
 namespace {
 
-constexpr std::size_t kLongestWord = 128;  // Keeps the quadratic table small for hostile input.
+constexpr std::size_t kMaxWordBytes = 128;  // Keeps the quadratic table small for hostile input.
 
 char lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
 
@@ -47,11 +47,11 @@ bool same_letters(std::string_view a, std::string_view b) {
 
 std::optional<std::string_view> suggest(std::string_view word,
                                         std::span<const std::string_view> candidates) {
-  if (word.empty() || word.size() > kLongestWord) return std::nullopt;
+  if (word.empty() || word.size() > kMaxWordBytes) return std::nullopt;
   std::optional<std::string_view> best;
   std::size_t best_distance = std::max<std::size_t>(1, word.size() / 3) + 1;
   for (const auto candidate : candidates) {
-    if (candidate.size() > kLongestWord) continue;
+    if (candidate.size() > kMaxWordBytes) continue;
     const auto d = distance(word, candidate);
     const bool closer =
         d < best_distance ||

@@ -53,7 +53,7 @@ bool is_spelt_right(const Module& module, const AdapterTensor& tensor) {
 
 /// The layer numbers of the live model, by those of an adapter with layer_replication.
 std::vector<std::uint64_t> replicated_layers(const AdapterConfig& config) {
-  constexpr std::size_t kMostLayers = 100'000;
+  constexpr std::size_t kMaxLayers = 100'000;
   std::vector<std::uint64_t> layers;
   const auto* ranges = config.find("layer_replication");
   if (ranges == nullptr || ranges->if_array() == nullptr) return layers;
@@ -62,7 +62,7 @@ std::vector<std::uint64_t> replicated_layers(const AdapterConfig& config) {
     if (pair == nullptr || pair->size() != 2 || !(*pair)[0].if_int64() || !(*pair)[1].if_int64())
       continue;
     for (auto i = *(*pair)[0].if_int64(); i < *(*pair)[1].if_int64(); ++i) {
-      if (i < 0 || layers.size() >= kMostLayers) break;
+      if (i < 0 || layers.size() >= kMaxLayers) break;
       layers.push_back(static_cast<std::uint64_t>(i));
     }
   }

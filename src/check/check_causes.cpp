@@ -12,8 +12,8 @@ namespace ferrule::checks {
 namespace {
 
 
-constexpr std::size_t kMostSuggestions = 8;  // Each costs a look at every module of the base.
-constexpr std::size_t kMostCandidates = 2000;
+constexpr std::size_t kMaxSuggestions = 8;  // Each costs a look at every module of the base.
+constexpr std::size_t kMaxCandidates = 2000;
 
 constexpr std::array<std::string_view, 4> kWrappers = {"_orig_mod", "_fsdp_wrapped_module",
                                                        "_checkpoint_wrapped_module", "module"};
@@ -48,7 +48,7 @@ std::string nearest(const BaseModel::Rep& base, const std::string& path) {
   const auto number = peft::layer_number(path);
   for (const auto& module : base.modules) {
     if (number && peft::layer_number(module) != number) continue;
-    if (candidates.size() < kMostCandidates) candidates.push_back(module);
+    if (candidates.size() < kMaxCandidates) candidates.push_back(module);
   }
   if (const auto found = suggest(path, candidates)) return std::string(*found);
   for (const auto candidate : candidates) {
@@ -207,7 +207,7 @@ class Explainer {
     }
     std::size_t looked = 0;
     for (const auto* match : unexplained) {
-      const auto near = looked++ < kMostSuggestions ? nearest(base_, match->live) : std::string();
+      const auto near = looked++ < kMaxSuggestions ? nearest(base_, match->live) : std::string();
       say("BS-1", *match,
           "the base has no module " + quote(match->live) +
               (near.empty() ? "" : "; the nearest is " + quote(near)),

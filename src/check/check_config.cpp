@@ -17,7 +17,7 @@ namespace ferrule::checks {
 namespace {
 
 
-constexpr std::size_t kMostNamed = 8;
+constexpr std::size_t kMaxNamed = 8;
 
 bool is_method_tensor(const AdapterTensor& tensor) {
   return !tensor.role.empty() && tensor.role != "modules_to_save" && tensor.role != "bias" &&
@@ -37,11 +37,11 @@ bool has_targets(const std::string& type) {
 
 std::string list_of(const std::vector<std::string>& names) {
   std::string text;
-  for (std::size_t i = 0; i < names.size() && i < kMostNamed; ++i) {
+  for (std::size_t i = 0; i < names.size() && i < kMaxNamed; ++i) {
     text += (text.empty() ? "" : ", ") + quote(names[i]);
   }
-  if (names.size() > kMostNamed)
-    text += " and " + std::to_string(names.size() - kMostNamed) + " more";
+  if (names.size() > kMaxNamed)
+    text += " and " + std::to_string(names.size() - kMaxNamed) + " more";
   return text;
 }
 

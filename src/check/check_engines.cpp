@@ -45,9 +45,8 @@ class Judge {
       : adapter_(adapter), config_(adapter.config()), engine_(engine) {}
 
   std::vector<Finding> run() {
-    judge(
-        EngineFeature::kPeftDirectory,
-        engine_fact(engine_, EngineFeature::kPeftDirectory).behaviour != EngineBehaviour::kUnknown);
+    judge(EngineFeature::kPeftDirectory,
+          engine_fact(engine_, EngineFeature::kPeftDirectory).behavior != EngineBehavior::kUnknown);
     if (config_.peft_type() != "LORA") {
       judge(EngineFeature::kOtherMethod, true);
       return std::move(out_);
@@ -95,19 +94,19 @@ class Judge {
     const auto fact = engine_fact(engine_, feature);
     const auto name = std::string(feature_name(feature));
     const auto note = fact.note.empty() ? std::string() : ": " + std::string(fact.note);
-    switch (fact.behaviour) {
-      case EngineBehaviour::kWorks:
+    switch (fact.behavior) {
+      case EngineBehavior::kWorks:
         if (!fact.note.empty()) {
           add(Severity::kNote, "BS-23", {}, who() + " handles " + name + note, fact.source);
         }
         return;
-      case EngineBehaviour::kRefused:
+      case EngineBehavior::kRefused:
         add(Severity::kError, "BS-20", {}, who() + " refuses " + name + note, fact.source);
         return;
-      case EngineBehaviour::kIgnored:
+      case EngineBehavior::kIgnored:
         add(Severity::kError, "BS-21", {}, who() + " silently ignores " + name + note, fact.source);
         return;
-      case EngineBehaviour::kUnknown:
+      case EngineBehavior::kUnknown:
         add(Severity::kWarning, "BS-23", {},
             "what " + who() + " does with " + name + " is not known" + note, fact.source);
         return;
@@ -127,10 +126,10 @@ class Judge {
   }
 
   bool works(EngineFeature feature) const {
-    return engine_fact(engine_, feature).behaviour == EngineBehaviour::kWorks;
+    return engine_fact(engine_, feature).behavior == EngineBehavior::kWorks;
   }
   bool ignores(EngineFeature feature) const {
-    return engine_fact(engine_, feature).behaviour == EngineBehaviour::kIgnored;
+    return engine_fact(engine_, feature).behavior == EngineBehavior::kIgnored;
   }
 
   /// The factor that the engine multiplies the module's update with, or nullopt where that is not

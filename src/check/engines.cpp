@@ -7,7 +7,7 @@ namespace ferrule::checks {
 namespace {
 
 using enum EngineFeature;
-using enum EngineBehaviour;
+using enum EngineBehavior;
 
 #include "check/engines_data.inc"
 
@@ -26,7 +26,7 @@ EngineFact engine_fact(const Engine& engine, EngineFeature feature) noexcept {
   for (const auto& fact : engine.facts) {
     if (fact.feature == feature) return fact;
   }
-  return {.feature = feature, .behaviour = kUnknown, .source = {}, .note = {}};
+  return {.feature = feature, .behavior = kUnknown, .source = {}, .note = {}};
 }
 
 std::string_view feature_name(EngineFeature feature) noexcept {

@@ -30,7 +30,7 @@ enum class EngineFeature : std::uint8_t {
 };
 
 /// What the engine does with it.
-enum class EngineBehaviour : std::uint8_t {
+enum class EngineBehavior : std::uint8_t {
   kWorks,
   kRefused,  ///< It says so and stops.
   kIgnored,  ///< It loads, and that part has no effect.
@@ -39,7 +39,7 @@ enum class EngineBehaviour : std::uint8_t {
 
 struct EngineFact {
   EngineFeature feature;
-  EngineBehaviour behaviour;
+  EngineBehavior behavior;
   /// The file of the engine's sources that says so, or where the fact was measured.
   std::string_view source;
   /// Half a sentence for messages; may be empty.

@@ -42,7 +42,7 @@ bool selected(std::string_view glob, std::string_view path) {
   }
 }
 
-/// DeLoRA trains its factor: lambda / r, on an update whose ranks are normalised.
+/// DeLoRA trains its factor: lambda / r, on an update whose ranks are normalized.
 void read_delora(const Module& module, ModuleStrength& resolved) {
   const auto lambda = module.tensor("delora_lambda");
   if (!lambda || !resolved.rank || lambda->element_count() != 1) return;

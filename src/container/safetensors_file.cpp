@@ -58,10 +58,10 @@ constexpr std::size_t kHeadBytes = std::size_t{16} << 10;
 
 /// Up to here a header is cheaper to read than to map (and the names stay readable whatever becomes
 /// of the file).
-constexpr std::size_t kLargestReadHeader = std::size_t{128} << 10;
+constexpr std::size_t kMaxReadHeader = std::size_t{128} << 10;
 
 /// Up to here a whole file is cheaper to read than to map, page fault and unmap.
-constexpr std::size_t kLargestReadFile = std::size_t{64} << 10;
+constexpr std::size_t kMaxReadFile = std::size_t{64} << 10;
 
 std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -93,13 +93,13 @@ Result<void> SafetensorsFile::Rep::read_mapped(const io::InputFile& file,
                                                std::span<const std::byte> head,
                                                std::size_t header_bytes, const ReadLimits& limits) {
   const std::size_t data_start = format::kHeaderLengthBytes + header_bytes;
-  const bool small = file_bytes <= kLargestReadFile;
+  const bool small = file_bytes <= kMaxReadFile;
   if (!small) {
     FERRULE_TRY(mapping, io::Mapping::of(file, Backing::kMap));
   }
-  if (!small && header_bytes > kLargestReadHeader) return parse_whole(mapping.bytes(), limits);
+  if (!small && header_bytes > kMaxReadHeader) return parse_whole(mapping.bytes(), limits);
   const std::size_t wanted = small ? static_cast<std::size_t>(file_bytes) : data_start;
-  read.reset(new std::byte[wanted]);  // Uninitialised on purpose.
+  read.reset(new std::byte[wanted]);  // Uninitialized on purpose.
   const std::span<std::byte> bytes(read.get(), wanted);
   const std::size_t have = std::min(head.size(), wanted);
   std::memcpy(bytes.data(), head.data(), have);
@@ -116,7 +116,7 @@ Result<SafetensorsFile> SafetensorsFileOpener::open(const io::InputFile& file,
     return error;
   };
   // What is no safetensors file is refused before it is mapped or read.
-  std::array<std::byte, kHeadBytes> buffer;  // Uninitialised on purpose.
+  std::array<std::byte, kHeadBytes> buffer;  // Uninitialized on purpose.
   const auto head = std::span(buffer).first(
       static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), file.size())));
   FERRULE_CHECK(file.read_at(0, head));

@@ -17,7 +17,7 @@ struct ModuleRank {
 
 /// The config of a plain LoRA with these ranks, in which every module's strength is 1: r is the
 /// commonest rank, others stand in rank_pattern and alpha_pattern alike. All other fields stay, but
-/// for those of an initialisation that is long past.
+/// for those of an initialization that is long past.
 Result<AdapterConfig> normal_config(const AdapterConfig& config, std::span<const ModuleRank> ranks);
 
 }  // namespace ferrule::edit

@@ -64,16 +64,16 @@ Result<std::vector<Finding>> fit_engine(const Adapter& adapter, std::string_view
     const auto fact = checks::engine_fact(*engine, feature);
     const auto name = std::string(checks::feature_name(feature));
     const auto note = fact.note.empty() ? std::string() : ": " + std::string(fact.note);
-    if (fact.behaviour == checks::EngineBehaviour::kRefused ||
-        fact.behaviour == checks::EngineBehaviour::kIgnored) {
-      const bool refused = fact.behaviour == checks::EngineBehaviour::kRefused;
+    if (fact.behavior == checks::EngineBehavior::kRefused ||
+        fact.behavior == checks::EngineBehavior::kIgnored) {
+      const bool refused = fact.behavior == checks::EngineBehavior::kRefused;
       return base::at(
           base::unsupported("NM-10", who + (refused ? " refuses " : " silently ignores ") + name +
                                          note + " (as of " + std::string(fact.source) + ")"),
           adapter.directory());
     }
     // A PEFT directory without an entry is what every engine here but a few reads.
-    if (fact.behaviour == checks::EngineBehaviour::kUnknown &&
+    if (fact.behavior == checks::EngineBehavior::kUnknown &&
         feature != checks::EngineFeature::kPeftDirectory) {
       findings.push_back(about(Severity::kWarning,
                                "what " + who + " does with " + name + " is not known" + note,

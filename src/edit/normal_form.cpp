@@ -50,7 +50,7 @@ Result<std::vector<Job>> find_jobs(const Adapter& adapter) {
               "the factors of module " + quote(module.path()) +
                   " cannot be computed with: expected F64, F32, F16 or BF16 and a rank of at "
                   "most " +
-                  std::to_string(update::kMostVectors / 2)),
+                  std::to_string(update::kMaxVectors / 2)),
           adapter.weights_file());
     }
     if (!module.resolved().strength) {
@@ -76,9 +76,9 @@ Result<std::uint64_t> uniform_rank(const Adapter& adapter, const std::vector<Job
     rank = std::max(rank, job.rank);
     const auto factor = job.groups() / std::gcd(step, job.groups());
     const auto product = base::checked_mul(step, factor);
-    if (!product || *product > update::kMostVectors / 2) {
+    if (!product || *product > update::kMaxVectors / 2) {
       return base::at(base::unsupported(
-                          "NM-6", "no rank of at most " + std::to_string(update::kMostVectors / 2) +
+                          "NM-6", "no rank of at most " + std::to_string(update::kMaxVectors / 2) +
                                       " is divided by the groups of every convolution"),
                       adapter.weights_file());
     }

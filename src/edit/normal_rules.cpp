@@ -57,7 +57,7 @@ Result<void> check_base(const Adapter& adapter) {
       base::unsupported(
           "NM-4",
           "field \"init_lora_weights\" is " + quote(init) +
-              ": the adapter was trained on a base that its initialisation changed, and means "
+              ": the adapter was trained on a base that its initialization changed, and means "
               "something else on the base as published; save it with the initial adapter "
               "(ferrule save --initial), which makes it a plain one"),
       adapter.directory());
@@ -122,7 +122,7 @@ Result<void> check_normalizable(const Adapter& adapter) {
     return base::at(
         base::unsupported(
             "NM-2",
-            "the adapter is a DoRA: its magnitudes normalise base and update together, which "
+            "the adapter is a DoRA: its magnitudes normalize base and update together, which "
             "a plain LoRA cannot express"),
         adapter.directory());
   }

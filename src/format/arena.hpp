@@ -34,13 +34,13 @@ class Arena {
  private:
   void grow(std::size_t at_least) {
     const std::size_t values = std::max(at_least, next_block_);
-    blocks_.push_back(std::unique_ptr<T[]>(new T[values]));  // Uninitialised on purpose.
+    blocks_.push_back(std::unique_ptr<T[]>(new T[values]));  // Uninitialized on purpose.
     free_ = blocks_.back().get();
     room_ = values;
-    next_block_ = std::min<std::size_t>(values * 2, kLargestBlock);
+    next_block_ = std::min<std::size_t>(values * 2, kMaxBlock);
   }
 
-  static constexpr std::size_t kLargestBlock = std::size_t{1} << 20;
+  static constexpr std::size_t kMaxBlock = std::size_t{1} << 20;
 
   std::vector<std::unique_ptr<T[]>> blocks_;
   T* free_ = nullptr;

@@ -8,9 +8,9 @@
 
 namespace ferrule::peft {
 
-/// Turns an adapter that changed the base at initialisation (PiSSA, OLoRA, CorDA, LoRA-GA) into a
+/// Turns an adapter that changed the base at initialization (PiSSA, OLoRA, CorDA, LoRA-GA) into a
 /// plain LoRA of twice the rank for the original base: A becomes [A; A0], B becomes [B, -B0], with
-/// A0 and B0 as they were right after initialisation, and the config follows
+/// A0 and B0 as they were right after initialization, and the config follows
 /// (`path_initial_model_for_weight_conversion` of PEFT's save_pretrained). Tensors that are no
 /// halves of a pair stay, where PEFT drops them. The initial folder is only read.
 /// Fails with kCorrupt (KY-10) where the two do not fit, kUnsupported for other types or rsLoRA

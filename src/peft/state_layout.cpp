@@ -113,13 +113,13 @@ Result<StateLayout> StateLayout::read(const TensorSource& state, const ModelFact
              "added it"));
   }
   for (auto& [key, view] : tensors) {
-    auto normalised = layout.injected_ ? std::string(kModelPrefix) + key : std::move(key);
+    auto normalized = layout.injected_ ? std::string(kModelPrefix) + key : std::move(key);
     // A model that X-LoRA wraps hangs one level deeper; its sub-adapters are plain LoRA on disk.
     constexpr std::string_view kXlora = "base_model.lora_model.model.";
-    if (normalised.starts_with(kXlora)) {
-      normalised = std::string(kModelPrefix) + normalised.substr(kXlora.size());
+    if (normalized.starts_with(kXlora)) {
+      normalized = std::string(kModelPrefix) + normalized.substr(kXlora.size());
     }
-    const auto [place, inserted] = layout.entries_.emplace(std::move(normalised), view);
+    const auto [place, inserted] = layout.entries_.emplace(std::move(normalized), view);
     if (!inserted && !same_memory(place->second, view)) {
       return base::corrupt("KY-2", "two tensors are called " + quote(place->first) +
                                        " once wrappers' prefixes are taken off");

@@ -41,7 +41,7 @@ class StateLayout {
   static Result<StateLayout> read(const TensorSource& state, const ModelFacts& facts);
 
   using Entries = std::map<std::string, TensorView, std::less<>>;
-  /// Normalised key -> tensor, dropped aliases included.
+  /// Normalized key -> tensor, dropped aliases included.
   const Entries& entries() const noexcept { return entries_; }
   std::optional<TensorView> find(std::string_view key) const;
 

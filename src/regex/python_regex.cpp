@@ -70,7 +70,7 @@ Result<void> Translator::global_flags() {
 }
 
 Result<Width> Translator::alternatives(Flags flags, int depth) {
-  if (depth > kDeepestNesting) return unsupported("groups nested too deeply");
+  if (depth > kMaxNesting) return unsupported("groups nested too deeply");
   std::optional<Width> total;
   while (true) {
     FERRULE_TRY(const Width width, sequence(flags, depth));
@@ -164,8 +164,8 @@ Result<bool> Translator::quantifier(Item item, Width& width) {
   }
   if (item == Item::kNothing || item == Item::kPosition) return invalid("nothing to repeat");
   if (item == Item::kRepeat) return invalid("multiple repeat");
-  constexpr std::uint64_t kLargestRepeat = 65535;
-  if (least > kLargestRepeat || (most != kUnbounded && most > kLargestRepeat)) {
+  constexpr std::uint64_t kMaxRepeat = 65535;
+  if (least > kMaxRepeat || (most != kUnbounded && most > kMaxRepeat)) {
     return unsupported("more than 65535 repeats");
   }
   out_ +=

@@ -18,7 +18,7 @@ namespace ferrule::regex {
 
 constexpr std::uint64_t kUnbounded = std::uint64_t{1} << 32;
 /// Python's own parser gives up at about this depth of its recursion, PCRE2 at 250.
-constexpr int kDeepestNesting = 100;
+constexpr int kMaxNesting = 100;
 
 inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
 inline bool is_octal(char c) { return c >= '0' && c <= '7'; }

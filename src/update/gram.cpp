@@ -17,7 +17,7 @@ constexpr std::size_t kLanes = 4;
 // A panel of this many doubles stays in the second-level cache.
 constexpr std::size_t kPanelElements = 16384;
 constexpr std::size_t kShortest = 32;
-constexpr std::size_t kLongest = 512;
+constexpr std::size_t kMaxStretch = 512;
 
 using Vec = double __attribute__((vector_size(kLanes * sizeof(double))));
 
@@ -147,7 +147,7 @@ Gram gram_of(std::span<const Vectors> parts) {
   const auto length = std::max(parts.front().set.length, parts.front().other.length);
   const auto width =
       std::min(round_up(std::max<std::size_t>(length, 1), kLanes),
-               std::clamp(kPanelElements / rows / kLanes * kLanes, kShortest, kLongest));
+               std::clamp(kPanelElements / rows / kLanes * kLanes, kShortest, kMaxStretch));
   Workspace work;
   work.panel.resize(rows * width);
   for (std::size_t from = 0; from < length; from += width) {

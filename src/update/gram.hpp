@@ -49,9 +49,9 @@ class Gram {
 };
 
 /// More vectors than this in one Gram are not worth it, and would cost too much memory.
-inline constexpr std::size_t kMostVectors = 4096;
+inline constexpr std::size_t kMaxVectors = 4096;
 
-/// The inner products of all vectors of all parts, which have one length; at most kMostVectors.
+/// The inner products of all vectors of all parts, which have one length; at most kMaxVectors.
 /// Every element is read once. Products of F32 and shorter types are exact, sums are in double.
 Gram gram_of(std::span<const Vectors> parts);
 

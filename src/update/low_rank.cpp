@@ -158,7 +158,7 @@ std::optional<LowRankUpdate> low_rank_update(const AdapterConfig& config, const 
   bool experts = false;
   const auto parts = count_blocks(config, module, update, experts);
   const auto rank = extent(*update.a, 0);
-  if (parts == 0 || rank / parts > kMostVectors / 2) return std::nullopt;
+  if (parts == 0 || rank / parts > kMaxVectors / 2) return std::nullopt;
   if (!read_diagonal(module, type == "ADALORA" ? "lora_E" : "lora_diag", rank, update)) {
     return std::nullopt;
   }

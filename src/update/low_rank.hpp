@@ -35,7 +35,7 @@ struct LowRankUpdate {
 };
 
 /// The module's update as a product, or nullopt where its method is none, or where it is not worth
-/// reading as one (more than kMostVectors / 2 ranks, dtypes without values).
+/// reading as one (more than kMaxVectors / 2 ranks, dtypes without values).
 std::optional<LowRankUpdate> low_rank_update(const AdapterConfig& config, const Module& module);
 
 /// The same product with other factors of the same kind: as many blocks, any rank.

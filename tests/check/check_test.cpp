@@ -28,7 +28,7 @@ TEST(Engines, EveryEntryNamesVersionDateAndSource) {
 TEST(Engines, WhatTheTableDoesNotSayIsUnknown) {
   const auto* mlx = find_engine("mlx");
   ASSERT_NE(mlx, nullptr);
-  EXPECT_EQ(engine_fact(*mlx, EngineFeature::kDora).behaviour, EngineBehaviour::kUnknown);
+  EXPECT_EQ(engine_fact(*mlx, EngineFeature::kDora).behavior, EngineBehavior::kUnknown);
   EXPECT_EQ(find_engine("vllmm"), nullptr);
 }
 

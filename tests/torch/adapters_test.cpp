@@ -93,7 +93,7 @@ TEST(AddAdapter, RefusesWithRuleAndNamesAndChangesNothing) {
       {"foreign field",
        make("LORA", {{"target_modules", names({"q_proj"})}, {"target_parameters", names({"a"})}}),
        "LT-2", "target_parameters"},
-      {"initialisation",
+      {"initialization",
        make("LORA", {{"target_modules", names({"q_proj"})}, {"init_lora_weights", "corda"}}),
        "LT-2", "corda"},
       {"no target", lora({"c_attn"}), "LT-3", "c_attn"},

@@ -131,7 +131,7 @@ bool Parser::canonical_entry(RawEntry& raw) noexcept {
   std::size_t length = 2;
   while (length < 12 && p[length] != '"') ++length;
   const std::string_view dtype_text(p, length);
-  if (dtype_text != last_dtype_text_) {  // Neighbours mostly share their dtype.
+  if (dtype_text != last_dtype_text_) {  // Neighbors mostly share their dtype.
     const auto known = dtype_from_name(dtype_text);
     if (!known) return false;
     last_dtype_ = *known;

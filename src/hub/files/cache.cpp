@@ -14,7 +14,7 @@ namespace ferrule::hub {
 namespace {
 
 constexpr std::uint64_t kMaxTreeBytes = 8U << 20U;
-constexpr int kDeepest = 16;
+constexpr int kMaxDepth = 16;
 
 // The words are huggingface_hub's, so that whoever comes second finds what he would have written.
 constexpr const char* kCacheTag =
@@ -42,7 +42,7 @@ Result<void> collect(const io::Folder& folder, const std::string& prefix, int de
   FERRULE_TRY(const auto names, folder.names());
   for (const auto& name : names) {
     FERRULE_TRY(const auto kind, folder.look(name));
-    if (kind == io::EntryKind::kFolder && depth < kDeepest) {
+    if (kind == io::EntryKind::kFolder && depth < kMaxDepth) {
       FERRULE_TRY(const auto inner, folder.open_below(name));
       if (inner) FERRULE_CHECK(collect(*inner, prefix + name + "/", depth + 1, files));
       continue;

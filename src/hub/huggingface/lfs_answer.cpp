@@ -12,7 +12,7 @@
 namespace ferrule::hub {
 namespace {
 
-constexpr std::uint64_t kLongestLife = 7 * 24 * 3600;  // Of an address, in seconds.
+constexpr std::uint64_t kMaxLifetime = 7 * 24 * 3600;  // Of an address, in seconds.
 
 }  // namespace
 
@@ -46,7 +46,7 @@ std::optional<Action> action(const Json& object, std::string_view name,
   Action out;
   if (const auto lifetime = size_member(*found, "expires_in")) {
     const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-    out.expires = now + static_cast<std::int64_t>(std::min(*lifetime, kLongestLife));
+    out.expires = now + static_cast<std::int64_t>(std::min(*lifetime, kMaxLifetime));
   }
   out.href = at_endpoint(text_member(*found, "href"), endpoint);
   const auto* headers = found->find("header");

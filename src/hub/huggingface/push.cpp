@@ -29,7 +29,6 @@ namespace {
 
 constexpr std::size_t kMaxPreupload = 256;
 constexpr int kCommitTries = 6;
-constexpr std::uint64_t kMaxCardBytes = 16U << 20U;
 
 /// One push. The repository is looked at before anything is made or sent, so that a push of what is
 /// there already costs a request or two.
@@ -92,7 +91,7 @@ Result<void> Push::preupload(std::span<PushFile> some) {
     list.push_back(Json::Object{
         {"path", file.path}, {"size", Json(file.size)}, {"sample", base64(file.sample)}});
     if (file.path == ".gitignore") {
-      FERRULE_TRY(const auto text, read_text_file(file.file, kMaxCardBytes));
+      FERRULE_TRY(const auto text, read_text_file(file.file, format::kMaxCardBytes));
       body.set("gitIgnore", text);
     }
   }
@@ -215,7 +214,7 @@ Result<void> Push::check_card() {
   if (std::exchange(card_checked_, true)) return {};
   for (const auto& file : files_) {
     if (file.path != kCardFile) continue;
-    FERRULE_TRY(const auto text, read_text_file(file.file, kMaxCardBytes));
+    FERRULE_TRY(const auto text, read_text_file(file.file, format::kMaxCardBytes));
     FERRULE_CHECK(repository_.validate_card(text, options_.watcher));
   }
   return {};

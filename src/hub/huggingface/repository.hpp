@@ -47,7 +47,7 @@ class Repository {
   /// A pull request opened by a program is a draft: this asks for a review.
   void publish(const PullRequest& request) const;
 
-  /// The Hub's judgement of a card. Warnings go to the watcher.
+  /// The Hub's judgment of a card. Warnings go to the watcher.
   Result<void> validate_card(const std::string& text, const Watcher& watcher) const;
 
  private:

@@ -22,7 +22,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr int kMaxRedirects = 20;
-constexpr milliseconds kLongestPause{8000};
+constexpr milliseconds kMaxPause{8000};
 
 /// A status after which nothing was done.
 bool surely_undone(int status) { return status == 429; }
@@ -49,7 +49,7 @@ bool may_pass(int status) noexcept {
 }
 
 milliseconds own_pause(int tried, const Settings& settings) {
-  return std::min(kLongestPause, settings.first_pause * (1 << std::min(tried - 1, 10)));
+  return std::min(kMaxPause, settings.first_pause * (1 << std::min(tried - 1, 10)));
 }
 
 std::optional<milliseconds> pause_before_next(const Response& response, int tried,

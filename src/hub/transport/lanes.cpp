@@ -11,9 +11,9 @@ namespace ferrule::hub {
 
 Lanes::Lane Lanes::take(const Stop& stop) {
   std::unique_lock lock(mutex_);
-  if (free_.empty() && more_.size() + 1 < kMost) {
+  if (free_.empty() && more_.size() + 1 < kMaxLanes) {
     more_.push_back(std::make_unique<Http>(main_.another()));
-    free_.reserve(kMost);  // give_back() must not fail.
+    free_.reserve(kMaxLanes);  // give_back() must not fail.
     free_.push_back(more_.back().get());
   }
   freed_.wait(lock, [this] { return !free_.empty(); });
@@ -33,7 +33,7 @@ Result<void> together(std::size_t count, Stop& stop,
                       const std::function<Result<void>(std::size_t)>& work) {
   std::mutex mutex;
   std::optional<Error> failed;
-  base::parallel_for(count, Lanes::kMost, [&](std::size_t i) {
+  base::parallel_for(count, Lanes::kMaxLanes, [&](std::size_t i) {
     if (stop.requested()) return;
     auto done = work(i);
     if (done) return;

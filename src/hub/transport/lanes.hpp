@@ -17,11 +17,11 @@
 namespace ferrule::hub {
 
 /// The connections of one client: the main one, for what is asked one after the other, and some
-/// more while files are transferred. Memory and the server see no more than kMost at once, however
-/// many files, and parts of files, wait for one.
+/// more while files are transferred. Memory and the server see no more than kMaxLanes at once,
+/// however many files, and parts of files, wait for one.
 class Lanes {
  public:
-  static constexpr unsigned kMost = 4;
+  static constexpr unsigned kMaxLanes = 4;
 
   explicit Lanes(const Settings& settings) : main_(settings) { free_.push_back(&main_); }
   Lanes(const Lanes&) = delete;
@@ -62,7 +62,7 @@ class Lanes {
   std::vector<Http*> free_;
 };
 
-/// Calls `work(i)` for every i below `count`, from up to Lanes::kMost threads. The first error
+/// Calls `work(i)` for every i below `count`, from up to Lanes::kMaxLanes threads. The first error
 /// requests the stop, is returned, and leaves out what has not begun.
 Result<void> together(std::size_t count, Stop& stop,
                       const std::function<Result<void>(std::size_t)>& work);

@@ -15,7 +15,8 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr std::int64_t kLongest = 100'000'000;  // Three years: beyond it no number is a pause.
+constexpr std::int64_t kMaxPauseSeconds =
+    100'000'000;  // Three years: beyond it no number is a pause.
 // Reset times above this are moments (seconds since 1970), not pauses.
 constexpr std::int64_t kMoment = 1'000'000'000;
 
@@ -141,7 +142,7 @@ Pause read_pause(std::span<const Header> headers, std::chrono::system_clock::tim
   }
   pause.hidden_quota = room_left && !full && !wait;
   // One second more than asked: clocks differ, and windows end within a second.
-  if (wait) pause.wait = seconds(std::min(*wait, kLongest) + 1);
+  if (wait) pause.wait = seconds(std::min(*wait, kMaxPauseSeconds) + 1);
   return pause;
 }
 

@@ -28,7 +28,7 @@ struct AddOptions {
 
 namespace detail {
 
-inline AddReport summarise(const Plan& plan) {
+inline AddReport summarize(const Plan& plan) {
   AddReport report;
   report.findings = plan.findings;
   for (const auto& item : plan.items) {
@@ -49,7 +49,7 @@ inline AddReport summarise(const Plan& plan) {
 }  // namespace detail
 
 /// Adds a new adapter to the layers of a model that the config targets, by PEFT's rules and with
-/// its initialisations. The first adapter becomes active: from then on only its parameters (and
+/// its initializations. The first adapter becomes active: from then on only its parameters (and
 /// what modules_to_save and `bias` ask for) require gradients. Later ones wait for set_adapter().
 ///
 /// The config's `target_modules` decides: names, suffixes, a regular expression, or "all-linear".
@@ -65,7 +65,7 @@ inline Result<AddReport> add_adapter(const Model& model, const AdapterConfig& co
                                  .autocast = options.autocast_adapter_dtype})
                     .run();
     if (!plan) return std::move(plan).error();
-    auto report = detail::summarise(*plan);
+    auto report = detail::summarize(*plan);
     detail::commit(*std::move(plan), model.module(), true);
     return report;
   });

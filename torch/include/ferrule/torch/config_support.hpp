@@ -56,9 +56,9 @@ inline Result<void> check_method(const AdapterConfig& config) {
                 "the config uses what these layers do not do: " + name_list(foreign));
 }
 
-/// The initialisations that can be made here: for those that need data (EVA, LoRA-GA) a file will
+/// The initializations that can be made here: for those that need data (EVA, LoRA-GA) a file will
 /// do.
-inline Result<void> check_initialisation(const AdapterConfig& config, Purpose purpose) {
+inline Result<void> check_initialization(const AdapterConfig& config, Purpose purpose) {
   if (config.peft_type() != "LORA") return {};
   const auto word = lora_init_word(config);
   const bool known = word == "true" || word == "false" || word == "gaussian" ||

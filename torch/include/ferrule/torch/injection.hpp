@@ -85,7 +85,7 @@ class Planner {
  private:
   Result<void> prepare() {
     if (auto ok = check_method(config_); !ok) return ok;
-    if (auto ok = check_initialisation(config_, options_.purpose); !ok) return ok;
+    if (auto ok = check_initialization(config_, options_.purpose); !ok) return ok;
     if (auto ok = check_company(config_, plan_.name, adapters_of(places_)); !ok) return ok;
     if (auto ok = add_task_heads(config_); !ok) return ok;
     if (auto ok = expand_all_linear(config_, places_); !ok) return ok;
@@ -154,8 +154,8 @@ class Planner {
     settings.scaling = strength->strength.value_or(1);
     const auto rank = strength->rank.value_or(0);
     // A fraction or a rank beyond reason is caught here; beyond the layer's own size it is legal.
-    constexpr double kMostRank = 1 << 24;
-    if (rank == std::floor(rank) && rank > 0 && rank < kMostRank) {
+    constexpr double kMaxRank = 1 << 24;
+    if (rank == std::floor(rank) && rank > 0 && rank < kMaxRank) {
       settings.rank = static_cast<std::int64_t>(rank);
     } else if (config_.peft_type() != "IA3") {
       return refuse(

@@ -172,7 +172,7 @@ inline Result<LoadReport> load(const Adapter& adapter, const Model& model,
   const Destinations destinations(*plan, places);
   auto fillings = match(adapter, *plan, destinations);
   if (!fillings) return std::move(fillings).error();
-  const auto added = summarise(*plan);
+  const auto added = summarize(*plan);
   commit(*std::move(plan), model.module(), options.is_trainable);
   {
     const ::torch::NoGradGuard no_grad;

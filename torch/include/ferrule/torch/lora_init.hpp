@@ -54,7 +54,7 @@ inline std::tuple<Tensor, Tensor, Tensor> svd_lowrank(const Tensor& matrix, std:
 }
 
 /// The weight that PiSSA or OLoRA leaves in the base, A and B holding its principal part.
-inline Tensor initialise_from_weight(const std::string& word, const Tensor& base_weight,
+inline Tensor initialize_from_weight(const std::string& word, const Tensor& base_weight,
                                      std::int64_t rank, double scaling,
                                      LoraUpdate::Tensors& tensors) {
   const auto weight = base_weight.to(at::kFloat);
@@ -82,7 +82,7 @@ inline Tensor initialise_from_weight(const std::string& word, const Tensor& base
   return residue.to(base_weight.scalar_type());
 }
 
-inline void initialise_orthogonally(const BaseLayer& base, std::int64_t rank,
+inline void initialize_orthogonally(const BaseLayer& base, std::int64_t rank,
                                     LoraUpdate::Tensors& tensors) {
   const auto q = std::get<0>(at::linalg_qr(at::randn({rank, rank})));
   const auto odd = q.slice(0, 0, q.size(0), 2);
@@ -150,7 +150,7 @@ inline void reset_lora(const std::string& word, LayerKind kind, std::int64_t ran
   if (tensors.bias.defined() && word != "eva") tensors.bias.zero_();
 }
 
-/// A new LoRA for a layer, initialised as the config says and in the dtype of the layer.
+/// A new LoRA for a layer, initialized as the config says and in the dtype of the layer.
 inline PreparedUpdate make_lora(UpdateSettings settings, BaseLayer& base) {
   const auto& config = *settings.config;
   const auto word = lora_init_word(config);
@@ -162,9 +162,9 @@ inline PreparedUpdate make_lora(UpdateSettings settings, BaseLayer& base) {
   const bool linear = kind == LayerKind::kLinear;
   const bool from_weight = linear && (word == "olora" || word.starts_with("pissa"));
   if (from_weight) {
-    prepared.new_weight = initialise_from_weight(word, weight, rank, settings.scaling, tensors);
+    prepared.new_weight = initialize_from_weight(word, weight, rank, settings.scaling, tensors);
   } else if (linear && word == "orthogonal") {
-    initialise_orthogonally(base, rank, tensors);
+    initialize_orthogonally(base, rank, tensors);
   } else if (word != "false") {
     reset_lora(word, kind, rank, tensors);
   }

@@ -114,7 +114,7 @@ inline PreparedUpdate make_lokr(UpdateSettings settings, BaseLayer& base) {
     for (const auto extent : kernel) b_sizes[1] *= extent;
   }
   if (!whole_second) {
-    // Of PEFT's two initialisations one draws B first.
+    // Of PEFT's two initializations one draws B first.
     if (zero_second) t.w2_b = at::zeros(b_sizes);
     t.w2_a = kaiming(a_sizes);
     if (!zero_second) t.w2_b = kaiming(b_sizes);

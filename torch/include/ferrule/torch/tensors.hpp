@@ -95,11 +95,11 @@ std::string shape_text(const Sizes& sizes) {
 /// At most a handful of names, quoted: "a", "b" and 3 more.
 template <typename Names>
 std::string name_list(const Names& names) {
-  constexpr std::size_t kMost = 6;
+  constexpr std::size_t kMaxListed = 6;
   std::string text;
   std::size_t listed = 0;
   for (const auto& name : names) {
-    if (listed == kMost) break;
+    if (listed == kMaxListed) break;
     text += (listed == 0 ? "" : ", ") + quote(name);
     ++listed;
   }

@@ -106,7 +106,7 @@ class Update {
 /// An update that was made but does not hang on its layer yet.
 struct PreparedUpdate {
   std::unique_ptr<Update> update;
-  /// The base weight that the initialisation leaves behind (PiSSA, OLoRA); undefined where it
+  /// The base weight that the initialization leaves behind (PiSSA, OLoRA); undefined where it
   /// changes nothing.
   Tensor new_weight = {};
 };
