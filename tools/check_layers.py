@@ -7,6 +7,7 @@
     base <- format, io, regex <- container <- peft <- adapter <- model, update <- check <- edit <- hub
     <- cli, python/src (nanobind), torch/include (LibTorch): these see public headers only
     Inside hub: transport <- files <- huggingface, object_store <- the room's own files.
+    Inside io: the room's own files <- transaction.
 
 A public header includes the standard library only, and belongs to a room like any other file.
 """
@@ -41,6 +42,9 @@ FOLDERS = {
         "object_store": {"transport", "files"},
     },
 }
+
+# Folders above the files of their room: those may not include them.
+ON_TOP = {"io": {"transaction"}}
 
 # Each public header, and the room that it belongs to: only that room and later ones may include it.
 PUBLIC = {
@@ -141,6 +145,9 @@ def complaint(layer: str, bracket: str, name: str, place: pathlib.Path):
 
 
 def folder_complaint(place: pathlib.PurePath, name: str):
+    above = ON_TOP.get(name.split("/")[0], ())
+    if len(place.parts) == 3 and place.parts[:2] == ("src", name.split("/")[0]) and name.split("/")[1] in above:
+        return f"{place.parts[1]} may not see this"
     if place.parts[0] != "src" or place.parts[1] not in FOLDERS:
         return None
     room, folder = place.parts[1], place.parts[2]

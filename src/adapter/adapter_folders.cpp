@@ -8,6 +8,7 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/file_names.hpp"
+#include "io/transaction/directory_reader.hpp"
 #include "io/walk.hpp"
 
 namespace ferrule::adapter {

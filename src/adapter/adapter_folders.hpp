@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "ferrule/result.hpp"
-#include "io/input_file.hpp"
+#include "io/transaction/directory_reader.hpp"
 
 namespace ferrule::adapter {
 

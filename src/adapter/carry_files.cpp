@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/try.hpp"
+#include "io/transaction/directory_reader.hpp"
 
 namespace ferrule::adapter {
 namespace {

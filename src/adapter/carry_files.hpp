@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "ferrule/result.hpp"
-#include "io/directory_transaction.hpp"
-#include "io/input_file.hpp"
+#include "io/transaction/directory_reader.hpp"
+#include "io/transaction/directory_transaction.hpp"
 
 namespace ferrule::adapter {
 

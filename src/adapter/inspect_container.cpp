@@ -9,6 +9,7 @@
 #include "ferrule/checkpoint.hpp"
 #include "ferrule/inspect.hpp"
 #include "io/input_file.hpp"
+#include "io/transaction/directory_reader.hpp"
 
 namespace ferrule {
 namespace {

@@ -8,7 +8,7 @@
 #include "container/container.hpp"
 #include "container/safetensors_opener.hpp"
 #include "ferrule/file_names.hpp"
-#include "io/input_file.hpp"
+#include "io/transaction/directory_reader.hpp"
 
 namespace ferrule {
 namespace {

@@ -15,7 +15,7 @@
 #include "ferrule/result.hpp"
 #include "ferrule/weights_format.hpp"
 #include "ferrule/written_file.hpp"
-#include "io/directory_transaction.hpp"
+#include "io/transaction/directory_transaction.hpp"
 
 namespace ferrule::adapter {
 

@@ -18,7 +18,7 @@
 #include "container/tensor_plan.hpp"
 #include "ferrule/file_names.hpp"
 #include "format/card/front_matter.hpp"
-#include "io/input_file.hpp"
+#include "io/transaction/directory_reader.hpp"
 
 namespace ferrule {
 namespace {

@@ -12,8 +12,8 @@
 #include "ferrule/checkpoint.hpp"
 #include "ferrule/file_names.hpp"
 #include "ferrule/text.hpp"
-#include "io/input_file.hpp"
 #include "io/kind_at.hpp"
+#include "io/transaction/directory_reader.hpp"
 #include "io/walk.hpp"
 #include "peft/strength.hpp"
 

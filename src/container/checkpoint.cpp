@@ -14,6 +14,7 @@
 #include "ferrule/file_names.hpp"
 #include "ferrule/text.hpp"
 #include "format/name_index.hpp"
+#include "io/transaction/directory_reader.hpp"
 
 namespace ferrule {
 

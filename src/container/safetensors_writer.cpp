@@ -12,6 +12,7 @@
 #include "container/tensor_plan.hpp"
 #include "ferrule/text.hpp"
 #include "format/safetensors/safetensors_header.hpp"
+#include "io/transaction/file_transaction.hpp"
 
 namespace ferrule {
 namespace {

@@ -14,7 +14,7 @@
 #include "ferrule/result.hpp"
 #include "ferrule/safetensors_writer.hpp"
 #include "ferrule/tensor_view.hpp"
-#include "io/directory_transaction.hpp"
+#include "io/output_file.hpp"
 
 namespace ferrule::container {
 

@@ -7,8 +7,9 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
-#include "io/directory_transaction.hpp"
 #include "io/input_file.hpp"
+#include "io/transaction/directory_reader.hpp"
+#include "io/transaction/file_transaction.hpp"
 
 namespace ferrule {
 

@@ -10,7 +10,7 @@
 
 #include "ferrule/dtype.hpp"
 #include "ferrule/result.hpp"
-#include "io/directory_transaction.hpp"
+#include "io/output_file.hpp"
 
 namespace ferrule::container {
 

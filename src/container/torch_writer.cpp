@@ -16,7 +16,8 @@
 #include "ferrule/text.hpp"
 #include "format/torch/torch_encode.hpp"
 #include "format/zip/crc32.hpp"
-#include "io/directory_transaction.hpp"
+#include "io/output_file.hpp"
+#include "io/transaction/file_transaction.hpp"
 
 namespace ferrule {
 namespace container {
@@ -79,7 +80,7 @@ class StorageFinder {
  private:
   static constexpr std::size_t kNone = ~std::size_t{0};
 
-  struct Place {
+  struct Sharing {
     /// Tensors of one group share a storage; streams and empty tensors are in none.
     std::size_t group = kNone;
     std::span<const std::byte> memory;
@@ -117,7 +118,7 @@ class StorageFinder {
   }
 
   const TensorPlan& plan_;
-  std::vector<Place> places_;
+  std::vector<Sharing> places_;
   std::size_t next_group_ = 0;
 };
 

@@ -7,8 +7,8 @@
 #include "ferrule/read_limits.hpp"
 #include "ferrule/result.hpp"
 #include "ferrule/weights_format.hpp"
-#include "io/directory_transaction.hpp"
 #include "io/input_file.hpp"
+#include "io/output_file.hpp"
 
 namespace ferrule::container {
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "io/digest.hpp"
-#include "io/directory_transaction.hpp"
+#include "io/output_file.hpp"
 
 namespace ferrule::io {
 

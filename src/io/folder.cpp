@@ -18,10 +18,6 @@
 namespace ferrule::io {
 namespace {
 
-std::int64_t nanoseconds(const struct timespec& time) {
-  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
-}
-
 Result<UniqueFd> open_directory(int dir, const char* name, int flags,
                                 const std::filesystem::path& path) {
   UniqueFd fd(
@@ -53,13 +49,6 @@ std::string scratch_name() {
   const auto here = reinterpret_cast<std::uintptr_t>(&counter);  // Differs among processes.
   return ".ferrule-" + std::to_string(now) + "-" + std::to_string(here % 1'000'000'007U) + "-" +
          std::to_string(++counter);
-}
-
-Result<FileIdentity> identity_of(int fd, const std::filesystem::path& path) {
-  struct stat info {};
-  if (sys().fstat(fd, &info) != 0) return system_error(errno, "cannot examine it", path);
-  return FileIdentity{info.st_dev, info.st_ino, static_cast<std::uint64_t>(info.st_size),
-                      nanoseconds(info.st_mtim), nanoseconds(info.st_ctim)};
 }
 
 Result<Folder> Folder::make(const std::filesystem::path& path) {

@@ -10,24 +10,12 @@
 #include <vector>
 
 #include "ferrule/result.hpp"
+#include "io/file_identity.hpp"
 #include "io/kind_at.hpp"
 #include "io/open_regular.hpp"
 #include "io/unique_fd.hpp"
 
 namespace ferrule::io {
-
-/// Which content a file had when it was looked at: any write changes one of these.
-struct FileIdentity {
-  std::uint64_t device = 0;
-  std::uint64_t inode = 0;
-  std::uint64_t size = 0;
-  std::int64_t modified_ns = 0;
-  std::int64_t changed_ns = 0;
-  friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
-};
-
-/// Of an open file.
-Result<FileIdentity> identity_of(int fd, const std::filesystem::path& path);
 
 /// A hidden name that no other thread or process has.
 std::string scratch_name();

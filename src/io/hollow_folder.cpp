@@ -5,8 +5,8 @@
 
 #include "base/try.hpp"
 #include "io/input_file.hpp"
-#include "io/kind_at.hpp"
 #include "io/partial_file.hpp"
+#include "io/remove_tree.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
 

@@ -4,11 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <span>
 #include <string>
-#include <string_view>
-#include <vector>
 
 #include "ferrule/result.hpp"
 #include "io/open_regular.hpp"
@@ -42,34 +39,6 @@ class InputFile {
       : file_(std::move(file)), path_(std::move(path)) {}
 
   OpenedFile file_;
-  std::filesystem::path path_;
-};
-
-/// TX-11: a directory opened once, so that all files read through it belong to one generation even
-/// where a save swaps the directory meanwhile. A redo record that a crashed save left behind is
-/// obeyed on opening (docs/rules/TX.md).
-class DirectoryReader {
- public:
-  /// Fails with kNotFound, kIo, or kUnsupported where `path` is no directory.
-  static Result<DirectoryReader> open(const std::filesystem::path& path);
-
-  const std::filesystem::path& path() const noexcept { return path_; }
-
-  /// The file of that plain name in this directory, or nullopt where there is none. As
-  /// InputFile::open otherwise.
-  Result<std::optional<InputFile>> open_file(std::string_view name) const;
-
-  /// Names in the directory, sorted; hidden ones included, "." and ".." not.
-  Result<std::vector<std::string>> names() const;
-
-  /// True where `path` now leads to another directory than the one opened: read again.
-  bool was_replaced() const;
-
- private:
-  DirectoryReader(UniqueFd fd, std::filesystem::path path) noexcept
-      : fd_(std::move(fd)), path_(std::move(path)) {}
-
-  UniqueFd fd_;
   std::filesystem::path path_;
 };
 

@@ -4,7 +4,6 @@
 #include <optional>
 
 #include "base/try.hpp"
-#include "io/directory_tree.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
 
@@ -32,10 +31,6 @@ Result<bool> same_directory(const std::filesystem::path& a, const std::filesyste
   FERRULE_TRY(const auto first, examine(a));
   FERRULE_TRY(const auto second, examine(b));
   return first && second && first->st_dev == second->st_dev && first->st_ino == second->st_ino;
-}
-
-Result<void> discard_tree(const std::filesystem::path& path) {
-  return remove_tree(AT_FDCWD, path.string(), path);
 }
 
 }  // namespace ferrule::io

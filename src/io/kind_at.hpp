@@ -17,7 +17,4 @@ Result<EntryKind> kind_at(const std::filesystem::path& path);
 /// True if both paths lead to one directory (or file) that exists. Fails with kIo.
 Result<bool> same_directory(const std::filesystem::path& a, const std::filesystem::path& b);
 
-/// Removes the file or the whole folder at `path`. Not an error if there is nothing.
-Result<void> discard_tree(const std::filesystem::path& path);
-
 }  // namespace ferrule::io

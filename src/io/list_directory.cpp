@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "ferrule/text.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
 
@@ -42,6 +43,17 @@ Result<std::vector<DirectoryEntry>> list_directory(int fd, const std::filesystem
       at += length;
     }
   }
+}
+
+Result<unsigned char> entry_type(int dir, const DirectoryEntry& entry,
+                                 const std::filesystem::path& path) {
+  if (entry.type != DT_UNKNOWN) return entry.type;
+  struct stat info {};
+  if (sys().fstatat(dir, entry.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
+    return static_cast<unsigned char>(IFTODT(info.st_mode));
+  }
+  if (errno == ENOENT) return static_cast<unsigned char>(DT_UNKNOWN);
+  return system_error(errno, "cannot examine " + quote(entry.name), path);
 }
 
 }  // namespace ferrule::io

@@ -19,4 +19,8 @@ struct DirectoryEntry {
 /// What stands in the directory, from the position of `fd` on, in no order, "." and ".." left out.
 Result<std::vector<DirectoryEntry>> list_directory(int fd, const std::filesystem::path& path);
 
+/// The type of an entry of the directory `dir`, a DT_ constant; DT_UNKNOWN if the entry has gone.
+Result<unsigned char> entry_type(int dir, const DirectoryEntry& entry,
+                                 const std::filesystem::path& path);
+
 }  // namespace ferrule::io

@@ -62,12 +62,6 @@ bool is_in_memory(int fd) noexcept {
 
 }  // namespace
 
-OutputFile::~OutputFile() = default;
-
-Result<void> OutputFile::write(std::span<const std::byte> piece) {
-  return write(std::span<const std::span<const std::byte>>(&piece, 1));
-}
-
 StagedFile::StagedFile(UniqueFd fd, std::filesystem::path path, Durability durability) noexcept
     : fd_(std::move(fd)), path_(std::move(path)), durability_(durability) {}
 

@@ -9,7 +9,7 @@
 
 #include "ferrule/durability.hpp"
 #include "ferrule/result.hpp"
-#include "io/directory_transaction.hpp"
+#include "io/output_file.hpp"
 #include "io/unique_fd.hpp"
 
 namespace ferrule::io {

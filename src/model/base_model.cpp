@@ -10,8 +10,8 @@
 #include "ferrule/text.hpp"
 #include "ferrule/text_file.hpp"
 #include "io/digest.hpp"
-#include "io/input_file.hpp"
 #include "io/kind_at.hpp"
+#include "io/transaction/directory_reader.hpp"
 #include "model/shape_flow.hpp"
 #include "peft/state_layout.hpp"
 

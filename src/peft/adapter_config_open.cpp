@@ -6,6 +6,7 @@
 #include "ferrule/read_limits.hpp"
 #include "ferrule/text.hpp"
 #include "io/input_file.hpp"
+#include "io/transaction/directory_reader.hpp"
 
 namespace ferrule {
 namespace {

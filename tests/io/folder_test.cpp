@@ -3,9 +3,9 @@
 
 #include <gtest/gtest.h>
 
-#include "faults.hpp"
+#include "io/faults.hpp"
 #include "io/hollow_folder.hpp"
-#include "scene.hpp"
+#include "io/transaction/scene.hpp"
 
 namespace ferrule::test {
 namespace {

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "io/transaction/directory_reader.hpp"
 #include "temp_dir.hpp"
 
 namespace ferrule::io {

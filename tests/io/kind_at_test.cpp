@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "faults.hpp"
+#include "io/remove_tree.hpp"
 #include "temp_dir.hpp"
 
 namespace ferrule {

@@ -8,8 +8,8 @@
 #include "base/try.hpp"
 #include "hub/transport/failure.hpp"
 #include "io/digest.hpp"
-#include "io/directory_transaction.hpp"
 #include "io/input_file.hpp"
+#include "io/transaction/directory_transaction.hpp"
 
 namespace ferrule::hub {
 namespace {

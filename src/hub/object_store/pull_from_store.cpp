@@ -16,8 +16,8 @@
 #include "hub/transport/watcher.hpp"
 #include "io/digest.hpp"
 #include "io/folder.hpp"
-#include "io/kind_at.hpp"
 #include "io/partial_file.hpp"
+#include "io/remove_tree.hpp"
 
 namespace ferrule::hub {
 namespace {

@@ -113,7 +113,8 @@ inline Result<void> add_task_heads(AdapterConfig& config) {
 }
 
 /// `all-linear`, spelled out as PEFT stores it; other configs as they are.
-inline Result<void> expand_all_linear(AdapterConfig& config, const std::vector<Place>& places) {
+inline Result<void> expand_all_linear(AdapterConfig& config,
+                                      const std::vector<ModulePlace>& places) {
   const auto targets = config.target_modules();
   if (!targets) {
     return refuse(ErrorCode::kInvalidArgument, "LT-3", "target_modules names no module");

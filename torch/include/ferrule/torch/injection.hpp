@@ -70,7 +70,7 @@ inline std::string class_of(const Module& module) { return module.name(); }
 
 class Planner {
  public:
-  Planner(const std::vector<Place>& places, std::string name, AdapterConfig config,
+  Planner(const std::vector<ModulePlace>& places, std::string name, AdapterConfig config,
           PlanOptions options)
       : places_(places), options_(options), config_(std::move(config)) {
     plan_.name = std::move(name);
@@ -133,7 +133,7 @@ class Planner {
     return {};
   }
 
-  std::string misfit(const Place& place) const {
+  std::string misfit(const ModulePlace& place) const {
     if (place.adaptable == nullptr) {
       return "a " + class_of(*place.module) + ", and no layer of ferrule::torch";
     }
@@ -166,7 +166,7 @@ class Planner {
   }
 
   Result<void> make(const ModuleTargets& targets) {
-    std::vector<std::pair<const Place*, UpdateSettings>> settled;
+    std::vector<std::pair<const ModulePlace*, UpdateSettings>> settled;
     for (const auto* place : chosen_) {
       auto settings = settle(targets, place->path);
       if (!settings) return std::move(settings).error();
@@ -187,7 +187,7 @@ class Planner {
   }
 
   /// The layer below the adapters: what hangs under an adapted one, or the layer as it stands.
-  static std::shared_ptr<BaseLayer> base_under(const Place& place) {
+  static std::shared_ptr<BaseLayer> base_under(const ModulePlace& place) {
     const AdaptableAccess access(*place.adaptable);
     if (auto* base = access.base_layer()) {
       return {base, [](BaseLayer*) {}};  // Owned by the layer.
@@ -222,15 +222,15 @@ class Planner {
         "modules_to_save names modules that cannot be trained as a whole: " + name_list(misfits));
   }
 
-  const std::vector<Place>& places_;
+  const std::vector<ModulePlace>& places_;
   PlanOptions options_;
   AdapterConfig config_;
   Plan plan_;
-  std::vector<const Place*> chosen_;
+  std::vector<const ModulePlace*> chosen_;
 };
 
 /// The base is frozen but for the biases that `bias` asks for.
-inline void freeze_base(const std::vector<Place>& places, Module& model,
+inline void freeze_base(const std::vector<ModulePlace>& places, Module& model,
                         const AdapterConfig& config) {
   for (const auto& place : places) {
     auto* adaptable = place.adaptable;

@@ -54,7 +54,7 @@ inline Result<Tensor> to_tensor(const TensorView& view) {
 /// the plan and of the base under them.
 class Destinations {
  public:
-  Destinations(const Plan& plan, const std::vector<Place>& places) {
+  Destinations(const Plan& plan, const std::vector<ModulePlace>& places) {
     for (const auto& item : plan.items) {
       for (const auto& slot : item.prepared.update->slots()) {
         std::string key = item.path + "." + slot.attribute + "." + plan.name;
@@ -86,7 +86,7 @@ class Destinations {
  private:
   /// What `bias` and save_embedding_layers write of the base, under the names it has once the
   /// adapter is in.
-  void add_base(const Plan& plan, const Place& place) {
+  void add_base(const Plan& plan, const ModulePlace& place) {
     auto prefix = place.path.empty() ? "" : place.path + ".";
     auto* module = place.module;
     std::shared_ptr<Module> below;
@@ -101,7 +101,7 @@ class Destinations {
     }
   }
 
-  static bool targets(const Plan& plan, const Place& place) {
+  static bool targets(const Plan& plan, const ModulePlace& place) {
     return std::any_of(plan.items.begin(), plan.items.end(),
                        [&](const Plan::Item& item) { return item.place == place.adaptable; });
   }

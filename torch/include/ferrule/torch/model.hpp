@@ -33,7 +33,7 @@ class Model {
 namespace detail {
 
 /// A module of a model and its path; what hangs on adapted modules is left out.
-struct Place {
+struct ModulePlace {
   std::string path;
   Module* module;
   /// nullptr where the module cannot carry anything.
@@ -41,7 +41,7 @@ struct Place {
 };
 
 inline void walk(Module& module, const std::string& path, std::set<const Module*>& seen,
-                 std::vector<Place>& places) {
+                 std::vector<ModulePlace>& places) {
   if (!seen.insert(&module).second) return;
   auto* adaptable = dynamic_cast<Adaptable*>(&module);
   places.push_back({path, &module, adaptable});
@@ -52,8 +52,8 @@ inline void walk(Module& module, const std::string& path, std::set<const Module*
 }
 
 /// Every module, as PEFT's named_modules: parents first, a shared one once, under its first name.
-inline std::vector<Place> places_of(const Model& model) {
-  std::vector<Place> places;
+inline std::vector<ModulePlace> places_of(const Model& model) {
+  std::vector<ModulePlace> places;
   std::set<const Module*> seen;
   walk(model.module(), {}, seen, places);
   return places;
@@ -71,7 +71,7 @@ struct Adapters {
   }
 };
 
-inline Adapters adapters_of(const std::vector<Place>& places) {
+inline Adapters adapters_of(const std::vector<ModulePlace>& places) {
   Adapters adapters;
   for (const auto& place : places) {
     if (place.adaptable == nullptr || !place.adaptable->is_adapted()) continue;

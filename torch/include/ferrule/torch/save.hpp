@@ -91,7 +91,7 @@ class LiveState {
 };
 
 /// Names of the adapters among `names` that change nothing because no one has trained them.
-inline std::vector<std::string> untrained(const std::vector<Place>& places,
+inline std::vector<std::string> untrained(const std::vector<ModulePlace>& places,
                                           const std::vector<std::string>& names) {
   std::vector<std::string> idle;
   for (const auto& name : names) {

@@ -19,7 +19,7 @@ inline Error no_adapter(const char* what) {
 }
 
 /// The trained copy that a set of active adapters calls for in one module.
-inline Result<std::optional<std::string>> copy_for(const Place& place,
+inline Result<std::optional<std::string>> copy_for(const ModulePlace& place,
                                                    const std::vector<std::string>& names) {
   const AdaptableAccess access(*place.adaptable);
   std::optional<std::string> chosen;

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "io/directory_transaction.hpp"
-#include "io/input_file.hpp"
+#include "io/transaction/directory_reader.hpp"
+#include "io/transaction/directory_transaction.hpp"
 #include "temp_dir.hpp"
 
 namespace ferrule::test {

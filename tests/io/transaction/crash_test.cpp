@@ -6,9 +6,9 @@
 
 #include <memory>
 
-#include "faults.hpp"
-#include "io/input_file.hpp"
-#include "scene.hpp"
+#include "io/faults.hpp"
+#include "io/transaction/directory_reader.hpp"
+#include "io/transaction/scene.hpp"
 
 namespace ferrule::test {
 namespace {

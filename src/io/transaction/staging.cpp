@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "io/staging.hpp"
+#include "io/transaction/staging.hpp"
 
 #include <sys/file.h>
 #include <sys/vfs.h>
@@ -10,6 +10,7 @@
 
 #include "base/try.hpp"
 #include "io/open_regular.hpp"
+#include "io/remove_tree.hpp"
 #include "io/staged_file.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"

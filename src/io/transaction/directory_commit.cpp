@@ -7,11 +7,12 @@
 
 #include "base/errors.hpp"
 #include "base/try.hpp"
-#include "io/directory_save.hpp"
 #include "io/move_file.hpp"
-#include "io/standing.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
+#include "io/transaction/directory_transaction_rep.hpp"
+#include "io/transaction/renew_files.hpp"
+#include "io/transaction/working_directory.hpp"
 
 namespace ferrule::io {
 
@@ -83,14 +84,14 @@ Result<bool> DirectoryTransaction::Rep::swap_in() {
   }
   FERRULE_TRY(const bool same, still_there(target));
   if (!same) return system_error(ESTALE, "the directory was moved away during the save", path());
-  const bool standing = stands_in(target.parent_path + "/" + target.name);
+  const bool is_working = holds_working_directory(target.parent_path + "/" + target.name);
   if (sys().renameat2(beside->fd(), Staging::kNew, target.parent.get(), target.name.c_str(),
                       RENAME_EXCHANGE) != 0) {
     if (says_no_swap(errno)) return false;
     return system_error(errno, "cannot publish it", path());
   }
   published = true;
-  const bool back = standing && swap_back(carried);
+  const bool back = is_working && swap_back(carried);
   auto flushed = flush_parent();
   auto cleared = beside->clear_after_swap(back ? old : stage.get(), carried);
   FERRULE_CHECK(std::move(flushed));
@@ -110,7 +111,7 @@ bool DirectoryTransaction::Rep::swap_back(Carried& carried) {
   const int old = target.directory.get();
   struct stat info {};
   if (sys().fstat(old, &info) != 0 || !bring_changes(old, stage.get(), carried, path()) ||
-      !renew(old, stage.get(), carried, durability, path())) {
+      !renew_files(old, stage.get(), carried, durability, path())) {
     return false;
   }
   // From here on the other one is the stage, for whoever comes after a crash.

@@ -11,12 +11,12 @@
 #include <string_view>
 #include <vector>
 
-#include "io/directory_transaction.hpp"
-#include "io/directory_tree.hpp"
-#include "io/in_place.hpp"
 #include "io/staged_file.hpp"
-#include "io/staging.hpp"
-#include "io/target.hpp"
+#include "io/transaction/directory_transaction.hpp"
+#include "io/transaction/directory_tree.hpp"
+#include "io/transaction/in_place.hpp"
+#include "io/transaction/staging.hpp"
+#include "io/transaction/target.hpp"
 #include "io/unique_fd.hpp"
 
 namespace ferrule::io {

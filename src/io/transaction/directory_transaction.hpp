@@ -1,37 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
 #include "ferrule/durability.hpp"
 #include "ferrule/result.hpp"
-#include "io/folder.hpp"
+#include "io/output_file.hpp"
 
 namespace ferrule::io {
-
-/// A file of a transaction while it is written. Owned by the transaction.
-class OutputFile {
- public:
-  virtual ~OutputFile();
-  /// Appends the pieces in order, carrying on after short writes and EINTR.
-  virtual Result<void> write(std::span<const std::span<const std::byte>> pieces) = 0;
-  Result<void> write(std::span<const std::byte> piece);
-  /// Announces the final size, so that the file system can reserve it (and say ENOSPC early).
-  virtual Result<void> reserve(std::uint64_t bytes) = 0;
-  /// Writes at any place inside what reserve() announced; several threads may, each at its own.
-  virtual Result<void> write_at(std::uint64_t offset, std::span<const std::byte> piece) = 0;
-  /// Bytes that write() and write_at() took so far.
-  virtual std::uint64_t bytes_written() const noexcept = 0;
-  /// Of what is written so far. Publishing it changes nothing but the time of change.
-  virtual Result<FileIdentity> identity() const = 0;
-};
 
 /// Several files of one directory (and of folders below it) that appear together or not at all,
 /// for readers that know nothing of Ferrule. What it owes is in docs/rules/TX.md.
@@ -76,23 +57,6 @@ class DirectoryTransaction {
  private:
   struct Rep;
   explicit DirectoryTransaction(std::unique_ptr<Rep> rep) noexcept;
-  std::unique_ptr<Rep> rep_;
-};
-
-/// TX-12: one file that appears whole under `path` or not at all; an existing one keeps its mode, a
-/// link is replaced by the file it names being replaced (never written through).
-class FileTransaction {
- public:
-  static Result<FileTransaction> begin(const std::filesystem::path& path, Durability durability);
-  FileTransaction(FileTransaction&&) noexcept;
-  FileTransaction& operator=(FileTransaction&&) noexcept;
-  ~FileTransaction();
-  OutputFile& file() noexcept;
-  Result<void> commit();
-
- private:
-  struct Rep;
-  explicit FileTransaction(std::unique_ptr<Rep> rep) noexcept;
   std::unique_ptr<Rep> rep_;
 };
 

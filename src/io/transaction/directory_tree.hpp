@@ -31,9 +31,6 @@ struct Carried {
 /// TX-8: names that only Ferrule makes: stages, records, temporary files.
 bool is_our_name(std::string_view name) noexcept;
 
-/// Removes what `name` in `dir` is, folders with all they hold. No error where there is nothing.
-Result<void> remove_tree(int dir, const std::string& name, const std::filesystem::path& path);
-
 /// TX-4: puts everything of `from` but `carried.managed` into `to` as well: files as hard links,
 /// folders made again with owner, mode and times, and notes it in `carried`. False where that
 /// cannot be done (another's file, another file system): then the directory cannot be swapped.

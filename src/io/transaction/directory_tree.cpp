@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "io/directory_tree.hpp"
+#include "io/transaction/directory_tree.hpp"
 
 #include <dirent.h>
 #include <linux/fs.h>
@@ -13,7 +13,7 @@
 #include "io/list_directory.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
-#include "io/target.hpp"
+#include "io/transaction/target.hpp"
 #include "io/unique_fd.hpp"
 
 namespace ferrule::io {
@@ -34,46 +34,6 @@ UniqueFd open_folder(int dir, const std::string& name) {
   return UniqueFd(uninterrupted([&] { return sys().openat(dir, name.c_str(), kFolder, 0); }));
 }
 
-/// A DT_ constant; DT_UNKNOWN where the entry has gone.
-Result<unsigned char> type_of(int dir, const DirectoryEntry& entry,
-                              const std::filesystem::path& path) {
-  if (entry.type != DT_UNKNOWN) return entry.type;
-  struct stat info {};
-  if (sys().fstatat(dir, entry.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
-    return static_cast<unsigned char>(IFTODT(info.st_mode));
-  }
-  if (errno == ENOENT) return static_cast<unsigned char>(DT_UNKNOWN);
-  return system_error(errno, "cannot examine " + quote(entry.name), path);
-}
-
-/// Removes an entry of `folder`, which is about to go itself and so may be made writable for that.
-bool remove_entry(int folder, const std::string& name, int flags) {
-  const auto gone = [&] {
-    return sys().unlinkat(folder, name.c_str(), flags) == 0 || errno == ENOENT;
-  };
-  return gone() || (errno == EACCES && sys().fchmod(folder, 0700) == 0 && gone());
-}
-
-/// Removes all that the folder `name` of `dir` holds, and then not the folder itself.
-Result<void> empty_folder(int dir, const std::string& name, const std::filesystem::path& path,
-                          int depth) {
-  const UniqueFd folder = open_folder(dir, name);
-  if (!folder) {
-    if (errno == ENOENT) return {};
-    return system_error(errno, "cannot open " + quote(name), path);
-  }
-  if (depth > kMaxDepth) return system_error(ELOOP, "cannot remove " + quote(name), path);
-  FERRULE_TRY(const auto entries, list_directory(folder.get(), path));
-  for (const auto& entry : entries) {
-    FERRULE_TRY(const unsigned char type, type_of(folder.get(), entry, path));
-    if (type == DT_DIR) FERRULE_CHECK(empty_folder(folder.get(), entry.name, path, depth + 1));
-    if (!remove_entry(folder.get(), entry.name, type == DT_DIR ? AT_REMOVEDIR : 0)) {
-      return system_error(errno, "cannot remove " + quote(entry.name), path);
-    }
-  }
-  return {};
-}
-
 class Carrier {
  public:
   Carrier(Carried& carried, Durability durability, const std::filesystem::path& path)
@@ -83,7 +43,7 @@ class Carrier {
     FERRULE_TRY(const auto entries, list_directory(from, path_));
     for (const auto& entry : entries) {
       if (is_our_name(entry.name)) continue;
-      FERRULE_TRY(const unsigned char type, type_of(from, entry, path_));
+      FERRULE_TRY(const unsigned char type, entry_type(from, entry, path_));
       if (type == DT_DIR) {
         FERRULE_TRY(const bool done, subfolder(from, to, prefix + entry.name, entry.name, depth));
         if (!done) return false;
@@ -211,7 +171,7 @@ Result<void> bring(int old, int current, const Carried& carried, std::set<std::s
   for (const auto& entry : entries) {
     const std::string place = prefix + entry.name;
     if (is_our_name(entry.name) || carried.managed.count(place) != 0) continue;
-    FERRULE_TRY(const unsigned char type, type_of(old, entry, path));
+    FERRULE_TRY(const unsigned char type, entry_type(old, entry, path));
     if (type == DT_DIR) {
       FERRULE_CHECK(bring_folder(old, current, carried, seen, entry.name, place, path));
       continue;
@@ -301,17 +261,6 @@ bool is_our_name(std::string_view name) noexcept {
          (name.size() == 16 && name.find_first_not_of("0123456789abcdef") == name.npos);
 }
 
-Result<void> remove_tree(int dir, const std::string& name, const std::filesystem::path& path) {
-  if (sys().unlinkat(dir, name.c_str(), 0) == 0 || errno == ENOENT) return {};
-  if (errno != EISDIR && errno != EPERM) {
-    return system_error(errno, "cannot remove " + quote(name), path);
-  }
-  FERRULE_CHECK(empty_folder(dir, name, path, 0));
-  // `dir` itself is not ours to change.
-  if (sys().unlinkat(dir, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
-  return system_error(errno, "cannot remove " + quote(name), path);
-}
-
 Result<bool> carry_over(int from, int to, Carried& carried, Durability durability,
                         const std::filesystem::path& path) {
   const UniqueFd listed(uninterrupted([&] { return sys().openat(from, ".", kFolder, 0); }));
@@ -365,7 +314,7 @@ Result<void> bring_changes(int old, int current, const Carried& carried,
   for (const auto& [place, inode] : carried.files) {
     if (seen.count(place) != 0) continue;
     // Removed meanwhile. Only the link that was made here goes, nothing that came since.
-    auto found = open_place(current, place, path);
+    auto found = open_parent(current, place, path);
     if (!found) continue;
     struct stat info {};
     const char* name = found->name.c_str();

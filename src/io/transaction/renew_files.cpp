@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "io/standing.hpp"
+#include "io/transaction/renew_files.hpp"
 
-#include <limits.h>
-
-#include <array>
 #include <set>
-#include <string_view>
 
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
+#include "io/remove_tree.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
-#include "io/target.hpp"
+#include "io/transaction/target.hpp"
 
 namespace ferrule::io {
 
@@ -20,10 +17,10 @@ namespace {
 constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 constexpr const char* kTemporary = ".ferrule-stage";
 
-Result<void> renew_file(int old, const Place& from, const std::string& name,
+Result<void> renew_file(int old, const OpenedParent& from, const std::string& name,
                         const std::filesystem::path& path) {
   FERRULE_CHECK(make_folders(old, name, path));
-  FERRULE_TRY(const Place to, open_place(old, name, path));
+  FERRULE_TRY(const OpenedParent to, open_parent(old, name, path));
   FERRULE_CHECK(remove_tree(to.folder.get(), kTemporary, path));
   if (sys().linkat(from.folder.get(), from.name.c_str(), to.folder.get(), kTemporary, 0) != 0 ||
       sys().renameat2(to.folder.get(), kTemporary, to.folder.get(), to.name.c_str(), 0) != 0) {
@@ -33,7 +30,7 @@ Result<void> renew_file(int old, const Place& from, const std::string& name,
 }
 
 Result<void> remove_file(int old, const std::string& name, const std::filesystem::path& path) {
-  auto place = open_place(old, name, path);
+  auto place = open_parent(old, name, path);
   if (!place && place.error().code == ErrorCode::kNotFound) return {};
   if (!place) return std::move(place).error();
   if (sys().unlinkat(place->folder.get(), place->name.c_str(), 0) != 0 && errno != ENOENT) {
@@ -55,20 +52,11 @@ Result<void> flush(int old, const std::set<std::string>& folders,
 
 }  // namespace
 
-bool stands_in(const std::string& directory) noexcept {
-  std::array<char, PATH_MAX> buffer;
-  if (sys().realpath(".", buffer.data()) == nullptr) return false;
-  const std::string_view here(buffer.data());
-  return here == directory ||
-         (here.size() > directory.size() && here.substr(0, directory.size()) == directory &&
-          here[directory.size()] == '/');
-}
-
-Result<void> renew(int old, int current, const Carried& carried, Durability durability,
-                   const std::filesystem::path& path) {
+Result<void> renew_files(int old, int current, const Carried& carried, Durability durability,
+                         const std::filesystem::path& path) {
   std::set<std::string> folders = {"."};
   for (const auto& name : carried.managed) {
-    auto from = open_place(current, name, path);
+    auto from = open_parent(current, name, path);
     struct stat info {};
     const bool there = from && sys().fstatat(from->folder.get(), from->name.c_str(), &info,
                                              AT_SYMLINK_NOFOLLOW) == 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "io/target.hpp"
+#include "io/transaction/target.hpp"
 
 #include <limits.h>
 #include <sys/stat.h>
@@ -162,8 +162,9 @@ bool is_plain_path(std::string_view name) noexcept {
   }
 }
 
-Result<Place> open_place(int dir, std::string_view name, const std::filesystem::path& path) {
-  Place place;
+Result<OpenedParent> open_parent(int dir, std::string_view name,
+                                 const std::filesystem::path& path) {
+  OpenedParent place;
   place.folder = UniqueFd(uninterrupted([&] { return sys().openat(dir, ".", kNameOnly, 0); }));
   if (!place.folder) return system_error(errno, "cannot open the directory", path);
   for (std::size_t slash = name.find('/'); slash != name.npos; slash = name.find('/')) {
@@ -180,7 +181,7 @@ Result<Place> open_place(int dir, std::string_view name, const std::filesystem::
 
 Result<void> make_folders(int dir, const std::string& name, const std::filesystem::path& path) {
   for (std::size_t slash = name.find('/'); slash != name.npos; slash = name.find('/', slash + 1)) {
-    FERRULE_TRY(const Place place, open_place(dir, name.substr(0, slash), path));
+    FERRULE_TRY(const OpenedParent place, open_parent(dir, name.substr(0, slash), path));
     if (sys().mkdirat(place.folder.get(), place.name.c_str(), 0777) != 0 && errno != EEXIST) {
       return system_error(errno, "cannot create the folder " + quote(place.name), path);
     }

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "io/transaction/file_transaction.hpp"
+
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -8,11 +10,11 @@
 
 #include "base/errors.hpp"
 #include "base/try.hpp"
-#include "io/directory_transaction.hpp"
+#include "io/output_file.hpp"
 #include "io/staged_file.hpp"
-#include "io/staging.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
+#include "io/transaction/staging.hpp"
 
 namespace ferrule::io {
 

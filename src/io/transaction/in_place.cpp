@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "io/in_place.hpp"
+#include "io/transaction/in_place.hpp"
 
 #include <sys/file.h>
 
@@ -10,12 +10,13 @@
 
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
-#include "io/directory_tree.hpp"
 #include "io/open_regular.hpp"
+#include "io/remove_tree.hpp"
 #include "io/staged_file.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
-#include "io/target.hpp"
+#include "io/transaction/directory_tree.hpp"
+#include "io/transaction/target.hpp"
 
 namespace ferrule::io {
 
@@ -88,7 +89,7 @@ Result<void> do_step(int directory, int stage, std::size_t index, const Step& st
                      const std::filesystem::path& path) {
   const std::string& name = step.change.name;
   if (!step.change.removal) FERRULE_CHECK(make_folders(directory, name, path));
-  auto place = open_place(directory, name, path);
+  auto place = open_parent(directory, name, path);
   if (!place) {
     if (step.change.removal && place.error().code == ErrorCode::kNotFound) return {};
     return std::move(place).error();
@@ -104,7 +105,7 @@ Result<void> do_step(int directory, int stage, std::size_t index, const Step& st
 
 Result<void> undo_step(int directory, int stage, std::size_t index, const Step& step,
                        const std::filesystem::path& path) {
-  auto place = open_place(directory, step.change.name, path);
+  auto place = open_parent(directory, step.change.name, path);
   if (!place) {
     if (place.error().code == ErrorCode::kNotFound) return {};
     return std::move(place).error();
@@ -135,7 +136,7 @@ Result<std::vector<Step>> plan(int directory, int stage, std::span<const Change>
   std::vector<Step> steps;
   for (const auto& change : changes) {
     Step step{change};
-    auto place = open_place(directory, change.name, path);
+    auto place = open_parent(directory, change.name, path);
     if (place) {
       struct stat info {};
       step.existed =

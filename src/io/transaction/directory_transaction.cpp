@@ -8,10 +8,10 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
-#include "io/directory_save.hpp"
 #include "io/open_regular.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
+#include "io/transaction/directory_transaction_rep.hpp"
 
 namespace ferrule::io {
 

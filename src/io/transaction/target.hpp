@@ -36,11 +36,11 @@ bool is_plain_path(std::string_view name) noexcept;
 
 /// The folder of `name` below `dir`, where no component may be a link: its descriptor (for naming
 /// things in it only) and the last component.
-struct Place {
+struct OpenedParent {
   UniqueFd folder;
   std::string name;
 };
-Result<Place> open_place(int dir, std::string_view name, const std::filesystem::path& path);
+Result<OpenedParent> open_parent(int dir, std::string_view name, const std::filesystem::path& path);
 
 /// Makes the folders below `dir` that `name` lies in.
 Result<void> make_folders(int dir, const std::string& name, const std::filesystem::path& path);

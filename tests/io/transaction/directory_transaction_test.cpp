@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "io/directory_transaction.hpp"
+#include "io/transaction/directory_transaction.hpp"
 
 #include <gtest/gtest.h>
 #include <linux/fs.h>
@@ -9,9 +9,9 @@
 
 #include <algorithm>
 
-#include "faults.hpp"
-#include "io/input_file.hpp"
-#include "scene.hpp"
+#include "io/faults.hpp"
+#include "io/transaction/directory_reader.hpp"
+#include "io/transaction/scene.hpp"
 
 namespace ferrule::test {
 namespace {

@@ -7,10 +7,10 @@
 
 #include <algorithm>
 
-#include "faults.hpp"
-#include "io/directory_transaction.hpp"
-#include "io/input_file.hpp"
-#include "scene.hpp"
+#include "io/faults.hpp"
+#include "io/transaction/directory_reader.hpp"
+#include "io/transaction/directory_transaction.hpp"
+#include "io/transaction/scene.hpp"
 
 namespace ferrule::test {
 namespace {

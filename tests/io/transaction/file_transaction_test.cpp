@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "io/transaction/file_transaction.hpp"
+
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
-#include "faults.hpp"
-#include "io/directory_transaction.hpp"
-#include "scene.hpp"
+#include "io/faults.hpp"
+#include "io/transaction/scene.hpp"
 
 namespace ferrule::test {
 namespace {

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "io/transaction/directory_reader.hpp"
+
 #include <algorithm>
 
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
-#include "io/in_place.hpp"
-#include "io/input_file.hpp"
 #include "io/list_directory.hpp"
 #include "io/open_regular.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
+#include "io/transaction/in_place.hpp"
 
 namespace ferrule::io {
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "ferrule/result.hpp"
-#include "io/directory_tree.hpp"
+#include "io/transaction/directory_tree.hpp"
 #include "io/unique_fd.hpp"
 
 namespace ferrule::io {
