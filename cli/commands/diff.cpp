@@ -126,7 +126,7 @@ std::pair<int, std::optional<Adapter>> open_good(const std::string& path, bool j
   auto adapter = Adapter::open(path);
   if (!adapter) return {fail(adapter.error(), path, json), std::nullopt};
   const auto findings = adapter->findings();
-  if (!has_error({findings.begin(), findings.end()})) return {kGood, *std::move(adapter)};
+  if (!has_error(findings)) return {kGood, *std::move(adapter)};
   report(findings);
   if (json) {
     print_document({{"findings", cli::to_json(findings)}});

@@ -91,7 +91,7 @@ int run(const Options& options) {
   if (!adapter) return fail(adapter.error(), options.path, options.json);
   const auto strengths = explain(*adapter, options.glob);
   const auto findings = adapter->findings();
-  const int code = has_error({findings.begin(), findings.end()}) ? kBad : kGood;
+  const int code = has_error(findings) ? kBad : kGood;
   if (options.json) {
     print_document(to_json(strengths, *adapter));
     return code;

@@ -23,7 +23,7 @@ int run(const Options& options) {
   const auto adapter = Adapter::open(options.path);
   if (!adapter) return fail(adapter.error(), options.path, options.json);
   const auto findings = adapter->findings();
-  const bool good = !has_error({findings.begin(), findings.end()});
+  const bool good = !has_error(findings);
   const auto id = good ? content_id(*adapter) : std::string();
   if (options.json) {
     Json::Array adapters;

@@ -38,7 +38,7 @@ int inspect_adapter(const Options& options) {
   print_adapter(*adapter, options.report);
   const auto findings = adapter->findings();
   if (!options.report.json) report(findings);
-  return has_error({findings.begin(), findings.end()}) ? kBad : kGood;
+  return has_error(findings) ? kBad : kGood;
 }
 
 int inspect_many(const Options& options) {

@@ -83,7 +83,7 @@ Json adapter_json(const Adapter& adapter, bool tensors) {
   for (const auto& tensor : adapter.tensors()) totals.add(tensor.tensor);
   const auto& config = adapter.config();
   auto json = start("adapter", adapter.directory());
-  json.set("good", !has_error({adapter.findings().begin(), adapter.findings().end()}));
+  json.set("good", !has_error(adapter.findings()));
   json.set("peft_type", config.peft_type());
   json.set("task_type", or_null(config.task_type()));
   json.set("base_model_name_or_path", or_null(config.base_model_name_or_path()));
