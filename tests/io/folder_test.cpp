@@ -27,7 +27,7 @@ TEST(Folder, MakesItselfAndItsParents) {
   EXPECT_TRUE(std::filesystem::is_directory(dir / "a/b/c"));
   write_file(dir / "file", "x");
   EXPECT_EQ(Folder::make(dir / "file").error().system_errno, ENOTDIR);
-  EXPECT_EQ(Folder::make(dir / "container/below").error().system_errno, ENOTDIR);
+  EXPECT_EQ(Folder::make(dir / "file/below").error().system_errno, ENOTDIR);
   EXPECT_FALSE(Folder::make(""));
 }
 

@@ -52,7 +52,7 @@ INSTANTIATE_TEST_SUITE_P(
     Places, RefusedPlace,
     testing::Values(Place{"Empty", "", ErrorCode::kInvalidArgument},
                     Place{"File", "file", ErrorCode::kInvalidArgument},
-                    Place{"BelowAFile", "container/out", ErrorCode::kInvalidArgument},
+                    Place{"BelowAFile", "file/out", ErrorCode::kInvalidArgument},
                     Place{"Fifo", "fifo", ErrorCode::kUnsupported},
                     Place{"DanglingLink", "dangling", ErrorCode::kInvalidArgument},
                     Place{"BelowADanglingLink", "dangling/out", ErrorCode::kInvalidArgument},
@@ -116,7 +116,7 @@ TEST(DirectoryTransaction, RefusesWhatIsInTheWay) {
   {
     auto begun = DirectoryTransaction::begin(dir / "out", Durability::kSafe);
     ASSERT_TRUE(begun);
-    for (const std::string name : {"folder", "container/a", "link/a"}) {
+    for (const std::string name : {"folder", "file/a", "link/a"}) {
       EXPECT_EQ(begun->create(name, "x").error().code, ErrorCode::kInvalidArgument) << name;
     }
   }
