@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "ferrule/verify.hpp"
+
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -8,7 +10,6 @@
 #include "commands/command.hpp"
 #include "commands/options.hpp"
 #include "ferrule/text.hpp"
-#include "ferrule/verify.hpp"
 #include "print/failure.hpp"
 #include "print/findings.hpp"
 #include "print/json.hpp"

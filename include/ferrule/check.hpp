@@ -73,18 +73,18 @@ class [[nodiscard]] CheckReport {
 /// Fails with kInvalidArgument (an engine that is not known) and with nothing else: what is wrong
 /// with the adapter is a finding.
 FERRULE_API Result<CheckReport> check(const Adapter& adapter, const BaseModel& base,
-                                              const CheckOptions& options = {});
+                                      const CheckOptions& options = {});
 
 /// The same, opening the adapter. One that cannot be read at all is the Error.
-FERRULE_API Result<CheckReport> check(const std::filesystem::path& adapter,
-                                              const BaseModel& base,
-                                              const CheckOptions& options = {});
+FERRULE_API Result<CheckReport> check(const std::filesystem::path& adapter, const BaseModel& base,
+                                      const CheckOptions& options = {});
 
 /// Checks many adapters against one base on `threads` threads (0: as many as there are cores). The
 /// results stand in the order of `adapters`.
-FERRULE_API std::vector<Result<CheckReport>> check(
-    std::span<const std::filesystem::path> adapters, const BaseModel& base,
-    const CheckOptions& options = {}, unsigned threads = 0);
+FERRULE_API std::vector<Result<CheckReport>> check(std::span<const std::filesystem::path> adapters,
+                                                   const BaseModel& base,
+                                                   const CheckOptions& options = {},
+                                                   unsigned threads = 0);
 
 /// An engine that serves adapters, as CheckOptions::engines takes it.
 struct ServingEngine {

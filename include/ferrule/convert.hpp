@@ -48,7 +48,7 @@ struct ConvertReport {
 /// Fails with kNotFound, kCorrupt (AD-15, AD-16 where it is no adapter), kUnsupported,
 /// kLimitExceeded, kInvalidArgument or kIo.
 FERRULE_API Result<ConvertReport> convert(const std::filesystem::path& directory,
-                                                  const std::filesystem::path& output,
-                                                  const ConvertOptions& options = {});
+                                          const std::filesystem::path& output,
+                                          const ConvertOptions& options = {});
 
 }  // namespace ferrule

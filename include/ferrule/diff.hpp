@@ -82,7 +82,6 @@ struct DiffOptions {
 /// Compares what two adapters do to a base: for LoRA pairs their updates by low-rank algebra, so
 /// that factors that were rescaled or rotated are equal; other methods by tensors and strength.
 /// Which differences count as none is in docs/cli.md.
-FERRULE_API DiffReport diff(const Adapter& a, const Adapter& b,
-                                     const DiffOptions& options = {});
+FERRULE_API DiffReport diff(const Adapter& a, const Adapter& b, const DiffOptions& options = {});
 
 }  // namespace ferrule

@@ -73,7 +73,7 @@ class [[nodiscard]] FixReport {
 /// Fails with kNotFound, kCorrupt (what cannot be read at all), kUnsupported, kLimitExceeded,
 /// kInvalidArgument or kIo.
 FERRULE_API Result<FixReport> fix(const std::filesystem::path& directory,
-                                          const std::filesystem::path& output,
-                                          const FixOptions& options = {});
+                                  const std::filesystem::path& output,
+                                  const FixOptions& options = {});
 
 }  // namespace ferrule

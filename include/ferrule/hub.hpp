@@ -166,14 +166,13 @@ class FERRULE_API HubClient {
 
 /// HubClient::push. `destination` is a repository's id, or `s3://bucket/prefix`.
 FERRULE_API Result<PushReport> push(const std::filesystem::path& directory,
-                                           const std::string& destination,
-                                           const PushOptions& options = {},
-                                           const Settings& settings = Settings::from_environment());
+                                    const std::string& destination, const PushOptions& options = {},
+                                    const Settings& settings = Settings::from_environment());
 
 /// HubClient::pull. `source` is a repository's id, `s3://bucket/prefix`, or the `https://` address
 /// of a folder.
 FERRULE_API Result<PullReport> pull(const std::string& source, const PullOptions& options = {},
-                                        const Settings& settings = Settings::from_environment());
+                                    const Settings& settings = Settings::from_environment());
 
 /// Whether the text is one that open_remote() takes ("hf://...", "s3://...", "https://...").
 FERRULE_API bool is_remote(std::string_view text) noexcept;

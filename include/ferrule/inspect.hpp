@@ -53,7 +53,7 @@ struct AdapterSummary {
 
 /// Never fails: what prevents reading stands in the summary.
 FERRULE_API AdapterSummary inspect_adapter(const std::filesystem::path& directory,
-                                             const OpenOptions& options = {});
+                                           const OpenOptions& options = {});
 
 /// The adapters of a folder and of all folders below it.
 struct FERRULE_API FolderSummary {

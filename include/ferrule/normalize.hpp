@@ -66,7 +66,7 @@ struct [[nodiscard]] NormalizeReport {
 /// Fails with kUnsupported (NM-1 to NM-7, NM-10: what cannot be expressed), and as Adapter::open;
 /// an adapter with errors among its findings is refused with the first of them.
 FERRULE_API Result<NormalizeReport> normalize(const std::filesystem::path& directory,
-                                                      const std::filesystem::path& output,
-                                                      const NormalizeOptions& options = {});
+                                              const std::filesystem::path& output,
+                                              const NormalizeOptions& options = {});
 
 }  // namespace ferrule

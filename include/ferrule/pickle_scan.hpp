@@ -62,6 +62,6 @@ FERRULE_API ScannedFile scan_file(const std::filesystem::path& path,
 /// content decides what is looked into, never the name. Links to folders are not followed.
 /// Fails with kNotFound or kIo where `path` itself cannot be listed.
 FERRULE_API Result<std::vector<ScannedFile>> scan(const std::filesystem::path& path,
-                                                       const OpenOptions& options = {});
+                                                  const OpenOptions& options = {});
 
 }  // namespace ferrule

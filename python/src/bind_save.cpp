@@ -91,8 +91,7 @@ nb::list to_list(const std::vector<Finding>& findings) {
 template <typename Source>
 nb::list write(const SavePlan& plan, const Source& tensors,
                const std::filesystem::path& directory) {
-  auto report =
-      without_gil([&] { return save(tensors, plan.configs, directory, plan.options); });
+  auto report = without_gil([&] { return save(tensors, plan.configs, directory, plan.options); });
   return to_list(value_or_raise(std::move(report)).findings);
 }
 

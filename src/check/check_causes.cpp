@@ -11,7 +11,6 @@
 namespace ferrule::checks {
 namespace {
 
-
 constexpr std::size_t kMaxSuggestions = 8;  // Each costs a look at every module of the base.
 constexpr std::size_t kMaxCandidates = 2000;
 

@@ -16,7 +16,6 @@
 namespace ferrule::checks {
 namespace {
 
-
 constexpr std::size_t kMaxNamed = 8;
 
 bool is_method_tensor(const AdapterTensor& tensor) {

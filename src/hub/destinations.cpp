@@ -9,9 +9,8 @@
 
 namespace ferrule::hub {
 
-Result<PushReport> push(const std::filesystem::path& directory,
-                               const std::string& destination, const PushOptions& options,
-                               const Settings& settings) {
+Result<PushReport> push(const std::filesystem::path& directory, const std::string& destination,
+                        const PushOptions& options, const Settings& settings) {
   if (is_object_store(destination)) {
     Session session(settings);
     return push_to_store(session, directory, destination, options);
@@ -20,7 +19,7 @@ Result<PushReport> push(const std::filesystem::path& directory,
 }
 
 Result<PullReport> pull(const std::string& source, const PullOptions& options,
-                            const Settings& settings) {
+                        const Settings& settings) {
   if (is_object_store(source)) {
     auto own = settings;
     own.offline = own.offline || options.offline;

@@ -77,8 +77,8 @@ TEST(Save, NamedAdaptersGoToTheirFolders) {
   auto state = lora();
   state.add(std::string(kQ) + ".lora_A.my/name.weight", {2, 4})
       .add(std::string(kQ) + ".lora_B.my/name.weight", {4, 2});
-  const auto saved = save(
-      state.dict(), {{"default", lora_config()}, {"my/name", lora_config()}}, out / "a");
+  const auto saved =
+      save(state.dict(), {{"default", lora_config()}, {"my/name", lora_config()}}, out / "a");
   ASSERT_TRUE(saved) << saved.error().to_string();
   EXPECT_TRUE(fs::exists(out / "a" / "my" / "name" / "adapter_model.safetensors"));
   EXPECT_TRUE(verify(out / "a").good());
@@ -150,8 +150,7 @@ class Refuses : public testing::TestWithParam<Refusal> {};
 TEST_P(Refuses, AndLeavesNothingBehind) {
   const test::TempDir out;
   const auto state = GetParam().state();
-  const auto saved =
-      save(state.dict(), {{"default", lora_config(GetParam().fields)}}, out / "a");
+  const auto saved = save(state.dict(), {{"default", lora_config(GetParam().fields)}}, out / "a");
   ASSERT_FALSE(saved);
   EXPECT_EQ(saved.error().rule, GetParam().rule);
   EXPECT_EQ(saved.error().code, GetParam().code);
@@ -222,7 +221,7 @@ TEST(Save, AnUnknownSelectionIsRefused) {
   const test::TempDir out;
   const auto state = lora();
   const auto saved = save(state.dict(), {{"default", lora_config()}}, out / "a",
-                                     {.selected_adapters = {"defualt"}});
+                          {.selected_adapters = {"defualt"}});
   ASSERT_FALSE(saved);
   EXPECT_EQ(saved.error().code, ErrorCode::kInvalidArgument);
 }
@@ -319,8 +318,8 @@ TEST(Save, ACartridgeIsOpenedAsItsTwoHalves) {
 TEST(Save, ConvertsToAnotherDtype) {
   const test::TempDir out;
   const auto state = lora(1.00390625F);  // Halfway between two bf16 values: rounds to even.
-  ASSERT_TRUE(save(state.dict(), {{"default", lora_config()}}, out / "a",
-                              {.dtype = StoredDtype::kBF16}));
+  ASSERT_TRUE(
+      save(state.dict(), {{"default", lora_config()}}, out / "a", {.dtype = StoredDtype::kBF16}));
   const auto adapter = Adapter::open(out / "a").value();
   const auto b = adapter.modules()[0].tensor("lora_B");
   ASSERT_EQ(b->dtype(), Dtype::kBF16);
@@ -335,8 +334,7 @@ TEST(Save, TheInitialFolderIsOnlyRead) {
   const auto before = test::read_file(out / "initial" / "adapter_config.json");
   const auto state = lora();
   const auto pissa = lora_config({{"init_lora_weights", Json("pissa")}});
-  ASSERT_TRUE(
-      save(state.dict(), {{"default", pissa}}, out / "a", {.initial = out / "initial"}));
+  ASSERT_TRUE(save(state.dict(), {{"default", pissa}}, out / "a", {.initial = out / "initial"}));
   EXPECT_EQ(test::read_file(out / "initial" / "adapter_config.json"), before);
   const auto adapter = Adapter::open(out / "a").value();
   EXPECT_EQ(adapter.config().rank(), 4);

@@ -80,7 +80,7 @@ TEST_P(ConvertGolden, ATorchFileWrittenAgainKeepsItsStorages) {
   const test::TempDir dir;
   make_adapter(dir / "a", kGolden / GetParam());
   ASSERT_TRUE(convert(dir / "a", dir / "a",
-                              {.format = WeightsFormat::kBin, .durability = Durability::kFast}));
+                      {.format = WeightsFormat::kBin, .durability = Durability::kFast}));
   const auto original = TorchFile::open(kGolden / GetParam());
   const auto again = TorchFile::open(dir / "a/adapter_model.bin");
   ASSERT_TRUE(again) << again.error().to_string();
@@ -97,7 +97,7 @@ TEST(Convert, SharedStoragesStaySharedInATorchFile) {
   const test::TempDir dir;
   make_adapter(dir / "a", kGolden / "torch-2.13/tied.pt");
   ASSERT_TRUE(convert(dir / "a", dir / "a",
-                              {.format = WeightsFormat::kBin, .durability = Durability::kFast}));
+                      {.format = WeightsFormat::kBin, .durability = Durability::kFast}));
   const auto file = TorchFile::open(dir / "a/adapter_model.bin");
   ASSERT_TRUE(file);
   EXPECT_EQ(file->find("a")->bytes().data(), file->find("b")->bytes().data());
