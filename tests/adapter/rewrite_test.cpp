@@ -9,6 +9,7 @@
 
 #include "adapter/open_adapter.hpp"
 #include "base/try.hpp"
+#include "ferrule/file_names.hpp"
 #include "temp_dir.hpp"
 
 namespace ferrule::adapter {

@@ -11,8 +11,12 @@
 #include "model/transformers_names.hpp"
 #include "temp_dir.hpp"
 
-namespace ferrule::ops {
+namespace ferrule::checks {
 namespace {
+
+using model::follow_shapes;
+using model::Shape;
+using model::TransformersNames;
 
 TEST(Engines, EveryEntryNamesVersionDateAndSource) {
   EXPECT_EQ(all_engines().size(), 9U);
@@ -83,4 +87,4 @@ TEST(Check, ManyAnswersStandInTheOrderAsked) {
 }
 
 }  // namespace
-}  // namespace ferrule::ops
+}  // namespace ferrule::checks

@@ -8,7 +8,7 @@
 
 #include "base/float_convert.hpp"
 
-namespace ferrule::ops {
+namespace ferrule::update {
 namespace {
 
 std::vector<std::byte> every_half() {
@@ -68,4 +68,4 @@ TEST(Fold, ASplitStrengthIsAPowerOfTwoOnA) {
 }
 
 }  // namespace
-}  // namespace ferrule::ops
+}  // namespace ferrule::update

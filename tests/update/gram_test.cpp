@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace ferrule::ops {
+namespace ferrule::update {
 namespace {
 
 /// Small integers: every sum is exact, in any order.
@@ -74,4 +74,4 @@ TEST(Gram, ADifferenceFillsTheShorterSetUpWithZeros) {
 }
 
 }  // namespace
-}  // namespace ferrule::ops
+}  // namespace ferrule::update
