@@ -252,6 +252,67 @@ def test_a_subfolder_and_a_revision_of_a_hub_path(stage):
     stage.ferrule("verify", "hf://ann/a/second")
 
 
+@pytest.mark.parametrize("command", ["verify", "inspect"])
+def test_a_hub_path_is_resolved_once(stage, command):
+    """`inspect` reads the weights by ranges, `verify` pulls them."""
+    host(stage, files=content(stage.adapter(layers=8, hidden=4096)))
+    stage.ferrule(command, "hf://ann/a")
+    assert len(stage.hub.requests("GET", "/revision/")) == 1, stage.hub.requests()
+    assert len(stage.hub.requests("GET", "/tree/")) == 1, stage.hub.requests()
+
+
+@pytest.mark.parametrize("command", ["verify", "inspect"])
+def test_a_hub_path_stays_at_its_commit_when_the_branch_moves(stage, command):
+    folder = stage.adapter(layers=8, hidden=4096)
+    files = host(stage, files=content(folder))
+    stage.hub.clear_log()
+    first = stage.hub.repo("ann/a").head().oid
+
+    def move(exchange):
+        answer = exchange.answer()
+        stage.hub.world.put(stage.hub.repo("ann/a"), {"adapter_config.json": b"{}"})
+        exchange.send(answer)
+
+    stage.hub.faults.add("GET", "/tree/", move)
+    done = stage.ferrule(command, "hf://ann/a", "--json")
+    assert stage.hub.repo("ann/a").head().oid != first
+    if command == "inspect":
+        assert done.json["modules"] == stage.ferrule("inspect", folder, "--json").json["modules"]
+    fetched = [r.target for r in stage.hub.requests("GET", "/resolve/|/resolve-cache/")]
+    assert fetched and all(first in target for target in fetched), fetched
+    snapshot = stage.cache / "models--ann--a" / "snapshots"
+    assert [p.name for p in snapshot.iterdir()] == [first]
+    assert (snapshot / first / "adapter_config.json").read_bytes() == files["adapter_config.json"]
+
+
+def test_ranges_are_asked_for_again_after_a_failure(stage):
+    from emulator import faults
+
+    host(stage, files=content(stage.adapter(layers=8, hidden=4096)))
+    stage.hub.faults.add("GET", "/cdn/", faults.status(503), times=2)
+    stage.ferrule("inspect", "hf://ann/a")
+    stage.hub.faults.add("GET", "/cdn/", faults.reset())
+    stage.ferrule("inspect", "hf://ann/a")
+
+
+def test_weights_whose_header_cannot_be_read_are_pulled_and_judged(stage):
+    files = content(stage.adapter(layers=8, hidden=4096))
+    weights = files["adapter_model.safetensors"]
+    host(stage, files={**files, "adapter_model.safetensors": (1 << 60).to_bytes(8, "little") + weights[8:]})
+    done = stage.ferrule("inspect", "hf://ann/a", code=1)
+    assert "ST-2" in done.out + done.err
+
+
+def test_offline_a_hub_path_needs_its_own_folder_only(stage):
+    folder = stage.adapter()
+    make_adapter(folder / "second", seed=4, rank=4, card=False)
+    host(stage, files=content(folder))
+    stage.ferrule("verify", "hf://ann/a/second")
+    stage.hub.clear_log()
+    stage.ferrule("verify", "hf://ann/a/second", HF_HUB_OFFLINE=1)
+    assert stage.hub.requests() == []
+
+
 def test_a_bad_adapter_on_the_hub_fails_verify(stage):
     files = content(stage.adapter())
     host(stage, files={**files, "adapter_model.safetensors": files["adapter_model.safetensors"][:-8]})

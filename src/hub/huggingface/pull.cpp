@@ -42,19 +42,32 @@ Pull::Pull(Session& session, const std::string& repo_id, const PullOptions& opti
       cache_path_(options.cache.empty() ? session.settings.cache : options.cache) {}
 
 Result<PullReport> Pull::run() {
-  if (options_.offline || session_.settings.offline) return from_cache();
+  FERRULE_CHECK(begin());
+  return take(options_.files);
+}
+
+Result<void> Pull::begin() {
+  from_cache_ = options_.offline || session_.settings.offline;
+  if (from_cache_) return look_in_cache();
   auto resolved = resolve();
-  if (!resolved) {
-    const auto& error = resolved.error();
-    if (!leaves_cache_valid(error)) return error;
-    auto cached = from_cache();
-    if (!cached) return error;
+  if (resolved || !leaves_cache_valid(resolved.error())) return resolved;
+  if (!look_in_cache()) return resolved;
+  from_cache_ = true;
+  no_answer_ = std::move(resolved).error();
+  return {};
+}
+
+Result<PullReport> Pull::take(const std::vector<std::string>& names) {
+  if (from_cache_) {
+    auto cached = take_cached(names);
+    if (!no_answer_) return cached;
+    if (!cached) return *no_answer_;
     if (options_.watcher.warning) {
-      options_.watcher.warning(error.message + "; what is in the cache was taken instead");
+      options_.watcher.warning(no_answer_->message + "; what is in the cache was taken instead");
     }
     return cached;
   }
-  FERRULE_TRY(const auto files, choose_files(files_, options_.files, where()));
+  FERRULE_TRY(const auto files, choose_files(files_, names, where()));
   FERRULE_CHECK(download(files));
   FERRULE_CHECK(cache_->write_ref(revision_, commit_));
   return report(files);
@@ -190,8 +203,8 @@ Result<void> Pull::download(const RemoteFile& file, const Stop& stop, Meter& met
   }
 }
 
-/// What is cached, without a request: whole and undamaged, or an error.
-Result<PullReport> Pull::from_cache() {
+/// The commit and its files as the cache knows them, without a request.
+Result<void> Pull::look_in_cache() {
   FERRULE_TRY(cache_, RepoCache::open(cache_path_, repository_.id()));
   const auto commit = cache_ ? cache_->commit_of(revision_) : std::nullopt;
   if (!commit) {
@@ -208,7 +221,12 @@ Result<PullReport> Pull::from_cache() {
     return fail(Failure::kIncomplete, where() + ": the cache holds no file of it",
                 cache_->snapshot_path(commit_).string());
   }
-  FERRULE_TRY(const auto files, choose_files(files_, options_.files, where() + " in the cache"));
+  return {};
+}
+
+/// Whole and undamaged, or an error.
+Result<PullReport> Pull::take_cached(const std::vector<std::string>& names) {
+  FERRULE_TRY(const auto files, choose_files(files_, names, where() + " in the cache"));
   for (const auto& file : files) FERRULE_CHECK(require_cached(file));
   return report(files);
 }

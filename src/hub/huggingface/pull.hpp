@@ -19,23 +19,35 @@ namespace ferrule::hub {
 /// One pull from the Hub into the cache.
 class Pull {
  public:
+  /// Keeps references to both.
   Pull(Session& session, const std::string& repo_id, const PullOptions& options);
 
+  /// begin(), then take() of the files that the options name.
   Result<PullReport> run();
 
-  /// The first half of run(): asks for the commit and its files, and downloads nothing.
-  Result<void> resolve();
+  /// Decides which commit is pulled and what its files are. From here on nothing that happens to
+  /// the branch matters. Offline, or if the Hub does not answer, both come from the cache.
+  Result<void> begin();
+
+  /// Fetches files of that commit by their paths (all of them if none is named), or finds them
+  /// whole in the cache. May be called more than once after begin().
+  Result<PullReport> take(const std::vector<std::string>& names);
+
+  // Valid after begin().
   const std::string& commit() const noexcept { return commit_; }
   const std::vector<RemoteFile>& files() const noexcept { return files_; }
   const Repository& repository() const noexcept { return repository_; }
   RepoCache& cache() noexcept { return *cache_; }
+  bool is_from_cache() const noexcept { return from_cache_; }
 
  private:
   Result<void> download(const std::vector<RemoteFile>& files);
   Result<void> download(const RemoteFile& file, const Stop& stop, Meter& meter);
   Result<io::FileLock> lock(const RemoteFile& file, const Stop& stop);
   std::string source_url(const RemoteFile& file, bool short_way) const;
-  Result<PullReport> from_cache();
+  Result<void> resolve();
+  Result<void> look_in_cache();
+  Result<PullReport> take_cached(const std::vector<std::string>& names);
   Result<void> require_cached(const RemoteFile& file);
   Result<PullReport> report(const std::vector<RemoteFile>& files);
   std::string where() const;
@@ -48,6 +60,8 @@ class Pull {
   std::optional<RepoCache> cache_;
   std::string commit_;
   std::vector<RemoteFile> files_;
+  bool from_cache_ = false;
+  std::optional<Error> no_answer_;          // Why it is from the cache, unless that was asked for.
   std::atomic<bool> serves_cached_{false};  // See source_url().
 };
 
