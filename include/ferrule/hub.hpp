@@ -137,17 +137,20 @@ class FERRULE_API HubClient {
 
   const Settings& settings() const noexcept;
 
-  /// Sends a verified adapter directory to `repo_id` ("name" or "namespace/name"), as one commit or
-  /// none: files that are there already are neither hashed twice nor sent. After a failure on the
-  /// way the same call sends only what is missing.
-  Result<PushReport> push(const std::filesystem::path& directory, const std::string& repo_id,
+  /// Verifies an adapter directory and sends it to `destination`: a repository of the Hub ("name"
+  /// or "namespace/name"), or `s3://bucket/prefix`. The Hub gets one commit, or none if it has all
+  /// of the files already; those that it has are neither hashed twice nor sent. After a failure
+  /// the same call sends only what is missing.
+  Result<PushReport> push(const std::filesystem::path& directory, const std::string& destination,
                           const PushOptions& options = {});
 
-  /// The files of a repository at a revision, each checked against the hash the Hub lists for it.
-  Result<PullReport> pull(const std::string& repo_id, const PullOptions& options = {});
+  /// Fetches the files of `source`: a repository of the Hub at a revision, `s3://bucket/prefix`, or
+  /// the `https://` address of a folder. Each file is checked against the hash that the Hub, or the
+  /// store's manifest, lists for it.
+  Result<PullReport> pull(const std::string& source, const PullOptions& options = {});
 
   /// A folder that holds what the reference names and can be opened as an adapter: an
-  /// `hf://user/repo[@revision][/subfolder]`, pulled through the cache, or a source of pull().
+  /// `hf://user/repo[@revision][/subfolder]`, pulled through the cache, or an object store.
   /// With `headers_only` the data of large weights are holes of zeros: enough to list tensors, not
   /// to judge values.
   struct Remote {
@@ -164,13 +167,12 @@ class FERRULE_API HubClient {
   std::unique_ptr<Session> session_;
 };
 
-/// HubClient::push. `destination` is a repository's id, or `s3://bucket/prefix`.
+/// HubClient::push() of a client made for this call.
 FERRULE_API Result<PushReport> push(const std::filesystem::path& directory,
                                     const std::string& destination, const PushOptions& options = {},
                                     const Settings& settings = Settings::from_environment());
 
-/// HubClient::pull. `source` is a repository's id, `s3://bucket/prefix`, or the `https://` address
-/// of a folder.
+/// HubClient::pull() of a client made for this call.
 FERRULE_API Result<PullReport> pull(const std::string& source, const PullOptions& options = {},
                                     const Settings& settings = Settings::from_environment());
 

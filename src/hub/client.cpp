@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <utility>
 
+#include "ferrule/hub.hpp"
 #include "hub/files/session.hpp"
+#include "hub/huggingface/pull.hpp"
+#include "hub/huggingface/push.hpp"
+#include "hub/object_store/object_store.hpp"
+#include "hub/object_store/pull_from_store.hpp"
+#include "hub/object_store/push_to_store.hpp"
 
 namespace ferrule::hub {
 
@@ -12,5 +18,31 @@ HubClient& HubClient::operator=(HubClient&&) noexcept = default;
 HubClient::~HubClient() = default;
 
 const Settings& HubClient::settings() const noexcept { return session_->settings; }
+
+Result<PushReport> HubClient::push(const std::filesystem::path& directory,
+                                   const std::string& destination, const PushOptions& options) {
+  return is_object_store(destination)
+             ? push_to_store(*session_, directory, destination, options)
+             : push_to_repository(*session_, directory, destination, options);
+}
+
+Result<PullReport> HubClient::pull(const std::string& source, const PullOptions& options) {
+  return is_object_store(source) ? pull_from_store(*session_, source, options)
+                                 : pull_from_repository(*session_, source, options);
+}
+
+Result<PushReport> push(const std::filesystem::path& directory, const std::string& destination,
+                        const PushOptions& options, const Settings& settings) {
+  return HubClient(settings).push(directory, destination, options);
+}
+
+Result<PullReport> pull(const std::string& source, const PullOptions& options,
+                        const Settings& settings) {
+  return HubClient(settings).pull(source, options);
+}
+
+bool is_remote(std::string_view text) noexcept {
+  return text.rfind("hf://", 0) == 0 || is_object_store(text);
+}
 
 }  // namespace ferrule::hub

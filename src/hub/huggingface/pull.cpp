@@ -262,13 +262,14 @@ Result<PullReport> Pull::report(const std::vector<RemoteFile>& files) {
   return out;
 }
 
-Result<PullReport> HubClient::pull(const std::string& repo_id, const PullOptions& options) {
+Result<PullReport> pull_from_repository(Session& session, const std::string& repo_id,
+                                        const PullOptions& options) {
   FERRULE_CHECK(check_repo_id(repo_id));
   if (!options.revision.empty()) FERRULE_CHECK(check_revision(options.revision));
   auto heard = options;
   heard.watcher = one_at_a_time(options.watcher);
-  session_->http.watch(heard.watcher);
-  return Pull(*session_, repo_id, heard).run();
+  session.http.watch(heard.watcher);
+  return Pull(session, repo_id, heard).run();
 }
 
 }  // namespace ferrule::hub

@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "ferrule/hub.hpp"
+#include "ferrule/result.hpp"
 #include "hub/files/cache.hpp"
 #include "hub/files/remote_file.hpp"
+#include "hub/files/session.hpp"
 #include "hub/huggingface/repository.hpp"
 #include "hub/transport/meter.hpp"
 #include "io/file_lock.hpp"
@@ -64,5 +66,9 @@ class Pull {
   std::optional<Error> no_answer_;          // Why it is from the cache, unless that was asked for.
   std::atomic<bool> serves_cached_{false};  // See source_url().
 };
+
+/// HubClient::pull() from a repository of the Hub.
+Result<PullReport> pull_from_repository(Session& session, const std::string& repo_id,
+                                        const PullOptions& options);
 
 }  // namespace ferrule::hub

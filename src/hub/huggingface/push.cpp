@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "hub/huggingface/push.hpp"
+
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -6,13 +8,11 @@
 #include "base/try.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/file_names.hpp"
-#include "ferrule/hub.hpp"
 #include "ferrule/text.hpp"
 #include "ferrule/text_file.hpp"
 #include "format/card/front_matter.hpp"
 #include "hub/files/names.hpp"
 #include "hub/files/push_check.hpp"
-#include "hub/files/session.hpp"
 #include "hub/huggingface/commit.hpp"
 #include "hub/huggingface/lfs.hpp"
 #include "hub/huggingface/repository.hpp"
@@ -347,19 +347,19 @@ Result<void> check_options(const std::string& repo_id, const PushOptions& option
 
 }  // namespace
 
-Result<PushReport> HubClient::push(const std::filesystem::path& directory,
-                                   const std::string& repo_id, const PushOptions& options) {
+Result<PushReport> push_to_repository(Session& session, const std::filesystem::path& directory,
+                                      const std::string& repo_id, const PushOptions& options) {
   FERRULE_CHECK(check_options(repo_id, options));
   FERRULE_CHECK(check_adapter(directory, options));
   FERRULE_TRY(auto files, list_push_files(directory));
-  if (session_->settings.offline) {
+  if (session.settings.offline) {
     return fail(Failure::kOffline, "offline: nothing can be pushed to " + repo_id);
   }
   auto heard = options;
   heard.watcher = one_at_a_time(options.watcher);
-  session_->http.watch(heard.watcher);
+  session.http.watch(heard.watcher);
   take_digests(options.written, files);
-  return Push(*session_, repo_id, heard).run(std::move(files));
+  return Push(session, repo_id, heard).run(std::move(files));
 }
 
 }  // namespace ferrule::hub

@@ -65,6 +65,9 @@ Result<PullReport> pull_from_store(Session& session, const std::string& source,
   if (!options.revision.empty()) {
     return fail(Failure::kUsage, "an object store knows no revisions");
   }
+  if (options.offline) {
+    return fail(Failure::kOffline, store.name + ": offline, so no request is made");
+  }
   const auto watcher = one_at_a_time(options.watcher);
   session.http.watch(watcher);
   const auto own =
