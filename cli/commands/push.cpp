@@ -15,11 +15,17 @@ namespace {
 struct Options {
   std::string adapter;
   std::string destination;
+  bool make_private = false;
+  bool allow_public = false;
   bool json = false;
   hub::PushOptions push;
 };
 
 int run(Options& options) {
+  if (options.make_private) {
+    options.push.privacy =
+        options.allow_public ? hub::Privacy::kPrivateIfNew : hub::Privacy::kPrivate;
+  }
   HubWatcher watcher("pushing");
   options.push.watcher = watcher.watcher();
   const auto pushed = hub::push(options.adapter, options.destination, options.push);
@@ -48,9 +54,9 @@ void add_push(Arguments& command) {
       .required();
   command.option("--revision", push.revision, "BRANCH",
                  "The branch, created if it does not exist (default: main)");
-  command.flag("--private", push.make_private,
+  command.flag("--private", options->make_private,
                "Create a private repository; a public one that exists is refused");
-  command.flag("--allow-public", push.allow_public,
+  command.flag("--allow-public", options->allow_public,
                "With --private: continue if the repository exists and is public");
   command.flag("--create-pr", push.create_pr, "Open a pull request");
   command.option("--commit-message", push.commit_message, "TEXT", "First line of the commit");

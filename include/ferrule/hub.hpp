@@ -70,13 +70,17 @@ struct Watcher {
   std::function<bool()> cancelled = {};
 };
 
+/// Who may see the repository that a push goes to. Object stores take kDefault only.
+enum class Privacy : std::uint8_t {
+  kDefault,       ///< An existing repository stays as it is; the Hub decides about a new one.
+  kPrivate,       ///< A new repository is private; an existing public one is refused (HB-15).
+  kPrivateIfNew,  ///< A new repository is private; an existing one stays as it is.
+};
+
 struct PushOptions {
   /// A branch, made where it is missing; empty is "main".
   std::string revision = {};
-  /// A new repository is private; an existing public one is refused.
-  bool make_private = false;
-  /// Publishes into a public repository although make_private asks for a private one.
-  bool allow_public = false;
+  Privacy privacy = Privacy::kDefault;
   bool create_pr = false;
   std::string commit_message = {};
   std::string commit_description = {};

@@ -58,8 +58,9 @@ hub::PushReport push_to_hub(nb::handle directory, nb::handle repo_id, nb::handle
   HubCall call(progress);
   hub::PushOptions options;
   options.revision = text_or_empty(revision, "revision");
-  options.make_private = make_private.value_or(false);
-  options.allow_public = allow_public;
+  if (make_private.value_or(false)) {
+    options.privacy = allow_public ? hub::Privacy::kPrivateIfNew : hub::Privacy::kPrivate;
+  }
   options.create_pr = create_pr;
   options.commit_message = text_or_empty(commit_message, "commit_message");
   options.commit_description = text_or_empty(commit_description, "commit_description");

@@ -75,7 +75,7 @@ class Push {
 
 /// A repository that is public although a private one was asked for is refused, found or made.
 Result<void> Push::check_private() {
-  if (!options_.make_private || options_.allow_public || privacy_checked_) return {};
+  if (options_.privacy != Privacy::kPrivate || privacy_checked_) return {};
   FERRULE_TRY(const bool is_public, repository_.is_public());
   privacy_checked_ = true;
   if (!is_public) return {};
@@ -144,7 +144,7 @@ Result<void> Push::make_what_is_missing(const Error& missing) {
   if (!is(missing, Failure::kNoRevision)) {
     if (created_) return missing;
     FERRULE_CHECK(check_card());
-    FERRULE_TRY(const bool made, repository_.create(options_.make_private));
+    FERRULE_TRY(const bool made, repository_.create(options_.privacy != Privacy::kDefault));
     created_ = true;
     if (!made) FERRULE_CHECK(check_private());
     if (revision_ == "main") return {};
@@ -159,7 +159,7 @@ Result<void> Push::look() {
   std::optional<Error> missing;
   if (repository_.id().find('/') == std::string::npos) {
     FERRULE_CHECK(check_card());
-    FERRULE_TRY(const bool made, repository_.create(options_.make_private));
+    FERRULE_TRY(const bool made, repository_.create(options_.privacy != Privacy::kDefault));
     created_ = true;
     if (!made) {
       FERRULE_CHECK(check_private());

@@ -55,7 +55,7 @@ Result<ObjectStore> open_for_push(const std::string& destination, const PushOpti
     return fail(Failure::kUsage,
                 "only s3:// and the Hub can be pushed to, not " + quote(destination));
   }
-  if (options.create_pr || options.make_private || !options.revision.empty()) {
+  if (options.create_pr || options.privacy != Privacy::kDefault || !options.revision.empty()) {
     return fail(Failure::kUsage, "an object store knows no revision, pull request or privacy");
   }
   if (store.sign_as.empty()) {
