@@ -6,8 +6,6 @@
 #include <string>
 #include <string_view>
 
-#include "hub/transport/url.hpp"
-
 namespace ferrule::hub {
 namespace {
 
@@ -56,33 +54,6 @@ TEST(HubNames, LocksAndTemporaryFilesStayHere) {
   for (const auto* sent : {".gitattributes", ".gitignore", "README.md", "lock", "tmp.bin"}) {
     EXPECT_FALSE(is_left_out(sent)) << sent;
   }
-}
-
-TEST(HubUrls, OriginsCompareSchemeHostAndPort) {
-  EXPECT_EQ(origin_of("https://HF.co/a?b"), origin_of("https://hf.co:443/"));
-  EXPECT_NE(origin_of("http://hf.co/"), origin_of("https://hf.co/"));
-  EXPECT_NE(origin_of("http://127.0.0.1:1/"), origin_of("http://127.0.0.1:2/"));
-  for (const auto* bad : {"ftp://a/", "file:///etc/passwd", "https://user@a/", "", "a/b"}) {
-    EXPECT_EQ(origin_of(bad), std::nullopt) << bad;
-  }
-}
-
-TEST(HubUrls, LocationsAreResolved) {
-  EXPECT_EQ(resolve_url("http://a/b/c?d", "/x?y=%2F&z=%22"), "http://a/x?y=%2F&z=%22");
-  EXPECT_EQ(resolve_url("http://a/b", "https://c/d"), "https://c/d");
-  EXPECT_EQ(resolve_url("http://a/b", "file:///etc/passwd"), std::nullopt);
-}
-
-TEST(HubUrls, RevisionsAreOneSegment) {
-  EXPECT_EQ(percent_encode("refs/pr/3", false), "refs%2Fpr%2F3");
-  EXPECT_EQ(percent_encode("a b/c#?.bin", true), "a%20b/c%23%3F.bin");
-}
-
-TEST(HubUrls, TheHubsOwnAddressesMoveToTheEndpoint) {
-  EXPECT_EQ(at_endpoint("https://huggingface.co/a/b", "http://h:1"), "http://h:1/a/b");
-  EXPECT_EQ(at_endpoint("https://huggingface.co.evil/a", "http://h:1"),
-            "https://huggingface.co.evil/a");
-  EXPECT_EQ(at_endpoint("https://s3/a", "http://h:1"), "https://s3/a");
 }
 
 }  // namespace
