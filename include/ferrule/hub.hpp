@@ -20,16 +20,16 @@
 /// (`find_package(ferrule COMPONENTS hub)`, target ferrule::hub): the core needs no network.
 ///
 /// Failures carry the rules HB-* (docs/rules/HB.md), the HTTP status and the server's request id
-/// where there are any; failure_kind() names them in a word.
+/// if there are any; failure_kind() gives a word for each.
 namespace ferrule::hub {
 
-/// Where the Hub is, who asks, and how long to wait.
+/// The Hub's address, the user's token, and how long to wait.
 struct Settings {
   /// Without a trailing slash.
   std::string endpoint = "https://huggingface.co";
   /// Empty: anonymous. Sent to the endpoint's own origin and nowhere else.
   std::string token = {};
-  /// Ferrule keeps what it knows of files here, in the folder "ferrule".
+  /// The folder "ferrule" in it has digests of files and unfinished uploads.
   std::filesystem::path home = {};
   std::filesystem::path cache = {};
   bool offline = false;
@@ -37,14 +37,14 @@ struct Settings {
   std::chrono::seconds connect_timeout{10};
   /// Longest silence in a download or an upload.
   std::chrono::seconds transfer_timeout{10};
-  /// Longest silence of the Hub before an answer. It cuts its own work off at about a minute.
+  /// Longest silence of the Hub before an answer. The Hub itself gives up after about a minute.
   std::chrono::seconds answer_timeout{30};
   std::chrono::seconds commit_timeout{90};
   /// The first pause before a request is sent again; each further one is twice as long.
   std::chrono::milliseconds first_pause{250};
   /// How often a request is sent before it counts as failed.
   int attempts = 6;
-  /// A server that asks for a longer pause than this is not waited for.
+  /// If a server asks for a longer pause than this, the request fails.
   std::chrono::seconds longest_wait{330};
 
   /// As huggingface_hub reads them: HF_ENDPOINT, HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH,
@@ -52,7 +52,7 @@ struct Settings {
   FERRULE_API static Settings from_environment();
 };
 
-/// How far a push or pull has come.
+/// The progress of a push or pull.
 struct Progress {
   std::uint64_t bytes_done = 0;
   std::uint64_t bytes_total = 0;
@@ -60,13 +60,14 @@ struct Progress {
   std::uint64_t files_total = 0;
 };
 
-/// Told of progress and of what a person should know (a warning of the Hub). Called from the thread
-/// that pushes or pulls, and from those that transfer, one at a time.
+/// Functions that a push or pull calls, one at a time: with progress, and with warnings that the
+/// user should see. They are called from the thread that pushes or pulls and from those that
+/// transfer.
 struct Watcher {
   std::function<void(const Progress&)> progress = {};
   std::function<void(std::string_view)> warning = {};
-  /// Asked every second or more often, while data move and while servers are waited for. True ends
-  /// the call with HB-21; the same call later sends or fetches only what is missing.
+  /// Called at least every second, during transfers and while waiting for servers. If it returns
+  /// true, the call fails with HB-21; the same call later sends or fetches only what is missing.
   std::function<bool()> cancelled = {};
 };
 
@@ -78,7 +79,7 @@ enum class Privacy : std::uint8_t {
 };
 
 struct PushOptions {
-  /// A branch, made where it is missing; empty is "main".
+  /// A branch, created if it is missing; empty is "main".
   std::string revision = {};
   Privacy privacy = Privacy::kDefault;
   bool create_pr = false;
@@ -86,8 +87,8 @@ struct PushOptions {
   std::string commit_description = {};
   OpenOptions open = {};
   Watcher watcher = {};
-  /// Files that were just saved (SaveReport::written): those that are still the same are not
-  /// hashed.
+  /// Files that were just saved (SaveReport::written). They are not hashed again unless they have
+  /// changed.
   std::vector<WrittenFile> written = {};
 };
 
@@ -95,10 +96,10 @@ struct PushReport {
   /// With its namespace.
   std::string repo;
   std::string revision;
-  /// The head after the push: the commit made, or the one that holds all this already.
+  /// The head after the push: the new commit, or the one that already has these files.
   std::string commit;
   std::string url;
-  /// Empty where no pull request was opened.
+  /// Empty if no pull request was opened.
   std::string pr_url;
   /// Paths in the repository.
   std::vector<std::string> uploaded;
@@ -110,9 +111,9 @@ struct PullOptions {
   std::string revision = {};
   /// Instead of Settings::cache.
   std::filesystem::path cache = {};
-  /// A copy of the files goes here, together or not at all; empty leaves them in the cache.
+  /// The files are copied here, all or none; if it is empty, they stay in the cache.
   std::filesystem::path output = {};
-  /// Only these; empty means all.
+  /// Only these paths; empty means all.
   std::vector<std::string> files = {};
   bool offline = false;
   Watcher watcher = {};
@@ -130,8 +131,8 @@ struct PullReport {
 
 struct Session;  // Internal.
 
-/// A connection to one Hub: settings, connections kept open, and what is known of files. Not for
-/// several threads at once.
+/// A client of one Hub and of object stores. It keeps connections open and remembers digests of
+/// files. Not safe for several threads.
 class FERRULE_API HubClient {
  public:
   explicit HubClient(Settings settings = Settings::from_environment());
@@ -153,7 +154,7 @@ class FERRULE_API HubClient {
   /// store's manifest, lists for it.
   Result<PullReport> pull(const std::string& source, const PullOptions& options = {});
 
-  /// A folder that holds what the reference names and can be opened as an adapter: an
+  /// A folder that can be opened as an adapter, for an
   /// `hf://user/repo[@revision][/subfolder]`, pulled through the cache, or an object store.
   /// With `headers_only` the data of large weights are holes of zeros: enough to list tensors, not
   /// to judge values.
@@ -161,7 +162,7 @@ class FERRULE_API HubClient {
     std::filesystem::path path;
     std::string commit = {};
     bool values = true;
-    /// Holds a temporary folder; what it holds goes with it.
+    /// Keeps a temporary folder alive. The folder is deleted with the last copy.
     std::shared_ptr<void> hold = {};
   };
   Result<Remote> open_remote(const std::string& reference, bool headers_only,
@@ -180,14 +181,14 @@ FERRULE_API Result<PushReport> push(const std::filesystem::path& directory,
 FERRULE_API Result<PullReport> pull(const std::string& source, const PullOptions& options = {},
                                     const Settings& settings = Settings::from_environment());
 
-/// Whether the text is one that open_remote() takes ("hf://...", "s3://...", "https://...").
+/// Whether open_remote() accepts the text ("hf://...", "s3://...", "https://...", "http://...").
 FERRULE_API bool is_remote(std::string_view text) noexcept;
 
-/// What a failure of this library is, in a word for programs: "usage", "offline", "network",
+/// A word for a failure of this library, for programs: "usage", "offline", "network",
 /// "authentication", "repository_not_found", "gated", "revision_not_found", "entry_not_found",
 /// "forbidden", "rate_limited", "server", "bad_answer", "integrity", "unsafe_path", "public",
-/// "conflict", "card", "upload_refused", "changed", "incomplete", "cancelled"; "adapter" for what
-/// the rules on adapters refuse, and "system" for the operating system.
+/// "conflict", "card", "upload_refused", "changed", "incomplete", "cancelled"; "adapter" if
+/// the adapter breaks a rule, and "system" for an error of the operating system.
 FERRULE_API std::string_view failure_kind(const Error& error) noexcept;
 
 }  // namespace ferrule::hub

@@ -16,7 +16,7 @@ namespace {
 constexpr std::uint64_t kMaxTreeBytes = 8U << 20U;
 constexpr int kMaxDepth = 16;
 
-// The words are huggingface_hub's, so that whoever comes second finds what he would have written.
+// The words are huggingface_hub's, so that it makes no difference which program came first.
 constexpr const char* kCacheTag =
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# This file is a cache directory tag created by huggingface_hub.\n"

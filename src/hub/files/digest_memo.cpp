@@ -43,7 +43,7 @@ DigestMemo::DigestMemo(const std::filesystem::path& home) {
 void DigestMemo::load() {
   const auto text = read_text_file(folder_ / kName, kMaxBytes);
   if (!text) {
-    // One that grew too large starts anew.
+    // A file that grew too large starts again, empty.
     if (text.error().code == ErrorCode::kLimitExceeded) {
       if (const auto folder = io::Folder::make(folder_)) (void)folder->write(kName, {});
     }
@@ -52,7 +52,7 @@ void DigestMemo::load() {
   std::size_t at = 0;
   while (at < text->size()) {
     const auto end = text->find('\n', at);
-    if (end == std::string::npos) return;  // Torn: another is writing it.
+    if (end == std::string::npos) return;  // Torn: another process is writing it.
     const auto line = text->substr(at, end - at);
     const auto space = line.rfind(' ');
     if (space != std::string::npos) sums_[line.substr(0, space)] = line.substr(space + 1);

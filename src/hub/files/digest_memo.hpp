@@ -16,23 +16,23 @@
 
 namespace ferrule::hub {
 
-/// What the Hub calls a file's content by.
+/// The names that the Hub has for a file's content.
 enum class Digest : std::uint8_t {
   kSha256,   ///< Large files: 64 hexadecimal digits.
   kGitBlob,  ///< All others: git's SHA-1 of "blob SIZE\0" and the content, 40 digits.
 };
 
-/// Digests of files of this machine, remembered under their identity (device, inode, size and both
-/// times), so that what did not change is not read again. Any trouble with its file only costs
-/// speed. May be used by several threads at once.
+/// Digests of local files, remembered under their identity (device, inode, size and both times), so
+/// that unchanged files are not read again. If the memo's own file cannot be read or written, that
+/// only costs time. Safe for several threads.
 class DigestMemo {
  public:
   /// Reads `home`/ferrule/digests.
   explicit DigestMemo(const std::filesystem::path& home);
 
   std::optional<std::string> find(const io::FileIdentity& file, Digest digest);
-  /// `looked` is when the identity was taken: a file changed just before could change again without
-  /// another time, and is not remembered.
+  /// `looked` is when the identity was taken. A file that was changed just before that could change
+  /// again and keep its times, so it is not remembered.
   void note(const io::FileIdentity& file, Digest digest, const std::string& sum,
             std::chrono::system_clock::time_point looked);
 
@@ -44,7 +44,7 @@ class DigestMemo {
   std::unordered_map<std::string, std::string> sums_;
 };
 
-/// The digest of an open file's whole content, from the memo where it stands there.
+/// The digest of an open file's whole content, from the memo if it is there.
 Result<std::string> digest_file(const io::OpenedFile& file, const std::filesystem::path& path,
                                 Digest digest, DigestMemo& memo);
 
@@ -55,7 +55,7 @@ struct DigestJob {
   std::string sum = {};
 };
 
-/// Fills in all of them, as many at once as there are cores.
+/// Fills in `sum` of all jobs, with as many threads as there are cores.
 Result<void> digest_files(std::span<DigestJob> jobs, DigestMemo& memo);
 
 }  // namespace ferrule::hub

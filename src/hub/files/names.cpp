@@ -34,7 +34,7 @@ bool is_plain(std::string_view text) {
   });
 }
 
-/// Calls `judge` for each piece between slashes; false as soon as it says so.
+/// Whether `judge` returns true for every piece between slashes.
 template <typename Judge>
 bool all_segments(std::string_view text, Judge judge) {
   for (;;) {
@@ -60,7 +60,7 @@ Result<void> check_repo_id(std::string_view id) {
   if (good) return {};
   return fail(Failure::kUsage,
               "expected a repository's id, `name` or `namespace/name`: letters, digits, '-', '_' "
-              "and '.', no '--' or '..', at most 96 of them; found " +
+              "and '.', no '--' or '..', at most 96 characters; found " +
                   quote(id));
 }
 

@@ -8,13 +8,13 @@
 
 namespace ferrule::hub {
 
-/// Fails with HB-1 for what no repository on the Hub can be called.
+/// Fails with HB-1 unless a repository on the Hub can have this id.
 Result<void> check_repo_id(std::string_view id);
-/// Fails with HB-1 for what no branch, tag or commit can be called. It becomes one segment of a URL
-/// and a path below `refs`.
+/// Fails with HB-1 unless a branch, tag or commit can have this name. It becomes one segment of a
+/// URL and a path below `refs`.
 Result<void> check_revision(std::string_view revision);
-/// Whether a path from a listing may be made into files below a folder: relative, plain names, no
-/// "..", nothing that a system or a program reads as something else.
+/// Whether a file can be created at this path from a listing, below a folder: the path is relative,
+/// has plain names and no "..", and no system or program reads it as something else.
 bool is_safe_path(std::string_view path) noexcept;
 /// 40 hexadecimal digits: a commit.
 bool is_commit(std::string_view text) noexcept;

@@ -10,7 +10,7 @@
 namespace ferrule::hub {
 
 /// Copies the files of a snapshot into `output`, all or none (docs/rules/TX.md), and checks each
-/// once more on the way. What else the folder holds stays.
+/// file again while it is copied. Other files in `output` stay.
 Result<void> place_files(const std::filesystem::path& snapshot,
                          const std::vector<RemoteFile>& files, const std::filesystem::path& output);
 

@@ -44,7 +44,7 @@ Result<void> check_card(const std::filesystem::path& directory) {
     if (!names_a_path) return {};
     return fail(Failure::kCard,
                 "the card's base_model is " + quote(base->text) +
-                    ", which is no id of the Hub, and the Hub would refuse it",
+                    ", which is not an id on the Hub, and the Hub would refuse it",
                 path.string());
   }
   return fail(Failure::kCard,

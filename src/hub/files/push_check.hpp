@@ -8,8 +8,8 @@
 
 namespace ferrule::hub {
 
-/// What is no adapter, or breaks a rule, is not published: the first finding of `verify`, or HB-17
-/// for a card that no Hub would read. Warnings go to the watcher.
+/// Verifies the adapter before a push. Fails with its first finding that is an error, or with HB-17
+/// if the Hub would refuse the card. Warnings go to the watcher.
 Result<void> check_adapter(const std::filesystem::path& directory, const PushOptions& options);
 
 }  // namespace ferrule::hub

@@ -21,7 +21,7 @@ constexpr std::size_t kMaxFiles = 20'000;
 Result<PushFile> examine(const std::filesystem::path& file, std::string path) {
   if (!is_safe_path(path)) {
     return fail(Failure::kUnsafePath,
-                "a file of this name cannot stand in a repository: " + quote(path), file.string());
+                "a repository cannot have a file of this name: " + quote(path), file.string());
   }
   FERRULE_TRY(const auto input, io::InputFile::open(file));
   PushFile out{.path = std::move(path), .file = file, .size = input.size()};

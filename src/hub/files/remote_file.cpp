@@ -18,7 +18,7 @@ Result<void> check_hashes(const RemoteFile& file) {
                     (file.xet.empty() || is_hex(file.xet, 64));
   if (good) return {};
   return fail(Failure::kBadAnswer,
-              "the listing gives " + quote(file.path) + " a hash that is none");
+              "the hash that the listing gives for " + quote(file.path) + " is malformed");
 }
 
 Result<void> check_listing(std::vector<RemoteFile>& files) {
@@ -28,10 +28,10 @@ Result<void> check_listing(std::vector<RemoteFile>& files) {
   for (const auto& file : files) {
     if (!is_safe_path(file.path)) {
       return fail(Failure::kUnsafePath,
-                  "the listing holds a path that leads out of its folder: " + quote(file.path));
+                  "the listing has a path that leads out of its folder: " + quote(file.path));
     }
     if (!names.insert(file.path).second) {
-      return fail(Failure::kUnsafePath, "the listing holds " + quote(file.path) + " twice");
+      return fail(Failure::kUnsafePath, "the listing has " + quote(file.path) + " twice");
     }
   }
   for (const auto& file : files) {
@@ -39,7 +39,7 @@ Result<void> check_listing(std::vector<RemoteFile>& files) {
          slash = file.path.find('/', slash + 1)) {
       if (!names.contains(std::string_view(file.path).substr(0, slash))) continue;
       return fail(Failure::kUnsafePath,
-                  "the listing holds a file where " + quote(file.path) + " needs a folder");
+                  "the listing has a file in place of a folder of " + quote(file.path));
     }
   }
   return {};
@@ -54,7 +54,7 @@ Result<std::vector<RemoteFile>> choose_files(const std::vector<RemoteFile>& all,
     const auto found = std::find_if(all.begin(), all.end(),
                                     [&](const RemoteFile& file) { return file.path == name; });
     if (found == all.end()) {
-      return fail(Failure::kNoEntry, where + " has no file " + quote(name));
+      return fail(Failure::kNoEntry, where + " does not have a file " + quote(name));
     }
     chosen.push_back(*found);
   }

@@ -9,26 +9,28 @@
 
 namespace ferrule::hub {
 
-/// A file of a commit, as the Hub lists it.
+/// A file that a repository or store has, as it lists the file.
 struct RemoteFile {
   std::string path;
   std::uint64_t size = 0;
-  std::string blob = {};    ///< Git's name for it; of a large file, for its pointer.
-  std::string sha256 = {};  ///< Of a large file.
-  std::string xet = {};     ///< Its name in Xet, where it has one.
+  std::string blob = {};    ///< Git's SHA-1 of it, or of a large file's pointer.
+  std::string sha256 = {};  ///< Of a large file; empty for others.
+  std::string xet = {};     ///< Its name in Xet, if it has one.
 
   bool large() const noexcept { return !sha256.empty(); }
-  /// What its content is checked by, and called in the cache.
+  /// The digest that its content is checked by, and its name in the cache.
   const std::string& etag() const noexcept { return large() ? sha256 : blob; }
 };
 
-/// Fails with HB-12 where a digest is not made of the right number of hexadecimal digits.
+/// Fails with HB-12 unless each digest has the right number of hexadecimal digits.
 Result<void> check_hashes(const RemoteFile& file);
 
-/// Names that would overwrite each other or stand in each other's way are refused (HB-14).
+/// Sorts by path. Fails with HB-14 if a path leads out of its folder, is listed twice, or is a file
+/// that another path uses as a folder.
 Result<void> check_listing(std::vector<RemoteFile>& files);
 
-/// Those that are wanted by name, all where none is named. Fails with HB-8.
+/// The files with these paths, or all if `wanted` is empty. Fails with HB-8 if one is missing;
+/// `where` is the repository, for the message.
 Result<std::vector<RemoteFile>> choose_files(const std::vector<RemoteFile>& all,
                                              const std::vector<std::string>& wanted,
                                              const std::string& where);

@@ -17,7 +17,13 @@ struct CommitText {
   std::string description;
 };
 
-/// The lines of a commit (NDJSON) as a body that is made while it is sent: no file is in memory.
+/// The body of a commit, one JSON object on a line (NDJSON):
+///
+///   {"key": "header", "value": {"summary", "description", "parentCommit"}}
+///   {"key": "file", "value": {"content", "path", "encoding": "base64"}}       for small files
+///   {"key": "lfsFile", "value": {"path", "algo": "sha256", "oid", "size"}}    for large files
+///
+/// Files are read while the body is sent, and never held in memory as a whole.
 class CommitBody final : public Body {
  public:
   CommitBody(const CommitText& text, const std::string& parent,

@@ -35,7 +35,7 @@ Result<Json> object_for(const Json& answer, const PushFile& file) {
       return object;
     }
   }
-  return upload_refused(file, "the Hub does not say where the file goes");
+  return upload_refused(file, "the Hub's answer does not mention the file");
 }
 
 std::optional<Action> action(const Json& object, std::string_view name,

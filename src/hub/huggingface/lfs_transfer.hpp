@@ -16,17 +16,18 @@ namespace ferrule::hub {
 
 inline constexpr const char* kLfsMediaType = "application/vnd.git-lfs+json";
 
-/// An address of the store has run out, or never was good.
+/// Whether a store that answers with this status may accept another address: the address expired
+/// or was never valid.
 bool wants_fresh_address(int status) noexcept;
 
-/// One object on its way to the store, its parts several at a time.
+/// Sends one object to the store (steps 2 to 4 of lfs.hpp), several parts at a time.
 class LfsTransfer {
  public:
   LfsTransfer(const Repository& repository, Lanes& lanes, const PushFile& file,
               const io::InputFile& input, const Stop& stop, Meter& meter);
 
-  /// The store's answer: 2xx where it has the object. Of a multipart upload that an earlier push
-  /// began only the parts that are missing are sent.
+  /// The store's answer: 2xx if it has the object. If an earlier push began a multipart upload,
+  /// only the missing parts are sent.
   Result<Response> send(const Action& upload);
   Result<void> verify(const Action& action);
 
@@ -37,7 +38,7 @@ class LfsTransfer {
   Result<Response> put_part(const Parts& parts, std::uint64_t part, FileBody& body,
                             const Stop& stop) const;
   Result<Response> complete(const Parts& parts) const;
-  /// What the parts that arrived add to the meter is taken back.
+  /// Subtracts the parts that arrived from the meter.
   void unmeter(const Parts& parts);
   std::uint64_t size_of(const Parts& parts, std::uint64_t part) const;
   Request request(Method method, std::string url, std::string what) const;

@@ -50,7 +50,7 @@ std::string next_page(std::string_view link) {
 
 Result<void> take_page(const Json& page, const std::string& what, std::vector<RemoteFile>& files) {
   const auto* entries = page.if_array();
-  if (entries == nullptr) return fail(Failure::kBadAnswer, what + ": it is no list");
+  if (entries == nullptr) return fail(Failure::kBadAnswer, what + ": expected a list");
   for (const auto& entry : *entries) FERRULE_CHECK(take_entry(entry, files));
   return {};
 }

@@ -12,14 +12,14 @@
 
 namespace ferrule::hub {
 
-/// The files of a commit, sorted by path; every path and hash is safe to use. Fails with HB-14 for
-/// a listing that reaches out of its folder, with HB-12 for what is no listing.
+/// The files of a commit, sorted by path; every path and hash is safe to use. Fails with HB-14 if a
+/// path leads out of its folder, with HB-12 if the answer is not a listing.
 Result<std::vector<RemoteFile>> list_files(const Repository& repository, const std::string& commit);
 
-/// The files of one page of the Hub's listing; `what` is it for messages. To be checked when all
-/// pages are there.
+/// Appends the files of one page of the Hub's listing. `what` names the listing in messages. Call
+/// check_listing() after the last page.
 Result<void> take_page(const Json& page, const std::string& what, std::vector<RemoteFile>& files);
-/// The address of the next page, out of a Link header; empty where this was the last.
+/// The address of the next page, from a Link header; empty if this was the last page.
 std::string next_page(std::string_view link);
 
 }  // namespace ferrule::hub

@@ -23,10 +23,10 @@
 namespace ferrule::hub {
 namespace {
 
-// Python's filelock polls as well; a wait in the kernel could not be given up.
+// Python's filelock polls too. A wait in the kernel could not be canceled.
 constexpr std::chrono::milliseconds kLockPoll{50};
 
-/// Failures after which what is cached still serves: nobody could say anything newer.
+/// Failures after which the cache is used: the Hub could not say what is newer.
 bool leaves_cache_valid(const Error& error) {
   return is(error, Failure::kNetwork) || is(error, Failure::kServer) ||
          is(error, Failure::kRateLimited) || is(error, Failure::kBadAnswer);
@@ -63,7 +63,7 @@ Result<PullReport> Pull::take(const std::vector<std::string>& names) {
     if (!no_answer_) return cached;
     if (!cached) return *no_answer_;
     if (options_.watcher.warning) {
-      options_.watcher.warning(no_answer_->message + "; what is in the cache was taken instead");
+      options_.watcher.warning(no_answer_->message + "; the files in the cache are used instead");
     }
     return cached;
   }
@@ -75,7 +75,7 @@ Result<PullReport> Pull::take(const std::vector<std::string>& names) {
 
 std::string Pull::where() const { return repository_.id() + " at " + revision_; }
 
-/// The commit, and the list of its files.
+/// Asks for the commit and the list of its files.
 Result<void> Pull::resolve() {
   if (is_commit(revision_)) {
     commit_ = revision_;
@@ -83,7 +83,7 @@ Result<void> Pull::resolve() {
     FERRULE_TRY(const auto info, repository_.info(revision_));
     commit_ = text_member(info, "sha");
     if (!is_commit(commit_)) {
-      return fail(Failure::kBadAnswer, where() + ": the Hub tells no commit for it");
+      return fail(Failure::kBadAnswer, where() + ": the answer does not contain a commit");
     }
   }
   FERRULE_TRY(auto known, RepoCache::open(cache_path_, repository_.id()));
@@ -125,7 +125,7 @@ Result<void> Pull::download(const std::vector<RemoteFile>& files) {
     meter.file_done();
     return {};
   };
-  // One small file goes ahead: by its way the others save a redirect each.
+  // One small file goes first: if it was redirected, the others skip that step.
   const auto first =
       std::find_if(missing.begin(), missing.end(), [](const auto* file) { return !file->large(); });
   if (first != missing.end()) {
@@ -136,8 +136,8 @@ Result<void> Pull::download(const std::vector<RemoteFile>& files) {
   return together(missing.size(), stop, fetch_and_place);
 }
 
-/// The Hub redirects small files of public repositories to its own cache. Once one of them went
-/// that way the others take it at once.
+/// The Hub redirects small files of public repositories to its own cache. After the first such
+/// redirect, the others are fetched from there directly.
 std::string Pull::source_url(const RemoteFile& file, bool short_way) const {
   const auto path = percent_encode(file.path, true);
   if (!short_way || file.large()) return repository_.page("/resolve/" + commit_ + "/" + path);
@@ -147,7 +147,7 @@ std::string Pull::source_url(const RemoteFile& file, bool short_way) const {
          percent_encode(place, false) + "=&etag=%22" + file.blob + "%22";
 }
 
-/// Waits for another program that fetches the same blob.
+/// Waits for another process that fetches the same blob.
 Result<io::FileLock> Pull::lock(const RemoteFile& file, const Stop& stop) {
   for (;;) {
     FERRULE_TRY(auto lock, io::FileLock::try_acquire(cache_->lock_path(file.etag())));
@@ -156,7 +156,7 @@ Result<io::FileLock> Pull::lock(const RemoteFile& file, const Stop& stop) {
   }
 }
 
-/// Under the lock of the blob, so that it is fetched once however many want it.
+/// Under the blob's lock, so that it is fetched once, however many processes want it.
 Result<void> Pull::download(const RemoteFile& file, const Stop& stop, Meter& meter) {
   FERRULE_TRY(const auto lock, this->lock(file, stop));
   FERRULE_TRY(const bool there, cache_->has_blob(file, session_.memo));
@@ -176,7 +176,7 @@ Result<void> Pull::download(const RemoteFile& file, const Stop& stop, Meter& met
       FERRULE_TRY(auto partial, io::PartialFile::open(partials, name));
       const auto address = fetch(*session_.lanes.take(stop), source, partial, meter);
       if (!address) {
-        // The short way was a guess from another file's.
+        // The short way was a guess, from what another file took.
         const auto plain = source_url(file, false);
         if (source.url == plain || is(address.error(), Failure::kNetwork)) return address.error();
         serves_cached_ = false;
@@ -196,7 +196,8 @@ Result<void> Pull::download(const RemoteFile& file, const Stop& stop, Meter& met
     }
     FERRULE_CHECK(partials.remove(name));
     if (tried >= 2) {
-      return fail(Failure::kIntegrity, source.what + ": what came is not what the Hub lists, " +
+      return fail(Failure::kIntegrity, source.what +
+                                           ": the content does not match the listing, expected " +
                                            (file.large() ? "sha256 " : "git blob ") + file.etag());
     }
     meter.add(-static_cast<std::int64_t>(file.size));
@@ -218,7 +219,7 @@ Result<void> Pull::look_in_cache() {
     FERRULE_TRY(files_, cache_->linked_files(commit_));
   }
   if (files_.empty()) {
-    return fail(Failure::kIncomplete, where() + ": the cache holds no file of it",
+    return fail(Failure::kIncomplete, where() + ": the cache has no file of it",
                 cache_->snapshot_path(commit_).string());
   }
   return {};
@@ -239,13 +240,13 @@ Result<void> Pull::require_cached(const RemoteFile& file) {
   if (kind == io::EntryKind::kNothing) {
     return fail(Failure::kIncomplete,
                 where() + ": the cached snapshot is incomplete, " + quote(file.path) +
-                    " is missing; pull again with a network",
+                    " is missing; pull again while online",
                 path);
   }
   return fail(Failure::kIntegrity,
               "the cached file is damaged, expected " +
                   std::string(file.large() ? "sha256 " : "git blob ") + file.etag() +
-                  "; pull again with a network",
+                  "; pull again while online",
               path);
 }
 

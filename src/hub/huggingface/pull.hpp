@@ -18,7 +18,19 @@
 
 namespace ferrule::hub {
 
-/// One pull from the Hub into the cache.
+/// One pull from the Hub into the cache:
+///
+///   1. Revision to commit: GET /api/models/ID/revision/REVISION; a commit needs no request.
+///   2. Commit to files: trees/COMMIT.json of the cache, or GET .../tree/COMMIT page by page. Every
+///      path and hash is checked before anything is written (HB-12, HB-14).
+///   3. For each file that the snapshot does not have: if its blob is cached and intact, link it.
+///      Otherwise, under the blob's lock, GET /resolve/COMMIT/PATH with a Range that begins after
+///      the bytes of an earlier try, compare the digest (HB-13; one more try if it differs), and
+///      rename the file into `blobs`.
+///   4. Write the ref (cache.hpp), then copy to PullOptions::output, all or none.
+///
+/// Offline (HB-2), or if the Hub does not answer in step 1 or 2, steps 1 and 2 read the cache and
+/// step 3 checks every file and downloads none (HB-13, HB-20).
 class Pull {
  public:
   /// Keeps references to both.

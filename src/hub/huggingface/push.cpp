@@ -30,8 +30,21 @@ namespace {
 constexpr std::size_t kMaxPreupload = 256;
 constexpr int kCommitTries = 6;
 
-/// One push. The repository is looked at before anything is made or sent, so that a push of what is
-/// there already costs a request or two.
+/// One push of a verified directory (push_check.hpp) to the Hub:
+///
+///   1. check_private(): GET /api/models/ID, only if a private repository is wanted; an existing
+///      public one is refused before its first bytes are sent (HB-15).
+///   2. preupload(): POST .../preupload/REVISION with path, size and first bytes of each file. The
+///      answer has the head commit, and for each file its digest on the Hub, and whether it goes by
+///      LFS. If the repository or branch is missing, create it, and ask again.
+///   3. digest(): hash what must be compared. If nothing differs, the push ends here: no commit.
+///   4. check_card(): the Hub checks README.md (HB-17).
+///   5. upload(): large files go to the store (lfs.hpp, HB-18).
+///   6. With create_pr, open a pull request; its ref is the target from here on.
+///   7. commit(): check that no file changed (HB-19), then POST .../commit/TARGET with the parent
+///      (commit.hpp). After a lost reply or a 412, repeat 2 and 3, and send what still differs. So
+///      there is one commit or none (HB-16).
+///   8. With create_pr, mark the pull request as ready for review.
 class Push {
  public:
   Push(Session& session, std::string repo_id, const PushOptions& options)
@@ -62,7 +75,7 @@ class Push {
   const PushOptions& options_;
   Repository repository_;
   std::string revision_;
-  std::string target_;  // Where commits go: the revision, or the pull request's own.
+  std::string target_;  // Where commits go: the revision, or the pull request's ref.
   std::vector<PushFile> files_;
   std::string head_;
   bool created_ = false;
@@ -73,7 +86,7 @@ class Push {
   std::vector<std::string> uploaded_;
 };
 
-/// A repository that is public although a private one was asked for is refused, found or made.
+/// Refuses a public repository if a private one was asked for (HB-15).
 Result<void> Push::check_private() {
   if (options_.privacy != Privacy::kPrivate || privacy_checked_) return {};
   FERRULE_TRY(const bool is_public, repository_.is_public());
@@ -116,15 +129,15 @@ Result<void> Push::preupload(std::span<PushFile> some) {
     ++known;
     const auto mode = text_member(*item, "uploadMode");
     if (mode != "lfs" && mode != "regular") {
-      return fail(Failure::kBadAnswer,
-                  request.what + ": an unknown way of uploading, " + quote(mode), file.path);
+      return fail(Failure::kBadAnswer, request.what + ": unknown upload mode, " + quote(mode),
+                  file.path);
     }
     file.large = mode == "lfs" && file.size > 0;  // The store takes no empty objects.
     file.ignored = true_member(*item, "shouldIgnore");
     file.remote = text_member(*item, "oid");
   }
   if (known == some.size()) return {};
-  return fail(Failure::kBadAnswer, request.what + ": the Hub speaks of " + std::to_string(known) +
+  return fail(Failure::kBadAnswer, request.what + ": the Hub described " + std::to_string(known) +
                                        " files, expected " + std::to_string(some.size()));
 }
 
@@ -153,9 +166,9 @@ Result<void> Push::make_what_is_missing(const Error& missing) {
   return repository_.create_branch(revision_);
 }
 
-/// Looks at what is there, making what is missing.
+/// Asks the Hub what it has, and creates the repository or branch if it is missing.
 Result<void> Push::look() {
-  // Without a namespace the Hub alone knows the whole id, and it tells it when asked to create.
+  // Only the Hub knows the full id of a repository without a namespace; create() returns it.
   std::optional<Error> missing;
   if (repository_.id().find('/') == std::string::npos) {
     FERRULE_CHECK(check_card());
@@ -183,7 +196,7 @@ Result<void> Push::look() {
   }
 }
 
-/// The digests that are compared: of all files that the Hub has a version of.
+/// Hashes the large files, and those that the Hub has another version of.
 Result<void> Push::digest() {
   std::vector<DigestJob> jobs;
   std::vector<PushFile*> waiting;
@@ -245,7 +258,7 @@ std::string Push::summary() const {
   return options_.commit_message.empty() ? "Upload adapter" : options_.commit_message;
 }
 
-/// True where the commit stands; false where what the Hub has must be looked at again.
+/// True if the commit was made; false if the Hub must be asked what it has.
 Result<bool> Push::send_commit(std::span<const PushFile* const> files) {
   CommitBody body({summary(), options_.commit_description}, head_, files);
   auto request = json_post(repository_.api("/commit/" + percent_encode(target_, false)),
@@ -277,8 +290,8 @@ Result<bool> Push::send_commit(std::span<const PushFile* const> files) {
   return error;
 }
 
-/// At most one commit: each is sent with its parent, and after a lost reply the Hub is asked what
-/// it has before anything is sent again.
+/// Makes one commit or none (HB-16): each try names its parent, and after a lost reply the Hub is
+/// asked what it has before anything is sent again.
 Result<void> Push::commit() {
   for (int tried = 1;; ++tried) {
     const auto files = changed();
@@ -288,8 +301,8 @@ Result<void> Push::commit() {
     if (stands) return {};
     if (tried >= kCommitTries) {
       return fail(Failure::kConflict, "committing to " + repository_.id() +
-                                          ": no answer says that it was done, and the "
-                                          "Hub does not show it; run the same command again");
+                                          ": the commit could not be confirmed; run the "
+                                          "same command again");
     }
     FERRULE_CHECK(session_.http.pause(session_.settings.first_pause * (1 << tried)));
     FERRULE_CHECK(preupload());

@@ -52,8 +52,7 @@ Result<Json> Repository::info(std::string_view revision) const {
   FERRULE_TRY(const auto response, http_.send(request));
   if (response.ok()) return json_answer(response, request.what);
   auto error = http_failure(response, request.what);
-  // Without a code of its own a 404 here concerns the repository, and so does a 401 without one
-  // unless the token itself was refused.
+  // A 404 without an error code is about the repository here.
   if (is(error, Failure::kNoEntry)) {
     auto missing = fail(Failure::kNoRepository, error.message);
     missing.http_status = error.http_status;
@@ -74,7 +73,7 @@ Result<bool> Repository::is_public() const {
   return !*is_private;
 }
 
-/// The full id out of the URL of an answer that tells of the repository.
+/// Takes the full id from the URL in the answer.
 Result<void> Repository::take_id(const Response& response) {
   const auto json = parse_json(response.text);
   const auto url = json ? text_member(*json, "url") : std::string();
@@ -92,7 +91,7 @@ Result<void> Repository::take_id(const Response& response) {
     return {};
   }
   if (id_.find('/') != std::string::npos) return {};
-  return fail(Failure::kBadAnswer, "creating " + id_ + ": the Hub does not tell the full id");
+  return fail(Failure::kBadAnswer, "creating " + id_ + ": the answer does not contain the full id");
 }
 
 Result<bool> Repository::create(bool make_private) {
@@ -116,7 +115,7 @@ Result<bool> Repository::create(bool make_private) {
       FERRULE_CHECK(take_id(response));
       return response.ok();
     }
-    // Who may not create may still write to what exists.
+    // An account that cannot create may still write to a repository that exists.
     const bool refused = response.status == 401 || response.status == 402 || response.status == 403;
     if (refused && id_.find('/') != std::string::npos && info()) return false;
     return http_failure(response, request.what);
@@ -170,12 +169,13 @@ Result<PullRequest> Repository::open_pull_request(const std::string& title,
     if (response) {
       FERRULE_TRY(const auto json, json_answer(*response, request.what));
       number = size_member(json, "num");
-      if (!number) return fail(Failure::kBadAnswer, request.what + ": the Hub tells no number");
+      if (!number)
+        return fail(Failure::kBadAnswer, request.what + ": the answer does not contain a number");
       break;
     }
     if (!is_ambiguous(response.error())) return response.error();
     failed = response.error();
-    // The reply was lost: it may have been opened all the same.
+    // The reply was lost, but the pull request may have been opened.
     for (const auto candidate : pull_requests(title)) {
       if (std::find(before.begin(), before.end(), candidate) == before.end()) number = candidate;
     }
@@ -190,7 +190,7 @@ void Repository::publish(const PullRequest& pull_request) const {
   auto request = json_post(api("/discussions/" + std::to_string(pull_request.number) + "/status"),
                            "opening the pull request for review", text);
   request.repeat = Repeat::kUnsafe;
-  (void)http_.send(request);  // A draft holds the commit as well.
+  (void)http_.send(request);  // If this fails, the draft has the commit anyway.
 }
 
 Result<void> Repository::validate_card(const std::string& text, const Watcher& watcher) const {
@@ -199,7 +199,7 @@ Result<void> Repository::validate_card(const std::string& text, const Watcher& w
       json_post(http_.settings().endpoint + "/api/validate-yaml", "checking README.md", body);
   FERRULE_TRY(const auto response, http_.send(request));
   if (!response.ok() && response.status != 400) {
-    // A Hub without this check judges the commit all the same.
+    // A Hub without this check still checks the commit.
     if (response.status == 404 || response.status == 405) return {};
     return http_failure(response, request.what);
   }

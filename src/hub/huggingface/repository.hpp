@@ -19,7 +19,7 @@ struct PullRequest {
   std::string url;
 };
 
-/// One model repository on the Hub: its address, and the requests that concern it as a whole.
+/// One model repository on the Hub: its addresses, and the requests about it as a whole.
 class Repository {
  public:
   Repository(Http& http, std::string id) : http_(http), id_(std::move(id)) {}
@@ -27,7 +27,7 @@ class Repository {
   const std::string& id() const noexcept { return id_; }
   Http& http() const noexcept { return http_; }
 
-  /// The same repository, asked over another connection.
+  /// The same repository over another connection.
   Repository over(Http& http) const { return Repository(http, id_); }
 
   /// "ENDPOINT/api/models/ID" and `rest`.
@@ -36,18 +36,18 @@ class Repository {
   std::string page(std::string_view rest = {}) const;
 
   Result<Json> info(std::string_view revision = {}) const;
-  /// True where it is public. An answer that does not say so is an error.
+  /// Whether it is public. An answer without this is an error.
   Result<bool> is_public() const;
 
-  /// Makes it, or finds that it exists. The id becomes the full one. True where it is new.
+  /// Creates it unless it exists. The id becomes the full one. True if it is new.
   Result<bool> create(bool make_private);
   Result<void> create_branch(const std::string& branch) const;
   Result<PullRequest> open_pull_request(const std::string& title,
                                         const std::string& description) const;
-  /// A pull request opened by a program is a draft: this asks for a review.
+  /// Marks a pull request as ready: those that a program opens are drafts.
   void publish(const PullRequest& request) const;
 
-  /// The Hub's judgment of a card. Warnings go to the watcher.
+  /// Fails with HB-17 if the Hub refuses the card. Its warnings go to the watcher.
   Result<void> validate_card(const std::string& text, const Watcher& watcher) const;
 
  private:

@@ -15,7 +15,7 @@ namespace ferrule::hub {
 namespace {
 
 constexpr std::uint64_t kMaxBytes = std::uint64_t{8} << 20;
-constexpr std::int64_t kRubbishAfter = 7 * 24 * 3600;  // No store's address lives longer.
+constexpr std::int64_t kRubbishAfter = 7 * 24 * 3600;  // No address is valid for longer.
 constexpr mode_t kOwnerAlone = 0600;
 
 std::int64_t now() {
@@ -42,7 +42,7 @@ std::optional<Parts> read_head(std::string_view line) {
   return parts;
 }
 
-/// Files that a killed push left and no later one took up.
+/// Removes files of killed pushes that no later push continued.
 void sweep(const io::Folder& folder) {
   const auto names = folder.names();
   if (!names) return;

@@ -11,19 +11,30 @@
 
 namespace ferrule::hub {
 
-/// Multipart uploads that are under way, kept across the death of the process: the Hub gives each
-/// batch new addresses and cannot be asked what arrived under the old ones, but the old ones stay
-/// good until they expire. One file for each object, readable by its owner alone, since an address
-/// is a permission. Any trouble with it costs a repetition and nothing else.
+/// A multipart upload that is not complete, written down so that it survives the process. The Hub
+/// gives new addresses for each batch and cannot be asked what arrived under the old ones, but the
+/// old ones are valid until they expire. HOME/ferrule/uploads has one file for each object, which
+/// only its owner can read because an address is a permission:
+///
+///   line 1         {"chunk": bytes a part, "complete": address, "expires": seconds since 1970,
+///                   "addresses": {"1": address, ...}}
+///   further lines  "PART ETAG", appended when the store has that part
+///
+///   1. find() reads both; an expired or unreadable first line is an upload that never began, a
+///      line without its newline was torn by a kill and does not count.
+///   2. begin() removes the old file, and those of other objects that are a week old.
+///   3. note() appends a line. 4. forget() removes the file: the upload is complete or refused.
+///
+/// If the file cannot be read or written, parts are sent again; no error is reported.
 class UploadJournal {
  public:
-  /// `home` may be empty: then nothing is kept. `object` names the upload among all others.
+  /// If `home` is empty, nothing is kept. `object` identifies the upload.
   UploadJournal(const std::filesystem::path& home, const std::string& object);
 
-  /// What is known of an upload in parts of that size whose addresses are not expired.
+  /// The upload in parts of that size, unless its addresses expired.
   std::optional<Parts> find(std::uint64_t chunk) const;
   void begin(const Parts& parts);
-  /// May be called by several threads at once.
+  /// Safe for several threads.
   void note(std::uint64_t part, const std::string& etag);
   void forget();
 

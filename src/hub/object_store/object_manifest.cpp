@@ -27,7 +27,7 @@ Result<std::vector<RemoteFile>> parse_manifest(const std::string& text, const st
   const auto* list = json ? json->find("files") : nullptr;
   const auto* members = list != nullptr ? list->if_object() : nullptr;
   if (members == nullptr || size_member(*json, "format_version") != 1U) {
-    return fail(Failure::kBadAnswer, where + ": " + kManifest + " is no manifest");
+    return fail(Failure::kBadAnswer, where + ": " + kManifest + " is not a manifest");
   }
   std::vector<RemoteFile> files;
   for (const auto& [path, entry] : *members) {
@@ -35,7 +35,8 @@ Result<std::vector<RemoteFile>> parse_manifest(const std::string& text, const st
     file.sha256 = text_member(entry, "sha256");
     const auto size = size_member(entry, "size");
     if (!size || !is_hex(file.sha256, 64)) {
-      return fail(Failure::kBadAnswer, where + ": the manifest says too little of " + quote(path));
+      return fail(Failure::kBadAnswer,
+                  where + ": the manifest has no size or SHA-256 for " + quote(path));
     }
     file.size = *size;
     files.push_back(std::move(file));
@@ -56,7 +57,8 @@ Result<void> take_objects(std::string_view xml, const std::string& prefix,
         size ? std::from_chars(size->data(), size->data() + size->size(), file.size)
              : std::from_chars_result{nullptr, std::errc::invalid_argument};
     if (failed != std::errc() || key->rfind(prefix, 0) != 0) {
-      return fail(Failure::kBadAnswer, "the listing of S3 makes no sense at " + quote(*key));
+      return fail(Failure::kBadAnswer,
+                  "the listing of S3 has an invalid size or name at " + quote(*key));
     }
     const bool is_folder = file.path.empty() || file.path.ends_with('/');
     if (!is_folder && file.path != kManifest && file.path.rfind(kKeptFolder, 0) != 0) {
@@ -91,7 +93,7 @@ Result<std::vector<RemoteFile>> list_objects(Http& http, const ObjectStore& stor
   for (int page = 0; page < kMaxPages; ++page) {
     auto request = store.request(Method::kGet, "", kEmptySha256);
     request.what = "the list of " + store.name;
-    // Parameters in their order: the signature covers them as they stand.
+    // The parameters must be sorted: the signature covers them in this order.
     request.url = store.bucket_url() + "?";
     if (!token.empty()) request.url += "continuation-token=" + percent_encode(token, false) + "&";
     request.url += "list-type=2&prefix=" + percent_encode(prefix, false);
@@ -117,7 +119,8 @@ Result<std::vector<RemoteFile>> probe(Http& http, const ObjectStore& store) {
     const auto length = std::string(response.header("content-length"));
     if (length.empty() || length.find_first_not_of("0123456789") != std::string::npos ||
         length.size() > 15) {
-      return fail(Failure::kBadAnswer, path + " of " + store.name + ": the server tells no size");
+      return fail(Failure::kBadAnswer,
+                  path + " of " + store.name + ": the answer does not contain a valid size");
     }
     files.push_back({.path = path, .size = std::stoull(length)});
   }

@@ -16,11 +16,11 @@ namespace ferrule::hub {
 
 inline constexpr const char* kManifest = "ferrule-manifest.json";
 inline constexpr std::string_view kKeptFolder = ".ferrule/";
-/// Of no bytes.
+/// The SHA-256 of no bytes.
 inline constexpr const char* kEmptySha256 =
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// Where the former content of a replaced object is kept.
+/// The name of the object that keeps the content of a replaced one.
 inline std::string kept_name(const std::string& sha256) {
   return std::string(kKeptFolder) + sha256;
 }
@@ -39,13 +39,13 @@ Result<std::vector<RemoteFile>> parse_manifest(const std::string& text, const st
 Result<void> take_objects(std::string_view xml, const std::string& prefix,
                           std::vector<RemoteFile>& files);
 
-/// nullopt where there is none.
+/// nullopt if the folder has none.
 Result<std::optional<Manifest>> read_manifest(Http& http, const ObjectStore& store);
 
-/// What S3 lists below the prefix. Sizes, and nothing to check content by.
+/// The files that S3 lists below the prefix, with sizes and without digests.
 Result<std::vector<RemoteFile>> list_objects(Http& http, const ObjectStore& store);
 
-/// Of a folder that cannot be listed: what every adapter has.
+/// The files that every adapter has, in a folder that cannot be listed.
 Result<std::vector<RemoteFile>> probe(Http& http, const ObjectStore& store);
 
 }  // namespace ferrule::hub

@@ -37,7 +37,8 @@ Result<void> fetch_one(Session& session, const ObjectStore& store, const RemoteF
                 .headers = request.headers};
   for (int tried = 1;; ++tried) {
     FERRULE_TRY(auto partial, io::PartialFile::open(folder, name));
-    if (file.sha256.empty()) FERRULE_CHECK(partial.clear());  // Nothing would tell old from new.
+    if (file.sha256.empty())
+      FERRULE_CHECK(partial.clear());  // There is no digest to tell old bytes from new.
     const auto fetched = fetch(*session.lanes.take(stop), source, partial, meter);
     if (!fetched && !is(fetched.error(), Failure::kIntegrity) && tried == 1) return fetched.error();
     if (fetched) {
@@ -47,12 +48,12 @@ Result<void> fetch_one(Session& session, const ObjectStore& store, const RemoteF
       if (intact) return {};
     }
     FERRULE_CHECK(partial.clear());
-    // Another push may have taken the name since: what the manifest means was kept.
+    // Another push may have replaced the object; the one that the manifest lists was kept.
     source.url = store.request(Method::kGet, kept_name(file.sha256), kEmptySha256).url;
     if (tried >= 2) {
-      return fail(
-          Failure::kIntegrity,
-          source.what + ": what came is not what the manifest lists, sha256 " + file.sha256);
+      return fail(Failure::kIntegrity,
+                  source.what + ": the content does not match the manifest, expected sha256 " +
+                      file.sha256);
     }
   }
 }
@@ -63,7 +64,7 @@ Result<PullReport> pull_from_store(Session& session, const std::string& source,
                                    const PullOptions& options) {
   FERRULE_TRY(const auto store, ObjectStore::open(source));
   if (!options.revision.empty()) {
-    return fail(Failure::kUsage, "an object store knows no revisions");
+    return fail(Failure::kUsage, "an object store does not have revisions");
   }
   if (options.offline) {
     return fail(Failure::kOffline, store.name + ": offline, so no request is made");

@@ -34,8 +34,8 @@ Result<void> put(Http& http, const ObjectStore& store, const std::string& path, 
   return {};
 }
 
-/// Keeps the object that a manifest in force speaks of, before another takes its name: whoever
-/// reads meanwhile, or after a push that failed, finds it there.
+/// Copies an object that the current manifest lists to its kept name, before another replaces it. A
+/// reader that has that manifest finds it there, during the push and after one that failed.
 Result<void> keep(Http& http, const ObjectStore& store, const RemoteFile& file) {
   const auto kept = kept_name(file.sha256);
   FERRULE_TRY(const auto there, http.send(store.request(Method::kHead, kept, kEmptySha256)));
@@ -56,7 +56,8 @@ Result<ObjectStore> open_for_push(const std::string& destination, const PushOpti
                 "only s3:// and the Hub can be pushed to, not " + quote(destination));
   }
   if (options.create_pr || options.privacy != Privacy::kDefault || !options.revision.empty()) {
-    return fail(Failure::kUsage, "an object store knows no revision, pull request or privacy");
+    return fail(Failure::kUsage,
+                "an object store does not have revisions, pull requests or privacy");
   }
   if (store.sign_as.empty()) {
     return fail(Failure::kAuthentication, "a push to " + quote(destination) +
@@ -78,7 +79,7 @@ Result<void> digest(std::vector<PushFile>& files, DigestMemo& memo) {
   return {};
 }
 
-/// Sends the files, several at once, once what they replace is kept.
+/// Keeps what the files replace, then sends them, several at a time.
 Result<void> send_files(Session& session, const ObjectStore& store,
                         const std::vector<const PushFile*>& files,
                         const std::map<std::string, RemoteFile>& known, const Watcher& watcher) {

@@ -68,7 +68,7 @@ std::string without_quotes(std::string_view etag) {
   return std::string(etag);
 }
 
-/// What S3 calls an object that was put together from these parts.
+/// The ETag that S3 gives to an object that was made of these parts.
 std::optional<std::string> whole_etag(const std::map<std::uint64_t, std::string>& etags) {
   auto md5 = io::Md5::make();
   if (!md5) return std::nullopt;
@@ -86,7 +86,7 @@ std::optional<std::string> whole_etag(const std::map<std::uint64_t, std::string>
   return io::to_hex(md5->finish()) + "-" + std::to_string(etags.size());
 }
 
-/// Failures after which another push may go on where this one stopped.
+/// Failures after which another push can continue.
 bool may_go_on(const Error& error) {
   return is(error, Failure::kNetwork) || is(error, Failure::kServer) ||
          is(error, Failure::kRateLimited);
@@ -98,7 +98,7 @@ Unfinished list_unfinished(Http& http, const ObjectStore& store) {
   Unfinished out;
   const auto prefix = store.prefix.empty() ? std::string() : store.prefix + "/";
   auto request = store.request(Method::kGet, "", kEmptySha256);
-  // Parameters in their order: the signature covers them as they stand.
+  // The parameters must be sorted: the signature covers them in this order.
   request.url = store.bucket_url() + "?prefix=" + percent_encode(prefix, false) + "&uploads=";
   const auto response = http.send(request);
   if (!response || !response->ok()) return out;
@@ -125,7 +125,8 @@ Result<void> S3Upload::send(const PushFile& file) const {
   FERRULE_TRY(const auto input, io::InputFile::open(file.file));
   if (file.size >= kLarge) return multipart(file, input);
   if (const auto left = unfinished_.find(file.path); left != unfinished_.end()) {
-    for (const auto& id : left->second) abort(file, id);  // It was larger then.
+    for (const auto& id : left->second)
+      abort(file, id);  // From a push of a larger file of this name.
   }
   return put(file, input);
 }
@@ -149,8 +150,7 @@ Result<void> S3Upload::multipart(const PushFile& file, const io::InputFile& inpu
     auto error = sent ? http_failure(*sent, file.path + " of " + store_.name) : sent.error();
     if (sent && sent->ok()) return {};
     if (sent && sent->status == 404) {
-      // The upload is gone: because its end was told and the reply lost, or because somebody ended
-      // it.
+      // The upload is gone: it was completed and the reply was lost, or another client ended it.
       FERRULE_TRY(const bool done, is_complete(file, *begun));
       if (done) return {};
       if (tried < kTries) {
@@ -166,8 +166,8 @@ Result<void> S3Upload::multipart(const PushFile& file, const io::InputFile& inpu
   }
 }
 
-/// An upload of this very content that was begun earlier. Others of the same name, which nobody
-/// will end any more, are removed.
+/// An upload of the same content that an earlier push began. Other uploads of the same name are
+/// removed, because no other push will.
 Result<std::optional<S3Upload::Begun>> S3Upload::take_up(const PushFile& file,
                                                          const io::InputFile& input) const {
   std::optional<Begun> out;
@@ -187,7 +187,7 @@ Result<std::optional<S3Upload::Begun>> S3Upload::take_up(const PushFile& file,
   return out;
 }
 
-/// nullopt where a part is not of this file.
+/// nullopt if a part does not match the file.
 Result<std::optional<S3Upload::Begun>> S3Upload::known_parts(const PushFile& file,
                                                              const io::InputFile& input,
                                                              const std::string& id) const {
@@ -280,14 +280,14 @@ Result<Response> S3Upload::complete(const PushFile& file, const Begun& begun) co
   post.headers.emplace_back("Content-Type", "application/xml");
   post.body = &body;
   FERRULE_TRY(auto response, lanes_.take(stop_)->send(post));
-  // S3 answers before it knows, and may say in a 200 that it failed.
+  // S3 sends the status before it is done, and can report a failure in a 200.
   if (response.ok() && response.text.find("<Error>") != std::string::npos) {
     const auto code = xml_text(response.text, "Code").value_or("");
     if (code == "NoSuchUpload") {
       response.status = 404;
     } else {
       return fail(Failure::kServer,
-                  post.what + ": the store could not put the parts together: " + quote(code, 100));
+                  post.what + ": the store could not join the parts: " + quote(code, 100));
     }
   }
   return response;

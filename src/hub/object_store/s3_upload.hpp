@@ -16,17 +16,28 @@
 
 namespace ferrule::hub {
 
-/// The most that S3 takes in parts.
+/// The largest object that S3 accepts in parts.
 inline constexpr std::uint64_t kMaxS3Object = std::uint64_t{5} << 40;
 
-/// Uploads in parts that stand unfinished below the folder, by path, the newest last. Empty where
-/// the store does not tell: a push then begins anew.
+/// The ids of unfinished multipart uploads below the folder, by path, the newest last. Empty if the
+/// store does not list them; a push then starts from the beginning.
 using Unfinished = std::map<std::string, std::vector<std::string>>;
 Unfinished list_unfinished(Http& http, const ObjectStore& store);
 
-/// Files on their way to S3: small ones by one request each; large ones in parts, several at a
-/// time, going on from those that a killed or failed push left there. Nothing is left unfinished
-/// but what the next push can go on from.
+/// Sends files to S3:
+///
+///   - below 16 MiB: one PUT;
+///   - from 16 MiB on, in parts of 8 MiB or more (10,000 at most), several at a time:
+///       1. Take up an unfinished upload of this path (list_unfinished) if the size and MD5 of
+///       every
+///          part that it has match the file. DELETE the others of this path.
+///       2. Otherwise POST ?uploads for a new id.
+///       3. PUT each missing part with ?partNumber and ?uploadId.
+///       4. POST the ETags of all parts. S3 can report a failure in a 200; that is HB-11.
+///       5. A 404 means that the upload is gone. If the object has the ETag that these parts give,
+///          the reply was lost and the upload is complete; otherwise start again at 2.
+///     After a failure that the next push can continue from (HB-3, HB-10, HB-11) the parts stay in
+///     the store; after any other failure the upload is deleted.
 class S3Upload {
  public:
   S3Upload(const ObjectStore& store, Lanes& lanes, const Stop& stop, Meter& meter,
@@ -37,7 +48,7 @@ class S3Upload {
         meter_(meter),
         unfinished_(std::move(unfinished)) {}
 
-  /// May be called by several threads at once, for one file each.
+  /// Safe for several threads, each with its own file.
   Result<void> send(const PushFile& file) const;
 
  private:

@@ -16,7 +16,7 @@ constexpr std::size_t kMaxDepth = 32;
 // A listing of a thousand files has some fifteen thousand.
 constexpr std::size_t kMaxValues = 200'000;
 
-/// An upper bound: signs inside strings count as well.
+/// An upper bound: separators inside strings count too.
 std::size_t count_values(std::string_view text) {
   std::size_t count = 0;
   for (const char c : text) count += c == ',' || c == '[' || c == '{' || c == ':' ? 1U : 0U;
@@ -38,7 +38,7 @@ Result<Json> json_answer(const Response& response, std::string_view what) {
   std::string message = std::string(what) + ": expected JSON, found ";
   const auto start = response.text.find_first_not_of(" \t\r\n");
   if (start != std::string::npos && response.text[start] == '<') {
-    message += "a page of HTML: something between here and the Hub answered in its place";
+    message += "a page of HTML: something between this machine and the Hub answered instead";
   } else if (json) {
     message += "a value of type " + std::string(json->type_name());
   } else {

@@ -27,9 +27,9 @@ struct Curl {
   decltype(&::curl_version_info) version_info = nullptr;
 };
 
-/// libcurl, loaded and set up by the first call: it brings some thirty libraries along, which would
-/// make up most of the start of every program that only might push (3 of 5 ms). Null where it
-/// cannot be loaded; stays for the life of the process. Safe from several threads.
+/// libcurl, loaded and initialized by the first call, because it loads some thirty other libraries:
+/// 3 of the 5 ms that a program takes to start, even if it never pushes. Null if it cannot be
+/// loaded. Never unloaded. Safe for several threads.
 const Curl* curl();
 
 /// Why curl() is null (HB-3).

@@ -5,8 +5,9 @@
 
 namespace ferrule::hub {
 
-/// huggingface_hub's HTTP library takes HTTP_PROXY in capitals too, which libcurl leaves to the
-/// small letters for fear of what a web server passes to its scripts.
+/// The proxy in HTTP_PROXY for an http URL, which huggingface_hub's HTTP library uses and libcurl
+/// does not: a web server sets that variable for its scripts from a header of the request. Empty in
+/// such a script (REQUEST_METHOD), or if http_proxy is set.
 std::string capital_proxy(const std::string& url);
 
 /// The file of certificates that the user trusts instead of the system's; empty for none.

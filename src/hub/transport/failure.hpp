@@ -33,12 +33,12 @@ enum class Failure : unsigned char {
   kCancelled,       // HB-21
 };
 
-/// An error of that rule. `path` is the file or address it concerns.
+/// An error with the rule, word and code of that failure. `path` is the file or address.
 Error fail(Failure failure, std::string message, std::string path = {});
 
 bool is(const Error& error, Failure failure) noexcept;
 
-/// What ends those transfers that another one's failure stopped. Nobody gets to see it.
+/// The error of transfers that end because another one failed. Callers get the other one's error.
 Error stopped();
 
 }  // namespace ferrule::hub

@@ -16,7 +16,7 @@ namespace {
 
 constexpr int kMaxRedirects = 20;
 constexpr int kFreshAddresses = 4;
-/// A part left by another push may be longer than the file is now; once more is enough then.
+/// A partial file may be longer than the file is now. One more try is enough then.
 constexpr int kMaxRestarts = 2;
 
 /// The first byte of "bytes 100-199/200".
@@ -30,14 +30,14 @@ std::optional<std::uint64_t> range_start(std::string_view text) {
   return value;
 }
 
-/// Where the body of this answer belongs: behind what is there, or in its place.
+/// Prepares `partial` for the body of this answer, which continues it or replaces it.
 Result<void> meet_range(const Response& response, const Source& source, io::PartialFile& partial,
                         Meter& meter) {
   if (response.status == 206) {
     if (range_start(response.header("content-range")) == partial.size()) return {};
     FERRULE_CHECK(partial.clear());
     return fail(Failure::kNetwork,
-                source.what + ": the server sent another part than the one asked");
+                source.what + ": the server sent another range than the one requested");
   }
   if (partial.size() == 0) return {};
   meter.add(-static_cast<std::int64_t>(partial.size()));
@@ -108,9 +108,9 @@ Result<std::string> fetch(Http& http, const Source& source, io::PartialFile& par
     if (answer && answer->ok()) {
       if (partial.size() == source.size) return answer->url;
       answer = fail(Failure::kNetwork, source.what + ": " + std::to_string(partial.size()) +
-                                           " of " + std::to_string(source.size) + " bytes came");
+                                           " of " + std::to_string(source.size) + " bytes arrived");
     }
-    if (partial.size() > before) tried = 1;  // It moves.
+    if (partial.size() > before) tried = 1;  // It made progress.
     const bool last = tried >= settings.attempts;
     if (!answer) {
       if (last || !is(answer.error(), Failure::kNetwork)) return answer.error();
@@ -119,8 +119,7 @@ Result<std::string> fetch(Http& http, const Source& source, io::PartialFile& par
     }
     if (answer->status == 416 && partial.size() > 0) {
       if (++restarts > kMaxRestarts) {
-        return fail(Failure::kIntegrity, source.what +
-                                             ": the server has no byte behind the first " +
+        return fail(Failure::kIntegrity, source.what + ": the server has no byte after the first " +
                                              std::to_string(partial.size()) + ", of " +
                                              std::to_string(source.size) + " listed");
       }
@@ -128,7 +127,7 @@ Result<std::string> fetch(Http& http, const Source& source, io::PartialFile& par
       FERRULE_CHECK(partial.clear());
       continue;
     }
-    // A store's refusal means an address that ran out; the Hub gives another one.
+    // A store refuses an address that expired; the Hub gives another one.
     const bool elsewhere = origin_of(answer->url) != origin_of(source.url);
     if (answer->status == 403 && elsewhere && ++fresh < kFreshAddresses) continue;
     auto pause = pause_before_next(*answer, tried, settings);

@@ -24,13 +24,14 @@ struct Source {
   std::vector<std::pair<std::string, std::string>> headers = {};
 };
 
-/// Makes `partial` hold all bytes of the source, going on from those that it has. Redirects are
-/// followed from `url` anew on each try, so that an address that ran out is replaced; what they
-/// lead to never sees the token. What came is not judged here but for its length. Returns the
-/// address that answered last; empty where nothing had to be asked.
+/// Downloads the source into `partial`, continuing after the bytes that it has. Each try follows
+/// redirects from `url` again, so that an address that expired is replaced; other origins never get
+/// the token. Only the length is checked here, not the content. Returns the address that answered
+/// last; empty if no request was needed.
 Result<std::string> fetch(Http& http, const Source& source, io::PartialFile& partial, Meter& meter);
 
-/// Follows a GET by hand over up to twenty redirects: the Hub's own with the token, others without.
+/// Follows a GET over up to twenty redirects, with the token on the Hub's own origin only. Never
+/// from https to http.
 Result<Response> get_following(Http& http, Request request);
 
 }  // namespace ferrule::hub

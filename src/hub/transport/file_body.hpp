@@ -12,7 +12,7 @@
 
 namespace ferrule::hub {
 
-/// A piece of a file as the body of a request.
+/// A piece of a file as the body of a request. The meter, if there is one, counts the bytes.
 class FileBody final : public Body {
  public:
   FileBody(const io::InputFile& file, std::uint64_t begin, std::uint64_t size, Meter* meter)

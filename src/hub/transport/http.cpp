@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one file that sends. One exchange over libcurl; when to send again is in http_retry.cpp.
+// The only file that sends: one exchange over libcurl. When to send again is in http_retry.cpp.
 #include "hub/transport/http.hpp"
 
 #include <algorithm>
@@ -54,7 +54,7 @@ std::size_t take_header(const char* data, std::size_t size, std::size_t count, v
   std::string_view line(data, bytes);
   while (!line.empty() && (line.back() == '\r' || line.back() == '\n')) line.remove_suffix(1);
   if (line.rfind("HTTP/", 0) == 0) {
-    transfer.response.headers.clear();  // Of a 100 Continue or a proxy's answer.
+    transfer.response.headers.clear();  // They belong to a 100 Continue or a proxy's answer.
     const auto space = line.find(' ');
     transfer.response.status = space == std::string_view::npos
                                    ? 0
@@ -98,7 +98,7 @@ bool take_piece(Transfer& transfer, std::span<const std::byte> piece) {
   return true;
 }
 
-/// Tells of the head once; false ends the transfer.
+/// Calls on_head once; false ends the transfer.
 bool tell_head(Transfer& transfer) {
   if (std::exchange(transfer.head_done, true) || !transfer.response.ok()) return true;
   if (!transfer.request->on_head) return true;
@@ -165,7 +165,7 @@ void set_method(CURL* handle, const Request& request) {
   }
 }
 
-/// Errors after which the server has surely done nothing.
+/// Errors after which the server has certainly done nothing.
 bool never_arrived(CURLcode code) {
   return code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY ||
          code == CURLE_COULDNT_CONNECT || code == CURLE_SSL_CONNECT_ERROR ||
@@ -179,8 +179,7 @@ bool is_header_text(std::string_view text) {
 
 }  // namespace
 
-/// Who is told of warnings and may cancel, and which warnings were told: of several connections and
-/// threads.
+/// The watcher that several connections and threads share, and the warnings that it has had.
 struct Watching {
   std::mutex mutex;
   std::function<void(std::string_view)> told;
@@ -206,7 +205,7 @@ struct Http::Rep {
   }
   List header_list(const Request& request) const;
   Error failure(CURLcode code, const char* detail, const Request& request) const;
-  /// Servers repeat what they were sent; the token stays out of messages.
+  /// Servers repeat what they were sent; the token must not be in messages.
   void redact(std::string& text) const;
   void pass_on_warnings(const Response& response);
 
@@ -252,7 +251,7 @@ void Http::Rep::redact(std::string& text) const {
 
 List Http::Rep::header_list(const Request& request) const {
   List list;
-  // libcurl 7.88 counts headers that are to be left out among those that it signs.
+  // libcurl 7.88 signs headers that are to be left out, too.
   const bool is_signed = !request.sign_as.empty();
   if (!is_signed) add(list, "Expect:");
   bool typed = false;
@@ -285,14 +284,14 @@ void Http::Rep::prepare(const Request& request, Transfer& transfer) {
   curl()->easy_setopt(handle, CURLOPT_USERAGENT, agent.c_str());
   curl()->easy_setopt(handle, CURLOPT_URL, request.url.c_str());
   curl()->easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
-  // Asks for plain bytes; who sends them packed all the same is unpacked.
+  // Asks for plain bytes; a server that compresses them anyway is understood.
   curl()->easy_setopt(handle, CURLOPT_ACCEPT_ENCODING, "identity");
   curl()->easy_setopt(handle, CURLOPT_FOLLOWLOCATION, 0L);
   curl()->easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
   curl()->easy_setopt(handle, CURLOPT_ERRORBUFFER, detail.data());
   curl()->easy_setopt(handle, CURLOPT_CONNECTTIMEOUT,
                       static_cast<long>(settings.connect_timeout.count()));
-  // A server that drips a byte a second to hold us counts as silent.
+  // A server that sends a byte a second to keep us waiting counts as silent.
   curl()->easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 16L);
   curl()->easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, static_cast<long>(silence.count()));
   curl()->easy_setopt(handle, CURLOPT_HEADERFUNCTION, take_header);
@@ -311,7 +310,7 @@ void Http::Rep::prepare(const Request& request, Transfer& transfer) {
     curl()->easy_setopt(handle, CURLOPT_XFERINFODATA, this);
   }
   set_method(handle, request);
-  // On a connection that was kept open libcurl repeats by itself what got no answer.
+  // libcurl itself repeats a request on a connection that was kept open if it got no answer.
   if (request.repeat == Repeat::kUnsafe) curl()->easy_setopt(handle, CURLOPT_FRESH_CONNECT, 1L);
   if (!request.sign_as.empty()) {
     curl()->easy_setopt(handle, CURLOPT_AWS_SIGV4, request.sign_for.c_str());
@@ -357,8 +356,9 @@ Result<Response> Http::exchange(const Request& request) {
                                          quote(without_query(request.url), 200));
   }
   if (request.with_token && !is_header_text(rep_->settings.token)) {
-    return fail(Failure::kAuthentication,
-                request.what + ": the token has characters that no token has; nothing was sent");
+    return fail(
+        Failure::kAuthentication,
+        request.what + ": the token has characters that cannot be in a token; nothing was sent");
   }
   if (auto interrupted = interruption()) {
     interrupted->message = request.what + ": " + interrupted->message + ", not sent";
@@ -384,7 +384,7 @@ Result<Response> Http::exchange(const Request& request) {
                 request.what + ": cancelled; what was being sent may have arrived");
   }
   if (code != CURLE_OK) {
-    // A refusal that came whole, or as much of it as is read, is an answer.
+    // A refusal is an answer if as much of it arrived as is ever read.
     const bool refused = transfer.response.status >= 300 && code != CURLE_OPERATION_TIMEDOUT;
     if (!refused) return rep_->failure(code, rep_->detail.data(), request);
   }

@@ -20,35 +20,36 @@ class Http {
   Http& operator=(Http&&) noexcept;
   ~Http();
 
-  /// Sends once. Fails with HB-3 where no whole answer came, with HB-12 where it may not be taken,
+  /// Sends once. Fails with HB-3 if no complete answer arrived, with HB-12 if it is not acceptable,
   /// or with the error of body, on_head or sink.
   Result<Response> exchange(const Request& request);
 
-  /// Sends until an answer comes that another try would not change: pauses as the server asks, or
-  /// longer each time. An unsafe request is repeated only where it surely was not carried out.
+  /// Sends until an answer arrives that another try would not change (http_retry.hpp). Pauses for
+  /// as long as the server asks, or longer each time. An unsafe request is repeated only if it was
+  /// certainly not carried out.
   Result<Response> send(const Request& request);
 
   /// As send(), and anything but 2xx is an error.
   Result<Response> require(const Request& request);
 
-  /// Another connection to the same servers, for another thread. What watch() says to one is said
-  /// to both, and each warning is told once.
+  /// Another connection to the same servers, for another thread. Both share one watcher, and each
+  /// warning is reported once.
   Http another() const;
 
-  /// Requests and pauses end once the stop is requested; nullptr for none.
+  /// Requests and pauses end when the stop is requested; nullptr for none.
   void heed(const Stop* stop) noexcept;
 
-  /// Who is told what servers say in X-HF-Warning ("TOPIC; words"), each warning once, and who may
-  /// cancel. Stays until the next call.
+  /// Reports X-HF-Warning headers ("TOPIC; words") to this watcher, each warning once, and lets it
+  /// cancel. Valid until the next call.
   void watch(const Watcher& watcher);
 
-  /// Waits that long. Fails with HB-21 where the watcher cancels, or with stopped().
+  /// Waits that long. Fails with HB-21 if the watcher cancels, or with stopped().
   Result<void> pause(std::chrono::milliseconds length);
 
   const Settings& settings() const noexcept;
 
  private:
-  /// Why what is under way should end; nullopt where it should not.
+  /// Why the current request or pause should end; nullopt if it should not.
   std::optional<Error> interruption() const;
 
   struct Rep;

@@ -28,7 +28,7 @@ std::string text_of(const Json& value) {
   return joined;
 }
 
-/// The words as the server wrote them.
+/// The message as the server wrote it.
 std::string raw_words(const Response& response) {
   if (const auto header = response.header("x-error-message"); !header.empty()) {
     return std::string(header);
@@ -43,7 +43,7 @@ std::string raw_words(const Response& response) {
     return {};
   }
   const auto start = response.text.find_first_not_of(" \t\r\n");
-  // HTML says nothing to a person who reads it here.
+  // HTML does not help anyone in a terminal.
   if (start == std::string::npos || response.text[start] == '<') return {};
   return response.text;
 }
@@ -92,7 +92,7 @@ Meaning meaning_of(const Response& response, std::string_view words) {
       return {Failure::kNoEntry, "it does not exist"};
     case 409:
     case 412:
-      return {Failure::kConflict, "somebody else changed it at the same time"};
+      return {Failure::kConflict, "it was changed by another client at the same time"};
     case 429:
       return {Failure::kRateLimited, "too many requests"};
     default:

@@ -9,11 +9,11 @@
 
 namespace ferrule::hub {
 
-/// What an answer outside 2xx means, in the Hub's order of signs: X-Error-Code, then texts, then
-/// the status. `what` is what was asked for ("the list of files").
+/// The error that an answer outside 2xx means. X-Error-Code decides, then a few known texts, then
+/// the status. `what` names what was asked for ("the list of files").
 Error http_failure(const Response& response, std::string_view what);
 
-/// The server's own words in an error body, quoted; empty for none and for HTML.
+/// The server's message, quoted; empty if there is none and for HTML.
 std::string server_words(const Response& response);
 
 }  // namespace ferrule::hub

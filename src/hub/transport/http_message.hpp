@@ -20,12 +20,12 @@ struct Header {
   std::string value;
 };
 
-/// What a request carries: read from the start once for each time it is sent.
+/// The body of a request, read from the start each time the request is sent.
 class Body {
  public:
   virtual ~Body() = default;
   virtual std::uint64_t size() const = 0;
-  /// Up to out.size() bytes; 0 at the end alone.
+  /// Up to out.size() bytes; 0 only at the end.
   virtual Result<std::size_t> read(std::span<std::byte> out) = 0;
   virtual Result<void> rewind() = 0;
 };
@@ -45,26 +45,26 @@ class TextBody final : public Body {
 struct Response {
   int status = 0;
   std::vector<Header> headers;  ///< Names in lower case.
-  /// The body, unless it went to a sink. Of a refusal at most kMaxWordsBytes.
+  /// The body, unless it went to a sink. At most 64 KiB of a refusal's.
   std::string text;
   /// The address that answered.
   std::string url;
 
   bool ok() const noexcept { return status >= 200 && status < 300; }
-  /// Of the first header of that name; empty where there is none.
+  /// The value of the first header of that name; empty if there is none.
   std::string_view header(std::string_view name) const noexcept;
   std::string_view request_id() const noexcept;
 };
 
 enum class Method : std::uint8_t { kGet, kHead, kPost, kPut, kDelete };
 
-/// May the request be sent again when nobody knows whether the first one was carried out?
+/// Whether a request can be sent again if it is not known whether the server carried it out.
 enum class Repeat : std::uint8_t { kSafe, kUnsafe };
 
 struct Request {
   Method method = Method::kGet;
   std::string url;
-  /// Never the token: `with_token` sends it, to the endpoint's own origin alone.
+  /// Never the token: `with_token` sends it, and only to the endpoint's origin.
   std::vector<std::pair<std::string, std::string>> headers = {};
   bool with_token = false;
   Body* body = nullptr;
@@ -77,12 +77,12 @@ struct Request {
   bool follow = true;
   /// Called once before the body of a 2xx; an error ends the transfer.
   std::function<Result<void>(const Response&)> on_head = {};
-  /// Takes the body of a 2xx in place of Response::text.
+  /// Gets the body of a 2xx instead of Response::text.
   std::function<Result<void>(std::span<const std::byte>)> sink = {};
-  /// "ACCESS:SECRET" and "aws:amz:REGION:s3" where the request is to be signed.
+  /// "ACCESS:SECRET" and "aws:amz:REGION:s3" to sign the request; empty not to.
   std::string sign_as = {};
   std::string sign_for = {};
-  /// Statuses that send() hands back at once although others of their class are tried again.
+  /// Statuses that send() returns at once instead of trying again.
   std::vector<int> final_statuses = {};
 };
 

@@ -1,5 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// When a request is sent again, and where a redirect may lead it.
+// When Http::send() sends a request again:
+//
+//   1. No complete answer (HB-3): again after own_pause(), six times in all. A request whose repeat
+//      is unsafe is sent again only if the connection broke before it was sent.
+//   2. A redirect (301, 302, 303, 307, 308): followed on the same origin, twenty times at most.
+//      Another origin is refused (HB-12), so the token goes nowhere else. It is not a try.
+//   3. 429: again after the pause in its headers (rate_limit.hpp), at most Settings::longest_wait.
+//      If they say that the window has room left, waiting would not help (HB-10).
+//   4. 408, 500, 502, 503, 504: again after Retry-After or own_pause(), unless a repeat is unsafe,
+//      because the server may have done what it was asked (HB-11, HB-16).
+//   5. Any other answer is final.
+//
+// own_pause() is 250 ms, twice as long each time, 8 s at most. Pauses end within 50 ms if the
+// watcher cancels (HB-21) or another transfer fails.
 #include "hub/transport/http_retry.hpp"
 
 #include <algorithm>
@@ -24,7 +37,7 @@ using std::chrono::seconds;
 constexpr int kMaxRedirects = 20;
 constexpr milliseconds kMaxPause{8000};
 
-/// A status after which nothing was done.
+/// A status that means that the server did nothing.
 bool surely_undone(int status) { return status == 429; }
 
 bool is_final(const Request& request, int status) {

@@ -13,20 +13,20 @@ namespace ferrule::hub {
 
 bool is_redirect(int status) noexcept;
 
-/// Statuses that another try may change.
+/// Whether another try may get another status: 408, 429, 500, 502, 503, 504.
 bool may_pass(int status) noexcept;
 
-/// The pause after try number `tried` where nobody asks for another one.
+/// The pause after try number `tried` (from 1) if the server does not ask for one.
 std::chrono::milliseconds own_pause(int tried, const Settings& settings);
 
-/// The same as the server asks for; nullopt where waiting is of no use.
+/// The pause that the server asks for, or own_pause(); nullopt if waiting would not help.
 std::optional<std::chrono::milliseconds> pause_before_next(const Response& response, int tried,
                                                            const Settings& settings);
 
-/// In Error::system_errno of HB-3: the request was on its way when the connection broke.
+/// In Error::system_errno of HB-3: the connection broke after the request was sent.
 inline constexpr int kMaybeDone = ECONNABORTED;
 
-/// True where a request may have been carried out although no answer says so.
+/// True if the request may have been carried out although no answer says so.
 bool is_ambiguous(const Error& error) noexcept;
 
 }  // namespace ferrule::hub

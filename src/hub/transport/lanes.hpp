@@ -16,9 +16,9 @@
 
 namespace ferrule::hub {
 
-/// The connections of one client: the main one, for what is asked one after the other, and some
-/// more while files are transferred. Memory and the server see no more than kMaxLanes at once,
-/// however many files, and parts of files, wait for one.
+/// The connections of one client: the main one for requests that follow each other, and others
+/// while files are transferred. There are at most kMaxLanes, however many files and parts of files
+/// wait.
 class Lanes {
  public:
   static constexpr unsigned kMaxLanes = 4;
@@ -27,12 +27,12 @@ class Lanes {
   Lanes(const Lanes&) = delete;
   Lanes& operator=(const Lanes&) = delete;
 
-  /// Of the thread that pushes or pulls, as long as no lane is taken.
+  /// For the thread that pushes or pulls, while no lane is taken.
   Http& main() noexcept { return main_; }
 
   const Settings& settings() const noexcept { return main_.settings(); }
 
-  /// A connection for one transfer, given back at the end.
+  /// A connection for one transfer; its destructor gives it back.
   class Lane {
    public:
     Lane(Lanes& lanes, Http& http, const Stop& stop) : lanes_(&lanes), http_(&http) {
@@ -63,12 +63,12 @@ class Lanes {
 };
 
 /// Calls `work(i)` for every i below `count`, from up to Lanes::kMaxLanes threads. The first error
-/// requests the stop, is returned, and leaves out what has not begun.
+/// requests the stop and is returned; work that has not begun is skipped.
 Result<void> together(std::size_t count, Stop& stop,
                       const std::function<Result<void>(std::size_t)>& work);
 
-/// The same for requests whose refusal is an answer: `take` is called with the 2xx of each, one at
-/// a time. The first refusal stops the others and is handed back; nullopt where there was none.
+/// The same for requests whose refusals the caller looks at. `take` is called with each 2xx, one at
+/// a time. The first refusal stops the others and is returned; nullopt if there was none.
 Result<std::optional<Response>> answers_together(
     std::size_t count, const Stop& above,
     const std::function<Result<Response>(std::size_t, const Stop&)>& send,

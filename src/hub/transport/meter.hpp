@@ -8,7 +8,8 @@
 
 namespace ferrule::hub {
 
-/// Adds up what several transfers do and tells the watcher.
+/// Adds up the progress of several transfers, and reports it to the watcher. Safe for several
+/// threads.
 class Meter {
  public:
   Meter(const Watcher& watcher, Progress start) : watcher_(watcher), progress_(start) {}

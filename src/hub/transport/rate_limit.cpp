@@ -15,9 +15,8 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr std::int64_t kMaxPauseSeconds =
-    100'000'000;  // Three years: beyond it no number is a pause.
-// Reset times above this are moments (seconds since 1970), not pauses.
+constexpr std::int64_t kMaxPauseSeconds = 100'000'000;  // Three years: no larger number is a pause.
+// Reset times above this are points in time (seconds since 1970), not pauses.
 constexpr std::int64_t kMoment = 1'000'000'000;
 
 std::string_view trimmed(std::string_view text) {
@@ -41,7 +40,7 @@ std::optional<std::int64_t> number(std::string_view text) {
   return std::nullopt;
 }
 
-/// Pieces between separators that stand outside quotes.
+/// The pieces between separators that are not inside quotes.
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> pieces;
   bool quoted = false;

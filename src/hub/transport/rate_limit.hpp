@@ -9,12 +9,12 @@
 
 namespace ferrule::hub {
 
-/// What an answer says about when to ask again.
+/// When to ask again, according to an answer.
 struct Pause {
-  /// nullopt where nothing is said.
+  /// nullopt if the answer does not say.
   std::optional<std::chrono::seconds> wait;
-  /// The window that is counted has room left, yet the request was refused: a quota that no header
-  /// tells of. When it ends is not known.
+  /// The request was refused although its window has room left: there is a quota that no header
+  /// describes, and when it ends is not known.
   bool hidden_quota = false;
 };
 

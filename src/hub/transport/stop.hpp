@@ -5,8 +5,8 @@
 
 namespace ferrule::hub {
 
-/// A wish to end what several threads do together. Each of them asks now and then; a stop below
-/// another one follows it.
+/// A request to end work that several threads share. Each of them checks it often. A Stop with
+/// another one above it is also requested when that one is.
 class Stop {
  public:
   explicit Stop(const Stop* above = nullptr) noexcept : above_(above) {}

@@ -5,7 +5,7 @@
 
 namespace ferrule::hub {
 
-/// The watcher, told of one thing at a time whatever threads speak.
+/// A watcher whose functions call those of `watcher`, one at a time, from any thread.
 Watcher one_at_a_time(const Watcher& watcher);
 
 }  // namespace ferrule::hub

@@ -31,8 +31,8 @@ TEST(HubLanes, AreNeverMoreThanTheirBound) {
     --taken;
     return {};
   }));
-  EXPECT_LE(most, Lanes::kMost);
-  EXPECT_LE(seen.size(), Lanes::kMost);
+  EXPECT_LE(most, Lanes::kMaxLanes);
+  EXPECT_LE(seen.size(), Lanes::kMaxLanes);
 }
 
 TEST(HubLanes, ALaneGivenBackIsTakenAgain) {
@@ -68,7 +68,7 @@ TEST(HubLanes, TheFirstErrorEndsTheRest) {
   ASSERT_FALSE(ended);
   EXPECT_TRUE(is(ended.error(), Failure::kIntegrity));
   EXPECT_TRUE(stop.requested());
-  EXPECT_LE(begun, static_cast<int>(Lanes::kMost));
+  EXPECT_LE(begun, static_cast<int>(Lanes::kMaxLanes));
 }
 
 TEST(HubLanes, NothingBeginsAfterAStop) {
