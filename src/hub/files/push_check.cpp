@@ -55,7 +55,7 @@ Result<void> check_card(const std::filesystem::path& directory) {
 
 }  // namespace
 
-Result<void> check_adapter(const std::filesystem::path& directory, const PushOptions& options) {
+Result<void> verify_for_push(const std::filesystem::path& directory, const PushOptions& options) {
   FERRULE_TRY(const auto kind, path_kind(directory));
   if (kind == PathKind::kFile) {
     return base::at(base::corrupt("AD-15", "expected the directory of an adapter, found a file"),

@@ -297,8 +297,8 @@ Result<void> Push::commit() {
     const auto files = changed();
     if (files.empty()) return {};
     for (const auto* file : files) FERRULE_CHECK(check_unchanged(*file));
-    FERRULE_TRY(const bool stands, send_commit(files));
-    if (stands) return {};
+    FERRULE_TRY(const bool committed, send_commit(files));
+    if (committed) return {};
     if (tried >= kCommitTries) {
       return fail(Failure::kConflict, "committing to " + repository_.id() +
                                           ": the commit could not be confirmed; run the "
@@ -363,7 +363,7 @@ Result<void> check_options(const std::string& repo_id, const PushOptions& option
 Result<PushReport> push_to_repository(Session& session, const std::filesystem::path& directory,
                                       const std::string& repo_id, const PushOptions& options) {
   FERRULE_CHECK(check_options(repo_id, options));
-  FERRULE_CHECK(check_adapter(directory, options));
+  FERRULE_CHECK(verify_for_push(directory, options));
   FERRULE_TRY(auto files, list_push_files(directory));
   if (session.settings.offline) {
     return fail(Failure::kOffline, "offline: nothing can be pushed to " + repo_id);

@@ -108,7 +108,7 @@ Result<PushReport> push_to_store(Session& session, const std::filesystem::path& 
   FERRULE_TRY(const auto store, open_for_push(destination, options));
   const auto watcher = one_at_a_time(options.watcher);
   session.http.watch(watcher);
-  FERRULE_CHECK(check_adapter(directory, options));
+  FERRULE_CHECK(verify_for_push(directory, options));
   FERRULE_TRY(auto files, list_push_files(directory));
   take_digests(options.written, files);
   FERRULE_CHECK(digest(files, session.memo));

@@ -126,16 +126,5 @@ TEST(HubLanes, AnErrorOfOneIsAnErrorOfAll) {
   EXPECT_TRUE(is(ended.error(), Failure::kNetwork));
 }
 
-TEST(HubStops, AStopFollowsTheOneAboveIt) {
-  Stop above;
-  const Stop below(&above);
-  EXPECT_FALSE(below.requested());
-  above.request();
-  EXPECT_TRUE(below.requested());
-  Stop other;
-  const Stop apart(&other);
-  EXPECT_FALSE(apart.requested());
-}
-
 }  // namespace
 }  // namespace ferrule::hub
