@@ -31,7 +31,8 @@ TEST_P(References, AreTakenApart) {
 INSTANTIATE_TEST_SUITE_P(
     Hub, References,
     testing::Values(Case{"hf://gpt2", "gpt2"}, Case{"hf://ann/a", "ann/a"},
-                    Case{"hf://ann/a/", "ann/a"}, Case{"hf://ann/a/sub/x", "ann/a", "", "sub/x"},
+                    Case{"hf://ann/a/", "ann/a"}, Case{"hf://gpt2/", "gpt2"},
+                    Case{"hf://ann/a/sub/x", "ann/a", "", "sub/x"},
                     Case{"hf://ann/a@v1", "ann/a", "v1"}, Case{"hf://gpt2@v1", "gpt2", "v1"},
                     Case{"hf://ann/a@v1/sub", "ann/a", "v1", "sub"},
                     Case{"hf://ann/a@v%2F2/sub", "ann/a", "v/2", "sub"},
@@ -40,9 +41,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"hf://ann/a/su@b", "ann/a", "", "su@b"}));
 
 TEST(HubReferences, AnythingElseIsAMistakeOfTheCaller) {
-  for (const auto* bad : {"", "hf://", "hf:///", "hf://ann/", "hf://ann/a@", "hf://ann/a@/sub",
-                          "hf://ann/a@-x", "hf://ann/a/../x", "hf://ann/a/x\\y", "hf://a--b/c",
-                          "ann/a", "https://hub/ann/a", "s3://bucket/a"}) {
+  for (const auto* bad :
+       {"", "hf://", "hf:///", "hf://ann/a@", "hf://ann/a@/sub", "hf://ann/a@-x", "hf://ann/a/../x",
+        "hf://ann/a/x\\y", "hf://a--b/c", "ann/a", "https://hub/ann/a", "s3://bucket/a"}) {
     const auto refused = Reference::parse(bad);
     ASSERT_FALSE(refused) << bad;
     EXPECT_EQ(refused.error().rule, "HB-1") << bad;
