@@ -328,20 +328,22 @@ def test_a_stale_lock_file_does_not_block(stage):
 def test_our_lock_is_seen_by_python(stage):
     host(stage, files=content(stage.adapter(layers=8, hidden=2048)))
     oid = stage.hub.repo("ann/a").files()[WEIGHTS].sha256
-    reached = threading.Event()
+    reached, looked = threading.Event(), threading.Event()
 
     def hold(exchange):
         reached.set()
-        exchange.wait(1.5)
+        looked.wait(60)
         exchange.send(exchange.answer())
 
     stage.hub.faults.add("GET", "/cdn/", hold)
-    running = start(stage, "pull", "ann/a")
-    assert reached.wait(20)
+    running = start(stage, "pull", "ann/a", HF_HUB_DOWNLOAD_TIMEOUT=90)
+    assert reached.wait(60)
     script = ("from filelock import FileLock, Timeout\ntry:\n FileLock(args[0], timeout=0.2).acquire(); print('true')\nexcept Timeout:\n print('false')")
     lock = stage.cache / ".locks" / "models--ann--a" / f"{oid}.lock"
-    assert stage.python(script, lock) is False
-    assert running.wait(timeout=30) == 0
+    taken = stage.python(script, lock)
+    looked.set()
+    assert taken is False
+    assert running.wait(timeout=60) == 0
     assert stage.python(script, lock) is True and lock.exists()
 
 
