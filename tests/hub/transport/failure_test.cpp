@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <set>
 #include <string>
 
@@ -29,7 +30,10 @@ TEST(HubFailures, EachHasARuleAndAWordOfItsOwn) {
 
 TEST(HubFailures, OtherErrorsAreTheSystemsTheUsersOrTheAdapters) {
   EXPECT_EQ(failure_kind({.code = ErrorCode::kIo}), "system");
-  EXPECT_EQ(failure_kind({.code = ErrorCode::kNotFound}), "system");
+  Error missing{.code = ErrorCode::kNotFound};
+  EXPECT_EQ(failure_kind(missing), "adapter");  // Such as a tensor.
+  missing.system_errno = ENOENT;
+  EXPECT_EQ(failure_kind(missing), "system");
   EXPECT_EQ(failure_kind({.code = ErrorCode::kInvalidArgument}), "usage");
   EXPECT_EQ(failure_kind({.code = ErrorCode::kCorrupt, .rule = "ST-2"}), "adapter");
 }
