@@ -24,7 +24,7 @@ std::optional<double> convert(const std::string& from, const std::string& to,
 
 /// Lists and judges a folder; as many tensors as its adapters have, all of them good.
 std::optional<double> folder(const std::string& path) {
-  const auto summary = ferrule::inspect_folder(path);
+  const auto summary = ferrule::inspect_folder(path, {.threads = 0});
   if (!summary || summary->bad() != 0) return std::nullopt;
   return static_cast<double>(summary->totals().tensors);
 }

@@ -22,7 +22,7 @@ struct Answer {
 };
 
 std::uint64_t matched(const ferrule::Result<ferrule::CheckReport>& report) {
-  return report && report->good() ? report->matched() : 0;
+  return report && report->good() ? report->matched : 0;
 }
 
 /// One adapter: base and adapter opened from nothing.
@@ -36,7 +36,7 @@ std::uint64_t check_many(const fs::path& base_path, const std::vector<fs::path>&
   const auto base = ferrule::BaseModel::open(base_path);
   if (!base) return 0;
   std::uint64_t sum = 0;
-  for (const auto& report : ferrule::check(adapters, *base)) sum += matched(report);
+  for (const auto& report : ferrule::check(adapters, *base, {.threads = 0})) sum += matched(report);
   return sum;
 }
 

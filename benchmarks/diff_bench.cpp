@@ -16,7 +16,7 @@ int main() {
     const auto first = ferrule::Adapter::open(a);
     const auto second = ferrule::Adapter::open(b);
     if (!first || !second) return 1;
-    const auto report = ferrule::diff(*first, *second);
+    const auto report = ferrule::diff(*first, *second, {.threads = 0});
     const auto elapsed = std::chrono::steady_clock::now() - start;
     std::printf("%lld %.17g\n",
                 static_cast<long long>(

@@ -83,7 +83,7 @@ std::optional<Answer> touch(const std::string& path) {
 std::optional<Answer> load(const std::string& path) {
   Answer answer;
   const Stopwatch watch;
-  const auto file = SafetensorsFile::open(path, {.backing = Backing::kCopy});
+  const auto file = SafetensorsFile::open(path, {.backing = Backing::kCopy, .threads = 0});
   answer.nanoseconds = watch.nanoseconds();
   if (!file) return std::nullopt;
   for (const auto& [name, tensor] : file->tensors()) answer.check += sum(tensor);
@@ -96,15 +96,15 @@ std::optional<Answer> save(const std::string& source, const std::string& target,
   static std::string loaded_path;
   static std::unique_ptr<SafetensorsFile> loaded;
   if (loaded_path != source) {
-    auto file = SafetensorsFile::open(source, {.backing = Backing::kCopy});
+    auto file = SafetensorsFile::open(source, {.backing = Backing::kCopy, .threads = 0});
     if (!file) return std::nullopt;
     loaded = std::make_unique<SafetensorsFile>(std::move(*file));
     loaded_path = source;
   }
   Answer answer;
   const Stopwatch watch;
-  const auto saved =
-      ferrule::write_safetensors(target, loaded->tensors(), loaded->metadata(), durability);
+  const auto saved = ferrule::write_safetensors(target, loaded->tensors(), loaded->metadata(),
+                                                {.durability = durability});
   answer.nanoseconds = watch.nanoseconds();
   if (!saved) return std::nullopt;
   answer.check = static_cast<double>(std::filesystem::file_size(target));

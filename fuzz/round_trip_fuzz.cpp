@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/tensor_view_access.hpp"
 #include "ferrule/safetensors_file.hpp"
 #include "ferrule/safetensors_writer.hpp"
 
@@ -72,7 +73,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     // What has no size goes to the writer all the same, which has to notice.
     const std::size_t length = bytes && *bytes <= content.size() ? *bytes : 0;
     names.push_back(input.text());
-    tensors.push_back({names.back(), ferrule::TensorView::trusted(
+    tensors.push_back({names.back(), ferrule::TensorViewAccess::unchecked(
                                          dtype, shape, std::span(content).first(length))});
   }
   const auto written = ferrule::serialize_safetensors(tensors, metadata);

@@ -59,31 +59,31 @@ Color color_of(Verdict verdict) {
 void print_human(const CheckReport& checked, const Options& options) {
   Table table({{"SEVERITY"}, {"RULE"}, {"MODULE"}, {"WHAT"}});
   std::vector<std::string> advice;
-  for (const auto& finding : checked.findings()) {
+  for (const auto& finding : checked.findings) {
     if (std::find(advice.begin(), advice.end(), finding.advice) == advice.end() &&
         !finding.advice.empty()) {
       advice.push_back(finding.advice);
     }
   }
   std::size_t rows = 0;
-  for (const auto& finding : checked.findings()) {
+  for (const auto& finding : checked.findings) {
     if (rows++ == kMaxRows) break;
     table.add({std::string(severity_name(finding.severity)), finding.rule,
                printable(finding.key.empty() ? "-" : finding.key), printable(finding.message)});
   }
   if (!table.empty()) print(Stream::kOut, table.to_string(terminal_columns()) + "\n");
-  if (checked.findings().size() > kMaxRows) {
-    print(Stream::kOut, "... and " + grouped(checked.findings().size() - kMaxRows) +
+  if (checked.findings.size() > kMaxRows) {
+    print(Stream::kOut, "... and " + grouped(checked.findings.size() - kMaxRows) +
                             " more (--json lists them all)\n");
   }
   for (std::size_t i = 0; i < advice.size() && i < 8; ++i) {
     print(Stream::kOut, "advice: " + printable(advice[i]) + "\n");
   }
   print(Stream::kOut, printable(options.adapter) + ": " +
-                          colored(Stream::kOut, color_of(checked.verdict()),
-                                  std::string(verdict_name(checked.verdict()))) +
-                          ", " + grouped(checked.matched()) + " of " +
-                          counted(checked.total(), "module") + " found in " +
+                          colored(Stream::kOut, color_of(checked.verdict),
+                                  std::string(verdict_name(checked.verdict))) +
+                          ", " + grouped(checked.matched) + " of " +
+                          counted(checked.total, "module") + " found in " +
                           printable(options.base) + "\n");
 }
 
@@ -93,8 +93,7 @@ int run(const Options& options) {
   const auto checked = check(std::filesystem::path(options.adapter), *base, options.check);
   if (!checked) return fail_check(checked.error(), options, options.adapter, Verdict::kBad);
   if (options.json) {
-    print_document(
-        to_json(checked->verdict(), checked->matched(), checked->total(), checked->findings()));
+    print_document(to_json(checked->verdict, checked->matched, checked->total, checked->findings));
   } else {
     print_human(*checked, options);
   }

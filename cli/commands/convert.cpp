@@ -59,6 +59,7 @@ int run(const Options& options) {
 
 void add_convert(Arguments& command) {
   auto options = std::make_shared<Options>();
+  options->convert.threads = 0;
   command.positional("ADAPTER", options->adapter, "Directory of an adapter").required();
   command
       .option("-o,--output", options->output, "DIR",

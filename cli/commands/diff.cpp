@@ -139,7 +139,7 @@ int run(const Options& options) {
   if (!a) return a_code;
   const auto [b_code, b] = open_good(options.b, options.json);
   if (!b) return b_code;
-  const auto difference = diff(*a, *b, {.tensors = options.tensors});
+  const auto difference = diff(*a, *b, {.tensors = options.tensors, .threads = 0});
   if (options.json) {
     print_document(report_json(difference, options));
   } else {

@@ -29,7 +29,7 @@ struct Options {
 
 Json::Object to_json(const FixReport& fixed, const Options& options) {
   Json::Array adapters;
-  for (const auto& adapter : fixed.adapters()) {
+  for (const auto& adapter : fixed.adapters) {
     Json::Array mended;
     for (const auto& thing : adapter.mended) {
       mended.push_back(Json::Object{{"what", Json(thing.what)},
@@ -43,12 +43,12 @@ Json::Object to_json(const FixReport& fixed, const Options& options) {
   return Json::Object{{"good", fixed.good()},
                       {"written", fixed.good()},
                       {"directory", Json(options.output)},
-                      {"in_place", fixed.in_place()},
+                      {"in_place", fixed.in_place},
                       {"adapters", std::move(adapters)}};
 }
 
 void print_human(const FixReport& fixed, const Options& options) {
-  for (const auto& adapter : fixed.adapters()) {
+  for (const auto& adapter : fixed.adapters) {
     auto where = printable(options.output);
     if (!adapter.folder.empty()) where.append("/").append(printable(adapter.folder));
     if (adapter.mended.empty()) print(Stream::kOut, where + ": nothing to fix\n");

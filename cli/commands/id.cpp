@@ -24,7 +24,7 @@ int run(const Options& options) {
   if (!adapter) return fail(adapter.error(), options.path, options.json);
   const auto findings = adapter->findings();
   const bool good = !has_error(findings);
-  const auto id = good ? content_id(*adapter) : std::string();
+  const auto id = good ? content_id(*adapter, {.threads = 0}) : std::string();
   if (options.json) {
     Json::Array adapters;
     adapters.push_back(Json::Object{{"path", options.path},

@@ -44,6 +44,7 @@ int inspect_adapter(const Options& options) {
 int inspect_many(const Options& options) {
   ProgressLine line;
   FolderOptions folder;
+  folder.threads = 0;
   folder.open = options.open;
   folder.progress = [&](std::uint64_t adapters) { line.show(counted(adapters, "adapter")); };
   const auto summary = inspect_folder(options.path, folder);

@@ -73,6 +73,7 @@ int run(const Options& options) {
 
 void add_normalize(Arguments& command) {
   auto options = std::make_shared<Options>();
+  options->normalize.threads = 0;
   command.positional("ADAPTER", options->adapter, "Directory of an adapter").required();
   command
       .option("-o,--output", options->output, "DIR",

@@ -182,6 +182,7 @@ void add_choices(Arguments& command, SaveOptions& save) {
 
 void add_save(Arguments& command) {
   auto options = std::make_shared<Options>();
+  options->save.threads = 0;
   command
       .positional("STATE", options->states,
                   "The state dict: .safetensors, its .index.json, a torch file, or a directory of "

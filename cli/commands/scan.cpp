@@ -73,7 +73,7 @@ int run(const Options& options) {
   std::vector<ScannedFile> files;
   int code = kGood;
   for (const auto& path : options.paths) {
-    auto scanned = scan(path);
+    auto scanned = scan(path, {.threads = 0});
     if (!scanned) {
       ScannedFile failed;
       failed.path = path;

@@ -48,7 +48,7 @@ Json tensor_json(std::string_view name, Dtype dtype, std::span<const std::uint64
                       {"bytes", number(bytes)}};
 }
 
-Json module_json(const Module& module) {
+Json module_json(const AdapterModule& module) {
   Json::Array roles;
   for (const auto& tensor : module.tensors()) roles.emplace_back(tensor.role);
   const auto& resolved = module.resolved();

@@ -1,76 +1,67 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ferrule/adapter_config.hpp"
+#include "ferrule/adapter_module.hpp"
 #include "ferrule/export.hpp"
 #include "ferrule/finding.hpp"
 #include "ferrule/read_limits.hpp"
 #include "ferrule/result.hpp"
 #include "ferrule/safetensors_file.hpp"
+#include "ferrule/tensor_source.hpp"
 #include "ferrule/tensor_view.hpp"
 
 namespace ferrule {
 
-/// A tensor of an adapter: what it is called on disk, and what it is to its method.
-struct AdapterTensor {
-  /// The key in the file.
-  std::string_view key;
-  /// The method's own word for it ("lora_A", "ia3_l", "hada_w1_a"); "modules_to_save", "bias",
-  /// "embedding" or "trainable_tokens" for what every method may carry; empty where nothing
-  /// explains it (an AD finding says so).
-  std::string_view role;
-  /// The rest of the key below the role ("weight", "bias", "0.weight"); may be empty.
-  std::string_view leaf;
-  TensorView tensor;
-};
-
-/// A module of the base model that the adapter changes, with its tensors. A view into an Adapter.
-class FERRULE_API Module {
- public:
-  /// The path in the base model, without `base_model.model.`; empty for what belongs to the whole
-  /// model (a shared projection, a prompt).
-  std::string_view path() const noexcept;
-
-  /// The tensor of that role, or nullopt. Where a role has several (`lora_B.weight` and
-  /// `lora_B.bias`), the weight; ask with the leaf ("lora_B.bias") for others.
-  std::optional<TensorView> tensor(std::string_view role) const noexcept;
-
-  std::span<const AdapterTensor> tensors() const noexcept;
-
-  /// The factor on the update, r, alpha, rsLoRA and patterns resolved; 1 where the method has none.
-  double strength() const noexcept;
-
-  /// The same with its rank, alpha and the rule that won.
-  const ModuleStrength& resolved() const noexcept;
-
- private:
-  friend class Adapter;
-  friend struct AdapterBuilder;
-  std::string path_;
-  std::vector<AdapterTensor> tensors_;
-  ModuleStrength strength_;
+/// Where an adapter was read from: for messages, and for the accessors of the same names. All of it
+/// may be empty.
+struct AdapterOrigin {
+  std::filesystem::path directory = {};
+  std::filesystem::path weights_file = {};
+  /// `__metadata__` of a safetensors file.
+  Metadata metadata = {};
+  /// Size of the weights file.
+  std::uint64_t file_bytes = 0;
 };
 
 /// An opened adapter: config, weights, and every tensor matched to a role of its method.
 ///
-/// open() follows PEFT's own lookup (adapter_model.safetensors, then adapter_model.bin) and fails
-/// on what cannot be read at all; what can be read but is wrong (a rank that disagrees with the
-/// config, A without B) stands in findings(), so that a tool can show it. verify() (verify.hpp)
-/// judges. Views live as long as the Adapter; moving it invalidates nothing.
+/// open() follows PEFT's own lookup (adapter_model.safetensors, then adapter_model.bin); make()
+/// takes weights from anywhere else: memory, the network, a foreign format. Both fail on what
+/// cannot be read at all; what can be read but is wrong (a rank that disagrees with the config, A
+/// without B) is listed in findings(), so that a tool can show it. An engine asks has_errors()
+/// before it uses an adapter; verify() (verify.hpp) judges a path.
+///
+/// Views live as long as the Adapter; moving it invalidates nothing. Const members may be called
+/// from any number of threads at once.
 class FERRULE_API Adapter {
  public:
   /// `directory` as PEFT takes it. Fails with kNotFound, kIo, kCorrupt, kUnsupported or
   /// kLimitExceeded.
   static Result<Adapter> open(const std::filesystem::path& directory,
                               const OpenOptions& options = {});
+
+  /// The same from parts: tensors under the names that an adapter has on disk. Takes over
+  /// `weights`; memory that it only refers to (StateDict, SafetensorsFile::from_bytes) must outlive
+  /// the Adapter. Fails with kInvalidArgument if `weights` is null.
+  ///
+  ///   auto config = AdapterConfig::parse(config_text);
+  ///   auto weights = SafetensorsFile::from_bytes(bytes);
+  ///   if (!config || !weights) return ...;
+  ///   auto adapter = Adapter::make(*std::move(config),
+  ///                                std::make_unique<SafetensorsFile>(*std::move(weights)));
+  static Result<Adapter> make(AdapterConfig config, std::unique_ptr<TensorSource> weights,
+                              AdapterOrigin origin = {});
 
   Adapter(Adapter&&) noexcept;
   Adapter& operator=(Adapter&&) noexcept;
@@ -79,22 +70,31 @@ class FERRULE_API Adapter {
   const AdapterConfig& config() const& noexcept;
   const AdapterConfig& config() const&& = delete;
   /// Sorted by path; what belongs to the whole model comes first.
-  std::span<const Module> modules() const& noexcept;
-  std::span<const Module> modules() const&& = delete;  // It would dangle.
-  /// Every tensor of the file.
+  std::span<const AdapterModule> modules() const& noexcept;
+  std::span<const AdapterModule> modules() const&& = delete;  // It would dangle.
+  /// Every tensor, in the order of its source.
   std::span<const AdapterTensor> tensors() const& noexcept;
   std::span<const AdapterTensor> tensors() const&& = delete;
-  /// Everything the AD, KY and CF rules have to say, errors first.
+  /// The tensor of that key in the file, or nullptr. O(log n) at most.
+  const AdapterTensor* find(std::string_view disk_key) const&;
+  const AdapterTensor* find(std::string_view disk_key) const&& = delete;
+  /// Everything that the AD, KY and CF rules found, errors first.
   std::span<const Finding> findings() const& noexcept;
   std::span<const Finding> findings() const&& = delete;
+  /// One of findings() is an error: PEFT would not load it, or it would do something else than its
+  /// config says.
+  bool has_errors() const noexcept;
 
-  const std::filesystem::path& directory() const noexcept;
-  const std::filesystem::path& weights_file() const noexcept;
-  const Metadata& metadata() const noexcept;
+  const std::filesystem::path& directory() const& noexcept;
+  const std::filesystem::path& directory() const&& = delete;
+  const std::filesystem::path& weights_file() const& noexcept;
+  const std::filesystem::path& weights_file() const&& = delete;
+  const Metadata& metadata() const& noexcept;
+  const Metadata& metadata() const&& = delete;
   std::uint64_t file_bytes() const noexcept;
 
-  /// The key under which a PEFT model with an adapter of that name holds the tensor on disk as
-  /// `disk_key`; nullopt where the file has no such key, or where the model holds it in two parts
+  /// The key under which a PEFT model with an adapter of that name holds the tensor that is called
+  /// `disk_key` on disk; nullopt if there is no such key, or if the model holds it in two parts
   /// (CARTRIDGE's frozen and trainable rows, which state_dict() has).
   std::optional<std::string> live_key(std::string_view disk_key,
                                       std::string_view adapter_name = "default") const;
@@ -102,10 +102,12 @@ class FERRULE_API Adapter {
   /// The live state dict: (live key, view), in the order of tensors(). What a prompt encoder has in
   /// training only (its MLP, its LSTM) is in no adapter, and not here.
   std::vector<std::pair<std::string, TensorView>> state_dict(
-      std::string_view adapter_name = "default") const;
+      std::string_view adapter_name = "default") const&;
+  std::vector<std::pair<std::string, TensorView>> state_dict(
+      std::string_view adapter_name = "default") const&& = delete;
 
  private:
-  friend struct AdapterBuilder;
+  friend struct AdapterAccess;
   struct Rep;
   explicit Adapter(std::unique_ptr<Rep> rep) noexcept;
   std::unique_ptr<Rep> rep_;

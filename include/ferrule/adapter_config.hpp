@@ -21,8 +21,8 @@ namespace ferrule {
 /// that match a path equal to them or ending in "." and them.
 struct ModuleSelector {
   bool is_pattern = false;
-  std::string pattern;             ///< Where is_pattern.
-  std::vector<std::string> names;  ///< Where not. A set in PEFT: the order means nothing.
+  std::string pattern;             ///< If is_pattern.
+  std::vector<std::string> names;  ///< If not. A set in PEFT: the order means nothing.
 };
 
 /// rank_pattern and its like: (pattern, value) in the order of the file. The first that matches
@@ -30,21 +30,22 @@ struct ModuleSelector {
 using PatternTable = std::vector<std::pair<std::string, double>>;
 
 /// adapter_config.json as a value: the document in full (unknown keys survive) and typed readings
-/// of what Ferrule acts on. Copyable.
+/// of what Ferrule acts on. Copyable. Const members may be called from any number of threads at
+/// once while none calls set().
 class FERRULE_API AdapterConfig {
  public:
   /// Reads the text of an adapter_config.json. Renamed types and fields are upgraded (BONE becomes
   /// MISS), fields the text leaves out take PEFT's defaults, `runtime_config` is dropped; what was
-  /// done stands in findings(). `path` is for messages only.
+  /// done is listed in findings(). `path` is for messages only.
   /// Fails with kCorrupt (rules CF-*) or kLimitExceeded.
   static Result<AdapterConfig> parse(std::string_view json, const std::filesystem::path& path = {});
 
   /// Reads the fields of a config object that a running PEFT holds, which may be of another
-  /// version: checked and read as parse() does, but to_json() gives these fields as they stand
+  /// version: checked and read as parse() does, but to_json() gives these fields as they are
   /// (sets already in their order), with nothing added, renamed or dropped.
   static Result<AdapterConfig> parse_live(std::string_view json);
 
-  /// Reads `path`, or `path/adapter_config.json` where `path` is a directory.
+  /// Reads `path`, or `path/adapter_config.json` if `path` is a directory.
   static Result<AdapterConfig> open(const std::filesystem::path& path);
 
   /// A new config of that type with PEFT's defaults and these fields set.
@@ -53,15 +54,18 @@ class FERRULE_API AdapterConfig {
                                     std::span<const Json::Member> fields = {});
 
   /// The exact type after upgrading, such as "LORA".
-  const std::string& peft_type() const noexcept;
+  const std::string& peft_type() const& noexcept;
+  const std::string& peft_type() const&& = delete;
 
   /// Every field, in the order of the file; fields it left out follow in alphabetical order.
-  const Json& document() const noexcept;
+  const Json& document() const& noexcept;
+  const Json& document() const&& = delete;
 
-  /// The field, or nullptr where neither the file nor the type has it.
-  const Json* find(std::string_view field) const noexcept;
+  /// The field, or nullptr if neither the file nor the type has it.
+  const Json* find(std::string_view field) const& noexcept;
+  const Json* find(std::string_view field) const&& = delete;
 
-  /// Replaces or adds a field. Typed readings follow. Fails with kCorrupt where the type's own
+  /// Replaces or adds a field. Typed readings follow. Fails with kCorrupt if the type's own
   /// field cannot hold that value; the config is unchanged then.
   Result<void> set(std::string_view field, Json value);
 
@@ -70,9 +74,10 @@ class FERRULE_API AdapterConfig {
   std::string to_json() const;
 
   /// What reading it turned up: upgrades (notes), unknown fields (warnings).
-  const std::vector<Finding>& findings() const noexcept;
+  const std::vector<Finding>& findings() const& noexcept;
+  const std::vector<Finding>& findings() const&& = delete;
 
-  // Typed readings. Each gives the field's value, or the type's default where absent.
+  // Typed readings. Each gives the field's value, or the type's default if absent.
 
   /// null, or one of PEFT's task types such as "CAUSAL_LM".
   std::optional<std::string> task_type() const;
@@ -84,10 +89,10 @@ class FERRULE_API AdapterConfig {
   std::optional<ModuleSelector> exclude_modules() const;
   std::vector<std::string> modules_to_save() const;
   std::vector<std::string> target_parameters() const;
-  /// `r`, or the field that plays its part in the type (`init_r` for ADALORA); nullopt where the
+  /// `r`, or the type's field for the same (`init_r` for ADALORA); nullopt if the
   /// type has none.
   std::optional<std::int64_t> rank() const;
-  /// `lora_alpha`, `alpha` and their like; nullopt where the type has none.
+  /// `lora_alpha`, `alpha` and the like; nullopt if the type has none.
   std::optional<double> alpha() const;
   bool use_rslora() const;
   bool use_dora() const;
@@ -95,7 +100,7 @@ class FERRULE_API AdapterConfig {
   PatternTable alpha_pattern() const;
   bool has_trainable_token_indices() const;
 
-  /// A bool field of that name; `fallback` where it is absent or no bool.
+  /// A bool field of that name; `fallback` if it is absent or not a bool.
   bool flag(std::string_view field, bool fallback = false) const noexcept;
   /// An integer or float field of that name.
   std::optional<double> number(std::string_view field) const noexcept;
@@ -105,7 +110,7 @@ class FERRULE_API AdapterConfig {
  private:
   AdapterConfig() = default;
   Json document_;
-  /// What to_json() gives where it is not `document_`.
+  /// What to_json() gives if it is not `document_`.
   std::optional<Json> live_;
   std::string peft_type_;
   std::vector<Finding> findings_;
@@ -129,10 +134,10 @@ struct ModuleStrength {
 FERRULE_API Result<ModuleStrength> resolve_strength(const AdapterConfig& config,
                                                     std::string_view module_path);
 
-/// The value that a person's `field=text` means: JSON where the text is JSON of a kind that the
-/// field takes ("16", "true", "[\"q_proj\"]", "null"), a list where the field takes one and the
+/// The value that a person's `field=text` means: JSON if the text is JSON of a kind that the
+/// field takes ("16", "true", "[\"q_proj\"]", "null"), a list if the field takes one and the
 /// text is "a,b,c", else a string. Fails with kInvalidArgument: an unknown type or field (with a
-/// suggestion), a text that is of no kind the field takes.
+/// suggestion), a text that the field cannot take.
 FERRULE_API Result<Json> parse_field_value(std::string_view peft_type, std::string_view field,
                                            std::string_view text);
 

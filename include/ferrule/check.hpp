@@ -27,7 +27,7 @@ enum class Verdict : std::uint8_t {
   kWarn,
   /// Some of it would not apply, or not as it was meant.
   kBad,
-  /// The base could not be seen: nothing speaks against it, nothing for it.
+  /// The base's tensors were not given, so modules could not be checked.
   kUnknown,
 };
 
@@ -35,43 +35,38 @@ enum class Verdict : std::uint8_t {
 FERRULE_API std::string_view verdict_name(Verdict verdict) noexcept;
 
 struct CheckOptions {
-  /// Read values as well: NaN, Inf, and B of zeros.
+  /// Read values too: NaN, Inf, and B of zeros.
   bool values = false;
-  /// Modules that the base lacks are warnings where at least one is found; a wrong shape stays an
-  /// error.
+  /// Modules that the base does not have are warnings if at least one is found; a wrong shape is
+  /// still an error.
   bool allow_partial = false;
-  /// Engines that shall serve it, such as "vllm"; serving_engines() lists them.
+  /// Engines that will serve it, such as "vllm"; serving_engines() lists them.
   std::vector<std::string> engines = {};
+  /// How many threads may work at once, the caller's included; 1 starts none, 0 means one for each
+  /// core. check() of several adapters takes that many at a time; one
+  /// adapter needs one.
+  unsigned threads = 1;
   OpenOptions open = {};
 };
 
-/// What a check found. Whoever drops one drops the answer: the compiler warns.
-class [[nodiscard]] CheckReport {
- public:
-  CheckReport(std::uint64_t matched, std::uint64_t total, std::vector<Finding> findings,
-              Verdict verdict)
-      : findings_(std::move(findings)), matched_(matched), total_(total), verdict_(verdict) {}
-
-  Verdict verdict() const noexcept { return verdict_; }
-  /// True for kOk and kWarn.
-  bool good() const noexcept { return verdict_ == Verdict::kOk || verdict_ == Verdict::kWarn; }
-  /// Modules that the base has under the name as it stands, every shape right.
-  std::uint64_t matched() const noexcept { return matched_; }
+/// What a check found.
+struct [[nodiscard]] CheckReport {
+  Verdict verdict = Verdict::kUnknown;
+  /// Modules that the base has under exactly their name, every shape right.
+  std::uint64_t matched = 0;
   /// Modules that have tensors in the file.
-  std::uint64_t total() const noexcept { return total_; }
+  std::uint64_t total = 0;
   /// Errors first. `rule` is the code (docs/rules/BS.md), `key` the module.
-  const std::vector<Finding>& findings() const noexcept { return findings_; }
+  std::vector<Finding> findings;
 
- private:
-  std::vector<Finding> findings_;
-  std::uint64_t matched_;
-  std::uint64_t total_;
-  Verdict verdict_;
+  /// True for kOk and kWarn.
+  bool good() const noexcept { return verdict == Verdict::kOk || verdict == Verdict::kWarn; }
 };
 
-/// Checks an opened adapter against a base, from headers alone unless values are asked for.
-/// Fails with kInvalidArgument (an engine that is not known) and with nothing else: what is wrong
-/// with the adapter is a finding.
+/// Checks an opened adapter against a base, from headers only unless values are asked for.
+/// May be called from any number of threads at once.
+/// Fails only with kInvalidArgument (an engine that is not known): what is wrong with the adapter
+/// is a finding.
 FERRULE_API Result<CheckReport> check(const Adapter& adapter, const BaseModel& base,
                                       const CheckOptions& options = {});
 
@@ -79,12 +74,11 @@ FERRULE_API Result<CheckReport> check(const Adapter& adapter, const BaseModel& b
 FERRULE_API Result<CheckReport> check(const std::filesystem::path& adapter, const BaseModel& base,
                                       const CheckOptions& options = {});
 
-/// Checks many adapters against one base on `threads` threads (0: as many as there are cores). The
-/// results stand in the order of `adapters`.
+/// Checks many adapters against one base, CheckOptions::threads of them at a time. The results are
+/// in the order of `adapters`.
 FERRULE_API std::vector<Result<CheckReport>> check(std::span<const std::filesystem::path> adapters,
                                                    const BaseModel& base,
-                                                   const CheckOptions& options = {},
-                                                   unsigned threads = 0);
+                                                   const CheckOptions& options = {});
 
 /// An engine that serves adapters, as CheckOptions::engines takes it.
 struct ServingEngine {

@@ -22,10 +22,11 @@ namespace ferrule {
 ///
 /// A directory is searched for, in this order: `*.safetensors.index.json`, `model.safetensors`,
 /// `adapter_model.safetensors`, all other `*.safetensors`, then the same of torch's formats.
-/// Names that `save_model` dropped as shared are offered through aliases().
+/// Names that `save_model` dropped as shared are offered through aliases(). Const members may be
+/// called from any number of threads at once.
 class FERRULE_API Checkpoint final : public TensorSource {
  public:
-  /// Fails with kNotFound, kIo, kCorrupt, kUnsupported or kLimitExceeded; a tensor that stands in
+  /// Fails with kNotFound, kIo, kCorrupt, kUnsupported or kLimitExceeded; a tensor that is in
   /// two of the joined files with different content is kCorrupt (KY-1).
   static Result<Checkpoint> open(const std::filesystem::path& path,
                                  const OpenOptions& options = {});
@@ -45,6 +46,7 @@ class FERRULE_API Checkpoint final : public TensorSource {
 
   /// The files it reads, in the order in which they were joined.
   std::span<const std::filesystem::path> files() const& noexcept;
+  std::span<const std::filesystem::path> files() const&& = delete;
 
   /// Size of those files together, in bytes.
   std::uint64_t file_bytes() const noexcept;

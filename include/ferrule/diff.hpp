@@ -27,20 +27,20 @@ enum class DiffVerdict : std::uint8_t {
 /// "same", "scaled", "different", "only_a", "only_b" or "shape".
 FERRULE_API std::string_view diff_verdict_name(DiffVerdict verdict) noexcept;
 
-/// How two updates stand to each other. A number that does not exist (an update of zero has no
+/// How two updates compare. A number that does not exist (an update of zero has no
 /// direction, a NaN no size) is absent.
 struct DiffMeasure {
   DiffVerdict verdict = DiffVerdict::kSame;
-  /// b over a; only where same or scaled.
+  /// b over a; only if same or scaled.
   std::optional<double> factor;
   /// |a - b| / |a|.
   std::optional<double> relative_distance;
   std::optional<double> cosine;
 };
 
-/// One tensor as it stands in the two files, whatever it means.
+/// One tensor of the two files, whatever it means.
 struct TensorDiff {
-  /// The role and what stands behind it ("lora_B", "lora_B.bias").
+  /// The role and what follows it ("lora_B", "lora_B.bias").
   std::string name;
   DiffMeasure measure;
   std::optional<Dtype> dtype_a, dtype_b;
@@ -52,11 +52,11 @@ struct ModuleDiff {
   /// On disk, without `base_model.model.`; empty for what belongs to the whole model.
   std::string path;
   DiffMeasure measure;
-  /// Where asked for.
+  /// If asked for.
   std::vector<TensorDiff> tensors;
 };
 
-/// A field of the configs whose values mean something else; absent where a config lacks it.
+/// A field of the configs whose values mean something else; absent if a config lacks it.
 struct ConfigDiff {
   std::string field;
   std::optional<Json> a, b;
@@ -75,13 +75,15 @@ struct [[nodiscard]] DiffReport {
 
 struct DiffOptions {
   bool tensors = false;
-  /// 0: as many as there are cores.
-  unsigned threads = 0;
+  /// How many threads may work at once, the caller's included; 1 starts none, 0 means one for each
+  /// core. They divide the modules.
+  unsigned threads = 1;
 };
 
 /// Compares what two adapters do to a base: for LoRA pairs their updates by low-rank algebra, so
 /// that factors that were rescaled or rotated are equal; other methods by tensors and strength.
 /// Which differences count as none is in docs/cli.md.
+/// May be called from any number of threads at once.
 FERRULE_API DiffReport diff(const Adapter& a, const Adapter& b, const DiffOptions& options = {});
 
 }  // namespace ferrule

@@ -38,8 +38,9 @@ struct [[nodiscard]] StrengthReport {
 };
 
 /// The effective strength of every module that has tensors of the adapter's method, and where it
-/// comes from. `module_glob` keeps those whose path, or its part behind a dot, matches: `*` is any
+/// comes from. `module_glob` keeps those whose path, or its part after a dot, matches: `*` is any
 /// text, `?` any character; empty keeps all. Views in the report are static.
+/// May be called from any number of threads at once.
 FERRULE_API StrengthReport explain(const Adapter& adapter, std::string_view module_glob = {});
 
 }  // namespace ferrule

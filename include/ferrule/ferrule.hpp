@@ -3,6 +3,7 @@
 
 #include "ferrule/adapter.hpp"             // IWYU pragma: export
 #include "ferrule/adapter_config.hpp"      // IWYU pragma: export
+#include "ferrule/adapter_module.hpp"      // IWYU pragma: export
 #include "ferrule/base_model.hpp"          // IWYU pragma: export
 #include "ferrule/check.hpp"               // IWYU pragma: export
 #include "ferrule/checkpoint.hpp"          // IWYU pragma: export
@@ -19,6 +20,7 @@
 #include "ferrule/fix.hpp"                 // IWYU pragma: export
 #include "ferrule/inspect.hpp"             // IWYU pragma: export
 #include "ferrule/json.hpp"                // IWYU pragma: export
+#include "ferrule/method_roles.hpp"        // IWYU pragma: export
 #include "ferrule/model_facts.hpp"         // IWYU pragma: export
 #include "ferrule/normalize.hpp"           // IWYU pragma: export
 #include "ferrule/pickle_scan.hpp"         // IWYU pragma: export
@@ -30,6 +32,7 @@
 #include "ferrule/selection.hpp"           // IWYU pragma: export
 #include "ferrule/targeting.hpp"           // IWYU pragma: export
 #include "ferrule/tensor_source.hpp"       // IWYU pragma: export
+#include "ferrule/tensor_stream.hpp"       // IWYU pragma: export
 #include "ferrule/tensor_view.hpp"         // IWYU pragma: export
 #include "ferrule/text.hpp"                // IWYU pragma: export
 #include "ferrule/text_file.hpp"           // IWYU pragma: export
@@ -38,4 +41,5 @@
 #include "ferrule/verify.hpp"              // IWYU pragma: export
 #include "ferrule/version.hpp"             // IWYU pragma: export
 #include "ferrule/weights_format.hpp"      // IWYU pragma: export
+#include "ferrule/write_options.hpp"       // IWYU pragma: export
 #include "ferrule/written_file.hpp"        // IWYU pragma: export

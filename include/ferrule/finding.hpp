@@ -37,6 +37,8 @@ struct Finding {
   std::string message = {};
   /// What to do about it; may be empty.
   std::string advice = {};
+  /// The module of the base model it concerns, if one is known; empty otherwise.
+  std::string module = {};
 };
 
 /// True if at least one finding is an error.

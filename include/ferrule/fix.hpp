@@ -17,14 +17,14 @@
 namespace ferrule {
 
 struct FixOptions {
-  /// With it prefixes of wrappers follow the base where it leaves one answer. Not owned; may be
-  /// null.
+  /// If given, prefixes of wrappers are changed to match the base if there is only one way to do
+  /// that. Not owned; can be null.
   const BaseModel* base = nullptr;
   Durability durability = Durability::kSafe;
   OpenOptions open = {};
 };
 
-/// One kind of thing that was mended.
+/// One kind of problem that was fixed.
 struct FixedThing {
   /// "training-wrapper", "adapter-name", "key-prefix", "base-prefix", "old-type", "old-config",
   /// "ignored-tensor" or "stale-file".
@@ -34,42 +34,36 @@ struct FixedThing {
   std::uint64_t tensors = 0;
 };
 
-/// One adapter of a mended directory.
+/// One adapter of a fixed directory.
 struct FixedAdapter {
-  /// The folder it lies in, below the directory; empty for the directory itself.
+  /// Its folder below the directory; empty for the directory itself.
   std::string folder;
   std::vector<FixedThing> mended;
-  /// What could not be mended without guessing; errors among them leave the output unwritten.
+  /// What could only be fixed by guessing; if there are errors among them, nothing is written.
   std::vector<Finding> left;
 };
 
-/// What a fix did. Whoever drops one drops the answer: the compiler warns.
-class [[nodiscard]] FixReport {
- public:
-  FixReport(std::vector<FixedAdapter> adapters, bool in_place)
-      : adapters_(std::move(adapters)), in_place_(in_place) {}
+/// What a fix did.
+struct [[nodiscard]] FixReport {
+  std::vector<FixedAdapter> adapters;
+  bool in_place = false;
 
-  /// True where nothing wrong is left; only then was anything written.
+  /// True if nothing wrong is left; only then was anything written.
   bool good() const noexcept {
-    for (const auto& adapter : adapters_) {
+    for (const auto& adapter : adapters) {
       if (has_error(adapter.left)) return false;
     }
     return true;
   }
-  const std::vector<FixedAdapter>& adapters() const noexcept { return adapters_; }
-  bool in_place() const noexcept { return in_place_; }
-
- private:
-  std::vector<FixedAdapter> adapters_;
-  bool in_place_;
 };
 
-/// Mends what has one right answer: names that torch.compile, FSDP, DDP or an adapter's name left
+/// Fixes what has one right answer: names that torch.compile, FSDP, DDP or an adapter's name left
 /// in keys, a missing `base_model.model.`, types and fields of older PEFTs, a weights file that no
 /// reader looks at; with a base also a wrapper's prefix. Tensors keep their bits. Everything is
-/// written as one transaction, all or nothing: where something wrong is left that only a guess
-/// could mend, the report says what and nothing is written. `output` may be the directory itself.
+/// written as one transaction, all or nothing: if a problem remains that only a guess could fix,
+/// it is reported and nothing is written. `output` may be the directory itself.
 ///
+/// May be called from any number of threads at once; calls for one output wait for each other.
 /// Fails with kNotFound, kCorrupt (what cannot be read at all), kUnsupported, kLimitExceeded,
 /// kInvalidArgument or kIo.
 FERRULE_API Result<FixReport> fix(const std::filesystem::path& directory,

@@ -33,25 +33,26 @@ struct FERRULE_API TensorTotals {
 /// One adapter in few words, and whether it is good. Only headers and configs are read for it.
 struct AdapterSummary {
   std::filesystem::path directory;
-  /// Empty where the config could not be read, as are the others then.
+  /// Empty if the config could not be read, as are the fields below.
   std::string peft_type;
   std::optional<std::string> task_type;
   std::optional<std::string> base_model;
   std::optional<std::int64_t> rank;
   std::optional<double> alpha;
-  /// Plain name in `directory`; empty where the weights could not be read.
+  /// Plain name in `directory`; empty if the weights could not be read.
   std::string weights_file;
   std::uint64_t file_bytes = 0;
   TensorTotals totals;
   /// As of Adapter::findings(), or why it could not be opened.
   std::vector<Finding> findings;
-  /// What kept the system from answering (permission, I/O), as opposed to bad data.
+  /// The I/O error that prevented an answer (permission, ...), as opposed to bad data.
   std::optional<Error> system_error;
 
   bool good() const noexcept { return !system_error && !has_error(findings); }
 };
 
-/// Never fails: what prevents reading stands in the summary.
+/// May be called from any number of threads at once.
+/// Never fails: what prevents reading is in the summary.
 FERRULE_API AdapterSummary inspect_adapter(const std::filesystem::path& directory,
                                            const OpenOptions& options = {});
 
@@ -70,16 +71,17 @@ struct FERRULE_API FolderSummary {
 };
 
 struct FolderOptions {
-  /// 0 means as many as there are cores.
-  unsigned threads = 0;
+  /// How many threads may work at once, the caller's included; 1 starts none, 0 means one for each
+  /// core. They divide the folders.
+  unsigned threads = 1;
   OpenOptions open = {};
   /// Called from one thread at a time, now and then, with the adapters read so far.
   std::function<void(std::uint64_t adapters)> progress = {};
 };
 
-/// Walks the folder in parallel. An adapter is a folder with an adapter_config.json or with
+/// An adapter is a folder with an adapter_config.json or with
 /// adapter_model.safetensors or .bin. Links to folders are not followed, links to files are.
-/// Fails with kNotFound, kIo or kUnsupported where `folder` itself cannot be listed.
+/// Fails with kNotFound, kIo or kUnsupported if `folder` itself cannot be listed.
 FERRULE_API Result<FolderSummary> inspect_folder(const std::filesystem::path& folder,
                                                  const FolderOptions& options = {});
 
@@ -91,7 +93,7 @@ struct TensorSummary {
   std::uint64_t bytes = 0;
 };
 
-/// A container, or a checkpoint of several: what its headers say.
+/// What the headers of a container, or of a checkpoint of several, say.
 struct ContainerSummary {
   std::vector<std::filesystem::path> files;
   /// "safetensors", "safetensors index", "torch", ...
@@ -108,7 +110,7 @@ struct ContainerSummary {
 FERRULE_API Result<ContainerSummary> inspect_container(const std::filesystem::path& path,
                                                        const OpenOptions& options = {});
 
-/// What stands at a path.
+/// What is at a path.
 enum class PathKind : std::uint8_t {
   kFile,
   /// A directory that is an adapter itself.

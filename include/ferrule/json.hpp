@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -17,6 +18,7 @@ namespace ferrule {
 
 /// A JSON value. Objects keep the order in which their members were written, because the order
 /// carries meaning: PEFT tries the entries of rank_pattern from the first to the last.
+/// Const members may be called from any number of threads at once while none changes the value.
 /// Integers and floats stay apart, as in Python: 1 and 1.0 are different texts.
 class FERRULE_API Json {
  public:
@@ -33,7 +35,9 @@ class FERRULE_API Json {
   Json& operator=(Json&& other) noexcept;
   ~Json();
   Json(std::nullptr_t) noexcept {}
-  Json(bool value) noexcept : value_(value) {}
+  /// Of a bool alone: a pointer must not become one.
+  template <std::same_as<bool> Bool>
+  Json(Bool value) noexcept : value_(value) {}
   Json(int value) noexcept : value_(std::int64_t{value}) {}
   Json(std::int64_t value) noexcept : value_(value) {}
   /// Values above INT64_MAX are kept as big integers.
@@ -60,25 +64,33 @@ class FERRULE_API Json {
   /// "null", "bool", "integer", "float", "string", "array" or "object".
   std::string_view type_name() const noexcept;
 
-  /// Pointers into this value, or nullptr where it is of another type.
-  const bool* if_bool() const noexcept { return std::get_if<1>(&value_); }
-  const std::int64_t* if_int64() const noexcept { return std::get_if<2>(&value_); }
-  const double* if_float() const noexcept { return std::get_if<3>(&value_); }
-  const std::string* if_string() const noexcept { return std::get_if<4>(&value_); }
-  const Array* if_array() const noexcept { return std::get_if<5>(&value_); }
-  Array* if_array() noexcept { return std::get_if<5>(&value_); }
-  const Object* if_object() const noexcept { return std::get_if<6>(&value_); }
-  Object* if_object() noexcept { return std::get_if<6>(&value_); }
+  /// Pointers into this value, or nullptr if it is of another type.
+  const bool* if_bool() const& noexcept { return std::get_if<1>(&value_); }
+  const bool* if_bool() const&& = delete;  // It would dangle.
+  const std::int64_t* if_int64() const& noexcept { return std::get_if<2>(&value_); }
+  const std::int64_t* if_int64() const&& = delete;
+  const double* if_float() const& noexcept { return std::get_if<3>(&value_); }
+  const double* if_float() const&& = delete;
+  const std::string* if_string() const& noexcept { return std::get_if<4>(&value_); }
+  const std::string* if_string() const&& = delete;
+  const Array* if_array() const& noexcept { return std::get_if<5>(&value_); }
+  Array* if_array() & noexcept { return std::get_if<5>(&value_); }
+  const Array* if_array() const&& = delete;
+  const Object* if_object() const& noexcept { return std::get_if<6>(&value_); }
+  Object* if_object() & noexcept { return std::get_if<6>(&value_); }
+  const Object* if_object() const&& = delete;
 
   /// The digits of an integer that 64 bits do not hold, or nullptr.
-  const std::string* if_big_integer() const noexcept;
+  const std::string* if_big_integer() const& noexcept;
+  const std::string* if_big_integer() const&& = delete;
 
   /// An integer or float as a double, nullopt otherwise.
   std::optional<double> number() const noexcept;
 
-  /// The member of that name, or nullptr where there is none or this is no object.
-  const Json* find(std::string_view key) const noexcept;
-  Json* find(std::string_view key) noexcept;
+  /// The member of that name, or nullptr if there is none or this is not an object.
+  const Json* find(std::string_view key) const& noexcept;
+  Json* find(std::string_view key) & noexcept;
+  const Json* find(std::string_view key) const&& = delete;
 
   /// Sets a member in place, or appends it. Turns a null into an object; on any other type that is
   /// no object it replaces the value.

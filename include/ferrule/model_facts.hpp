@@ -14,7 +14,7 @@
 namespace ferrule {
 
 /// What a live model knows and a state dict does not. Every part is optional: without it Ferrule
-/// infers what names allow, and says so. Paths are the base model's own, without
+/// infers what names allow, and reports it. Paths are the base model's own, without
 /// `base_model.model.`.
 struct FERRULE_API ModelFacts {
   /// Reads the JSON form (docs/model-facts.md). Unknown keys are ignored; wrong types are kCorrupt
@@ -32,7 +32,7 @@ struct FERRULE_API ModelFacts {
   /// Whether the base model is a transformers PreTrainedModel.
   std::optional<bool> is_transformers;
   std::optional<std::string> model_type;
-  /// Module path -> class name, for every module.
+  /// AdapterModule path -> class name, for every module.
   std::map<std::string, std::string, std::less<>> modules;
   /// Class name -> the torch.nn class it derives from.
   std::map<std::string, std::string, std::less<>> class_bases;
@@ -40,7 +40,7 @@ struct FERRULE_API ModelFacts {
   std::map<std::string, std::string, std::less<>> tied;
   /// The base model's config, or null.
   Json config;
-  /// Every tuner layer and wrapper of a token adapter. Where known, no other module's tensors are
+  /// Every tuner layer and wrapper of a token adapter. If known, no other module's tensors are
   /// taken for an adapter's, whatever they are called.
   std::optional<std::vector<std::string>> tuner_layers;
   /// The version of PEFT that made the adapter, for the card.

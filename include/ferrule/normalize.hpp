@@ -16,7 +16,7 @@ namespace ferrule {
 
 enum class NormalRank : std::uint8_t {
   kUniform,  ///< The largest of all, others filled up with zeros; no patterns.
-  kKeep,     ///< Each as it is: rank_pattern and alpha_pattern say the same.
+  kKeep,     ///< Each as it is, in equal rank_pattern and alpha_pattern.
 };
 
 /// Which factor takes the strength.
@@ -29,10 +29,13 @@ enum class ScalePlace : std::uint8_t {
 struct NormalizeOptions {
   NormalRank rank = NormalRank::kUniform;
   ScalePlace scale = ScalePlace::kB;
-  /// Ids of engines that shall serve it (serving_engines() in check.hpp): what they would refuse or
-  /// ignore even so is refused here.
+  /// Ids of engines that will serve it (serving_engines() in check.hpp): what they would still
+  /// refuse or ignore is refused here.
   std::vector<std::string> engines = {};
   Durability durability = Durability::kSafe;
+  /// How many threads may work at once, the caller's included; 1 starts none, 0 means one for each
+  /// core. They divide the modules.
+  unsigned threads = 1;
   OpenOptions open = {};
 };
 
@@ -49,10 +52,10 @@ struct [[nodiscard]] NormalizeReport {
   /// No value was rounded: the updates are equal to the bit.
   bool exact = true;
   /// The largest |update before - update after| / |update before| of a module, measured, and which
-  /// one it is (empty where it is 0).
+  /// one it is (empty if it is 0).
   double largest_relative_error = 0;
   std::string worst_module;
-  /// Files that were copied beside the weights; empty where it was done in place.
+  /// Files that were copied along; empty if it was done in place.
   std::vector<std::string> copied;
   /// Warnings and notes (NM-8 to NM-10).
   std::vector<Finding> findings;
@@ -63,6 +66,7 @@ struct [[nodiscard]] NormalizeReport {
 /// exactly, any other computed in F32 (F64 for F64) and rounded once. Other files of the directory
 /// are carried along; `output` may be the directory itself, and is wholly written or as it was.
 ///
+/// May be called from any number of threads at once; calls for one output wait for each other.
 /// Fails with kUnsupported (NM-1 to NM-7, NM-10: what cannot be expressed), and as Adapter::open;
 /// an adapter with errors among its findings is refused with the first of them.
 FERRULE_API Result<NormalizeReport> normalize(const std::filesystem::path& directory,

@@ -25,13 +25,13 @@ struct ScanHit {
   std::uint64_t offset = 0;
   /// As Python's pickletools calls it: "GLOBAL", "STACK_GLOBAL", "INST", "EXT1" ...
   std::string opcode;
-  /// "os.system", raw; empty where it is computed.
+  /// "os.system", raw; empty if it is computed.
   std::string global;
   /// In words; names in it are quoted.
   std::string why;
 };
 
-/// A part that could not be read to its end: nobody knows what it would run.
+/// A part that could not be read to its end: what it would run is not known.
 struct ScanGap {
   std::string entry;
   /// The TZ or PK rule that it breaks; may be empty.
@@ -45,14 +45,14 @@ struct ScannedFile {
   std::uint64_t pickles = 0;
   std::vector<ScanHit> hits;
   std::vector<ScanGap> gaps;
-  /// What kept the system from answering.
+  /// The I/O error that prevented an answer.
   std::optional<Error> system_error;
 
   /// Nothing would run, and all of it was read.
   bool harmless() const noexcept { return !system_error && hits.empty() && gaps.empty(); }
 };
 
-/// Tells what would run if the file were unpickled, by reading it as data. An allow-list decides:
+/// Lists the code that unpickling the file would run, by reading it as data. An allow-list decides:
 /// what is not known to be harmless is reported. Never fails: what prevents reading is in the
 /// result.
 FERRULE_API ScannedFile scan_file(const std::filesystem::path& path,
@@ -60,7 +60,8 @@ FERRULE_API ScannedFile scan_file(const std::filesystem::path& path,
 
 /// The same for every file in a folder and below it, sorted by path; for a file, that one. The
 /// content decides what is looked into, never the name. Links to folders are not followed.
-/// Fails with kNotFound or kIo where `path` itself cannot be listed.
+/// May be called from any number of threads at once.
+/// Fails with kNotFound or kIo if `path` itself cannot be listed.
 FERRULE_API Result<std::vector<ScannedFile>> scan(const std::filesystem::path& path,
                                                   const OpenOptions& options = {});
 

@@ -31,9 +31,12 @@ struct ReadLimits {
 struct OpenOptions {
   Backing backing = Backing::kMap;
   ReadLimits limits = {};
-  /// Of a torch file whose state dict lies one level down: the key it lies under, such as
-  /// "state_dict". Empty where the file is the state dict.
+  /// The key of a torch file under which its state dict is, if that is one level down, such as
+  /// "state_dict". Empty if the file is the state dict.
   std::string torch_key = {};
+  /// How many threads may work at once, the caller's included; 1 starts none, 0 means one for each
+  /// core. Only Backing::kCopy of a large file uses more than one.
+  unsigned threads = 1;
 };
 
 }  // namespace ferrule

@@ -14,8 +14,9 @@ namespace ferrule {
 /// library was built without exceptions. Never undefined behavior.
 [[noreturn]] FERRULE_API void bad_result_access(const Error* error);
 
-/// A value, or the Error that explains its absence. Spelled like std::expected, which the
-/// compilers we support do not all have; reading the wrong side is checked in every build.
+/// A value, or the Error that explains its absence. Spelled like std::expected, which not
+/// all compilers we support have; reading the wrong side is checked in every build. As safe in
+/// threads as the T it holds.
 template <typename T>
 class [[nodiscard]] Result {
  public:
@@ -35,22 +36,25 @@ class [[nodiscard]] Result {
     check();
     return *std::get_if<0>(&state_);
   }
-  T&& value() && {
+  /// By value: `for (auto& x : f().value())` and `const auto& x = *f();` do not dangle.
+  T value() && {
     check();
     return std::move(*std::get_if<0>(&state_));
   }
 
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
-  T&& operator*() && { return std::move(*this).value(); }
-  T* operator->() { return &value(); }
-  const T* operator->() const { return &value(); }
+  T operator*() && { return std::move(*this).value(); }
+  T* operator->() & { return &value(); }
+  const T* operator->() const& { return &value(); }
+  /// What it leads to would be gone before a view of it could be used.
+  const T* operator->() const&& = delete;
 
   const Error& error() const& {
     if (has_value()) bad_result_access(nullptr);
     return *std::get_if<1>(&state_);
   }
-  Error&& error() && {
+  Error error() && {
     if (has_value()) bad_result_access(nullptr);
     return std::move(*std::get_if<1>(&state_));
   }
@@ -88,7 +92,7 @@ class [[nodiscard]] Result<void> {
     if (!failed_) bad_result_access(nullptr);
     return error_;
   }
-  Error&& error() && {
+  Error error() && {
     if (!failed_) bad_result_access(nullptr);
     return std::move(error_);
   }

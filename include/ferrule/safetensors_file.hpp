@@ -23,8 +23,9 @@ using Metadata = std::vector<std::pair<std::string, std::string>>;
 /// An opened .safetensors file: checked in full once, then read without copies.
 ///
 /// open() applies every ST rule (docs/rules/ST.md) and either returns a file for which all of them
-/// hold or says which one did not. Nothing about the file can fail after that (but see
-/// Backing::kMap). What it hands out points into it; moving it invalidates nothing.
+/// hold or says which one did not. Nothing about the file can fail after that (except what
+/// Backing::kMap describes). What it hands out points into it; moving it invalidates nothing.
+/// Const members may be called from any number of threads at once.
 ///
 ///   auto file = SafetensorsFile::open("adapter_model.safetensors");
 ///   if (!file) return file.error();
@@ -53,18 +54,19 @@ class FERRULE_API SafetensorsFile final : public TensorSource {
   std::span<const TensorAlias> aliases() const& noexcept override;
   std::span<const TensorAlias> aliases() const&& = delete;
 
-  /// Empty where the file has none; has_metadata() tells that from an empty one.
+  /// Empty if the file has none; has_metadata() tells that from an empty one.
   const Metadata& metadata() const& noexcept;
   const Metadata& metadata() const&& = delete;
   bool has_metadata() const noexcept;
 
   /// The file as opened; empty for from_bytes().
-  const std::filesystem::path& path() const noexcept;
+  const std::filesystem::path& path() const& noexcept;
+  const std::filesystem::path& path() const&& = delete;
   /// Size of the file in bytes, header included.
   std::uint64_t file_bytes() const noexcept;
 
  private:
-  friend struct SafetensorsFileOpener;
+  friend struct SafetensorsFileAccess;
   struct Rep;
   explicit SafetensorsFile(std::unique_ptr<Rep> rep) noexcept;
 

@@ -38,8 +38,8 @@ struct SaveOptions {
   SaveEmbeddings save_embedding_layers = SaveEmbeddings::kAuto;
   /// `path_initial_model_for_weight_conversion`: the adapter as it was right after initialization.
   std::optional<std::filesystem::path> initial = {};
-  /// Take `initial` for the start of this very adapter whatever its config says of how it was
-  /// initialized. For callers that hold the live model: PEFT rewrites that config from it.
+  /// Take `initial` as the start of this adapter even if its config says that it was initialized in
+  /// another way. For callers that hold the live model: PEFT rewrites that config from it.
   bool trust_initial = false;
   /// The base model's config.json, for the vocabulary rule of SaveEmbeddings::kAuto; null if
   /// unknown.
@@ -52,6 +52,9 @@ struct SaveOptions {
   /// compare. PEFT's own bytes have none: empty writes those.
   std::string base_fingerprint = {};
   Durability durability = Durability::kSafe;
+  /// How many threads may work at once, the caller's included; 1 starts none, 0 means one for each
+  /// core. With two, values are checked while the weights are written.
+  unsigned threads = 1;
   /// Fills SaveReport::written, so that a push that follows has nothing to hash. Costs a hash of
   /// everything on the way to the disk.
   bool digests = false;
@@ -76,7 +79,7 @@ struct SaveReport {
   std::vector<LeftOut> left_out;
   /// Bytes of all tensors in the state dict.
   std::uint64_t state_bytes = 0;
-  /// All files, where SaveOptions::digests asks for them.
+  /// All files, if SaveOptions::digests asks for them.
   std::vector<WrittenFile> written;
 };
 
@@ -87,6 +90,7 @@ struct SaveReport {
 /// adapters' tensors. Before a byte is written the plan is verified (rules KY-* and AD-*); errors
 /// refuse the save and leave the directory as it was.
 ///
+/// May be called from any number of threads at once; calls for one output wait for each other.
 /// Fails with kInvalidArgument (unknown adapter, impossible options), kCorrupt, kUnsupported,
 /// kLimitExceeded or kIo.
 FERRULE_API Result<SaveReport> save(const TensorSource& state, std::span<const NamedConfig> configs,

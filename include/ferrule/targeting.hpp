@@ -11,12 +11,12 @@
 
 namespace ferrule {
 
-/// What a config says of one module of the base model.
+/// What a config says about one module of the base model.
 enum class Targeting : std::uint8_t {
   kNo,
   /// target_modules names it, and layers_to_transform does not speak against it.
   kTargeted,
-  /// exclude_modules names it, or it is or lies in one of modules_to_save.
+  /// exclude_modules names it, or it is one of modules_to_save or in one.
   kExcluded,
 };
 
@@ -25,7 +25,7 @@ enum class Targeting : std::uint8_t {
 /// `base_model.model.`. Const members may be called from any number of threads.
 class FERRULE_API ModuleTargets {
  public:
-  /// `all-linear` is for who knows the classes of the modules to spell out first; here it is an
+  /// Expand `all-linear` first, which needs the classes of the modules; here it is an
   /// expression like any other. Fails with kCorrupt (CF-20) or kUnsupported (CF-21) on one.
   static Result<ModuleTargets> compile(const AdapterConfig& config);
 

@@ -57,7 +57,7 @@ class FERRULE_API StateDict final : public TensorSource {
   StateDict& operator=(StateDict&&) noexcept;
   ~StateDict() override;
 
-  /// Fails with kInvalidArgument where the name exists already or the size does not fit the shape.
+  /// Fails with kInvalidArgument if the name exists already or the size does not fit the shape.
   Result<void> add(std::string name, Dtype dtype, std::span<const std::uint64_t> shape,
                    std::span<const std::byte> bytes);
 

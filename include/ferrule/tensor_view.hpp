@@ -39,22 +39,18 @@ constexpr Dtype native_dtype() noexcept {
   if constexpr (std::same_as<T, std::uint64_t>) return Dtype::kU64;
 }
 
-/// A tensor in someone else's memory: dtype, shape, bytes. Row-major, contiguous, little-endian.
-/// Owns nothing and copies in a few words; whoever hands one out says how long it lives.
+/// A tensor in someone else's memory: dtype, shape, and exactly the bytes that they need.
+/// Row-major, contiguous, little-endian. Owns nothing and is cheap to copy; the function that
+/// returns one says how long the memory lives.
 class TensorView {
  public:
   /// An F32 tensor of shape [0].
   TensorView() noexcept = default;
 
-  /// Fails with kInvalidArgument where `bytes` is not exactly byte_size(dtype, shape).
+  /// Fails with kInvalidArgument if `bytes` is not exactly byte_size(dtype, shape). `shape` is not
+  /// copied either.
   static FERRULE_API Result<TensorView> make(Dtype dtype, std::span<const std::uint64_t> shape,
                                              std::span<const std::byte> bytes);
-
-  /// For callers that have checked the size already (a validated header).
-  static TensorView trusted(Dtype dtype, std::span<const std::uint64_t> shape,
-                            std::span<const std::byte> bytes) noexcept {
-    return TensorView(dtype, shape, bytes);
-  }
 
   Dtype dtype() const noexcept { return dtype_; }
 
@@ -70,7 +66,7 @@ class TensorView {
     return count;
   }
 
-  /// The elements in place, or nullopt where they cannot be read as T without a copy: another
+  /// The elements in place, or nullopt if they cannot be read as T without a copy: another
   /// dtype, a misaligned start, or a big-endian host.
   template <NativeElement T>
   std::optional<std::span<const T>> as() const noexcept {
@@ -81,6 +77,7 @@ class TensorView {
   }
 
  private:
+  friend struct TensorViewAccess;
   TensorView(Dtype dtype, std::span<const std::uint64_t> shape,
              std::span<const std::byte> bytes) noexcept
       : dtype_(dtype), shape_(shape), bytes_(bytes) {}

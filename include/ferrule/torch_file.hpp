@@ -20,13 +20,13 @@ namespace ferrule {
 /// in it is ever run or imported.
 ///
 /// open() applies every TZ and PK rule (docs/rules) and either returns a file for which all of them
-/// hold or says which one did not; CRC-32s are checked then as well. Contiguous tensors are views
+/// hold or says which one did not; CRC-32s are checked too. Contiguous tensors are views
 /// into the file, others are rearranged in memory, within ReadLimits::materialized_bytes; tensors
 /// that share a storage there share its bytes here. What it hands out dies with it; moving it
-/// invalidates nothing.
+/// invalidates nothing. Const members may be called from any number of threads at once.
 class FERRULE_API TorchFile final : public TensorSource {
  public:
-  /// Where the state dict lies one level down (`{"state_dict": {...}, "epoch": 3}`),
+  /// If the state dict is one level down (`{"state_dict": {...}, "epoch": 3}`),
   /// OpenOptions::torch_key names it.
   /// Fails with kNotFound, kIo, kCorrupt, kUnsupported (the message says what it is and, for a
   /// nested one, which key to give) or kLimitExceeded.
@@ -50,11 +50,12 @@ class FERRULE_API TorchFile final : public TensorSource {
   std::span<const TensorAlias> aliases() const&& = delete;
 
   /// The file as opened; empty for from_bytes().
-  const std::filesystem::path& path() const noexcept;
+  const std::filesystem::path& path() const& noexcept;
+  const std::filesystem::path& path() const&& = delete;
   std::uint64_t file_bytes() const noexcept;
 
  private:
-  friend struct TorchFileOpener;
+  friend struct TorchFileAccess;
   struct Rep;
   explicit TorchFile(std::unique_ptr<Rep> rep) noexcept;
 

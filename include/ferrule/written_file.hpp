@@ -7,8 +7,8 @@
 
 namespace ferrule {
 
-/// A file that was just written, and what it holds: for whoever would read it again to know that.
-/// It is the same file as long as all four marks are.
+/// A file that was just written, and what it holds, so that callers need not read it again.
+/// Valid as long as device, inode, size and modification time are the same.
 struct WrittenFile {
   std::filesystem::path path;
   std::uint64_t device = 0;

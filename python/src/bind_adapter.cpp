@@ -37,7 +37,7 @@ struct OpenedAdapter {
 
 struct ModuleOfAdapter {
   SharedAdapter adapter;
-  const Module* module = nullptr;
+  const AdapterModule* module = nullptr;
 };
 
 struct TensorOfAdapter {
@@ -46,7 +46,8 @@ struct TensorOfAdapter {
 };
 
 OpenedAdapter open_adapter(nb::handle path, std::string_view backing, std::string torch_key) {
-  const OpenOptions options{.backing = backing_of(backing), .torch_key = std::move(torch_key)};
+  const OpenOptions options{
+      .backing = backing_of(backing), .torch_key = std::move(torch_key), .threads = 0};
   const auto where = local_path_of(path, "path", false);
   auto opened = value_or_raise(without_gil([&] { return Adapter::open(where.path, options); }));
   return {std::make_shared<const Adapter>(std::move(opened))};
@@ -83,17 +84,10 @@ nb::list tensors_of(const SharedAdapter& adapter, std::span<const AdapterTensor>
   return list;
 }
 
-/// As Module::tensor: a role, or a role with its leaf ("lora_B.bias").
+/// As AdapterModule::find: a role, or a role with its leaf ("lora_B.bias").
 nb::object tensor_of(const ModuleOfAdapter& self, std::string_view role) {
-  const auto wanted = self.module->tensor(role);
-  if (!wanted) return nb::none();
-  for (const auto& tensor : self.module->tensors()) {
-    if (tensor.tensor.bytes().data() == wanted->bytes().data() &&
-        (tensor.role == role || role.starts_with(std::string(tensor.role) + "."))) {
-      return nb::cast(TensorOfAdapter{self.adapter, tensor});
-    }
-  }
-  return nb::none();
+  const auto* found = self.module->find(role);
+  return found == nullptr ? nb::none() : nb::cast(TensorOfAdapter{self.adapter, *found});
 }
 
 void bind_tensor(nb::module_& module) {

@@ -35,7 +35,8 @@ OpenedCheckpoint open_checkpoint(nb::handle path, std::string_view backing, std:
   } else {
     paths.push_back(path_of(path, "path"));
   }
-  const OpenOptions options{.backing = backing_of(backing), .torch_key = std::move(torch_key)};
+  const OpenOptions options{
+      .backing = backing_of(backing), .torch_key = std::move(torch_key), .threads = 0};
   auto opened = value_or_raise(without_gil([&] {
     return paths.size() == 1 ? Checkpoint::open(paths.front(), options)
                              : Checkpoint::open(paths, options);

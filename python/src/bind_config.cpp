@@ -120,7 +120,9 @@ void bind_config(nb::module_& module) {
                   "A new config of that type: PEFT's defaults, with these fields set. Raises "
                   "InvalidArgumentError for an unknown type or field, CorruptError for a value "
                   "that the field cannot hold.")
-      .def_prop_ro("peft_type", &AdapterConfig::peft_type, "The exact type, such as \"LORA\".")
+      .def_prop_ro(
+          "peft_type", [](const AdapterConfig& self) { return self.peft_type(); },
+          "The exact type, such as \"LORA\".")
       .def_prop_ro(
           "document", [](const AdapterConfig& self) { return from_json(self.document()); },
           nb::sig("def document(self) -> dict[str, typing.Any]"),

@@ -87,7 +87,7 @@ void bind_findings(nb::module_& module) {
   module.def(
       "verify",
       [](nb::handle path, std::string_view backing) {
-        const OpenOptions options{.backing = backing_of(backing)};
+        const OpenOptions options{.backing = backing_of(backing), .threads = 0};
         const auto where = local_path_of(path, "path", false);
         return without_gil([&] { return verify(where.path, options); });
       },

@@ -42,7 +42,7 @@ nb::object inspect(nb::handle path) {
     case PathKind::kFolder:
       break;
   }
-  auto folder = value_or_raise(without_gil([&] { return inspect_folder(where); }));
+  auto folder = value_or_raise(without_gil([&] { return inspect_folder(where, {.threads = 0}); }));
   if (folder.adapters.empty()) return inspect_file(where);
   return nb::cast(std::move(folder));
 }

@@ -39,8 +39,10 @@ void write(const LiveTensors& self, nb::handle path, nb::handle metadata,
   const auto pairs = metadata_of(metadata, "metadata");
   const auto flush = durability_of(durability);
   const auto empty = empty_of(metadata);
-  value_or_raise(
-      without_gil([&] { return write_safetensors(where, self.tensors(), pairs, flush, empty); }));
+  value_or_raise(without_gil([&] {
+    return write_safetensors(where, self.tensors(), pairs,
+                             {.durability = flush, .empty_metadata = empty});
+  }));
 }
 
 nb::bytes serialize(const LiveTensors& self, nb::handle metadata) {

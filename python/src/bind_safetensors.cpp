@@ -41,7 +41,7 @@ struct SharedFile {
 
 SharedFile open_file(nb::handle path, std::string_view backing) {
   const auto where = path_of(path, "path");
-  const OpenOptions options{.backing = backing_of(backing)};
+  const OpenOptions options{.backing = backing_of(backing), .threads = 0};
   auto file = value_or_raise(without_gil([&] { return SafetensorsFile::open(where, options); }));
   return {std::make_shared<const OpenedFile>(OpenedFile{nullptr, std::move(file)})};
 }

@@ -68,6 +68,7 @@ SavePlan make_plan(const std::vector<LiveConfig>& configs, std::vector<std::stri
   plan.options.facts = value_or_raise(ModelFacts::parse(facts));
   plan.options.initial = std::move(initial);
   plan.options.trust_initial = true;
+  plan.options.threads = 0;
   plan.options.card = card ? WriteCard::kYes : WriteCard::kNo;
   plan.options.durability = durability_named(durability);
   return plan;

@@ -31,9 +31,12 @@ struct TensorSpec {
   std::uint64_t data_ptr = 0;
   std::uint64_t data_len = 0;
 
-  TensorView view() const {
-    return TensorView::trusted(dtype, shape,
-                               {reinterpret_cast<const std::byte*>(data_ptr), data_len});
+  /// The writer compares the size with the shape.
+  TensorStream stream(std::string_view name) const {
+    return {.name = std::string(name),
+            .dtype = dtype,
+            .shape = shape,
+            .bytes = {reinterpret_cast<const std::byte*>(data_ptr), data_len}};
   }
 };
 
@@ -89,10 +92,10 @@ void init(TensorSpec* self, std::string_view dtype, std::vector<std::uint64_t> s
   new (self) TensorSpec{type, std::move(shape), data_ptr, data_len};
 }
 
-/// Specs of a dict, kept alive together with their names.
+/// Specs of a dict, whose memory it keeps alive.
 struct Specs {
   nb::object kept;
-  std::vector<NamedTensor> tensors;
+  std::vector<TensorStream> tensors;
 };
 
 Specs specs_of(nb::dict tensor_dict) {
@@ -109,7 +112,7 @@ Specs specs_of(nb::dict tensor_dict) {
                             "]: expected TensorSpec, found " + type_name_of(value))
                                .c_str());
     }
-    specs.tensors.push_back({utf8_of(name), spec->view()});
+    specs.tensors.push_back(spec->stream(utf8_of(name)));
   }
   return specs;
 }
@@ -133,8 +136,10 @@ void serialize_file(nb::dict tensor_dict, nb::handle filename, nb::handle metada
   const auto path = path_of(filename, "filename");
   const auto pairs = metadata_of(metadata, "metadata");
   const auto empty = empty_of(metadata);
-  const auto wrote = without_gil(
-      [&] { return write_safetensors(path, specs.tensors, pairs, Durability::kFast, empty); });
+  const auto wrote = without_gil([&] {
+    return write_safetensors(path, specs.tensors, pairs,
+                             {.durability = Durability::kFast, .empty_metadata = empty});
+  });
   if (!wrote) raise_safetensor_error("Error while serializing: " + wrote.error().to_string());
 }
 

@@ -119,7 +119,7 @@ std::shared_ptr<Snapshot> Snapshot::of(const TensorSource& source) {
     const auto& shape = snapshot->shapes_.emplace_back(view.shape().begin(), view.shape().end());
     const std::span<const std::byte> bytes(snapshot->buffer_.bytes.get() + offsets[i],
                                            view.bytes().size());
-    snapshot->tensors_.push_back({own, TensorView::trusted(view.dtype(), shape, bytes)});
+    snapshot->tensors_.push_back({own, TensorView::make(view.dtype(), shape, bytes).value()});
     snapshot->index_.emplace(own, i);
   }
   copy_all(pieces, size);

@@ -113,8 +113,8 @@ class TensorReader {
                                          std::string(dtype_name(tensor_.dtype)) +
                                          " elements of this shape do not end on a byte");
     }
-    return TensorView::trusted(tensor_.dtype, shape,
-                               {tensor_.data, static_cast<std::size_t>(*bytes)});
+    return value_or_raise(
+        TensorView::make(tensor_.dtype, shape, {tensor_.data, static_cast<std::size_t>(*bytes)}));
   }
 
   std::span<const std::uint64_t> keep_shape(std::span<const std::uint64_t> shape) {

@@ -50,7 +50,9 @@ bool aligned(const TensorView& view) {
 std::pair<TensorView, Owner> aligned_copy(const TensorView& view) {
   const std::shared_ptr<std::byte[]> copy(new std::byte[view.bytes().size()]);
   std::memcpy(copy.get(), view.bytes().data(), view.bytes().size());
-  return {TensorView::trusted(view.dtype(), view.shape(), {copy.get(), view.bytes().size()}), copy};
+  return {value_or_raise(
+              TensorView::make(view.dtype(), view.shape(), {copy.get(), view.bytes().size()})),
+          copy};
 }
 
 [[noreturn]] void refuse(std::string_view name, const std::string& why) {

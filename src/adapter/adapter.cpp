@@ -4,34 +4,62 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <mutex>
+#include <numeric>
 #include <utility>
 
 #include "adapter/examine.hpp"
 #include "adapter/open_adapter.hpp"
+#include "base/errors.hpp"
+#include "base/tensor_view_access.hpp"
 #include "base/try.hpp"
 #include "ferrule/file_names.hpp"
 
 namespace ferrule {
 
 struct Adapter::Rep {
-  AdapterFiles files;
+  Rep(AdapterConfig of, std::unique_ptr<TensorSource> from, AdapterOrigin where)
+      : config(std::move(of)), weights(std::move(from)), origin(std::move(where)) {}
+
+  AdapterConfig config;
+  std::unique_ptr<TensorSource> weights;
+  AdapterOrigin origin;
   Examination examination;
-  std::filesystem::path directory;
-  /// Shapes of CARTRIDGE's two halves, where it has two: views need them in memory that stays.
+  /// Shapes of CARTRIDGE's two halves, if it has two: views need them in memory that stays.
   std::array<std::array<std::uint64_t, 2>, 2> halves = {};
   bool has_halves = false;
 
   /// A CARTRIDGE prompt is one tensor on disk; a live model holds its first rows, which are frozen,
   /// apart from the others.
   void halve_prompt() {
-    if (files.config.peft_type() != "CARTRIDGE" || examination.tensors.size() != 1) return;
+    if (config.peft_type() != "CARTRIDGE" || examination.tensors.size() != 1) return;
     const auto shape = examination.tensors[0].tensor.shape();
-    const auto frozen = files.config.integer("num_frozen_tokens").value_or(0);
+    const auto frozen = config.integer("num_frozen_tokens").value_or(0);
     if (shape.size() != 2 || frozen <= 0 || static_cast<std::uint64_t>(frozen) > shape[0]) return;
     const auto rows = static_cast<std::uint64_t>(frozen);
     halves = {{{rows, shape[1]}, {shape[0] - rows, shape[1]}}};
     has_halves = true;
   }
+
+  /// The position of a key. Sorted at the first question, which may come from several threads:
+  /// many an adapter is opened and never asked.
+  std::optional<std::size_t> find(std::string_view key) const {
+    const auto& tensors = examination.tensors;
+    std::call_once(sorted, [&] {
+      by_key.resize(tensors.size());
+      std::iota(by_key.begin(), by_key.end(), std::size_t{0});
+      std::sort(by_key.begin(), by_key.end(),
+                [&](std::size_t a, std::size_t b) { return tensors[a].key < tensors[b].key; });
+    });
+    const auto at = std::lower_bound(
+        by_key.begin(), by_key.end(), key,
+        [&](std::size_t i, std::string_view name) { return tensors[i].key < name; });
+    if (at == by_key.end() || tensors[*at].key != key) return std::nullopt;
+    return *at;
+  }
+
+  mutable std::once_flag sorted;
+  mutable std::vector<std::size_t> by_key;
 };
 
 Adapter::Adapter(std::unique_ptr<Rep> rep) noexcept : rep_(std::move(rep)) {}
@@ -41,49 +69,68 @@ Adapter::~Adapter() = default;
 
 Result<Adapter> Adapter::open(const std::filesystem::path& directory, const OpenOptions& options) {
   FERRULE_TRY(auto files, open_adapter_files(directory, options));
-  auto rep = std::make_unique<Rep>(Rep{std::move(files), {}, directory});
-  rep->examination = AdapterBuilder::examine(rep->files.config, rep->files.weights->tensors());
+  return make(std::move(files.config), std::move(files.weights),
+              {.directory = directory,
+               .weights_file = std::move(files.weights_file),
+               .metadata = std::move(files.metadata),
+               .file_bytes = files.file_bytes});
+}
+
+Result<Adapter> Adapter::make(AdapterConfig config, std::unique_ptr<TensorSource> weights,
+                              AdapterOrigin origin) {
+  if (weights == nullptr) {
+    return base::invalid("an adapter needs a source of tensors, found none");
+  }
+  auto rep = std::make_unique<Rep>(std::move(config), std::move(weights), std::move(origin));
+  rep->examination = AdapterAccess::examine(rep->config, rep->weights->tensors());
   rep->halve_prompt();
   auto& findings = rep->examination.findings;
-  const auto config_file = (directory / kConfigFile).string();
+  const auto& directory = rep->origin.directory;
+  const auto config_file = directory.empty() ? std::string() : (directory / kConfigFile).string();
+  const auto weights_file = rep->origin.weights_file.string();
   for (auto& finding : findings) {
-    finding.path = finding.rule.starts_with("CF-") ? config_file : rep->files.weights_file.string();
+    finding.path = finding.rule.starts_with("CF-") ? config_file : weights_file;
   }
-  const auto& config_findings = rep->files.config.findings();
-  findings.insert(findings.end(), config_findings.begin(), config_findings.end());
+  const auto& of_config = rep->config.findings();
+  findings.insert(findings.end(), of_config.begin(), of_config.end());
   sort_by_severity(findings);
   return Adapter(std::move(rep));
 }
 
-const AdapterConfig& Adapter::config() const& noexcept { return rep_->files.config; }
-std::span<const Module> Adapter::modules() const& noexcept { return rep_->examination.modules; }
+const AdapterConfig& Adapter::config() const& noexcept { return rep_->config; }
+std::span<const AdapterModule> Adapter::modules() const& noexcept {
+  return rep_->examination.modules;
+}
 std::span<const AdapterTensor> Adapter::tensors() const& noexcept {
   return rep_->examination.tensors;
 }
 std::span<const Finding> Adapter::findings() const& noexcept { return rep_->examination.findings; }
-const std::filesystem::path& Adapter::directory() const noexcept { return rep_->directory; }
-const std::filesystem::path& Adapter::weights_file() const noexcept {
-  return rep_->files.weights_file;
+bool Adapter::has_errors() const noexcept { return has_error(rep_->examination.findings); }
+const std::filesystem::path& Adapter::directory() const& noexcept { return rep_->origin.directory; }
+const std::filesystem::path& Adapter::weights_file() const& noexcept {
+  return rep_->origin.weights_file;
 }
-const Metadata& Adapter::metadata() const noexcept { return rep_->files.metadata; }
-std::uint64_t Adapter::file_bytes() const noexcept { return rep_->files.file_bytes; }
+const Metadata& Adapter::metadata() const& noexcept { return rep_->origin.metadata; }
+std::uint64_t Adapter::file_bytes() const noexcept { return rep_->origin.file_bytes; }
 
-const Examination& AdapterBuilder::of(const Adapter& adapter) noexcept {
+const AdapterTensor* Adapter::find(std::string_view disk_key) const& {
+  const auto at = rep_->find(disk_key);
+  return at ? &rep_->examination.tensors[*at] : nullptr;
+}
+
+const Examination& AdapterAccess::of(const Adapter& adapter) noexcept {
   return adapter.rep_->examination;
 }
 
 std::optional<std::string> Adapter::live_key(std::string_view disk_key,
                                              std::string_view adapter_name) const {
-  for (const auto& tensor : rep_->examination.tensors) {
-    if (tensor.key != disk_key || rep_->has_halves) continue;
-    const auto at = static_cast<std::size_t>(&tensor - rep_->examination.tensors.data());
-    return peft::live_key(disk_key, rep_->examination.keys[at], adapter_name);
-  }
-  return std::nullopt;
+  const auto at = rep_->has_halves ? std::nullopt : rep_->find(disk_key);
+  if (!at) return std::nullopt;
+  return peft::live_key(disk_key, rep_->examination.keys[*at], adapter_name);
 }
 
 std::vector<std::pair<std::string, TensorView>> Adapter::state_dict(
-    std::string_view adapter_name) const {
+    std::string_view adapter_name) const& {
   std::vector<std::pair<std::string, TensorView>> out;
   out.reserve(rep_->examination.tensors.size());
   if (rep_->has_halves) {
@@ -92,9 +139,10 @@ std::vector<std::pair<std::string, TensorView>> Adapter::state_dict(
     const auto at = prompt.bytes().size() / (frozen[0] + trainable[0]) * frozen[0];
     const std::string module = "prompt_encoder." + std::string(adapter_name);
     out.emplace_back(module + ".frozen_embedding",
-                     TensorView::trusted(prompt.dtype(), frozen, prompt.bytes().first(at)));
-    out.emplace_back(module + ".trainable_embedding",
-                     TensorView::trusted(prompt.dtype(), trainable, prompt.bytes().subspan(at)));
+                     TensorViewAccess::unchecked(prompt.dtype(), frozen, prompt.bytes().first(at)));
+    out.emplace_back(
+        module + ".trainable_embedding",
+        TensorViewAccess::unchecked(prompt.dtype(), trainable, prompt.bytes().subspan(at)));
     return out;
   }
   for (std::size_t i = 0; i < rep_->examination.tensors.size(); ++i) {

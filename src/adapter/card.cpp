@@ -69,7 +69,7 @@ bool is_set(const YamlEntry* entry) {
   return true;
 }
 
-/// Decides what an existing card's keys shall hold.
+/// Decides what the keys of an existing card will hold.
 class Merge {
  public:
   Merge(const CardMetadata& data, const YamlBlock& block, std::vector<Finding>& findings)
@@ -107,7 +107,7 @@ class Merge {
     Strings wanted = data_.tags;
     const YamlEntry* entry = block_.find("tags");
     const bool has_list = entry != nullptr && entry->kind == YamlEntry::Kind::kStrings;
-    // Where the base model is not known, what the card says of it is all there is.
+    // If the base model is not known, the card is the only source.
     if (has_list && !data_.base_model) {
       std::copy_if(entry->items.begin(), entry->items.end(), std::back_inserter(wanted),
                    [](const std::string& tag) {
@@ -159,7 +159,7 @@ bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n\xef\xbb\xbf") == std::string_view::npos;
 }
 
-/// The text of an existing card: its generated part made anew, the framework line added.
+/// The text of an existing card with its generated part replaced and the framework line added.
 std::string update_body(std::string_view body, std::string_view eol,
                         std::span<const CardAdapter> adapters, const CardMetadata& data,
                         std::vector<Finding>& findings) {

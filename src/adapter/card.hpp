@@ -14,7 +14,7 @@
 
 namespace ferrule::adapter {
 
-/// What a card says of one adapter. Strings are untrusted; the card quotes them.
+/// What a card says about one adapter. Strings are untrusted; the card quotes them.
 struct CardAdapter {
   std::string name;
   const AdapterConfig* config = nullptr;
@@ -23,7 +23,7 @@ struct CardAdapter {
   /// Size of the weights file.
   std::uint64_t file_bytes = 0;
   std::vector<std::string> module_paths;
-  /// The smallest and largest strength of its modules; absent where the method has none.
+  /// The smallest and largest strength of its modules; absent if the method has none.
   std::optional<double> strength_min;
   std::optional<double> strength_max;
   /// What the tensors are stored as, such as "F32" or "BF16, F32".
@@ -44,13 +44,13 @@ struct CardOptions {
 };
 
 /// The card of an adapter directory that holds these adapters, "default" or else the first of
-/// them being the active one;/// `existing` is the card that stands there. One that cannot be read
+/// them being the active one. `existing` is the card that is there already. One that cannot be read
 /// or edited is returned as it is, with a warning. Deterministic: the same arguments give the same
 /// text, and a second run on its own result changes nothing.
 CardResult make_card(std::span<const CardAdapter> adapters, const ModelFacts& facts,
                      const std::optional<std::string>& existing, const CardOptions& options = {});
 
-/// What the MC rules have to say about a card, for `verify`: warnings and notes.
+/// What the MC rules find in a card, for `verify`: warnings and notes.
 std::vector<Finding> check_card(std::string_view text, std::string_view path);
 
 }  // namespace ferrule::adapter

@@ -61,7 +61,7 @@ std::string number(double value) {
   return Json(value).dump_python(-1);
 }
 
-/// Module paths that differ in one number only are one line.
+/// AdapterModule paths that differ in one number only are one line.
 struct ModuleGroup {
   std::size_t count = 0;
   std::set<std::uint64_t> numbers;

@@ -28,8 +28,8 @@ std::optional<std::string> string_member(const Json* object, std::string_view ke
   return *value->if_string();
 }
 
-/// Whether the base model is one of transformers'. PEFT writes `auto_mapping` exactly where there
-/// is no task type, and the classes for task types are made for transformers' models.
+/// Whether the base model is one of transformers'. PEFT writes `auto_mapping` exactly if there is
+/// no task type, and the classes for task types are made for transformers' models.
 bool guess_transformers(const AdapterConfig* config, const ModelFacts& facts) {
   if (facts.is_transformers) return *facts.is_transformers;
   if (facts.module) return starts_with(*facts.module, "transformers");
@@ -57,7 +57,7 @@ struct BaseNames {
   std::optional<std::string> in_field;  ///< `_name_or_path` of the model's config
 };
 
-/// Each from where PEFT takes it; where that is not known, from the other, or from the adapter's
+/// Each from where PEFT takes it; if that is not known, from the other, or from the adapter's
 /// config. A model that is known not to be one of transformers' has no name unless it says so.
 BaseNames base_names(const AdapterConfig* config, const ModelFacts& facts) {
   BaseNames names{facts.name_or_path, string_member(&facts.config, "_name_or_path")};

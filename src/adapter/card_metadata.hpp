@@ -11,9 +11,9 @@ namespace ferrule::adapter {
 
 /// The front matter that PEFT would write, before it meets an existing card.
 struct CardMetadata {
-  /// The base model's id on the Hub; absent where it has none (MC-5).
+  /// The base model's id on the Hub; absent if it has none (MC-5).
   std::optional<std::string> base_model;
-  /// The name that was left out because it is no such id.
+  /// The name that was left out because it is not such an id.
   std::optional<std::string> local_base_model;
   /// Sorted, each once.
   std::vector<std::string> tags;

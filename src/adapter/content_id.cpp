@@ -47,9 +47,9 @@ std::string tensor_line(const AdapterTensor& tensor, const std::string& sum) {
 
 }  // namespace
 
-std::string content_id(const Adapter& adapter, unsigned threads) {
+std::string content_id(const Adapter& adapter, const ContentIdOptions& options) {
   const auto tensors = adapter.tensors();
-  const auto sums = hash_tensors(tensors, threads);
+  const auto sums = hash_tensors(tensors, options.threads);
   std::vector<std::size_t> order(tensors.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::sort(order.begin(), order.end(),

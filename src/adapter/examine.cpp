@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -17,21 +18,13 @@ namespace {
 using peft::DiskKey;
 using peft::KeyKind;
 
-constexpr std::size_t kMaxPerRule = 8;  // A broken file has thousands of the same; say a few.
+constexpr std::size_t kMaxPerRule = 8;  // A broken file has thousands of the same.
 
 /// Collects findings, a bounded number of each rule.
 class Findings {
  public:
-  void add(Severity severity, std::string rule, std::string_view key, std::string message,
-           std::string advice = {}) {
-    auto& count = counts_[rule];
-    if (++count > kMaxPerRule) return;
-    list_.push_back({.severity = severity,
-                     .rule = std::move(rule),
-                     .path = {},
-                     .key = std::string(key),
-                     .message = std::move(message),
-                     .advice = std::move(advice)});
+  void add(Finding finding) {
+    if (++counts_[finding.rule] <= kMaxPerRule) list_.push_back(std::move(finding));
   }
 
   std::vector<Finding> take() {
@@ -39,7 +32,7 @@ class Findings {
       auto& left = counts_[finding.rule];
       if (left <= kMaxPerRule) continue;
       finding.message += " (one of " + std::to_string(left) + " like it)";
-      left = 0;  // Said once, on the first.
+      left = 0;  // On the first alone.
     }
     sort_by_severity(list_);
     return std::move(list_);
@@ -50,49 +43,51 @@ class Findings {
   std::vector<Finding> list_;
 };
 
-void judge_key(std::string_view key, const DiskKey& parsed, const AdapterConfig& config,
-               Findings& findings) {
+/// What is wrong with a key by itself, or nullopt.
+std::optional<Finding> judge_key(std::string_view key, const DiskKey& parsed,
+                                 const AdapterConfig& config) {
+  const auto finding = [key](Severity severity, std::string rule, std::string message,
+                             std::string advice = {}) {
+    return Finding{.severity = severity,
+                   .rule = std::move(rule),
+                   .path = {},
+                   .key = std::string(key),
+                   .message = std::move(message),
+                   .advice = std::move(advice)};
+  };
+  const auto tensor = "tensor " + quote(key);
   switch (parsed.kind) {
     case KeyKind::kNameLeft:
-      findings.add(Severity::kError, "AD-8", key,
-                   "tensor " + quote(key) + " still has the adapter name " + quote(parsed.other) +
-                       " in its key: PEFT drops it without a word under any other name",
-                   "save the adapter again, or take the name out of the keys");
-      return;
+      return finding(Severity::kError, "AD-8",
+                     tensor + " still has the adapter name " + quote(parsed.other) +
+                         " in its key: PEFT drops it without a word under any other name",
+                     "save the adapter again, or take the name out of the keys");
     case KeyKind::kObsolete:
-      findings.add(Severity::kError, "AD-9", key,
-                   "tensor " + quote(key) +
-                       " is of the OFT of PEFT 0.15 and older, which no later "
-                       "release reads",
-                   "train it again, or load it with PEFT 0.15");
-      return;
+      return finding(Severity::kError, "AD-9",
+                     tensor + " is of the OFT of PEFT 0.15 and older, which no later release reads",
+                     "train it again, or load it with PEFT 0.15");
     case KeyKind::kForeign:
-      findings.add(Severity::kError, "AD-6", key,
-                   "tensor " + quote(key) + " is of " + std::string(parsed.other) +
-                       ", the config says " + config.peft_type());
-      return;
+      return finding(Severity::kError, "AD-6",
+                     tensor + " is of " + std::string(parsed.other) + ", the config says " +
+                         config.peft_type());
     case KeyKind::kUnknown:
-      findings.add(Severity::kError, "AD-7", key,
-                   "nothing explains tensor " + quote(key) + ": it is no tensor of " +
-                       config.peft_type() +
-                       ", and neither modules_to_save, bias nor an embedding "
-                       "accounts for it; PEFT would drop it, or overwrite the base model's own");
-      return;
+      return finding(Severity::kError, "AD-7",
+                     "nothing explains " + tensor + ": it is no tensor of " + config.peft_type() +
+                         ", and neither modules_to_save, bias nor an embedding accounts for it; "
+                         "PEFT would drop it, or overwrite the base model's own");
     case KeyKind::kIgnored:
-      findings.add(Severity::kNote, "AD-10", key,
-                   "tensor " + quote(key) + " was written by an old release and is ignored");
-      return;
+      return finding(Severity::kNote, "AD-10",
+                     tensor + " was written by an old release and is ignored");
     default:
       break;
   }
   if (parsed.kind == KeyKind::kMethod && parsed.scope == peft::Scope::kLayer &&
       !key.starts_with("base_model.")) {
-    findings.add(Severity::kError, "AD-11", key,
-                 "tensor " + quote(key) +
-                     " has no `base_model.model.` before its path: PEFT does "
-                     "not find it",
-                 "add the prefix to every key");
+    return finding(Severity::kError, "AD-11",
+                   tensor + " has no `base_model.model.` before its path: PEFT does not find it",
+                   "add the prefix to every key");
   }
+  return std::nullopt;
 }
 
 std::string_view role_name(const DiskKey& parsed) {
@@ -109,14 +104,18 @@ std::string_view role_name(const DiskKey& parsed) {
 
 }  // namespace
 
-Examination AdapterBuilder::examine(const AdapterConfig& config,
-                                    std::span<const NamedTensor> tensors) {
+Examination AdapterAccess::examine(const AdapterConfig& config,
+                                   std::span<const NamedTensor> tensors) {
   Examination result;
   Findings findings;
   const auto* method = peft::find_method(config.peft_type());
   if (method == nullptr) {
-    findings.add(Severity::kError, "AD-2", "peft_type",
-                 "type " + quote(config.peft_type()) + " is not known");
+    findings.add({.severity = Severity::kError,
+                  .rule = "AD-2",
+                  .path = {},
+                  .key = "peft_type",
+                  .message = "type " + quote(config.peft_type()) + " is not known",
+                  .advice = {}});
     result.findings = findings.take();
     return result;
   }
@@ -125,23 +124,23 @@ Examination AdapterBuilder::examine(const AdapterConfig& config,
   result.keys.reserve(tensors.size());
   for (const auto& [key, view] : tensors) {
     const auto parsed = peft::parse_disk_key(key, config, *method);
-    judge_key(key, parsed, config, findings);
     result.tensors.push_back(
         {.key = key, .role = role_name(parsed), .leaf = parsed.leaf, .tensor = view});
     result.keys.push_back(parsed);
     const auto path =
         parsed.scope == peft::Scope::kModel ? std::string_view() : peft::base_path(parsed.module);
+    if (auto finding = judge_key(key, parsed, config)) {
+      finding->module = std::string(path);
+      findings.add(*std::move(finding));
+    }
     const auto [place, inserted] = places.emplace(path, result.modules.size());
     if (inserted) result.modules.emplace_back().path_ = std::string(path);
     result.modules[place->second].tensors_.push_back(result.tensors.back());
   }
   std::sort(result.modules.begin(), result.modules.end(),
-            [](const Module& a, const Module& b) { return a.path_ < b.path_; });
-  for (auto& finding : peft::pattern_findings(config)) {
-    findings.add(finding.severity, finding.rule, finding.key, std::move(finding.message),
-                 std::move(finding.advice));
-  }
-  // Where an expression does not compile, the findings have just told it.
+            [](const AdapterModule& a, const AdapterModule& b) { return a.path_ < b.path_; });
+  for (auto& finding : peft::pattern_findings(config)) findings.add(std::move(finding));
+  // If an expression does not compile, the findings have just reported it.
   const auto resolver = peft::StrengthResolver::compile(config);
   for (auto& module : result.modules) {
     if (module.path_.empty() || !resolver) continue;
@@ -149,37 +148,15 @@ Examination AdapterBuilder::examine(const AdapterConfig& config,
     if (strength) {
       module.strength_ = std::move(*strength);
     } else {
-      findings.add(Severity::kError, strength.error().rule, module.path_, strength.error().message);
+      auto finding = to_finding(strength.error());
+      finding.key = module.path_;
+      finding.module = module.path_;
+      findings.add(std::move(finding));
     }
   }
-  for (auto& finding : judge_modules(config, *method, result)) {
-    findings.add(finding.severity, finding.rule, finding.key, std::move(finding.message),
-                 std::move(finding.advice));
-  }
+  for (auto& finding : judge_modules(config, *method, result)) findings.add(std::move(finding));
   result.findings = findings.take();
   return result;
 }
-
-std::string_view Module::path() const noexcept { return path_; }
-
-std::span<const AdapterTensor> Module::tensors() const noexcept { return tensors_; }
-
-std::optional<TensorView> Module::tensor(std::string_view role) const noexcept {
-  const auto dot = role.find('.');
-  const auto name = role.substr(0, dot);
-  const auto leaf = dot == std::string_view::npos ? std::string_view() : role.substr(dot + 1);
-  std::optional<TensorView> only;
-  for (const auto& tensor : tensors_) {
-    if (tensor.role != name) continue;
-    if (tensor.leaf == leaf) return tensor.tensor;
-    if (leaf.empty() && tensor.leaf == "weight") return tensor.tensor;
-    if (leaf.empty() && !only) only = tensor.tensor;
-  }
-  return only;
-}
-
-double Module::strength() const noexcept { return strength_.strength.value_or(1.0); }
-
-const ModuleStrength& Module::resolved() const noexcept { return strength_; }
 
 }  // namespace ferrule

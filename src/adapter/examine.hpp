@@ -13,21 +13,22 @@
 
 namespace ferrule {
 
-/// An adapter's tensors matched to the roles of its method, and what the AD rules say of them.
+/// An adapter's tensors matched to the roles of its method, and what the AD rules find.
 /// Views point into the tensors given.
 struct Examination {
   std::vector<AdapterTensor> tensors;
   /// Parallel to `tensors`.
   std::vector<peft::DiskKey> keys;
-  std::vector<Module> modules;
+  std::vector<AdapterModule> modules;
   /// Errors first.
   std::vector<Finding> findings;
 };
 
-/// Makes what users see out of what the rules know.
-struct AdapterBuilder {
+/// The way into Adapter and AdapterModule for the library itself.
+struct AdapterAccess {
+  /// Matches tensors with roles and judges them. Views point into `tensors`.
   static Examination examine(const AdapterConfig& config, std::span<const NamedTensor> tensors);
-  /// What examine() said when the adapter was opened; lives as long as the adapter.
+  /// The result of examine() when the adapter was opened; lives as long as the adapter.
   static const Examination& of(const Adapter& adapter) noexcept;
 };
 

@@ -14,7 +14,7 @@
 namespace ferrule {
 namespace {
 
-/// True where an element of `Bits` has all bits of `exponent` set: an infinity or a NaN. Written as
+/// True if an element of `Bits` has all bits of `exponent` set: an infinity or a NaN. Written as
 /// a reduction without exits, so that it becomes vector code.
 template <typename Bits>
 bool any_non_finite(std::span<const std::byte> bytes, Bits exponent) {
@@ -64,7 +64,7 @@ std::string lily_target(const AdapterConfig& config, std::string_view path) {
 }
 
 /// AD-22: PEFT makes lily_B of all modules of one target and shape one tensor, and lily_A of every
-/// `stride_A` of them, for the first adapter of a model alone.
+/// `stride_A` of them, for the first adapter of a model only.
 std::optional<Finding> judge_lily(const AdapterConfig& config, const Examination& examination) {
   struct Group {
     std::size_t modules = 0;

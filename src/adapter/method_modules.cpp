@@ -14,7 +14,7 @@ bool is_method_role(const AdapterConfig& config, std::string_view role) {
           peft::find_role(*method, peft::Scope::kModel, role) != nullptr);
 }
 
-bool has_method_tensors(const AdapterConfig& config, const Module& module) {
+bool has_method_tensors(const AdapterConfig& config, const AdapterModule& module) {
   return !module.path().empty() && std::any_of(module.tensors().begin(), module.tensors().end(),
                                                [&](const AdapterTensor& tensor) {
                                                  return is_method_role(config, tensor.role);

@@ -10,7 +10,7 @@ namespace ferrule::adapter {
 /// carry (a module saved in full, a bias, an embedding, trained tokens).
 bool is_method_role(const AdapterConfig& config, std::string_view role);
 
-/// True where the module of the base is adapted by the method itself.
-bool has_method_tensors(const AdapterConfig& config, const Module& module);
+/// True if the module of the base is adapted by the method itself.
+bool has_method_tensors(const AdapterConfig& config, const AdapterModule& module);
 
 }  // namespace ferrule::adapter

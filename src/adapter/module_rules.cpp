@@ -40,29 +40,20 @@ std::string shape_text(const TensorView& tensor) {
   return text + "]";
 }
 
-bool has_role(const Module& module, std::string_view role) {
+bool has_role(const AdapterModule& module, std::string_view role) {
   return std::any_of(module.tensors().begin(), module.tensors().end(),
                      [&](const AdapterTensor& tensor) { return tensor.role == role; });
 }
 
-const AdapterTensor* find_tensor(const Module& module, std::string_view role) {
-  const AdapterTensor* found = nullptr;
-  for (const auto& tensor : module.tensors()) {
-    if (tensor.role != role) continue;
-    if (tensor.leaf.empty() || tensor.leaf == "weight") return &tensor;
-    if (found == nullptr) found = &tensor;
-  }
-  return found;
-}
-
 // AD-4: a half of a pair does nothing, and PEFT loads the other half at its initial value.
-void judge_pairs(const peft::Method& method, const Module& module, std::vector<Finding>& out) {
+void judge_pairs(const peft::Method& method, const AdapterModule& module,
+                 std::vector<Finding>& out) {
   for (const auto& [first, second] : method.pairs) {
     const bool has_first = has_role(module, first);
     if (has_first == has_role(module, second)) continue;
     const auto there = has_first ? first : second;
     const auto lacking = has_first ? second : first;
-    out.push_back(error("AD-4", find_tensor(module, there)->key,
+    out.push_back(error("AD-4", module.find(there)->key,
                         "module " + quote(module.path()) + " has " + std::string(there) +
                             " without " + std::string(lacking),
                         "the file is incomplete: save it again from the whole state dict"));
@@ -125,13 +116,13 @@ void demand_rank(const AdapterTensor& tensor, std::size_t axis, std::uint64_t ra
 }
 
 // AD-5: PEFT sizes its tensors by the config and refuses others.
-void judge_ranks(const AdapterConfig& config, const peft::Method& method, const Module& module,
-                 std::vector<Finding>& out) {
+void judge_ranks(const AdapterConfig& config, const peft::Method& method,
+                 const AdapterModule& module, std::vector<Finding>& out) {
   if (method.peft_type == "ADALORA") {
     const auto rank = adalora_rank(config, module.path());
     for (const auto& [role, axis] :
          {std::pair<std::string_view, std::size_t>{"lora_A", 0}, {"lora_E", 0}, {"lora_B", 1}}) {
-      const auto* tensor = find_tensor(module, role);
+      const auto* tensor = module.find(role);
       if (tensor != nullptr && rank) demand_rank(*tensor, axis, *rank, false, {}, out);
     }
     return;
@@ -142,13 +133,13 @@ void judge_ranks(const AdapterConfig& config, const peft::Method& method, const 
   // Fused experts hold r rows for each expert.
   const bool multiple = !config.target_parameters().empty();
   for (const auto& [role, axis] : method.ranks) {
-    const auto* tensor = find_tensor(module, role);
+    const auto* tensor = module.find(role);
     if (tensor != nullptr) {
       demand_rank(*tensor, static_cast<std::size_t>(axis), rank, multiple, resolved.rule, out);
     }
   }
-  const auto* a = find_tensor(module, "lora_A");
-  const auto* b = find_tensor(module, "lora_B");
+  const auto* a = module.find("lora_A");
+  const auto* b = module.find("lora_B");
   if (a == nullptr || b == nullptr || a->tensor.shape().empty() || b->tensor.shape().size() < 2)
     return;
   const auto rows = a->tensor.shape()[0];
@@ -239,7 +230,7 @@ void judge_targets(const AdapterConfig& config, const Examination& examination,
     return;
   }
   const auto selector = peft::CompiledSelector::compile(*targets);
-  if (!selector) return;  // CF-20 or CF-21 has told it.
+  if (!selector) return;  // Reported by CF-20 or CF-21.
   std::set<std::string_view> adapted;
   for (const auto& key : examination.keys) {
     if (key.kind == KeyKind::kMethod && key.scope == peft::Scope::kLayer) {
@@ -261,6 +252,7 @@ void judge_targets(const AdapterConfig& config, const Examination& examination,
     out.push_back(warning("AD-14", module.path(),
                           "target_modules does not name module " + quote(module.path()) +
                               ", which the file has tensors of: PEFT would drop them"));
+    out.back().module = std::string(module.path());
   }
 }
 
@@ -280,11 +272,13 @@ std::vector<Finding> judge_modules(const AdapterConfig& config, const peft::Meth
                         "a sharded or wrapped model was saved without its parameters"));
   }
   for (const auto& module : examination.modules) {
+    const auto before = out.size();
     judge_pairs(method, module, out);
     for (const auto& tensor : module.tensors()) {
       if (!tensor.role.empty()) judge_shape(method, tensor, out);
     }
     judge_ranks(config, method, module, out);
+    for (auto i = before; i < out.size(); ++i) out[i].module = std::string(module.path());
   }
   if (any) {
     judge_required(config, examination, out);

@@ -6,7 +6,7 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "container/container.hpp"
-#include "container/safetensors_opener.hpp"
+#include "container/safetensors_file_access.hpp"
 #include "ferrule/file_names.hpp"
 #include "io/transaction/directory_reader.hpp"
 
@@ -30,7 +30,7 @@ Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOpti
 
   FERRULE_TRY(const auto safetensors, reader.open_file(kSafetensorsFile));
   if (safetensors) {
-    FERRULE_TRY(auto file, SafetensorsFileOpener::open(*safetensors, options));
+    FERRULE_TRY(auto file, SafetensorsFileAccess::open(*safetensors, options));
     auto metadata = file.metadata();
     return AdapterFiles{std::move(config), std::make_unique<SafetensorsFile>(std::move(file)),
                         safetensors->path(), std::move(metadata), safetensors->size()};

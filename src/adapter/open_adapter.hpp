@@ -22,7 +22,7 @@ struct AdapterFiles {
 };
 
 /// Reads config and weights in PEFT's own lookup order: adapter_model.safetensors wins over
-/// adapter_model.bin, and a bad one never falls back to the other (AD-15). Reads again where a save
+/// adapter_model.bin, and a bad one never falls back to the other (AD-15). Reads again if a save
 /// swapped the directory meanwhile.
 Result<AdapterFiles> open_adapter_files(const std::filesystem::path& directory,
                                         const OpenOptions& options);

@@ -8,6 +8,7 @@
 #include "adapter/examine.hpp"
 #include "adapter/open_adapter.hpp"
 #include "base/errors.hpp"
+#include "base/tensor_view_access.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
 #include "peft/initial_conversion.hpp"
@@ -116,7 +117,7 @@ adapter::CardAdapter summarize(const AdapterPlan& plan, const Examination& exami
   return card;
 }
 
-/// Where nothing was selected the likely cause is a name: say which ones the state has.
+/// If nothing was selected, the likely cause is a name: list those that the state has.
 std::string names_present(const peft::StateLayout& layout, const AdapterConfig& config) {
   const auto* method = peft::find_method(config.peft_type());
   std::set<std::string_view> names;
@@ -167,7 +168,7 @@ bool shows_module(const peft::StateLayout& layout, std::string_view name) {
   });
 }
 
-/// Where the state shows that the base has a module of `modules_to_save`, PEFT wrapped it, and will
+/// If the state shows that the base has a module of `modules_to_save`, PEFT wrapped it, and will
 /// not load an adapter without its tensors: AD-13 is then an error.
 void insist_on_present_modules(const peft::StateLayout& layout, std::vector<Finding>& findings) {
   for (auto& finding : findings) {
@@ -196,9 +197,10 @@ Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const Na
   std::vector<NamedTensor> views;
   views.reserve(ready.tensors.size());
   for (const auto& tensor : ready.tensors) {
-    views.push_back({tensor.name, TensorView::trusted(tensor.dtype, tensor.shape, tensor.bytes)});
+    views.push_back(
+        {tensor.name, TensorViewAccess::unchecked(tensor.dtype, tensor.shape, tensor.bytes)});
   }
-  auto examination = AdapterBuilder::examine(ready.config, views);
+  auto examination = AdapterAccess::examine(ready.config, views);
   insist_on_present_modules(context.layout, examination.findings);
   FERRULE_CHECK(judge(ready, examination, context.layout));
   ready.card = summarize(ready, examination);

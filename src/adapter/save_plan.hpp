@@ -24,7 +24,7 @@ struct AdapterPlan {
   Examination examination;
 };
 
-/// Everything a save will write, and what it has to say.
+/// Everything a save will write, and its findings.
 struct SavePlan {
   std::vector<AdapterPlan> adapters;
   std::vector<Finding> findings;

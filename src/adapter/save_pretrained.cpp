@@ -23,23 +23,30 @@
 namespace ferrule {
 namespace {
 
-/// Looks at the values of all tensors beside the writing, which waits for the system most of the
-/// time: what it finds refuses nothing.
+/// Looks at the values of all tensors while they are written, which waits for the system most of
+/// the time, or in take(): what it finds refuses nothing.
 class ValueScan {
  public:
-  explicit ValueScan(const SavePlan& plan) : plan_(plan) {
+  ValueScan(const SavePlan& plan, unsigned threads) : plan_(plan) {
+    if (threads == 1) return;
     try {
       thread_ = std::thread([this] { run(); });
     } catch (const std::system_error&) {
-      run();  // No thread to be had.
+      // No thread to be had.
     }
   }
-  ~ValueScan() { join(); }
+  ~ValueScan() {
+    if (thread_.joinable()) thread_.join();
+  }
   ValueScan(const ValueScan&) = delete;
   ValueScan& operator=(const ValueScan&) = delete;
 
   std::vector<Finding> take() {
-    join();
+    if (thread_.joinable()) {
+      thread_.join();
+    } else {
+      run();
+    }
     return std::move(findings_);
   }
 
@@ -51,11 +58,8 @@ class ValueScan {
         std::move(found.begin(), found.end(), std::back_inserter(findings_));
       }
     } catch (const std::bad_alloc&) {
-      findings_.clear();  // Nothing to say is better than the end of the process.
+      findings_.clear();  // No findings are better than the end of the process.
     }
-  }
-  void join() {
-    if (thread_.joinable()) thread_.join();
   }
 
   const SavePlan& plan_;
@@ -82,7 +86,7 @@ class Save final : public adapter::Rewriter {
       : plan_(std::move(plan)), directory_(directory), options_(options) {}
 
   Result<std::vector<adapter::FolderRewrite>> make() override {
-    values_.emplace(plan_);
+    values_.emplace(plan_, options_.threads);
     std::vector<adapter::FolderRewrite> folders;
     for (const auto& adapter : plan_.adapters) {
       folders.push_back(

@@ -25,13 +25,13 @@ bool contains(std::string_view list, std::string_view entry) {
 
 std::string_view last_part(std::string_view path) { return path.substr(path.rfind('.') + 1); }
 
-bool has_role(const Module& module, std::string_view role) {
+bool has_role(const AdapterModule& module, std::string_view role) {
   return std::any_of(module.tensors().begin(), module.tensors().end(),
                      [&](const AdapterTensor& tensor) { return tensor.role == role; });
 }
 
 /// False where a key has more, or less, than prefix, path, role and leaf.
-bool is_spelt_right(const Module& module, const AdapterTensor& tensor) {
+bool is_spelt_right(const AdapterModule& module, const AdapterTensor& tensor) {
   if (tensor.role.empty()) return false;
   auto key = tensor.key;
   if (key.starts_with(peft::kModelPrefix)) {
@@ -71,7 +71,7 @@ std::vector<std::uint64_t> replicated_layers(const AdapterConfig& config) {
 
 class Matcher {
  public:
-  Matcher(const Adapter& adapter, const BaseModel::Rep& base, const peft::TargetRule& targets)
+  Matcher(const Adapter& adapter, const model::BaseIndex& base, const peft::TargetRule& targets)
       : adapter_(adapter),
         config_(adapter.config()),
         base_(base),
@@ -94,7 +94,7 @@ class Matcher {
   }
 
  private:
-  Result<ModuleMatch> match_module(const Module& module) {
+  Result<ModuleMatch> match_module(const AdapterModule& module) {
     ModuleMatch match{.module = &module,
                       .standing = Standing::kAbsent,
                       .live = replicate(without_base_layer(module.path()))};
@@ -119,7 +119,7 @@ class Matcher {
   }
 
   /// Decides the live path; false where the base has nothing there.
-  Result<bool> find_live(const Module& module, ModuleMatch& match) {
+  Result<bool> find_live(const AdapterModule& module, ModuleMatch& match) {
     if (exists(module, match.live)) return true;
     if (const auto other = under_other_class(match.live); other && exists(module, *other)) {
       match.live = *other;
@@ -148,7 +148,7 @@ class Matcher {
     return true;
   }
 
-  bool exists(const Module& module, const std::string& path) const {
+  bool exists(const AdapterModule& module, const std::string& path) const {
     if (base_.find(path + ".weight") != nullptr || base_.is_packed(path)) return true;
     if (base_.has_module(path)) return true;
     // A container is enough for what is hung on it.
@@ -172,7 +172,7 @@ class Matcher {
     return prefix + path;
   }
 
-  bool is_new_head(const Module& module) const {
+  bool is_new_head(const AdapterModule& module) const {
     if (!has_role(module, "modules_to_save")) return false;
     const auto task = config_.task_type().value_or("");
     const auto trained = adapter_class(config_);
@@ -202,7 +202,7 @@ class Matcher {
 
   const Adapter& adapter_;
   const AdapterConfig& config_;
-  const BaseModel::Rep& base_;
+  const model::BaseIndex& base_;
   const peft::TargetRule& targets_;
   ExpertGroups experts_;
   std::vector<std::uint64_t> layers_;
@@ -246,8 +246,8 @@ Finding about(Severity severity, std::string_view code, std::string_view module,
           .advice = std::move(advice)};
 }
 
-std::optional<BaseLayer> layer_at(const BaseModel::Rep& base, std::string_view path,
-                                  const Module& module) {
+std::optional<BaseLayer> layer_at(const model::BaseIndex& base, std::string_view path,
+                                  const AdapterModule& module) {
   const auto* weight = base.find(std::string(path) + ".weight");
   if (weight == nullptr) weight = base.find(std::string(path) + ".in_proj_weight");
   if (weight == nullptr || !weight->shape_known || base.is_packed(path)) return std::nullopt;
@@ -270,7 +270,7 @@ std::optional<BaseLayer> layer_at(const BaseModel::Rep& base, std::string_view p
   return layer;
 }
 
-Result<MatchResult> match_modules(const Adapter& adapter, const BaseModel::Rep& base,
+Result<MatchResult> match_modules(const Adapter& adapter, const model::BaseIndex& base,
                                   const peft::TargetRule& targets) {
   return Matcher(adapter, base, targets).run();
 }

@@ -28,7 +28,7 @@ enum class Standing : std::uint8_t {
 };
 
 struct ModuleMatch {
-  const Module* module = nullptr;
+  const AdapterModule* module = nullptr;
   Standing standing = Standing::kAbsent;
   /// The path in the live base; the module's own without `.base_layer` where it is absent.
   std::string live;
@@ -52,11 +52,11 @@ Finding about(Severity severity, std::string_view code, std::string_view module,
               std::string message, std::string advice = {});
 
 /// Looks every module of the adapter up in the base.
-Result<MatchResult> match_modules(const Adapter& adapter, const BaseModel::Rep& base,
+Result<MatchResult> match_modules(const Adapter& adapter, const model::BaseIndex& base,
                                   const peft::TargetRule& targets);
 
 /// The layer at that live path, or nullopt where the base has no weight there.
-std::optional<BaseLayer> layer_at(const BaseModel::Rep& base, std::string_view path,
-                                  const Module& module);
+std::optional<BaseLayer> layer_at(const model::BaseIndex& base, std::string_view path,
+                                  const AdapterModule& module);
 
 }  // namespace ferrule::checks

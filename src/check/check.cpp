@@ -53,7 +53,7 @@ Result<std::vector<const checks::Engine*>> find_engines(const CheckOptions& opti
 class Check {
  public:
   Check(const Adapter& adapter, const BaseModel& base, const CheckOptions& options)
-      : adapter_(adapter), base_(base.rep()), options_(options) {}
+      : adapter_(adapter), base_(BaseModelAccess::index(base)), options_(options) {}
 
   Result<CheckReport> run() {
     FERRULE_TRY(const auto engines, find_engines(options_));
@@ -80,16 +80,13 @@ class Check {
     std::move(found.begin(), found.end(), std::back_inserter(findings_));
   }
 
-  /// What opening the adapter turned up. AD-14 is said more sharply by BS-11.
+  /// What opening the adapter turned up. BS-11 is more precise than AD-14.
   void take_own_findings() {
     for (const auto& finding : adapter_.findings()) {
       if (finding.rule == "AD-14" && base_.source) continue;
       findings_.push_back(finding);
-      for (const auto& module : adapter_.modules()) {
-        for (const auto& tensor : module.tensors()) {
-          if (tensor.key == finding.key) findings_.back().key = module.path();
-        }
-      }
+      // In a report about a base, `key` is the module.
+      if (!finding.module.empty()) findings_.back().key = finding.module;
     }
   }
 
@@ -163,11 +160,12 @@ class Check {
     auto verdict = warned ? Verdict::kWarn : Verdict::kOk;
     if (!base_.source) verdict = Verdict::kUnknown;
     if (has_error(findings_)) verdict = Verdict::kBad;
-    return {matched_, total_, std::move(findings_), verdict};
+    return {
+        .verdict = verdict, .matched = matched_, .total = total_, .findings = std::move(findings_)};
   }
 
   const Adapter& adapter_;
-  const BaseModel::Rep& base_;
+  const model::BaseIndex& base_;
   const CheckOptions& options_;
   std::vector<Finding> findings_;
   std::uint64_t matched_ = 0;
@@ -203,10 +201,9 @@ Result<CheckReport> check(const std::filesystem::path& adapter, const BaseModel&
 }
 
 std::vector<Result<CheckReport>> check(std::span<const std::filesystem::path> adapters,
-                                       const BaseModel& base, const CheckOptions& options,
-                                       unsigned threads) {
+                                       const BaseModel& base, const CheckOptions& options) {
   std::vector<std::optional<Result<CheckReport>>> slots(adapters.size());
-  base::parallel_for(adapters.size(), threads,
+  base::parallel_for(adapters.size(), options.threads,
                      [&](std::size_t i) { slots[i].emplace(check(adapters[i], base, options)); });
   std::vector<Result<CheckReport>> out;
   out.reserve(slots.size());

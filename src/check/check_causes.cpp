@@ -19,12 +19,12 @@ constexpr std::array<std::string_view, 4> kWrappers = {"_orig_mod", "_fsdp_wrapp
 
 std::string_view last_part(std::string_view path) { return path.substr(path.rfind('.') + 1); }
 
-bool exists(const BaseModel::Rep& base, const std::string& path) {
+bool exists(const model::BaseIndex& base, const std::string& path) {
   return base.has_module(path) || base.find(path + ".weight") != nullptr;
 }
 
 /// Modules of the base with that core.
-std::vector<std::string_view> with_core(const BaseModel::Rep& base, std::string_view core) {
+std::vector<std::string_view> with_core(const model::BaseIndex& base, std::string_view core) {
   std::vector<std::string_view> out;
   auto at =
       std::lower_bound(base.cores.begin(), base.cores.end(), core,
@@ -42,7 +42,7 @@ std::string with_layer(std::string_view path, std::uint64_t from, std::uint64_t 
   return out;
 }
 
-std::string nearest(const BaseModel::Rep& base, const std::string& path) {
+std::string nearest(const model::BaseIndex& base, const std::string& path) {
   std::vector<std::string_view> candidates;
   const auto number = peft::layer_number(path);
   for (const auto& module : base.modules) {
@@ -65,7 +65,7 @@ bool is_tower(std::string_view path) {
 
 class Explainer {
  public:
-  Explainer(const Adapter& adapter, const BaseModel::Rep& base, const MatchResult& match)
+  Explainer(const Adapter& adapter, const model::BaseIndex& base, const MatchResult& match)
       : adapter_(adapter), base_(base), match_(match) {}
 
   std::vector<Finding> run() {
@@ -85,7 +85,7 @@ class Explainer {
 
  private:
   /// Half an expert's pair has its finding already.
-  bool was_said(const Module& module) const {
+  bool was_said(const AdapterModule& module) const {
     return std::any_of(match_.findings.begin(), match_.findings.end(), [&](const Finding& finding) {
       return finding.severity == Severity::kError && finding.key == module.path();
     });
@@ -215,14 +215,14 @@ class Explainer {
   }
 
   const Adapter& adapter_;
-  const BaseModel::Rep& base_;
+  const model::BaseIndex& base_;
   const MatchResult& match_;
   std::vector<Finding> out_;
 };
 
 }  // namespace
 
-std::optional<std::string> other_prefix(const BaseModel::Rep& base, std::string_view path) {
+std::optional<std::string> other_prefix(const model::BaseIndex& base, std::string_view path) {
   auto found = with_core(base, model::path_core(path));
   // Towers for pictures and sound have layers of the same names as the language model.
   if (found.size() > 1 && !is_tower(path)) std::erase_if(found, is_tower);
@@ -243,7 +243,7 @@ std::string without_training_wrappers(std::string_view path) {
   return out;
 }
 
-std::vector<Finding> explain_absent(const Adapter& adapter, const BaseModel::Rep& base,
+std::vector<Finding> explain_absent(const Adapter& adapter, const model::BaseIndex& base,
                                     const MatchResult& match) {
   return Explainer(adapter, base, match).run();
 }

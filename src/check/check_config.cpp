@@ -23,7 +23,7 @@ bool is_method_tensor(const AdapterTensor& tensor) {
          tensor.role != "embedding" && tensor.role != "trainable_tokens";
 }
 
-bool is_adapted(const Module& module) {
+bool is_adapted(const AdapterModule& module) {
   return !module.path().empty() && std::any_of(module.tensors().begin(), module.tensors().end(),
                                                [](const auto& t) { return is_method_tensor(t); });
 }
@@ -46,7 +46,7 @@ std::string list_of(const std::vector<std::string>& names) {
 
 class Comparison {
  public:
-  Comparison(const Adapter& adapter, const BaseModel::Rep& base, const MatchResult& match,
+  Comparison(const Adapter& adapter, const model::BaseIndex& base, const MatchResult& match,
              const peft::TargetRule& targets)
       : adapter_(adapter),
         config_(adapter.config()),
@@ -232,7 +232,7 @@ class Comparison {
 
   const Adapter& adapter_;
   const AdapterConfig& config_;
-  const BaseModel::Rep& base_;
+  const model::BaseIndex& base_;
   const MatchResult& match_;
   const peft::TargetRule& targets_;
   /// Adapted live paths, and how many layers hang on each (several on fused experts).
@@ -241,7 +241,7 @@ class Comparison {
   std::vector<Finding> out_;
 };
 
-std::optional<std::int64_t> first_of(const BaseModel::Rep& base,
+std::optional<std::int64_t> first_of(const model::BaseIndex& base,
                                      std::initializer_list<const char*> fields) {
   for (const auto* field : fields) {
     if (const auto value = base.config_integer(field)) return value;
@@ -251,13 +251,13 @@ std::optional<std::int64_t> first_of(const BaseModel::Rep& base,
 
 }  // namespace
 
-Result<std::vector<Finding>> compare_config(const Adapter& adapter, const BaseModel::Rep& base,
+Result<std::vector<Finding>> compare_config(const Adapter& adapter, const model::BaseIndex& base,
                                             const MatchResult& match,
                                             const peft::TargetRule& targets) {
   return Comparison(adapter, base, match, targets).run();
 }
 
-std::vector<Finding> compare_prompt(const Adapter& adapter, const BaseModel::Rep& base) {
+std::vector<Finding> compare_prompt(const Adapter& adapter, const model::BaseIndex& base) {
   std::vector<Finding> out;
   const auto& type = adapter.config().peft_type();
   const auto width = first_of(base, {"hidden_size", "n_embd", "d_model", "dim"});
@@ -283,7 +283,8 @@ std::vector<Finding> compare_prompt(const Adapter& adapter, const BaseModel::Rep
   return out;
 }
 
-std::vector<Finding> compare_with_config_alone(const Adapter& adapter, const BaseModel::Rep& base) {
+std::vector<Finding> compare_with_config_alone(const Adapter& adapter,
+                                               const model::BaseIndex& base) {
   auto out = compare_prompt(adapter, base);
   const bool composed = base.config.find("text_config") != nullptr ||
                         base.config.find("vision_config") != nullptr ||

@@ -14,14 +14,15 @@ namespace ferrule::checks {
 /// without a target (BS-11), modules of the base that the file leaves out (BS-12), what changes the
 /// base for all (BS-13), packed weights (BS-14), another base than at save (BS-15).
 /// Fails with kLimitExceeded on an expression that takes too long.
-Result<std::vector<Finding>> compare_config(const Adapter& adapter, const BaseModel::Rep& base,
+Result<std::vector<Finding>> compare_config(const Adapter& adapter, const model::BaseIndex& base,
                                             const MatchResult& match,
                                             const peft::TargetRule& targets);
 
 /// What a config.json alone can speak against (BS-8, BS-9, BS-2).
-std::vector<Finding> compare_with_config_alone(const Adapter& adapter, const BaseModel::Rep& base);
+std::vector<Finding> compare_with_config_alone(const Adapter& adapter,
+                                               const model::BaseIndex& base);
 
 /// Prompts against the width of the base, which stands in its config.
-std::vector<Finding> compare_prompt(const Adapter& adapter, const BaseModel::Rep& base);
+std::vector<Finding> compare_prompt(const Adapter& adapter, const model::BaseIndex& base);
 
 }  // namespace ferrule::checks

@@ -71,7 +71,7 @@ class Judge {
  private:
   bool below_wrapper() const {
     return std::any_of(adapter_.modules().begin(), adapter_.modules().end(),
-                       [](const Module& module) {
+                       [](const AdapterModule& module) {
                          return module.path().find("language_model.") != std::string_view::npos ||
                                 module.path().find("visual.") != std::string_view::npos;
                        });
@@ -156,7 +156,7 @@ class Judge {
     if (!config_.alpha_pattern().empty() && !ignores(EngineFeature::kAlphaPattern))
       judge(EngineFeature::kAlphaPattern, true);
     std::size_t wrong = 0;
-    const Module* first = nullptr;
+    const AdapterModule* first = nullptr;
     double factor = 1;
     for (const auto& module : adapter_.modules()) {
       const auto& here = module.resolved();

@@ -8,8 +8,8 @@
 
 namespace ferrule::checks {
 
-void ExpertGroups::add(const model::TransformersNames::Renamed& renamed, const Module& module,
-                       std::size_t place) {
+void ExpertGroups::add(const model::TransformersNames::Renamed& renamed,
+                       const AdapterModule& module, std::size_t place) {
   auto& group = groups_[renamed.name];
   group.sources = renamed.converter->sources;
   group.members.push_back({&module, place, renamed.source});

@@ -19,10 +19,10 @@ namespace ferrule::checks {
 /// the fused parameter (gate and up).
 class ExpertGroups {
  public:
-  explicit ExpertGroups(const BaseModel::Rep& base) : base_(base) {}
+  explicit ExpertGroups(const model::BaseIndex& base) : base_(base) {}
 
   /// `place` is what settle() names it by.
-  void add(const model::TransformersNames::Renamed& renamed, const Module& module,
+  void add(const model::TransformersNames::Renamed& renamed, const AdapterModule& module,
            std::size_t place);
 
   struct Settled {
@@ -35,7 +35,7 @@ class ExpertGroups {
 
  private:
   struct Member {
-    const Module* module;
+    const AdapterModule* module;
     std::size_t place;
     std::size_t source;
   };
@@ -45,7 +45,7 @@ class ExpertGroups {
   };
   void settle_group(const std::string& target, const Group& group, std::vector<Settled>& out) const;
 
-  const BaseModel::Rep& base_;
+  const model::BaseIndex& base_;
   std::map<std::string, Group> groups_;
 };
 

@@ -43,7 +43,7 @@ bool selected(std::string_view glob, std::string_view path) {
 }
 
 /// DeLoRA trains its factor: lambda / r, on an update whose ranks are normalized.
-void read_delora(const Module& module, ModuleStrength& resolved) {
+void read_delora(const AdapterModule& module, ModuleStrength& resolved) {
   const auto lambda = module.tensor("delora_lambda");
   if (!lambda || !resolved.rank || lambda->element_count() != 1) return;
   const auto value = update::values_of(*lambda);

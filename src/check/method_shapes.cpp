@@ -278,14 +278,14 @@ bool divides_factors(const AdapterConfig& config) {
   return config.flag("use_qalora") || (blocks != nullptr && !blocks->is_null());
 }
 
-const AdapterTensor* either(const Module& module, std::string_view a, std::string_view b) {
+const AdapterTensor* either(const AdapterModule& module, std::string_view a, std::string_view b) {
   for (const auto& tensor : module.tensors()) {
     if ((tensor.role == a || tensor.role == b) && tensor.tensor.shape().size() >= 2) return &tensor;
   }
   return nullptr;
 }
 
-std::optional<std::string> lokr_disagrees(const Module& module, const BaseLayer& layer) {
+std::optional<std::string> lokr_disagrees(const AdapterModule& module, const BaseLayer& layer) {
   if (layer.kind != kLinear) return std::nullopt;
   const auto product = [&](std::string_view w1, std::string_view w1_part, std::string_view w2,
                            std::string_view w2_part,
@@ -303,7 +303,7 @@ std::optional<std::string> lokr_disagrees(const Module& module, const BaseLayer&
          shape_text(layer.weight);
 }
 
-std::optional<std::string> oft_disagrees(const Module& module, const BaseLayer& layer) {
+std::optional<std::string> oft_disagrees(const AdapterModule& module, const BaseLayer& layer) {
   const auto* blocks = either(module, "oft_R", "oft_embedding_R");
   if (blocks == nullptr) return std::nullopt;
   const auto count = blocks->tensor.shape()[0];
@@ -356,7 +356,7 @@ std::optional<std::string> expected_shape(const AdapterConfig& config, const Ada
   return describe(alternatives.front(), layer, config);
 }
 
-std::optional<std::string> shapes_disagree(const AdapterConfig& config, const Module& module,
+std::optional<std::string> shapes_disagree(const AdapterConfig& config, const AdapterModule& module,
                                            const BaseLayer& layer) {
   if (layer.kind == LayerKind::kOther) return std::nullopt;
   if (config.peft_type() == "LOKR") return lokr_disagrees(module, layer);

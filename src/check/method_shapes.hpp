@@ -37,7 +37,7 @@ std::optional<std::string> expected_shape(const AdapterConfig& config, const Ada
 
 /// The same for tensors whose shapes only together say whether they fit (LoKr's factors, OFT's
 /// blocks): a sentence, or nullopt.
-std::optional<std::string> shapes_disagree(const AdapterConfig& config, const Module& module,
+std::optional<std::string> shapes_disagree(const AdapterConfig& config, const AdapterModule& module,
                                            const BaseLayer& layer);
 
 /// True where the table says something about tensors of that role on that kind of layer.

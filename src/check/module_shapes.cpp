@@ -21,8 +21,8 @@ std::string grouped(std::uint64_t number) {
   return text;
 }
 
-Finding misshapen(const Module& module, const AdapterTensor& tensor, const std::string& expected,
-                  std::span<const std::uint64_t> weight) {
+Finding misshapen(const AdapterModule& module, const AdapterTensor& tensor,
+                  const std::string& expected, std::span<const std::uint64_t> weight) {
   return about(Severity::kError, "BS-2", module.path(),
                std::string(tensor.role) +
                    (tensor.leaf.empty() ? "" : "." + std::string(tensor.leaf)) + " has shape " +
@@ -31,7 +31,7 @@ Finding misshapen(const Module& module, const AdapterTensor& tensor, const std::
                "it was trained on a model of another size");
 }
 
-Finding resized(const Module& module, std::uint64_t rows, std::uint64_t base_rows) {
+Finding resized(const AdapterModule& module, std::uint64_t rows, std::uint64_t base_rows) {
   return about(Severity::kError, "BS-9", module.path(),
                "the vocabulary was resized: the adapter has " + grouped(rows) +
                    " rows, the base has " + grouped(base_rows),
@@ -43,7 +43,8 @@ bool differ_in_rows(std::span<const std::uint64_t> a, std::span<const std::uint6
   return a.size() == 2 && b.size() == 2 && a[0] != b[0] && a[1] == b[1];
 }
 
-bool is_vocabulary(const BaseModel::Rep& base, const std::string& live, const Module& module) {
+bool is_vocabulary(const model::BaseIndex& base, const std::string& live,
+                   const AdapterModule& module) {
   const auto layer = layer_at(base, live, module);
   const auto name = std::string_view(live).substr(live.rfind('.') + 1);
   return (layer && layer->kind == LayerKind::kEmbedding) || name == "lm_head" ||
@@ -51,8 +52,8 @@ bool is_vocabulary(const BaseModel::Rep& base, const std::string& live, const Mo
 }
 
 /// A tensor that stands in for one of the base's own.
-std::optional<Finding> judge_copy(const Module& module, const AdapterTensor& tensor,
-                                  const BaseModel::Rep& base, const std::string& live) {
+std::optional<Finding> judge_copy(const AdapterModule& module, const AdapterTensor& tensor,
+                                  const model::BaseIndex& base, const std::string& live) {
   const auto name = live + "." + std::string(tensor.leaf);
   const auto* own = base.find(name);
   if (own == nullptr) {
@@ -72,7 +73,8 @@ std::optional<Finding> judge_copy(const Module& module, const AdapterTensor& ten
 }
 
 /// Parameters of the module that target_parameters names.
-std::vector<const model::BaseTensor*> targeted(const BaseModel::Rep& base, const std::string& live,
+std::vector<const model::BaseTensor*> targeted(const model::BaseIndex& base,
+                                               const std::string& live,
                                                const peft::TargetRule& targets) {
   std::vector<const model::BaseTensor*> out;
   for (const auto& tensor : base.below(live)) {
@@ -82,7 +84,8 @@ std::vector<const model::BaseTensor*> targeted(const BaseModel::Rep& base, const
   return out;
 }
 
-bool fits_parameter(const Module& module, const model::BaseTensor& parameter, bool transposed) {
+bool fits_parameter(const AdapterModule& module, const model::BaseTensor& parameter,
+                    bool transposed) {
   const auto a = module.tensor("lora_A");
   const auto b = module.tensor("lora_B");
   if (!parameter.shape_known) return true;
@@ -97,7 +100,7 @@ bool fits_parameter(const Module& module, const model::BaseTensor& parameter, bo
          a->shape()[1] == in && b->shape()[0] == out;
 }
 
-std::optional<Finding> judge_parameters(const Module& module, const BaseModel::Rep& base,
+std::optional<Finding> judge_parameters(const AdapterModule& module, const model::BaseIndex& base,
                                         const std::string& live,
                                         const std::vector<const model::BaseTensor*>& parameters) {
   const auto* row = base.names.model_class();
@@ -123,7 +126,7 @@ std::optional<Finding> judge_parameters(const Module& module, const BaseModel::R
                "it was trained on a model of another size, or with another number of experts");
 }
 
-std::optional<Finding> judge_tokens(const Module& module, const AdapterTensor& tensor,
+std::optional<Finding> judge_tokens(const AdapterModule& module, const AdapterTensor& tensor,
                                     const AdapterConfig& config, const BaseLayer& layer) {
   const auto shape = tensor.tensor.shape();
   if (layer.weight.size() != 2) return std::nullopt;
@@ -158,7 +161,7 @@ std::optional<Finding> judge_tokens(const Module& module, const AdapterTensor& t
 
 /// LoRA's factors of another layer kind: PEFT makes `lora_embedding_A` on an embedding and `lora_A`
 /// on all else, and drops the other.
-std::optional<Finding> judge_kind(const Module& module, const AdapterTensor& tensor,
+std::optional<Finding> judge_kind(const AdapterModule& module, const AdapterTensor& tensor,
                                   const BaseLayer& layer) {
   const bool of_embedding = tensor.role == "lora_embedding_A" || tensor.role == "lora_embedding_B";
   const bool of_layer = tensor.role == "lora_A" || tensor.role == "lora_B";
@@ -170,7 +173,7 @@ std::optional<Finding> judge_kind(const Module& module, const AdapterTensor& ten
                    ", which the base has there");
 }
 
-std::optional<Finding> judge_on_layer(const AdapterConfig& config, const Module& module,
+std::optional<Finding> judge_on_layer(const AdapterConfig& config, const AdapterModule& module,
                                       const AdapterTensor& tensor, const BaseLayer& layer) {
   if (tensor.role == "trainable_tokens" || tensor.role == "trainable_tokens_delta") {
     return judge_tokens(module, tensor, config, layer);
@@ -194,8 +197,8 @@ std::optional<Finding> judge_on_layer(const AdapterConfig& config, const Module&
 
 }  // namespace
 
-std::optional<Finding> judge_module(const AdapterConfig& config, const Module& module,
-                                    const BaseModel::Rep& base, const std::string& live,
+std::optional<Finding> judge_module(const AdapterConfig& config, const AdapterModule& module,
+                                    const model::BaseIndex& base, const std::string& live,
                                     const peft::TargetRule& targets) {
   const auto parameters = module.tensor("lora_A") ? targeted(base, live, targets)
                                                   : std::vector<const model::BaseTensor*>();

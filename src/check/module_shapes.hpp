@@ -13,8 +13,8 @@ namespace ferrule::checks {
 
 /// What is wrong with the shapes of the module's tensors on the base's module at `live`: the first
 /// thing, as BS-2 or BS-9; nullopt where all fit, or nothing is known to the contrary.
-std::optional<Finding> judge_module(const AdapterConfig& config, const Module& module,
-                                    const BaseModel::Rep& base, const std::string& live,
+std::optional<Finding> judge_module(const AdapterConfig& config, const AdapterModule& module,
+                                    const model::BaseIndex& base, const std::string& live,
                                     const peft::TargetRule& targets);
 
 }  // namespace ferrule::checks

@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+// Opens whatever holds tensors at a path:
+//
+// 1. A directory is opened once, so that all files are of one generation (TX-11), and searched for
+//    safetensors and then for torch files: an index, `model.*`, `adapter_model.*`, all others with
+//    the format's suffixes except those of a training state.
+// 2. A file is opened by its content: an index (ST-20 to ST-24), or a container (ST-18).
+// 3. Several files are joined. A name may be in two of them only with the same content (KY-1).
+// Names
+//    that one file dropped as shared, and no other has, are offered as aliases.
 #include "ferrule/checkpoint.hpp"
 
 #include <algorithm>
@@ -72,7 +81,7 @@ bool is_training_state(std::string_view name) noexcept {
          name.starts_with("random_states_");
 }
 
-/// The names that a directory's tensors are read from; empty where it has none of this format.
+/// The names that a directory's tensors are read from; empty if it has none of this format.
 std::vector<std::string> choose(const std::vector<std::string>& names, const Naming& naming) {
   const auto visible = [](const std::string& name) { return !name.starts_with('.'); };
   std::vector<std::string> chosen;

@@ -7,8 +7,8 @@
 
 #include "base/errors.hpp"
 #include "base/try.hpp"
-#include "container/safetensors_opener.hpp"
-#include "container/torch_opener.hpp"
+#include "container/safetensors_file_access.hpp"
+#include "container/torch_file_access.hpp"
 
 namespace ferrule::container {
 namespace {
@@ -38,12 +38,12 @@ Result<std::unique_ptr<TensorSource>> open_container(const io::InputFile& file, 
     case FileKind::kTorchTar:
     case FileKind::kPickle:
       // What torch's reader does not read either, it refuses in its own words.
-      return boxed(TorchFileOpener::open(file, options));
+      return boxed(TorchFileAccess::open(file, options));
     case FileKind::kSafetensors:
     case FileKind::kEmpty:
     case FileKind::kUnknown:
       // Empty and unknown files get the safetensors reader's own words.
-      return boxed(SafetensorsFileOpener::open(file, options));
+      return boxed(SafetensorsFileAccess::open(file, options));
     default:
       return base::at(base::unsupported("ST-18", "expected a file of tensors, found that it is " +
                                                      std::string(describe(kind))),

@@ -14,9 +14,9 @@ namespace ferrule::container {
 /// What the file is by its first bytes.
 Result<FileKind> kind_of(const io::InputFile& file);
 
-/// Opens a file that holds tensors itself, whichever format it is in. An index is none: whoever
-/// calls handles kSafetensorsIndex. Fails with kUnsupported (ST-18) and the name of the thing where
-/// it is no container Ferrule reads.
+/// Opens a file that holds tensors itself, in any format that Ferrule reads. An index does not: the
+/// caller handles kSafetensorsIndex. Fails with kUnsupported (ST-18) for anything else; the message
+/// says what the file is.
 Result<std::unique_ptr<TensorSource>> open_container(const io::InputFile& file, FileKind kind,
                                                      const OpenOptions& options);
 

@@ -19,7 +19,7 @@ namespace {
 Result<void> scan_into(ScannedFile& result, const OpenOptions& options) {
   FERRULE_TRY(const auto file, io::InputFile::open(result.path));
   FERRULE_TRY(result.kind, container::kind_of(file));
-  FERRULE_TRY(const auto mapping, io::Mapping::of(file, options.backing));
+  FERRULE_TRY(const auto mapping, io::Mapping::of(file, options.backing, options.threads));
   auto content = format::scan_content(mapping.bytes(), options.limits);
   result.pickles = content.pickles;
   for (auto& hit : content.hits) {
@@ -67,7 +67,7 @@ Result<std::vector<ScannedFile>> scan(const std::filesystem::path& path,
     const std::lock_guard lock(mutex);
     for (const auto& name : listing.files) files.push_back(directory / name);
   };
-  FERRULE_TRY(auto walk, io::walk_directories(path, 0, visit));
+  FERRULE_TRY(auto walk, io::walk_directories(path, options.threads, visit));
   std::sort(files.begin(), files.end());
   for (const auto& file : files) results.push_back(scan_file(file, options));
   for (auto& error : walk.unreadable) {

@@ -7,7 +7,7 @@
 
 #include "base/errors.hpp"
 #include "base/try.hpp"
-#include "container/safetensors_opener.hpp"
+#include "container/safetensors_file_access.hpp"
 #include "ferrule/file_kind.hpp"
 #include "format/safetensors/safetensors_header.hpp"
 #include "io/mapping.hpp"
@@ -43,7 +43,7 @@ std::vector<TensorAlias> aliases_of(const format::SafetensorsHeader& header) {
   return aliases;
 }
 
-/// The parser's own words where the file is meant to be safetensors, else what it is instead.
+/// The parser's message if the file is meant to be safetensors, else what the file is.
 Error explained(Error error, std::span<const std::byte> head, std::uint64_t file_bytes) {
   const FileKind kind = recognize(head, file_bytes);
   if (kind == FileKind::kSafetensors || kind == FileKind::kUnknown || kind == FileKind::kEmpty) {
@@ -88,7 +88,7 @@ Result<void> SafetensorsFile::Rep::parse_whole(std::span<const std::byte> file,
   return parse(as_text(json), file.subspan(format::kHeaderLengthBytes + json.size()), limits);
 }
 
-/// Maps the file for its data and, unless the header is long, reads the header beside it.
+/// Maps the file for its data and, unless the header is long, reads the header at the same time.
 Result<void> SafetensorsFile::Rep::read_mapped(const io::InputFile& file,
                                                std::span<const std::byte> head,
                                                std::size_t header_bytes, const ReadLimits& limits) {
@@ -109,13 +109,13 @@ Result<void> SafetensorsFile::Rep::read_mapped(const io::InputFile& file,
   return parse(as_text(bytes.subspan(format::kHeaderLengthBytes, header_bytes)), data, limits);
 }
 
-Result<SafetensorsFile> SafetensorsFileOpener::open(const io::InputFile& file,
+Result<SafetensorsFile> SafetensorsFileAccess::open(const io::InputFile& file,
                                                     const OpenOptions& options) {
   const auto located = [&](Error error) {
     error.path = file.path().string();
     return error;
   };
-  // What is no safetensors file is refused before it is mapped or read.
+  // A file that is not safetensors is refused before it is mapped or read.
   std::array<std::byte, kHeadBytes> buffer;  // Uninitialized on purpose.
   const auto head = std::span(buffer).first(
       static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), file.size())));
@@ -128,7 +128,7 @@ Result<SafetensorsFile> SafetensorsFileOpener::open(const io::InputFile& file,
   rep->file_bytes = file.size();
   Result<void> parsed;
   if (options.backing == Backing::kCopy) {
-    FERRULE_TRY(rep->mapping, io::Mapping::of(file, Backing::kCopy));
+    FERRULE_TRY(rep->mapping, io::Mapping::of(file, Backing::kCopy, options.threads));
     parsed = rep->parse_whole(rep->mapping.bytes(), options.limits);
   } else {
     parsed = rep->read_mapped(file, head, static_cast<std::size_t>(*length), options.limits);
@@ -140,7 +140,7 @@ Result<SafetensorsFile> SafetensorsFileOpener::open(const io::InputFile& file,
 Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path,
                                               const OpenOptions& options) {
   FERRULE_TRY(const auto file, io::InputFile::open(path));
-  return SafetensorsFileOpener::open(file, options);
+  return SafetensorsFileAccess::open(file, options);
 }
 
 Result<SafetensorsFile> SafetensorsFile::from_bytes(std::span<const std::byte> bytes,
@@ -171,7 +171,7 @@ const Metadata& SafetensorsFile::metadata() const& noexcept { return rep_->heade
 
 bool SafetensorsFile::has_metadata() const noexcept { return rep_->header.has_metadata; }
 
-const std::filesystem::path& SafetensorsFile::path() const noexcept { return rep_->path; }
+const std::filesystem::path& SafetensorsFile::path() const& noexcept { return rep_->path; }
 
 std::uint64_t SafetensorsFile::file_bytes() const noexcept { return rep_->file_bytes; }
 

@@ -8,9 +8,10 @@
 #include <vector>
 
 #include "base/errors.hpp"
+#include "base/tensor_view_access.hpp"
 #include "base/try.hpp"
+#include "container/torch_file_access.hpp"
 #include "container/torch_layout.hpp"
-#include "container/torch_opener.hpp"
 #include "ferrule/text.hpp"
 #include "format/strided_copy.hpp"
 #include "format/torch/torch_archive.hpp"
@@ -47,7 +48,8 @@ struct TorchFile::Rep {
     for (const auto& tensor : layout.tensors) {
       FERRULE_TRY(const auto content, bytes_of(tensor));
       index.emplace(tensor.name, tensors.size());
-      tensors.push_back({tensor.name, TensorView::trusted(tensor.dtype, tensor.shape, content)});
+      tensors.push_back(
+          {tensor.name, TensorViewAccess::unchecked(tensor.dtype, tensor.shape, content)});
     }
     return {};
   }
@@ -88,12 +90,12 @@ TorchFile::~TorchFile() = default;
 
 Result<TorchFile> TorchFile::open(const std::filesystem::path& path, const OpenOptions& options) {
   FERRULE_TRY(const auto file, io::InputFile::open(path));
-  return TorchFileOpener::open(file, options);
+  return TorchFileAccess::open(file, options);
 }
 
-Result<TorchFile> TorchFileOpener::open(const io::InputFile& file, const OpenOptions& options) {
+Result<TorchFile> TorchFileAccess::open(const io::InputFile& file, const OpenOptions& options) {
   auto rep = std::make_unique<TorchFile::Rep>();
-  FERRULE_TRY(rep->mapping, io::Mapping::of(file, options.backing));
+  FERRULE_TRY(rep->mapping, io::Mapping::of(file, options.backing, options.threads));
   rep->path = file.path();
   rep->bytes = rep->mapping.bytes();
   auto loaded = rep->load(options);
@@ -123,7 +125,7 @@ std::optional<TensorView> TorchFile::find(std::string_view name) const& noexcept
 
 std::span<const TensorAlias> TorchFile::aliases() const& noexcept { return {}; }
 
-const std::filesystem::path& TorchFile::path() const noexcept { return rep_->path; }
+const std::filesystem::path& TorchFile::path() const& noexcept { return rep_->path; }
 
 std::uint64_t TorchFile::file_bytes() const noexcept { return rep_->bytes.size(); }
 

@@ -9,8 +9,9 @@
 
 namespace ferrule::container {
 
-/// Reads what a torch file holds and where, whichever of torch's containers it is; anything else is
-/// kUnsupported and the message says what it is. No tensor's bytes are read.
+/// Reads the names, shapes and places of a torch file's tensors, in any of torch's containers.
+/// Fails with kUnsupported for anything else; the message says what it is. Does not read tensors'
+/// bytes.
 Result<format::TorchLayout> read_torch_layout(const format::ByteSource& source,
                                               const OpenOptions& options);
 

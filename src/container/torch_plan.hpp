@@ -20,16 +20,16 @@ struct TorchPlan {
   struct Storage {
     Dtype dtype = Dtype::kF32;
     std::uint64_t bytes = 0;
-    /// The content, where `read` is empty.
+    /// The content, if `read` is empty.
     std::span<const std::byte> memory;
-    /// As PlannedTensor::read.
+    /// As TensorStream::read.
     std::function<Result<void>(std::uint64_t offset, std::span<std::byte> out)> read;
   };
   struct Tensor {
     std::string name;
     Dtype dtype = Dtype::kF32;
     std::vector<std::uint64_t> shape;
-    /// In elements as torch counts them; empty where contiguous.
+    /// In elements as torch counts them; empty if contiguous.
     std::vector<std::uint64_t> strides;
     std::size_t storage = 0;
     /// In the storage, in bytes.

@@ -1,4 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
+// Writes the zip file that torch.save makes of a state dict, by the rules of docs/rules/TZ.md:
+//
+//   archive/data.pkl            the pickle: names, dtypes, shapes, strides, storage keys  (TZ-12)
+//   archive/.format_version     "1"
+//   archive/.storage_alignment  "64"
+//   archive/byteorder           "little"                                                  (TZ-14)
+//   archive/data/0, data/1 ...  the storages' bytes, each at a multiple of 64             (TZ-16)
+//   archive/version             "3\n"                                                     (TZ-13)
+//   archive/.data/serialization_id  digits that follow from names and content
+//   central directory, end records                                                  (TZ-1 to TZ-4)
+//
+// Entries are stored, not compressed (TZ-7), without a gap between them (TZ-8). The CRC-32 of one
+// (TZ-11) is known only after its content was written, so it is in a data descriptor after it
+// (TZ-6).
+//
+// 1. Check names and sizes.
+// 2. Find tensors that overlap in memory: they become one storage, as in torch, if they have one
+//    dtype and start at whole elements of it. Otherwise only equal ones share.
+// 3. Encode the pickle, which numbers the storages in the order in which tensors first use them.
+// 4. Write the entries front to back; streams pass through a small buffer.
 #include "ferrule/torch_writer.hpp"
 
 #include <algorithm>
@@ -31,10 +51,10 @@ std::uint64_t item_bytes(Dtype dtype) noexcept {
   return std::max<std::uint64_t>(1, bit_width(dtype) / 8);
 }
 
-/// Finds tensors that lie in the same memory and gives them one storage.
+/// Finds tensors that share memory and gives them one storage.
 class StorageFinder {
  public:
-  explicit StorageFinder(const TensorPlan& plan) : plan_(plan) {
+  explicit StorageFinder(std::span<const TensorStream> plan) : plan_(plan) {
     std::vector<std::size_t> order;
     for (std::size_t i = 0; i < plan.size(); ++i) {
       if (!plan[i].read && !plan[i].bytes.empty()) order.push_back(i);
@@ -86,7 +106,7 @@ class StorageFinder {
     std::span<const std::byte> memory;
   };
 
-  /// The tensors from `first` on that overlap; returns the one behind them.
+  /// The tensors from `first` on that overlap; returns the position after them.
   std::size_t add_group(const std::vector<std::size_t>& order, std::size_t first) {
     const auto& start = plan_[order[first]];
     const std::byte* end = start.bytes.data() + start.bytes.size();
@@ -105,7 +125,7 @@ class StorageFinder {
       ++next_group_;
       return last;
     }
-    // A storage has one dtype: where views of others overlap, only equal ones share.
+    // A storage has one dtype: if views of other dtypes overlap, only equal ones share.
     std::map<std::tuple<const std::byte*, std::size_t, Dtype>, std::size_t> groups;
     for (std::size_t i = first; i < last; ++i) {
       const auto& tensor = plan_[order[i]];
@@ -117,7 +137,7 @@ class StorageFinder {
     return last;
   }
 
-  const TensorPlan& plan_;
+  std::span<const TensorStream> plan_;
   std::vector<Sharing> places_;
   std::size_t next_group_ = 0;
 };
@@ -181,14 +201,14 @@ std::span<const std::byte> as_bytes(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
-Result<void> check_names(const TensorPlan& plan) {
+Result<void> check_names(std::span<const TensorStream> plan) {
   std::unordered_set<std::string_view> names;
   for (const auto& tensor : plan) {
     const auto refuse = [&tensor](const std::string& why) {
       return base::invalid("tensor " + quote(tensor.name) + " " + why);
     };
-    if (!base::is_utf8(tensor.name)) return refuse("has a name that is no UTF-8");
-    if (!names.insert(tensor.name).second) return refuse("stands twice");
+    if (!base::is_utf8(tensor.name)) return refuse("has a name that is not UTF-8");
+    if (!names.insert(tensor.name).second) return refuse("appears twice");
     const auto bytes = byte_size(tensor.dtype, tensor.shape);
     if (!bytes || (!tensor.read && *bytes != tensor.bytes.size())) {
       return refuse("has " + std::to_string(tensor.bytes.size()) +
@@ -236,7 +256,7 @@ Result<void> write_torch(io::OutputFile& out, const TorchPlan& plan) {
   return archive.finish();
 }
 
-Result<void> write_torch(io::OutputFile& out, const TensorPlan& plan) {
+Result<void> write_torch(io::OutputFile& out, std::span<const TensorStream> plan) {
   FERRULE_CHECK(check_names(plan));
   return write_torch(out, StorageFinder(plan).make_plan());
 }
@@ -244,25 +264,22 @@ Result<void> write_torch(io::OutputFile& out, const TensorPlan& plan) {
 }  // namespace container
 
 Result<void> write_torch_file(const std::filesystem::path& path,
-                              std::span<const NamedTensor> tensors, Durability durability) {
-  container::TensorPlan plan;
-  plan.reserve(tensors.size());
-  for (const auto& [name, tensor] : tensors) {
-    const auto shape = tensor.shape();
-    plan.push_back({.name = std::string(name),
-                    .dtype = tensor.dtype(),
-                    .shape = {shape.begin(), shape.end()},
-                    .bytes = tensor.bytes(),
-                    .owner = nullptr,
-                    .read = nullptr});
-  }
-  FERRULE_TRY(auto transaction, io::FileTransaction::begin(path, durability));
-  if (auto wrote = container::write_torch(transaction.file(), plan); !wrote) {
+                              std::span<const TensorStream> tensors, const WriteOptions& options) {
+  FERRULE_TRY(auto transaction, io::FileTransaction::begin(path, options.durability));
+  if (auto wrote = container::write_torch(transaction.file(), tensors); !wrote) {
     auto error = std::move(wrote).error();
     if (error.path.empty()) error.path = path.string();
     return error;
   }
   return transaction.commit();
+}
+
+Result<void> write_torch_file(const std::filesystem::path& path,
+                              std::span<const NamedTensor> tensors, const WriteOptions& options) {
+  container::TensorPlan plan;
+  plan.reserve(tensors.size());
+  for (const auto& [name, tensor] : tensors) plan.push_back(container::stream_of(name, tensor));
+  return write_torch_file(path, plan, options);
 }
 
 }  // namespace ferrule

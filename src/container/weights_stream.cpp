@@ -1,4 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+// Converts a weights file without holding its tensors in memory:
+//
+// 1. Detect the format from the first bytes, never from the name (ST-18).
+// 2. Read and check the header (ST-1 to ST-15), or the zip directory and the pickle (TZ and PK
+//    rules), with the same code as the readers that map files.
+// 3. Make a plan: for each tensor, or for each storage of a torch file that stays one, a function
+//    that reads a piece of it with pread(). A tensor that is not contiguous is rearranged piece by
+//    piece.
+// 4. Hand the plan to the writer of the other format.
+//
+// The CRC-32 of a storage is compared when its last piece was read (TZ-11). Storages of which
+// tensors use only parts are read once more before anything is written, for their checksum only.
 #include "container/weights_stream.hpp"
 
 #include <algorithm>
@@ -134,8 +146,8 @@ TensorPlan WeightsStream::Rep::tensor_plan() const {
   return plan;
 }
 
-/// The file's own storages and views; nullopt where tensors of several dtypes lie in one storage,
-/// which torch's classes of storages cannot say.
+/// The file's own storages and views; nullopt if tensors of several dtypes are in one storage,
+/// which torch's storage classes cannot express.
 std::optional<TorchPlan> WeightsStream::Rep::storage_plan() const {
   TorchPlan plan;
   constexpr std::size_t kNone = ~std::size_t{0};
@@ -161,7 +173,7 @@ std::optional<TorchPlan> WeightsStream::Rep::storage_plan() const {
   return plan;
 }
 
-/// Storages that no tensor reads from start to end are read once for their checksum alone.
+/// Storages that no tensor reads from start to end are read once, only for their checksum.
 Result<void> WeightsStream::Rep::check_partial_storages() const {
   std::vector<bool> whole(layout.storages.size(), false);
   for (const auto& tensor : layout.tensors) {
@@ -214,14 +226,16 @@ std::uint64_t WeightsStream::tensors() const noexcept {
 
 std::uint64_t WeightsStream::file_bytes() const noexcept { return rep_->file.size(); }
 
-Result<void> WeightsStream::write(io::OutputFile& out, WeightsFormat format) const {
+Result<void> WeightsStream::write(io::OutputFile& out, WeightsFormat format,
+                                  unsigned threads) const {
   Result<void> wrote;
   if (!rep_->header) {
     wrote = rep_->write_torch_layout(out, format);
   } else if (format == WeightsFormat::kBin) {
     wrote = write_torch(out, rep_->safetensors_plan());
   } else {
-    wrote = write_safetensors(out, rep_->safetensors_plan(), rep_->header->metadata);
+    wrote = write_safetensors(out, rep_->safetensors_plan(), rep_->header->metadata,
+                              {.threads = threads});
   }
   if (wrote) return {};
   auto error = std::move(wrote).error();

@@ -30,7 +30,8 @@ class WeightsStream {
 
   /// Metadata of a safetensors file stays; storages that tensors of a torch file share stay shared
   /// in a torch file.
-  Result<void> write(io::OutputFile& out, WeightsFormat format) const;
+  /// Safetensors to safetensors uses up to `threads` threads (0: one for each core).
+  Result<void> write(io::OutputFile& out, WeightsFormat format, unsigned threads = 1) const;
 
  private:
   struct Rep;

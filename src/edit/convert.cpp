@@ -60,7 +60,7 @@ class Repack final : public adapter::Rewriter {
                 container::WeightsStream::open(std::move(file).value(), options_.open));
     done.tensors = weights.tensors();
     done.from_bytes = weights.file_bytes();
-    return weights.write(out, options_.format);
+    return weights.write(out, options_.format, options_.threads);
   }
 
   const fs::path& directory_;

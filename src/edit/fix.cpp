@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// One adapter, mended in memory.
+/// One adapter, fixed in memory.
 struct Mended {
   FixedAdapter report;
   AdapterFiles files;
@@ -39,14 +39,14 @@ std::vector<NamedTensor> views(const edit::KeyMender& keys) {
 /// What is still wrong: the rules of an adapter, and modules that the base lacks.
 void judge(const FixOptions& options, Mended& mended) {
   const auto tensors = views(mended.keys);
-  const auto examination = AdapterBuilder::examine(mended.keys.config(), tensors);
+  const auto examination = AdapterAccess::examine(mended.keys.config(), tensors);
   auto& left = mended.report.left;
   for (auto finding : examination.findings) {
     finding.path = mended.files.weights_file.string();
     if (finding.severity != Severity::kNote) left.push_back(std::move(finding));
   }
   if (options.base == nullptr || !options.base->has_tensors()) return;
-  const auto& base = options.base->rep();
+  const auto& base = BaseModelAccess::index(*options.base);
   for (const auto& module : examination.modules) {
     const auto live = checks::without_base_layer(module.path());
     if (live.empty() || base.has_module(live) || base.find(live + ".weight") != nullptr ||
@@ -63,7 +63,8 @@ Result<Mended> mend(const adapter::AdapterFolder& folder, const FixOptions& opti
   FERRULE_TRY(auto files, open_adapter_files(folder.reader.path(), options.open));
   edit::KeyMender keys(files.config, files.weights->tensors());
   keys.mend();
-  if (options.base != nullptr && options.base->has_tensors()) keys.follow_base(options.base->rep());
+  if (options.base != nullptr && options.base->has_tensors())
+    keys.follow_base(BaseModelAccess::index(*options.base));
   Mended mended{
       .report = {.folder = folder.name, .mended = keys.take_mended(), .left = keys.take_left()},
       .files = std::move(files),
@@ -154,7 +155,7 @@ Result<FixReport> fix(const fs::path& directory, const fs::path& output,
   FERRULE_TRY(
       const auto done,
       adapter::rewrite(output, {.source = directory, .durability = options.durability}, fix));
-  return FixReport(fix.take_reports(), done.in_place);
+  return FixReport{.adapters = fix.take_reports(), .in_place = done.in_place};
 }
 
 }  // namespace ferrule

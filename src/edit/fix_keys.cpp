@@ -201,7 +201,7 @@ bool KeyMender::move_targets(std::string_view from, std::string_view to,
   return true;
 }
 
-void KeyMender::follow_base(const BaseModel::Rep& base) {
+void KeyMender::follow_base(const model::BaseIndex& base) {
   const auto* method = peft::find_method(config_.peft_type());
   if (method == nullptr || method->prompt_learning) return;
   std::set<std::pair<std::string, std::string>> changes;

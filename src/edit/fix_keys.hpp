@@ -23,7 +23,7 @@ class KeyMender {
 
   /// Prefixes of wrappers as the base has them, where all modules that it lacks agree on one
   /// change.
-  void follow_base(const BaseModel::Rep& base);
+  void follow_base(const model::BaseIndex& base);
 
   struct Entry {
     std::string key;

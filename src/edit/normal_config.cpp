@@ -24,7 +24,7 @@ std::uint64_t commonest(std::span<const ModuleRank> ranks) {
   return best;
 }
 
-/// The path as an expression that matches it alone.
+/// An expression that matches only this path.
 std::string exactly(std::string_view path) {
   std::string out = "^";
   for (const char c : path) {

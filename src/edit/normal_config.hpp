@@ -16,8 +16,8 @@ struct ModuleRank {
 };
 
 /// The config of a plain LoRA with these ranks, in which every module's strength is 1: r is the
-/// commonest rank, others stand in rank_pattern and alpha_pattern alike. All other fields stay, but
-/// for those of an initialization that is long past.
+/// most frequent rank, others are in rank_pattern and alpha_pattern alike. All other fields stay,
+/// except those about an initialization that is long past.
 Result<AdapterConfig> normal_config(const AdapterConfig& config, std::span<const ModuleRank> ranks);
 
 }  // namespace ferrule::edit

@@ -11,9 +11,9 @@
 
 namespace ferrule::edit {
 
-/// What the engine makes of the adapter once it is in normal form with ranks up to `rank`: warnings
-/// and notes. Fails with kInvalidArgument where no engine has that id, with kUnsupported (NM-10)
-/// where it would refuse or silently ignore what no normal form changes.
+/// How the engine treats the adapter once it is in normal form with ranks up to `rank`: warnings
+/// and notes. Fails with kInvalidArgument if no engine has that id, with kUnsupported (NM-10)
+/// if it would refuse or silently ignore something that no normal form changes.
 Result<std::vector<Finding>> fit_engine(const Adapter& adapter, std::string_view engine_id,
                                         std::uint64_t rank);
 

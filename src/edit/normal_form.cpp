@@ -12,6 +12,7 @@
 #include "base/checked.hpp"
 #include "base/errors.hpp"
 #include "base/parallel.hpp"
+#include "base/tensor_view_access.hpp"
 #include "base/try.hpp"
 #include "edit/normal_config.hpp"
 #include "ferrule/text.hpp"
@@ -26,12 +27,12 @@ using Bytes = std::vector<std::byte>;
 
 /// One adapted module on its way.
 struct Job {
-  const Module* module = nullptr;
+  const AdapterModule* module = nullptr;
   update::LowRankUpdate update;
   std::uint64_t rank = 0;
   // What becomes of it.
   std::uint64_t new_rank = 0;
-  std::optional<container::PlannedTensor> a, b;
+  std::optional<TensorStream> a, b;
   update::FoldResult a_result, b_result;
   double relative_error = 0;
 
@@ -94,32 +95,32 @@ update::SplitStrength place_strength(double strength, ScalePlace place) {
                                  : update::split_strength(strength);
 }
 
-/// The tensor with runs of `from` elements filled up to `to`, and multiplied; nullopt where neither
+/// The tensor with runs of `from` elements filled up to `to`, and multiplied; nullopt if neither
 /// changes it.
-std::optional<container::PlannedTensor> rewrite(const AdapterTensor& tensor, std::size_t axis,
-                                                std::uint64_t new_extent, std::uint64_t from,
-                                                std::uint64_t to, double factor,
-                                                update::FoldResult& result) {
+std::optional<TensorStream> rewrite(const AdapterTensor& tensor, std::size_t axis,
+                                    std::uint64_t new_extent, std::uint64_t from, std::uint64_t to,
+                                    double factor, update::FoldResult& result) {
   if (from == to && factor == 1) return std::nullopt;
   const auto& view = tensor.tensor;
   const std::uint64_t element = bit_width(view.dtype()) / 8;
   auto bytes =
       std::make_shared<Bytes>(update::pad_runs(view.bytes(), from * element, to * element));
   if (factor != 1) result = update::multiply(view.dtype(), *bytes, factor);
-  container::PlannedTensor planned{.name = std::string(tensor.key),
-                                   .dtype = view.dtype(),
-                                   .shape = {view.shape().begin(), view.shape().end()},
-                                   .bytes = *bytes,
-                                   .owner = bytes,
-                                   .read = {}};
+  TensorStream planned{.name = std::string(tensor.key),
+                       .dtype = view.dtype(),
+                       .shape = {view.shape().begin(), view.shape().end()},
+                       .bytes = *bytes,
+                       .owner = bytes,
+                       .read = {}};
   planned.shape[axis] = new_extent;
   return planned;
 }
 
 AdapterTensor as_adapter_tensor(const AdapterTensor& original,
-                                const std::optional<container::PlannedTensor>& planned) {
+                                const std::optional<TensorStream>& planned) {
   auto copy = original;
-  if (planned) copy.tensor = TensorView::trusted(planned->dtype, planned->shape, planned->bytes);
+  if (planned)
+    copy.tensor = TensorViewAccess::unchecked(planned->dtype, planned->shape, planned->bytes);
   return copy;
 }
 
@@ -138,7 +139,7 @@ double measure_error(const Job& job, const update::SplitStrength& factors) {
   } else {
     distance = update::compare_updates(job.update, after).distance;
   }
-  // Roundings of F64 itself are below what sums in double can show: one of them is said then.
+  // Roundings of F64 itself are below what sums in double can show: report one of them.
   return std::max(std::sqrt(distance / before), update::unit_roundoff(Dtype::kF64));
 }
 
@@ -147,7 +148,7 @@ void rewrite_job(Job& job, ScalePlace place) {
   const auto groups = job.groups();
   const auto& a = *job.update.a;
   const auto& b = *job.update.b;
-  // A's rows stand in one run a group; B has, in each of its rows, the columns of one group.
+  // A has the rows of a group in one run; B has, in each of its rows, the columns of one group.
   const auto width = a.tensor.element_count() / job.rank;
   job.a = rewrite(a, 0, job.new_rank, job.rank / groups * width, job.new_rank / groups * width,
                   factors.a, job.a_result);
@@ -242,7 +243,8 @@ Result<NormalForm> make_normal_form(const Adapter& adapter, const NormalizeOptio
     ranks.push_back({std::string(job.module->path()), job.new_rank});
     highest = std::max(highest, job.new_rank);
   }
-  base::parallel_for(jobs.size(), 0, [&](std::size_t i) { rewrite_job(jobs[i], options.scale); });
+  base::parallel_for(jobs.size(), options.threads,
+                     [&](std::size_t i) { rewrite_job(jobs[i], options.scale); });
   FERRULE_CHECK(refuse_overflow(adapter, jobs));
   NormalizeReport report;
   sum_up(jobs, report);

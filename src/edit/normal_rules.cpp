@@ -90,7 +90,7 @@ Result<void> check_variant(const Adapter& adapter) {
 }
 
 /// Tied layers share their factors, one of them transposed: a strength in B of the one would have
-/// to stand in A of the other.
+/// to be in A of the other.
 Result<void> check_tying(const Adapter& adapter) {
   if (!adapter.config().flag("ensure_weight_tying")) return {};
   for (const auto& module : adapter.modules()) {

@@ -9,8 +9,8 @@
 
 namespace ferrule::edit {
 
-/// Fails where a plain LoRA of strength 1 cannot express the adapter (NM-1 to NM-5), or where the
-/// adapter is bad to begin with.
+/// Fails if a plain LoRA of strength 1 cannot express the adapter (NM-1 to NM-5), or if the
+/// adapter has errors already.
 Result<void> check_normalizable(const Adapter& adapter);
 
 /// What is carried along as it is (NM-9).

@@ -27,10 +27,10 @@ constexpr std::size_t kBytesPerThread = std::size_t{8} << 20;
 constexpr std::size_t kMaxThreads = 4;
 
 /// Fills `out` from the start of the file, large files in several threads.
-Result<void> read_all(const InputFile& file, std::span<std::byte> out) {
-  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
-  const std::size_t parts =
-      std::clamp<std::size_t>(out.size() / kBytesPerThread, 1, std::min(cores, kMaxThreads));
+Result<void> read_all(const InputFile& file, std::span<std::byte> out, unsigned threads) {
+  if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
+  const std::size_t parts = std::clamp<std::size_t>(out.size() / kBytesPerThread, 1,
+                                                    std::min<std::size_t>(threads, kMaxThreads));
   // Parts start on huge pages, so that no page is faulted in by two threads.
   const std::size_t step = (out.size() / parts + kHugePage - 1) / kHugePage * kHugePage;
   std::vector<Result<void>> results(parts);
@@ -46,7 +46,7 @@ Result<void> read_all(const InputFile& file, std::span<std::byte> out) {
 
 }  // namespace
 
-Result<Mapping> Mapping::of(const InputFile& file, Backing backing) {
+Result<Mapping> Mapping::of(const InputFile& file, Backing backing, unsigned threads) {
   Mapping mapping;
   if (file.size() == 0) return mapping;
   if (file.size() > static_cast<std::uint64_t>(std::numeric_limits<std::ptrdiff_t>::max())) {
@@ -64,7 +64,7 @@ Result<Mapping> Mapping::of(const InputFile& file, Backing backing) {
   mapping.size_ = size;
   if (copy) {
     if (size >= kHugePage) ::madvise(data, size, MADV_HUGEPAGE);
-    FERRULE_CHECK(read_all(file, {mapping.data_, size}));
+    FERRULE_CHECK(read_all(file, {mapping.data_, size}, threads));
   }
   return mapping;
 }

@@ -16,7 +16,8 @@ class Mapping {
  public:
   Mapping() noexcept = default;
   /// Fails with kIo, kLimitExceeded (no memory) or kCorrupt (the file shrank).
-  static Result<Mapping> of(const InputFile& file, Backing backing);
+  /// Up to `threads` threads (0: one for each core) read a large file that is copied.
+  static Result<Mapping> of(const InputFile& file, Backing backing, unsigned threads = 1);
 
   Mapping(Mapping&& other) noexcept;
   Mapping& operator=(Mapping&& other) noexcept;

@@ -78,14 +78,14 @@ Result<void> refuse_adapter(const Checkpoint& source, const fs::path& path) {
 }
 
 /// Opens what `path` is: fills source and config.
-Result<void> open_parts(const fs::path& path, const OpenOptions& options, BaseModel::Rep& rep) {
+Result<void> open_parts(const fs::path& path, const OpenOptions& options, model::BaseIndex& index) {
   FERRULE_TRY(const auto kind, io::kind_at(path));
   if (kind == io::EntryKind::kFolder) {
-    FERRULE_TRY(rep.config, config_of(path));
+    FERRULE_TRY(index.config, config_of(path));
     auto source = Checkpoint::open(path, options);
     if (source) {
-      rep.source = std::move(source).value();
-    } else if (rep.config.is_null() || !is_tensorless(source.error()) ||
+      index.source = std::move(source).value();
+    } else if (index.config.is_null() || !is_tensorless(source.error()) ||
                source.error().rule == "ST-23") {
       return std::move(source).error();
     }
@@ -101,12 +101,12 @@ Result<void> open_parts(const fs::path& path, const OpenOptions& options, BaseMo
             base::unsupported("BS-1", "this is neither an index of tensors nor a model's config"),
             path);
       }
-      rep.config = std::move(json);
+      index.config = std::move(json);
       return {};
     }
   }
-  FERRULE_TRY(rep.source, Checkpoint::open(path, options));
-  if (auto beside = config_of(parent)) rep.config = std::move(beside).value();
+  FERRULE_TRY(index.source, Checkpoint::open(path, options));
+  if (auto beside = config_of(parent)) index.config = std::move(beside).value();
   return {};
 }
 
@@ -135,13 +135,13 @@ void realise(const std::string& name, const Gathered& gathered, std::vector<Base
 }
 
 /// Live names of a checkpoint whose class is known, or at least its type.
-Result<void> name_by_rules(BaseModel::Rep& rep) {
+Result<void> name_by_rules(model::BaseIndex& index) {
   std::map<std::string, Gathered> gathered;
-  for (const auto& [name, tensor] : rep.source->tensors()) {
-    FERRULE_TRY(auto renamed, rep.names.rename(name));
-    if (renamed.name != name) rep.disk_only.emplace_back(name);
+  for (const auto& [name, tensor] : index.source->tensors()) {
+    FERRULE_TRY(auto renamed, index.names.rename(name));
+    if (renamed.name != name) index.disk_only.emplace_back(name);
     if (renamed.converter == nullptr) {
-      rep.tensors.push_back({std::move(renamed.name), shape_of(tensor)});
+      index.tensors.push_back({std::move(renamed.name), shape_of(tensor)});
       continue;
     }
     auto& group = gathered[renamed.name];
@@ -149,13 +149,13 @@ Result<void> name_by_rules(BaseModel::Rep& rep) {
     group.sources.resize(renamed.converter->sources);
     group.sources[renamed.source].push_back(shape_of(tensor));
   }
-  for (const auto& [name, group] : gathered) realise(name, group, rep.tensors);
+  for (const auto& [name, group] : gathered) realise(name, group, index.tensors);
   return {};
 }
 
 /// Names of a state dict: wrappers taken off, an adapter's own tensors left out.
-Result<void> name_as_they_are(BaseModel::Rep& rep) {
-  FERRULE_TRY(const auto layout, peft::StateLayout::read(*rep.source, {}));
+Result<void> name_as_they_are(model::BaseIndex& index) {
+  FERRULE_TRY(const auto layout, peft::StateLayout::read(*index.source, {}));
   for (const auto& [key, tensor] : layout.entries()) {
     if (layout.is_adapter_key(key)) continue;
     std::string name = key;
@@ -163,22 +163,22 @@ Result<void> name_as_they_are(BaseModel::Rep& rep) {
     for (auto at = name.find(kBaseLayer); at != std::string::npos; at = name.find(kBaseLayer)) {
       name.erase(at, kBaseLayer.size());
     }
-    rep.tensors.push_back({std::move(name), shape_of(tensor)});
+    index.tensors.push_back({std::move(name), shape_of(tensor)});
   }
   return {};
 }
 
 /// from_pretrained puts the model's prefix before names that lack it, or takes it off, as the class
 /// wants it: the weights of a plain model load into one with a head and the other way round.
-void settle_prefix(BaseModel::Rep& rep) {
-  const auto* row = rep.names.model_class();
+void settle_prefix(model::BaseIndex& index) {
+  const auto* row = index.names.model_class();
   if (row == nullptr || row->prefix.empty()) return;
   const auto prefix = std::string(row->prefix) + ".";
-  const bool there = std::any_of(rep.tensors.begin(), rep.tensors.end(),
+  const bool there = std::any_of(index.tensors.begin(), index.tensors.end(),
                                  [&](const BaseTensor& t) { return t.name.starts_with(prefix); });
   const bool wanted = !model::is_plain_model(*row);
   if (there == wanted) return;
-  for (auto& tensor : rep.tensors) {
+  for (auto& tensor : index.tensors) {
     if (wanted) {
       tensor.name.insert(0, prefix);
     } else if (tensor.name.starts_with(prefix)) {
@@ -187,27 +187,27 @@ void settle_prefix(BaseModel::Rep& rep) {
   }
 }
 
-bool ties_embeddings(const BaseModel::Rep& rep, const model::ModelClass& row) {
-  const auto* text = rep.config.find("text_config");
-  for (const auto* where : {&rep.config, text}) {
+bool ties_embeddings(const model::BaseIndex& index, const model::ModelClass& row) {
+  const auto* text = index.config.find("text_config");
+  for (const auto* where : {&index.config, text}) {
     const auto* value = where == nullptr ? nullptr : where->find("tie_word_embeddings");
     if (value != nullptr && value->if_bool() != nullptr) return *value->if_bool();
   }
   return !row.ties.empty();
 }
 
-void note_tied(BaseModel::Rep& rep) {
-  for (const auto& [removed, kept] : rep.source->aliases()) {
-    rep.tied.emplace_back(std::string(removed), std::string(kept));
+void note_tied(model::BaseIndex& index) {
+  for (const auto& [removed, kept] : index.source->aliases()) {
+    index.tied.emplace_back(std::string(removed), std::string(kept));
   }
-  if (const auto* row = rep.names.model_class(); row != nullptr && ties_embeddings(rep, *row)) {
+  if (const auto* row = index.names.model_class(); row != nullptr && ties_embeddings(index, *row)) {
     for (const auto entry : model::entries(row->tied)) {
       const auto at = entry.find('=');
       if (at == std::string_view::npos) continue;
-      rep.tied.emplace_back(std::string(entry.substr(0, at)), std::string(entry.substr(at + 1)));
+      index.tied.emplace_back(std::string(entry.substr(0, at)), std::string(entry.substr(at + 1)));
     }
   }
-  std::sort(rep.tied.begin(), rep.tied.end());
+  std::sort(index.tied.begin(), index.tied.end());
 }
 
 struct PackedName {
@@ -227,31 +227,31 @@ constexpr PackedName kPacked[] = {
     {".W_q", "HQQ"},
 };
 
-void index_modules(BaseModel::Rep& rep) {
-  for (const auto& tensor : rep.tensors) {
+void index_modules(model::BaseIndex& index) {
+  for (const auto& tensor : index.tensors) {
     const auto dot = tensor.name.rfind('.');
-    if (dot != std::string::npos) rep.modules.push_back(tensor.name.substr(0, dot));
+    if (dot != std::string::npos) index.modules.push_back(tensor.name.substr(0, dot));
     for (const auto& [suffix, what] : kPacked) {
       if (!tensor.name.ends_with(suffix)) continue;
-      rep.packed.push_back(tensor.name.substr(0, tensor.name.size() - suffix.size()));
-      rep.packing = what;
+      index.packed.push_back(tensor.name.substr(0, tensor.name.size() - suffix.size()));
+      index.packing = what;
     }
   }
-  for (const auto& path : rep.packed) rep.modules.push_back(path);
-  for (const auto& [name, kept] : rep.tied) {
+  for (const auto& path : index.packed) index.modules.push_back(path);
+  for (const auto& [name, kept] : index.tied) {
     const auto dot = name.rfind('.');
-    if (rep.find(name) != nullptr && dot != std::string::npos)
-      rep.modules.push_back(name.substr(0, dot));
+    if (index.find(name) != nullptr && dot != std::string::npos)
+      index.modules.push_back(name.substr(0, dot));
   }
-  for (auto* list : {&rep.modules, &rep.packed, &rep.disk_only}) {
+  for (auto* list : {&index.modules, &index.packed, &index.disk_only}) {
     std::sort(list->begin(), list->end());
     list->erase(std::unique(list->begin(), list->end()), list->end());
   }
-  rep.cores.reserve(rep.modules.size());
-  for (std::size_t i = 0; i < rep.modules.size(); ++i) {
-    rep.cores.emplace_back(std::string(model::path_core(rep.modules[i])), i);
+  index.cores.reserve(index.modules.size());
+  for (std::size_t i = 0; i < index.modules.size(); ++i) {
+    index.cores.emplace_back(std::string(model::path_core(index.modules[i])), i);
   }
-  std::sort(rep.cores.begin(), rep.cores.end());
+  std::sort(index.cores.begin(), index.cores.end());
 }
 
 }  // namespace
@@ -271,7 +271,7 @@ std::string_view model::path_core(std::string_view path) {
   return path.substr(before);
 }
 
-const BaseTensor* BaseModel::Rep::find(std::string_view name) const noexcept {
+const BaseTensor* model::BaseIndex::find(std::string_view name) const noexcept {
   const auto found = std::lower_bound(tensors.begin(), tensors.end(), name, by_name);
   if (found != tensors.end() && found->name == name) return &*found;
   const auto alias =
@@ -283,7 +283,7 @@ const BaseTensor* BaseModel::Rep::find(std::string_view name) const noexcept {
   return kept != tensors.end() && kept->name == alias->second ? &*kept : nullptr;
 }
 
-std::span<const BaseTensor> BaseModel::Rep::below(std::string_view module) const noexcept {
+std::span<const BaseTensor> model::BaseIndex::below(std::string_view module) const noexcept {
   const auto low = std::string(module) + ".";
   const auto high = std::string(module) + "/";  // The character after '.'.
   const auto first =
@@ -292,19 +292,19 @@ std::span<const BaseTensor> BaseModel::Rep::below(std::string_view module) const
   return {first, last};
 }
 
-bool BaseModel::Rep::has_module(std::string_view path) const noexcept {
+bool model::BaseIndex::has_module(std::string_view path) const noexcept {
   return std::binary_search(modules.begin(), modules.end(), path);
 }
 
-bool BaseModel::Rep::is_packed(std::string_view path) const noexcept {
+bool model::BaseIndex::is_packed(std::string_view path) const noexcept {
   return std::binary_search(packed.begin(), packed.end(), path);
 }
 
-bool BaseModel::Rep::was_on_disk(std::string_view name) const noexcept {
+bool model::BaseIndex::was_on_disk(std::string_view name) const noexcept {
   return std::binary_search(disk_only.begin(), disk_only.end(), name);
 }
 
-std::optional<std::int64_t> BaseModel::Rep::config_integer(std::string_view field) const {
+std::optional<std::int64_t> model::BaseIndex::config_integer(std::string_view field) const {
   for (const Json* where : {&config, config.find("text_config")}) {
     const auto* value = where == nullptr ? nullptr : where->find(field);
     if (value != nullptr && value->if_int64() != nullptr) return *value->if_int64();
@@ -312,35 +312,36 @@ std::optional<std::int64_t> BaseModel::Rep::config_integer(std::string_view fiel
   return std::nullopt;
 }
 
-BaseModel::BaseModel(std::unique_ptr<const Rep> rep) noexcept : rep_(std::move(rep)) {}
+BaseModel::BaseModel(std::unique_ptr<const model::BaseIndex> index) noexcept
+    : index_(std::move(index)) {}
 BaseModel::BaseModel(BaseModel&&) noexcept = default;
 BaseModel& BaseModel::operator=(BaseModel&&) noexcept = default;
 BaseModel::~BaseModel() = default;
 
 Result<BaseModel> BaseModel::open(const fs::path& path, const OpenOptions& options) {
-  auto rep = std::make_unique<Rep>();
-  FERRULE_CHECK(open_parts(path, options, *rep));
-  rep->class_name = first_architecture(rep->config);
-  FERRULE_TRY(rep->names, model::TransformersNames::make(rep->config, rep->class_name));
-  if (rep->source) {
-    FERRULE_CHECK(refuse_adapter(*rep->source, path));
-    rep->fingerprint = fingerprint_of(*rep->source);
-    FERRULE_CHECK(rep->names.empty() ? name_as_they_are(*rep) : name_by_rules(*rep));
-    settle_prefix(*rep);
-    std::sort(rep->tensors.begin(), rep->tensors.end(),
+  auto index = std::make_unique<model::BaseIndex>();
+  FERRULE_CHECK(open_parts(path, options, *index));
+  index->class_name = first_architecture(index->config);
+  FERRULE_TRY(index->names, model::TransformersNames::make(index->config, index->class_name));
+  if (index->source) {
+    FERRULE_CHECK(refuse_adapter(*index->source, path));
+    index->fingerprint = fingerprint_of(*index->source);
+    FERRULE_CHECK(index->names.empty() ? name_as_they_are(*index) : name_by_rules(*index));
+    settle_prefix(*index);
+    std::sort(index->tensors.begin(), index->tensors.end(),
               [](const BaseTensor& a, const BaseTensor& b) { return a.name < b.name; });
-    note_tied(*rep);
-    index_modules(*rep);
+    note_tied(*index);
+    index_modules(*index);
   }
-  return BaseModel(std::move(rep));
+  return BaseModel(std::move(index));
 }
 
-bool BaseModel::has_tensors() const noexcept { return rep_->source.has_value(); }
+bool BaseModel::has_tensors() const noexcept { return index_->source.has_value(); }
 std::uint64_t BaseModel::tensor_count() const noexcept {
-  return rep_->source ? rep_->source->tensors().size() : 0;
+  return index_->source ? index_->source->tensors().size() : 0;
 }
-const Json& BaseModel::config() const noexcept { return rep_->config; }
-const std::string& BaseModel::class_name() const noexcept { return rep_->class_name; }
-const std::string& BaseModel::fingerprint() const noexcept { return rep_->fingerprint; }
+const Json& BaseModel::config() const& noexcept { return index_->config; }
+const std::string& BaseModel::class_name() const& noexcept { return index_->class_name; }
+const std::string& BaseModel::fingerprint() const& noexcept { return index_->fingerprint; }
 
 }  // namespace ferrule

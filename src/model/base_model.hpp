@@ -21,25 +21,24 @@ namespace model {
 struct BaseTensor {
   std::string name;
   std::vector<std::uint64_t> shape;
-  /// False where a converter makes it whose effect on shapes is not followed.
+  /// False if a converter makes it whose effect on shapes is not followed.
   bool shape_known = true;
 };
 
 /// A path of the base by its end from the layer's container on ("layers.0.self_attn.q_proj"), so
-/// that paths which differ in what stands before can be found.
+/// that paths that differ in what comes before can be found.
 std::string_view path_core(std::string_view path);
 
-}  // namespace model
-
-struct BaseModel::Rep {
+/// What the headers of a base say, ready to be asked.
+struct BaseIndex {
   std::optional<Checkpoint> source;
   Json config;
   std::string class_name;
   std::string fingerprint;
-  model::TransformersNames names;
+  TransformersNames names;
 
   /// Sorted by live name.
-  std::vector<model::BaseTensor> tensors;
+  std::vector<BaseTensor> tensors;
   /// Names on disk that are not live, sorted.
   std::vector<std::string> disk_only;
   /// Paths of modules that own a tensor, sorted.
@@ -53,14 +52,21 @@ struct BaseModel::Rep {
   std::string packing;
 
   /// The tensor of that live name, tied ones included, or nullptr.
-  const model::BaseTensor* find(std::string_view name) const noexcept;
+  const BaseTensor* find(std::string_view name) const noexcept;
   /// The tensors that the module owns itself, or that lie below it.
-  std::span<const model::BaseTensor> below(std::string_view module) const noexcept;
+  std::span<const BaseTensor> below(std::string_view module) const noexcept;
   bool has_module(std::string_view path) const noexcept;
   bool is_packed(std::string_view path) const noexcept;
   bool was_on_disk(std::string_view name) const noexcept;
   /// An integer of the config, or of its text_config.
   std::optional<std::int64_t> config_integer(std::string_view field) const;
+};
+
+}  // namespace model
+
+/// The way into BaseModel for the library itself.
+struct BaseModelAccess {
+  static const model::BaseIndex& index(const BaseModel& base) noexcept { return *base.index_; }
 };
 
 }  // namespace ferrule

@@ -183,12 +183,12 @@ Result<AdapterConfig> AdapterConfig::make(std::string_view peft_type,
   return config;
 }
 
-const std::string& AdapterConfig::peft_type() const noexcept { return peft_type_; }
-const Json& AdapterConfig::document() const noexcept { return document_; }
-const Json* AdapterConfig::find(std::string_view field) const noexcept {
+const std::string& AdapterConfig::peft_type() const& noexcept { return peft_type_; }
+const Json& AdapterConfig::document() const& noexcept { return document_; }
+const Json* AdapterConfig::find(std::string_view field) const& noexcept {
   return document_.find(field);
 }
-const std::vector<Finding>& AdapterConfig::findings() const noexcept { return findings_; }
+const std::vector<Finding>& AdapterConfig::findings() const& noexcept { return findings_; }
 
 Result<void> AdapterConfig::set(std::string_view field, Json value) {
   const auto* schema = peft::find_type(peft_type_);

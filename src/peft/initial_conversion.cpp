@@ -21,8 +21,7 @@ bool mutates_base(const AdapterConfig& config) {
 }
 
 /// [trained; initial] along dimension 0.
-std::vector<std::byte> stack_rows(const container::PlannedTensor& trained,
-                                  const TensorView& initial) {
+std::vector<std::byte> stack_rows(const TensorStream& trained, const TensorView& initial) {
   std::vector<std::byte> out(trained.bytes.begin(), trained.bytes.end());
   out.insert(out.end(), initial.bytes().begin(), initial.bytes().end());
   return out;
@@ -30,8 +29,7 @@ std::vector<std::byte> stack_rows(const container::PlannedTensor& trained,
 
 /// [trained, -initial] along dimension 1. Negating flips the sign bit, the top one of the last byte
 /// of each little-endian element.
-std::vector<std::byte> join_columns(const container::PlannedTensor& trained,
-                                    const TensorView& initial) {
+std::vector<std::byte> join_columns(const TensorStream& trained, const TensorView& initial) {
   const auto element = bit_width(trained.dtype) / 8;
   const auto rows = trained.shape[0];
   const auto width = trained.bytes.size() / rows;
@@ -49,8 +47,7 @@ std::vector<std::byte> join_columns(const container::PlannedTensor& trained,
   return out;
 }
 
-Result<void> convert_tensor(container::PlannedTensor& tensor, bool is_b,
-                            const TensorSource& initial) {
+Result<void> convert_tensor(TensorStream& tensor, bool is_b, const TensorSource& initial) {
   const auto other = initial.find(tensor.name);
   if (!other) {
     return base::corrupt("KY-10", "the initial adapter has no tensor " + quote(tensor.name));

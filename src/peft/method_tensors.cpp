@@ -16,8 +16,8 @@
 namespace ferrule::peft {
 namespace {
 
-container::PlannedTensor owned(std::string name, Dtype dtype, std::vector<std::uint64_t> shape,
-                               std::vector<std::byte> bytes) {
+TensorStream owned(std::string name, Dtype dtype, std::vector<std::uint64_t> shape,
+                   std::vector<std::byte> bytes) {
   auto memory = std::make_shared<std::vector<std::byte>>(std::move(bytes));
   return {.name = std::move(name),
           .dtype = dtype,
@@ -33,7 +33,7 @@ std::vector<std::uint64_t> first(std::uint64_t count) {
   return indices;
 }
 
-container::PlannedTensor* find_planned(Selection& selection, std::string_view key) {
+TensorStream* find_planned(Selection& selection, std::string_view key) {
   for (auto& tensor : selection.tensors) {
     if (tensor.name == key) return &tensor;
   }
@@ -208,7 +208,7 @@ Extent largest_layer(const SelectionBuilder& builder, std::string_view prefix) {
   return extent;
 }
 
-void cut(container::PlannedTensor& tensor, std::uint64_t rows, std::uint64_t columns) {
+void cut(TensorStream& tensor, std::uint64_t rows, std::uint64_t columns) {
   // RandLoRA's are 3-D: rows are the first dimension, columns the last; the middle is kept by
   // treating it as part of the row ([r, 1, in]) or of the column ([out, N, r]).
   if (tensor.shape.size() == 2 && (rows < tensor.shape[0] || columns < tensor.shape[1])) {
@@ -263,9 +263,9 @@ Result<void> demand_projection(SelectionBuilder& builder, std::string_view attri
 
 }  // namespace
 
-container::PlannedTensor take_rows_and_columns(const container::PlannedTensor& tensor,
-                                               const std::vector<std::uint64_t>& keep_rows,
-                                               const std::vector<std::uint64_t>& keep_columns) {
+TensorStream take_rows_and_columns(const TensorStream& tensor,
+                                   const std::vector<std::uint64_t>& keep_rows,
+                                   const std::vector<std::uint64_t>& keep_columns) {
   const auto element = bit_width(tensor.dtype) / 8;
   const auto width = tensor.shape[1] * element;
   std::vector<std::byte> bytes;
@@ -313,9 +313,8 @@ std::optional<std::vector<float>> to_floats(Dtype dtype, std::span<const std::by
   return out;
 }
 
-container::PlannedTensor from_floats(std::string name, Dtype dtype,
-                                     std::vector<std::uint64_t> shape,
-                                     std::span<const float> values) {
+TensorStream from_floats(std::string name, Dtype dtype, std::vector<std::uint64_t> shape,
+                         std::span<const float> values) {
   std::vector<std::byte> bytes(values.size() * (bit_width(dtype) / 8));
   auto* out = bytes.data();
   for (const float value : values) {

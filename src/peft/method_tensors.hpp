@@ -13,16 +13,15 @@ Result<void> shape_method_tensors(SelectionBuilder& builder);
 
 /// A plain 2-D slice of rows and columns (rows outermost), into memory of its own. `keep_rows` and
 /// `keep_columns` are indices in ascending order.
-container::PlannedTensor take_rows_and_columns(const container::PlannedTensor& tensor,
-                                               const std::vector<std::uint64_t>& keep_rows,
-                                               const std::vector<std::uint64_t>& keep_columns);
+TensorStream take_rows_and_columns(const TensorStream& tensor,
+                                   const std::vector<std::uint64_t>& keep_rows,
+                                   const std::vector<std::uint64_t>& keep_columns);
 
 /// The tensor's elements as floats: F32, F16, BF16 and F64. nullopt for other dtypes.
 std::optional<std::vector<float>> to_floats(Dtype dtype, std::span<const std::byte> bytes);
 
 /// Floats as a tensor of `dtype` (one of the four), rounded to nearest even, in memory of its own.
-container::PlannedTensor from_floats(std::string name, Dtype dtype,
-                                     std::vector<std::uint64_t> shape,
-                                     std::span<const float> values);
+TensorStream from_floats(std::string name, Dtype dtype, std::vector<std::uint64_t> shape,
+                         std::span<const float> values);
 
 }  // namespace ferrule::peft

@@ -220,13 +220,13 @@ Result<void> add_cartridge(SelectionBuilder& builder, const Encoder& encoder) {
   auto memory =
       std::make_shared<std::vector<std::byte>>(frozen->bytes().begin(), frozen->bytes().end());
   memory->insert(memory->end(), trainable->bytes().begin(), trainable->bytes().end());
-  builder.add(container::PlannedTensor{
-      .name = "prompt_embeddings",
-      .dtype = trainable->dtype(),
-      .shape = {frozen->shape()[0] + trainable->shape()[0], trainable->shape()[1]},
-      .bytes = *memory,
-      .owner = memory,
-      .read = {}});
+  builder.add(
+      TensorStream{.name = "prompt_embeddings",
+                   .dtype = trainable->dtype(),
+                   .shape = {frozen->shape()[0] + trainable->shape()[0], trainable->shape()[1]},
+                   .bytes = *memory,
+                   .owner = memory,
+                   .read = {}});
   return {};
 }
 

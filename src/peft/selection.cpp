@@ -71,15 +71,15 @@ std::string SelectionBuilder::base_key(std::string_view live_key) const {
 }
 
 void SelectionBuilder::add(std::string key, const TensorView& view) {
-  add(container::PlannedTensor{.name = std::move(key),
-                               .dtype = view.dtype(),
-                               .shape = {view.shape().begin(), view.shape().end()},
-                               .bytes = view.bytes(),
-                               .owner = nullptr,
-                               .read = {}});
+  add(TensorStream{.name = std::move(key),
+                   .dtype = view.dtype(),
+                   .shape = {view.shape().begin(), view.shape().end()},
+                   .bytes = view.bytes(),
+                   .owner = nullptr,
+                   .read = {}});
 }
 
-void SelectionBuilder::add(container::PlannedTensor tensor) {
+void SelectionBuilder::add(TensorStream tensor) {
   if (!keys_.insert(tensor.name).second) return;
   selection_.tensors.push_back(std::move(tensor));
 }

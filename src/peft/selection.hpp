@@ -61,7 +61,7 @@ class SelectionBuilder {
   std::string base_key(std::string_view live_key) const;
 
   void add(std::string key, const TensorView& view);
-  void add(container::PlannedTensor tensor);
+  void add(TensorStream tensor);
   bool has(std::string_view key) const { return keys_.contains(key); }
   void find(Severity severity, std::string_view rule, std::string_view key, std::string message,
             std::string advice = {});

@@ -16,7 +16,7 @@
 namespace ferrule {
 namespace {
 
-using Pair = std::pair<const Module*, const Module*>;
+using Pair = std::pair<const AdapterModule*, const AdapterModule*>;
 
 std::vector<Pair> pair_modules(const Adapter& a, const Adapter& b) {
   std::map<std::string_view, Pair> by_path;

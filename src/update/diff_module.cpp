@@ -18,17 +18,18 @@ std::string tensor_name(const AdapterTensor& tensor) {
 }
 
 /// The tensor of the other module that plays the same part.
-const AdapterTensor* counterpart(const Module& module, const AdapterTensor& tensor) {
+const AdapterTensor* counterpart(const AdapterModule& module, const AdapterTensor& tensor) {
   for (const auto& other : module.tensors()) {
     if (other.role == tensor.role && other.leaf == tensor.leaf) return &other;
   }
   return nullptr;
 }
 
-/// Gathers the parts of one module: its update where it is a product, and every other tensor.
+/// Gathers the parts of one module: its update if it is a product, and every other tensor.
 class ModuleJudge {
  public:
-  ModuleJudge(const Adapter& a, const Module& in_a, const Adapter& b, const Module& in_b)
+  ModuleJudge(const Adapter& a, const AdapterModule& in_a, const Adapter& b,
+              const AdapterModule& in_b)
       : a_(a), in_a_(in_a), b_(b), in_b_(in_b) {}
 
   ModuleComparison judge() {
@@ -82,7 +83,7 @@ class ModuleJudge {
     return true;
   }
 
-  /// False where the shapes differ.
+  /// False if the shapes differ.
   bool add_tensor(const AdapterTensor& tensor) {
     const auto* other = counterpart(in_b_, tensor);
     if (other == nullptr) {
@@ -106,7 +107,7 @@ class ModuleJudge {
     return true;
   }
 
-  /// b over a where all tensors are the same and the method multiplies them by its strength.
+  /// b over a if all tensors are the same and the method multiplies them by its strength.
   double strength_ratio() const {
     if (mine_ || !adapter::has_method_tensors(a_.config(), in_a_)) return 1;
     return in_b_.strength() / in_a_.strength();
@@ -132,7 +133,7 @@ class ModuleJudge {
       measure.verdict = DiffVerdict::kDifferent;
       measure.factor.reset();
     } else if (mine_) {
-      // A multiple of the update with other tensors as they were is no multiple of the whole.
+      // A multiple of the update with other tensors unchanged is not a multiple of the whole.
       const bool whole = update.verdict == DiffVerdict::kSame || out_.others.zero();
       measure.verdict = whole ? update.verdict : DiffVerdict::kDifferent;
       if (!whole) measure.factor.reset();
@@ -158,16 +159,16 @@ class ModuleJudge {
   }
 
   const Adapter& a_;
-  const Module& in_a_;
+  const AdapterModule& in_a_;
   const Adapter& b_;
-  const Module& in_b_;
+  const AdapterModule& in_b_;
   std::optional<LowRankUpdate> mine_, theirs_;
   ModuleComparison out_;
   bool identical_ = true;
   bool differs_ = false;
 };
 
-ModuleComparison judge_alone(const Adapter& adapter, const Module& module, bool in_a) {
+ModuleComparison judge_alone(const Adapter& adapter, const AdapterModule& module, bool in_a) {
   ModuleComparison out;
   out.diff.measure.verdict = in_a ? DiffVerdict::kOnlyA : DiffVerdict::kOnlyB;
   const auto update = low_rank_update(adapter.config(), module);
@@ -215,7 +216,7 @@ TensorDiff tensor_diff(const AdapterTensor* a, const AdapterTensor* b) {
   return diff;
 }
 
-void add_tensors(const Module* a, const Module* b, ModuleDiff& diff) {
+void add_tensors(const AdapterModule* a, const AdapterModule* b, ModuleDiff& diff) {
   if (a != nullptr) {
     for (const auto& tensor : a->tensors()) {
       diff.tensors.push_back(
@@ -231,8 +232,8 @@ void add_tensors(const Module* a, const Module* b, ModuleDiff& diff) {
 
 }  // namespace
 
-ModuleComparison compare_modules(const Adapter& a, const Module* in_a, const Adapter& b,
-                                 const Module* in_b, bool list_tensors) {
+ModuleComparison compare_modules(const Adapter& a, const AdapterModule* in_a, const Adapter& b,
+                                 const AdapterModule* in_b, bool list_tensors) {
   auto out = in_a == nullptr   ? judge_alone(b, *in_b, false)
              : in_b == nullptr ? judge_alone(a, *in_a, true)
                                : ModuleJudge(a, *in_a, b, *in_b).judge();

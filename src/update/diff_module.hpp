@@ -20,8 +20,8 @@ struct ModuleComparison {
   bool non_finite = false;
 };
 
-/// Either may be null, not both: the module is then in one adapter alone.
-ModuleComparison compare_modules(const Adapter& a, const Module* in_a, const Adapter& b,
-                                 const Module* in_b, bool list_tensors);
+/// Either can be null, not both: the module is then in one adapter only.
+ModuleComparison compare_modules(const Adapter& a, const AdapterModule* in_a, const Adapter& b,
+                                 const AdapterModule* in_b, bool list_tensors);
 
 }  // namespace ferrule::update

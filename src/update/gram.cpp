@@ -10,7 +10,7 @@ namespace ferrule::update {
 namespace {
 
 // Rows are taken four at a time against two: eight accumulators of four doubles, which is what
-// sixteen registers hold beside their operands.
+// sixteen registers hold next to their operands.
 constexpr std::size_t kTileRows = 4;
 constexpr std::size_t kTileColumns = 2;
 constexpr std::size_t kLanes = 4;
@@ -119,7 +119,7 @@ void fill(const Vectors& part, std::size_t from, std::size_t used, std::size_t w
     double* const mine = panel + v * width;
     const double* const theirs = difference ? work.other.data() + v * width : nullptr;
     for (std::size_t k = 0; k < used; ++k) {
-      // One product where the factors agree: equal elements then differ by exactly nothing.
+      // One product if the factors agree: equal elements then differ by exactly nothing.
       if (theirs == nullptr) {
         mine[k] *= part.factor;
       } else if (part.factor == part.other_factor) {

@@ -10,7 +10,7 @@
 
 namespace ferrule::update {
 
-/// `count` vectors of `length` elements each inside one tensor: element k of vector v stands at
+/// `count` vectors of `length` elements each inside one tensor: element k of vector v is at
 /// `first + v * vector_stride + k * element_stride`. The dtype has values (tensor_values.hpp).
 struct VectorSet {
   TensorView tensor = {};

@@ -20,7 +20,7 @@ constexpr Pair kPairs[] = {{"lora_A", "lora_B"},
                            {"hira_A", "hira_B"},
                            {"hira_embedding_A", "hira_embedding_B"}};
 
-const AdapterTensor* find(const Module& module, std::string_view role) {
+const AdapterTensor* find(const AdapterModule& module, std::string_view role) {
   for (const auto& tensor : module.tensors()) {
     if (tensor.role == role && (tensor.leaf.empty() || tensor.leaf == "weight")) return &tensor;
   }
@@ -65,7 +65,7 @@ void add_blocks(LowRankUpdate& update, std::size_t parts, bool experts) {
   }
 }
 
-bool read_diagonal(const Module& module, std::string_view role, std::size_t rank,
+bool read_diagonal(const AdapterModule& module, std::string_view role, std::size_t rank,
                    LowRankUpdate& update) {
   const auto* tensor = find(module, role);
   if (tensor == nullptr) return true;
@@ -76,8 +76,8 @@ bool read_diagonal(const Module& module, std::string_view role, std::size_t rank
   return true;
 }
 
-/// How many products stand side by side, or 0 where the shapes fit none.
-std::size_t count_blocks(const AdapterConfig& config, const Module& module,
+/// How many products are side by side, or 0 if the shapes fit none.
+std::size_t count_blocks(const AdapterConfig& config, const AdapterModule& module,
                          const LowRankUpdate& update, bool& experts) {
   const auto rows = extent(*update.a, 0);
   const auto columns = extent(*update.b, 1);
@@ -105,7 +105,7 @@ bool same_diagonal(const LowRankUpdate& a, const LowRankUpdate& b) {
   return *a.diagonal == *b.diagonal;
 }
 
-/// The sum of products of two blocks of Grams: <B1 A1, B2 A2> where `i` runs over the vectors of
+/// The sum of products of two blocks of Grams: <B1 A1, B2 A2> in which `i` runs over the vectors of
 /// one update and `j` over those of the other.
 double product(const Gram& a, const Gram& b, std::size_t i_first, std::size_t i_count,
                std::size_t j_first, std::size_t j_count) {
@@ -138,7 +138,8 @@ struct FactorSquares {
 
 }  // namespace
 
-std::optional<LowRankUpdate> low_rank_update(const AdapterConfig& config, const Module& module) {
+std::optional<LowRankUpdate> low_rank_update(const AdapterConfig& config,
+                                             const AdapterModule& module) {
   const auto& type = config.peft_type();
   if (type != "LORA" && type != "ADALORA" && type != "HIRA") return std::nullopt;
   // Block-diagonal factors are stored without their zeros, in a shape that does not say which.

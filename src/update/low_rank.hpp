@@ -22,7 +22,7 @@ struct LowRankUpdate {
   };
   std::vector<Block> blocks;
   double strength = 1;
-  /// The two factors as they stand in the file.
+  /// The two factors as they are in the file.
   const AdapterTensor* a = nullptr;
   const AdapterTensor* b = nullptr;
   /// A diagonal between B and A (AdaLoRA's singular values, KaSA); may be null.
@@ -34,15 +34,16 @@ struct LowRankUpdate {
   }
 };
 
-/// The module's update as a product, or nullopt where its method is none, or where it is not worth
+/// The module's update as a product, or nullopt if its method has none, or if it is not worth
 /// reading as one (more than kMaxVectors / 2 ranks, dtypes without values).
-std::optional<LowRankUpdate> low_rank_update(const AdapterConfig& config, const Module& module);
+std::optional<LowRankUpdate> low_rank_update(const AdapterConfig& config,
+                                             const AdapterModule& module);
 
 /// The same product with other factors of the same kind: as many blocks, any rank.
 LowRankUpdate with_factors(const LowRankUpdate& update, const AdapterTensor& a,
                            const AdapterTensor& b, double strength);
 
-/// True where both are of one shape, whatever their ranks.
+/// True if both have one shape, whatever their ranks.
 bool same_shape(const LowRankUpdate& a, const LowRankUpdate& b);
 
 /// Squares and products of two updates a and b, in Frobenius norm.
@@ -50,10 +51,10 @@ struct UpdateProducts {
   double aa = 0;
   double bb = 0;
   double ab = 0;
-  /// |a - b|^2. From differences of the factors where one of them is shared, and exact then; else
+  /// |a - b|^2. From differences of the factors if one of them is shared, and exact then; else
   /// aa + bb - 2 ab, of which about the last 1e-15 of aa + bb is noise.
   double distance = 0;
-  /// How far the factors themselves are from each other, relative; infinite where their ranks
+  /// How far the factors themselves are from each other, relative; infinite if their ranks
   /// differ.
   double factor_distance = 0;
 };
@@ -66,7 +67,7 @@ double squared_norm(const LowRankUpdate& update);
 
 enum class Factor : std::uint8_t { kA, kB };
 
-/// |a - b|^2 where b's `shared` factor is exactly `multiple` times that of a, rows of zeros apart:
+/// |a - b|^2 if b's `shared` factor is exactly `multiple` times that of a, rows of zeros apart:
 /// without cancellation, so that a single rounding in the other factor is seen.
 double squared_distance(const LowRankUpdate& a, const LowRankUpdate& b, Factor shared,
                         double multiple);

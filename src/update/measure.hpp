@@ -21,7 +21,7 @@ struct Squares {
 };
 
 /// Verdict and numbers of two things with those squares. Distances up to `tolerance` relative count
-/// as none; `may_scale` where a multiple of a means something.
+/// as none; `may_scale` if a multiple of a means something.
 DiffMeasure measure_squares(const Squares& squares, double tolerance, bool may_scale);
 
 /// Squares of two updates, and the relative distance within which they count as equal.
@@ -37,7 +37,7 @@ struct TensorComparison {
   /// Absent for dtypes without values.
   std::optional<Squares> squares;
   double largest_difference = 0;
-  /// One rounding where the dtypes differ, else 0.
+  /// One rounding if the dtypes differ, else 0.
   double tolerance = 0;
 };
 TensorComparison compare(const TensorView& a, const TensorView& b);

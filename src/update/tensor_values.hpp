@@ -15,10 +15,10 @@ namespace ferrule::update {
 bool has_values(Dtype dtype) noexcept;
 
 /// Elements `first` to `first + out.size()` as doubles. The dtype must have values, and the range
-/// lie inside the tensor.
+/// be inside the tensor.
 void read_values(const TensorView& tensor, std::size_t first, std::span<double> out) noexcept;
 
-/// All elements, or nullopt where the dtype has no values.
+/// All elements, or nullopt if the dtype has no values.
 std::optional<std::vector<double>> values_of(const TensorView& tensor);
 
 /// The largest relative error of one rounding to that type (its unit roundoff); 0 for types without

@@ -80,7 +80,7 @@ TEST(Check, ManyAnswersStandInTheOrderAsked) {
   ASSERT_TRUE(base) << base.error().to_string();
   EXPECT_FALSE(base->has_tensors());
   const std::vector<std::filesystem::path> none = {dir / "a", dir / "b"};
-  const auto reports = check(none, *base, {}, 2);
+  const auto reports = check(none, *base, {.threads = 2});
   ASSERT_EQ(reports.size(), 2U);
   EXPECT_FALSE(reports[0]);
   EXPECT_EQ(reports[1].error().code, ErrorCode::kNotFound);

@@ -5,10 +5,15 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <mutex>
 #include <ostream>
+#include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "base/tensor_view_access.hpp"
 #include "ferrule/safetensors_file.hpp"
 #include "format/safetensors_bytes.hpp"
 #include "temp_dir.hpp"
@@ -19,6 +24,8 @@ namespace {
 using test::as_bytes;
 using test::read_file;
 using test::TempDir;
+
+constexpr std::span<const NamedTensor> kNone;
 
 std::string text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -58,6 +65,9 @@ TEST_P(GoldenFiles, AreWrittenAgainToTheByte) {
   }
   ASSERT_TRUE(write_safetensors(dir / "streams", streams, file->metadata()).has_value());
   EXPECT_EQ(read_file(dir / "streams"), golden);
+  const auto streamed = serialize_safetensors(streams, file->metadata());
+  ASSERT_TRUE(streamed.has_value()) << streamed.error().to_string();
+  EXPECT_EQ(text(*streamed), golden);
 }
 
 INSTANTIATE_TEST_SUITE_P(SafetensorsWriter, GoldenFiles,
@@ -105,7 +115,7 @@ TEST_P(Shapes, RoundTrip) {
   const auto& [name, dtype, extents] = GetParam();
   const std::vector<std::byte> content(*byte_size(dtype, extents), std::byte{7});
   const NamedTensor tensor{name, *TensorView::make(dtype, extents, content)};
-  const auto bytes = serialize_safetensors({&tensor, 1});
+  const auto bytes = serialize_safetensors(std::span<const NamedTensor>(&tensor, 1));
   ASSERT_TRUE(bytes.has_value()) << bytes.error().to_string();
   EXPECT_EQ((bytes->size() - content.size()) % 8, 0U);
   const auto file = SafetensorsFile::from_bytes(*bytes);
@@ -151,18 +161,18 @@ TEST(SafetensorsWriter, NamesRoundTrip) {
 }
 
 TEST(SafetensorsWriter, SortsMetadata) {
-  const auto bytes = serialize_safetensors({}, {{"b", "1"}, {"a", "2"}});
+  const auto bytes = serialize_safetensors(kNone, {{"b", "1"}, {"a", "2"}});
   ASSERT_TRUE(bytes.has_value());
   EXPECT_NE(text(*bytes).find("{\"__metadata__\":{\"a\":\"2\",\"b\":\"1\"}}"), std::string::npos);
 }
 
 TEST(SafetensorsWriter, KeepsEmptyMetadataWhereAsked) {
-  const auto without = serialize_safetensors({}, {});
-  const auto with = serialize_safetensors({}, {}, EmptyMetadata::kKeep);
+  const auto without = serialize_safetensors(kNone, {});
+  const auto with = serialize_safetensors(kNone, {}, EmptyMetadata::kKeep);
   ASSERT_TRUE(without.has_value() && with.has_value());
   EXPECT_NE(text(*with).find("{\"__metadata__\":{}}"), std::string::npos);
-  EXPECT_FALSE(SafetensorsFile::from_bytes(*without)->has_metadata());
-  EXPECT_TRUE(SafetensorsFile::from_bytes(*with)->has_metadata());
+  EXPECT_FALSE(SafetensorsFile::from_bytes(*without).value().has_metadata());
+  EXPECT_TRUE(SafetensorsFile::from_bytes(*with).value().has_metadata());
 }
 
 struct RefusedTensors {
@@ -191,19 +201,29 @@ TEST_P(RefusedToWrite, LeavesNoFile) {
 constexpr std::uint64_t kOne[] = {1};
 constexpr std::uint64_t kHuge[] = {1ULL << 62, 1ULL << 62};
 
-INSTANTIATE_TEST_SUITE_P(
-    SafetensorsWriter, RefusedToWrite,
-    testing::ValuesIn(std::vector<RefusedTensors>{
-        {"SameNameTwice", {{"a", {}}, {"a", {}}}, {}, "ST-6"},
-        {"MetadataKeyTwice", {}, {{"a", "1"}, {"a", "2"}}, "ST-6"},
-        {"ReservedName", {{"__metadata__", {}}}, {}, "ST-17"},
-        {"NameNotUtf8", {{"\xff", {}}}, {}, "ST-5"},
-        {"MetadataNotUtf8", {}, {{"a", "\xff"}}, "ST-5"},
-        {"ShapeOverflows", {{"a", TensorView::trusted(Dtype::kF32, kHuge, {})}}, {}, "ST-9"},
-        {"SubByteEndsInsideAByte", {{"a", TensorView::trusted(Dtype::kF4, kOne, {})}}, {}, "ST-9"},
-        {"BytesDoNotFitTheShape", {{"a", TensorView::trusted(Dtype::kU8, kOne, {})}}, {}, "ST-10"},
-    }),
-    [](const testing::TestParamInfo<RefusedTensors>& row) { return std::string(row.param.name); });
+INSTANTIATE_TEST_SUITE_P(SafetensorsWriter, RefusedToWrite,
+                         testing::ValuesIn(std::vector<RefusedTensors>{
+                             {"SameNameTwice", {{"a", {}}, {"a", {}}}, {}, "ST-6"},
+                             {"MetadataKeyTwice", {}, {{"a", "1"}, {"a", "2"}}, "ST-6"},
+                             {"ReservedName", {{"__metadata__", {}}}, {}, "ST-17"},
+                             {"NameNotUtf8", {{"\xff", {}}}, {}, "ST-5"},
+                             {"MetadataNotUtf8", {}, {{"a", "\xff"}}, "ST-5"},
+                             {"ShapeOverflows",
+                              {{"a", TensorViewAccess::unchecked(Dtype::kF32, kHuge, {})}},
+                              {},
+                              "ST-9"},
+                             {"SubByteEndsInsideAByte",
+                              {{"a", TensorViewAccess::unchecked(Dtype::kF4, kOne, {})}},
+                              {},
+                              "ST-9"},
+                             {"BytesDoNotFitTheShape",
+                              {{"a", TensorViewAccess::unchecked(Dtype::kU8, kOne, {})}},
+                              {},
+                              "ST-10"},
+                         }),
+                         [](const testing::TestParamInfo<RefusedTensors>& row) {
+                           return std::string(row.param.name);
+                         });
 
 TEST(SafetensorsWriter, AFailingStreamLeavesTheOldFile) {
   const TempDir dir;
@@ -243,6 +263,78 @@ TEST(SafetensorsWriter, StreamsAreReadInAscendingPiecesOfAFewMegabytes) {
   ASSERT_TRUE(file.has_value());
   const auto bytes = file->find("a")->bytes();
   for (std::uint64_t i = 0; i < total; ++i) ASSERT_EQ(bytes[i], std::byte(i % 251));
+}
+
+/// Tensors of 3 MiB each, whose bytes follow from their number; `threads` collects who read them.
+std::vector<TensorStream> concurrent_streams(std::set<std::thread::id>& threads,
+                                             std::mutex& mutex) {
+  std::vector<TensorStream> streams;
+  for (std::uint64_t i = 0; i < 8; ++i) {
+    streams.push_back({.name = "t" + std::to_string(i),
+                       .dtype = Dtype::kU8,
+                       .shape = {3, 1 << 20},
+                       .read =
+                           [i, &threads, &mutex](std::uint64_t offset, std::span<std::byte> out) {
+                             for (auto& byte : out) byte = std::byte((offset++ * 7 + i) % 251);
+                             const std::lock_guard lock(mutex);
+                             threads.insert(std::this_thread::get_id());
+                             return Result<void>();
+                           },
+                       .is_concurrent = true});
+  }
+  return streams;
+}
+
+TEST(SafetensorsWriter, StreamsStayInTheCallersThreadUnlessItAllowsMore) {
+  const TempDir dir;
+  std::mutex mutex;
+  std::set<std::thread::id> threads;
+  ASSERT_TRUE(write_safetensors(dir / "one", concurrent_streams(threads, mutex)));
+  EXPECT_EQ(threads, std::set{std::this_thread::get_id()});
+  ASSERT_TRUE(
+      write_safetensors(dir / "two", concurrent_streams(threads, mutex), {}, {.threads = 2}));
+  EXPECT_EQ(read_file(dir / "two"), read_file(dir / "one"));
+}
+
+TEST(SafetensorsWriter, AStreamOfAnotherThreadThatFailsLeavesTheOldFile) {
+  const TempDir dir;
+  test::write_file(dir / "file", "old");
+  std::mutex mutex;
+  std::set<std::thread::id> threads;
+  auto streams = concurrent_streams(threads, mutex);
+  streams[5].read = [](std::uint64_t, std::span<std::byte>) -> Result<void> {
+    return Error{.code = ErrorCode::kIo, .message = "the source failed"};
+  };
+  const auto wrote = write_safetensors(dir / "file", streams, {}, {.threads = 2});
+  ASSERT_FALSE(wrote);
+  EXPECT_EQ(wrote.error().message, "the source failed");
+  EXPECT_EQ(read_file(dir / "file"), "old");
+}
+
+TEST(SafetensorsWriter, BytesAndStreamsMix) {
+  const auto owned = std::make_shared<std::vector<std::byte>>(4, std::byte{7});
+  const std::vector<TensorStream> streams = {
+      {.name = "owned", .dtype = Dtype::kU8, .shape = {4}, .bytes = *owned, .owner = owned},
+      {.name = "read",
+       .dtype = Dtype::kU8,
+       .shape = {2},
+       .read = [](std::uint64_t, std::span<std::byte> out) {
+         std::fill(out.begin(), out.end(), std::byte{9});
+         return Result<void>();
+       }}};
+  const auto bytes = serialize_safetensors(streams);
+  ASSERT_TRUE(bytes) << bytes.error().to_string();
+  const auto file = SafetensorsFile::from_bytes(*bytes);
+  ASSERT_TRUE(file);
+  EXPECT_EQ(text(file->find("owned")->bytes()), "\x07\x07\x07\x07");
+  EXPECT_EQ(text(file->find("read")->bytes()), "\x09\x09");
+}
+
+TEST(SafetensorsWriter, AStreamWithoutContentIsRefused) {
+  const std::vector<TensorStream> streams = {{.name = "a", .dtype = Dtype::kU8, .shape = {4}}};
+  const auto bytes = serialize_safetensors(streams);
+  ASSERT_FALSE(bytes);
+  EXPECT_EQ(bytes.error().rule, "ST-10");
 }
 
 }  // namespace

@@ -15,8 +15,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", file.error().to_string().c_str());
     return 1;
   }
-  const auto wrote =
-      ferrule::write_torch_file(argv[2], file->tensors(), ferrule::Durability::kFast);
+  const auto wrote = ferrule::write_torch_file(argv[2], file->tensors(),
+                                               {.durability = ferrule::Durability::kFast});
   if (!wrote) {
     std::fprintf(stderr, "%s\n", wrote.error().to_string().c_str());
     return 1;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/tensor_view_access.hpp"
 #include "ferrule/safetensors_file.hpp"
 #include "ferrule/tensor_source.hpp"
 #include "ferrule/torch_file.hpp"
@@ -59,8 +60,10 @@ TEST_P(TorchRoundTrip, ReadsBackAndIsTheSameEveryTime) {
   const auto source = TorchFile::open(golden(GetParam()));
   ASSERT_TRUE(source);
   const test::TempDir dir;
-  ASSERT_TRUE(write_torch_file(dir / "a.bin", source->tensors(), Durability::kFast));
-  ASSERT_TRUE(write_torch_file(dir / "b.bin", source->tensors(), Durability::kFast));
+  ASSERT_TRUE(
+      write_torch_file(dir / "a.bin", source->tensors(), {.durability = Durability::kFast}));
+  ASSERT_TRUE(
+      write_torch_file(dir / "b.bin", source->tensors(), {.durability = Durability::kFast}));
   EXPECT_EQ(test::read_file(dir / "a.bin"), test::read_file(dir / "b.bin"));
   const auto again = TorchFile::open(dir / "a.bin");
   ASSERT_TRUE(again) << again.error().to_string();
@@ -76,7 +79,8 @@ TEST(TorchWriter, WritesTheRecordsThatTorchWrites) {
     const auto source = TorchFile::open(golden((stem + ".pt").c_str()));
     ASSERT_TRUE(source);
     const test::TempDir dir;
-    ASSERT_TRUE(write_torch_file(dir / "x.bin", source->tensors(), Durability::kFast));
+    ASSERT_TRUE(
+        write_torch_file(dir / "x.bin", source->tensors(), {.durability = Durability::kFast}));
     const std::string ours = test::read_file(dir / "x.bin");
     const std::string theirs = test::read_file(golden((stem + ".pt").c_str()));
     // torch names the folder after the file, and hashes the names in its own way.
@@ -92,7 +96,8 @@ TEST(TorchWriter, PayloadsAreAligned) {
   const auto source = TorchFile::open(golden("dtypes.pt"));
   ASSERT_TRUE(source);
   const test::TempDir dir;
-  ASSERT_TRUE(write_torch_file(dir / "x.bin", source->tensors(), Durability::kFast));
+  ASSERT_TRUE(
+      write_torch_file(dir / "x.bin", source->tensors(), {.durability = Durability::kFast}));
   const std::string ours = test::read_file(dir / "x.bin");
   const auto entries = format::read_zip_directory(format::MemorySource(bytes_of(ours)),
                                                   format::ZipProfile::kTorch, {});
@@ -114,7 +119,7 @@ TEST(TorchWriter, OverlappingTensorsShareAStorageOfOneDtype) {
   ASSERT_TRUE(state.add("same_as_floats", Dtype::kF32, two, ints));
   ASSERT_TRUE(state.add("ints_again", Dtype::kI32, two, ints));
   const test::TempDir dir;
-  ASSERT_TRUE(write_torch_file(dir / "x.bin", state.tensors(), Durability::kFast));
+  ASSERT_TRUE(write_torch_file(dir / "x.bin", state.tensors(), {.durability = Durability::kFast}));
   const auto file = TorchFile::open(dir / "x.bin");
   ASSERT_TRUE(file) << file.error().to_string();
   expect_equal(state, *file);
@@ -123,6 +128,26 @@ TEST(TorchWriter, OverlappingTensorsShareAStorageOfOneDtype) {
   EXPECT_EQ(file->find("tail")->bytes().data(), start + 16);
   EXPECT_EQ(file->find("ints")->bytes().data(), file->find("ints_again")->bytes().data());
   EXPECT_NE(file->find("ints")->bytes().data(), file->find("same_as_floats")->bytes().data());
+}
+
+TEST(TorchWriter, StreamsGiveTheBytesThatTensorsGive) {
+  const auto source = TorchFile::open(golden("protocol_4.pt"));
+  ASSERT_TRUE(source) << source.error().to_string();
+  std::vector<TensorStream> streams;
+  for (const auto& [name, tensor] : source->tensors()) {
+    streams.push_back(
+        {.name = std::string(name),
+         .dtype = tensor.dtype(),
+         .shape = {tensor.shape().begin(), tensor.shape().end()},
+         .read = [bytes = tensor.bytes()](std::uint64_t offset, std::span<std::byte> out) {
+           std::memcpy(out.data(), bytes.data() + offset, out.size());
+           return Result<void>();
+         }});
+  }
+  const test::TempDir dir;
+  ASSERT_TRUE(write_torch_file(dir / "views.bin", source->tensors()));
+  ASSERT_TRUE(write_torch_file(dir / "streams.bin", streams));
+  EXPECT_EQ(test::read_file(dir / "views.bin"), test::read_file(dir / "streams.bin"));
 }
 
 struct Refused {
@@ -134,10 +159,10 @@ struct Refused {
 TEST(TorchWriter, RefusesWhatTorchCannotExpressAndLeavesNothing) {
   static constexpr std::byte kBytes[16] = {};
   static const std::vector<std::uint64_t> kThree = {4, 3}, kOne = {1};
-  const auto pair = TensorView::trusted(Dtype::kF4, kThree, std::span(kBytes).first(6));
-  const auto f6 = TensorView::trusted(Dtype::kF6E2M3, kThree, std::span(kBytes).first(9));
-  const auto byte = TensorView::trusted(Dtype::kU8, kOne, std::span(kBytes).first(1));
-  const auto wrong = TensorView::trusted(Dtype::kU8, kOne, std::span(kBytes).first(2));
+  const auto pair = TensorViewAccess::unchecked(Dtype::kF4, kThree, std::span(kBytes).first(6));
+  const auto f6 = TensorViewAccess::unchecked(Dtype::kF6E2M3, kThree, std::span(kBytes).first(9));
+  const auto byte = TensorViewAccess::unchecked(Dtype::kU8, kOne, std::span(kBytes).first(1));
+  const auto wrong = TensorViewAccess::unchecked(Dtype::kU8, kOne, std::span(kBytes).first(2));
   const Refused cases[] = {
       {"odd row of 4-bit floats", {{"a", pair}}, ErrorCode::kInvalidArgument},
       {"6-bit floats", {{"a", f6}}, ErrorCode::kUnsupported},
@@ -147,7 +172,8 @@ TEST(TorchWriter, RefusesWhatTorchCannotExpressAndLeavesNothing) {
   };
   const test::TempDir dir;
   for (const auto& refused : cases) {
-    const auto wrote = write_torch_file(dir / "x.bin", refused.tensors, Durability::kFast);
+    const auto wrote =
+        write_torch_file(dir / "x.bin", refused.tensors, {.durability = Durability::kFast});
     ASSERT_FALSE(wrote) << refused.name;
     EXPECT_EQ(wrote.error().code, refused.code) << refused.name;
     EXPECT_TRUE(std::filesystem::is_empty(dir.path())) << refused.name;

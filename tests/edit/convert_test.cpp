@@ -160,7 +160,8 @@ void make_large_adapter(const fs::path& directory) {
         {names[i], TensorView::make(Dtype::kF32, shape, std::as_bytes(part)).value()});
   }
   test::write_file(directory / "adapter_config.json", "{\"peft_type\": \"LORA\"}");
-  EXPECT_TRUE(write_torch_file(directory / "adapter_model.bin", tensors, Durability::kFast));
+  EXPECT_TRUE(write_torch_file(directory / "adapter_model.bin", tensors,
+                               {.durability = ferrule::Durability::kFast}));
 }
 
 TEST(Convert, ALargeFileKeepsEveryBit) {

@@ -32,7 +32,7 @@ TEST(Strength, TheFirstMatchingEntryOfTheFileWins) {
 }
 
 TEST(Strength, NoneWhereATypeHasNoneOrKeepsItInATensor) {
-  EXPECT_FALSE(resolve_strength(config_of(R"({"peft_type": "VERA"})"), "x")->strength);
+  EXPECT_FALSE(resolve_strength(config_of(R"({"peft_type": "VERA"})"), "x").value().strength);
   const auto delora =
       resolve_strength(config_of(R"({"peft_type": "DELORA", "rank_pattern": {"x": 3}})"), "a.x");
   EXPECT_FALSE(delora->strength);

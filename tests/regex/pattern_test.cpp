@@ -15,8 +15,8 @@ TEST(Pattern, AnchorsAsPythonDoes) {
   EXPECT_TRUE(*pattern->fullmatch("model.layers.1"));
   EXPECT_FALSE(*pattern->fullmatch("model.layers.11"));
   EXPECT_TRUE(*pattern->match("model.layers.11"));
-  EXPECT_TRUE(*Pattern::compile("q_proj")->search("model.q_proj.x"));
-  EXPECT_FALSE(*Pattern::compile("q_proj")->match("model.q_proj.x"));
+  EXPECT_TRUE(*Pattern::compile("q_proj").value().search("model.q_proj.x"));
+  EXPECT_FALSE(*Pattern::compile("q_proj").value().match("model.q_proj.x"));
 }
 
 TEST(Pattern, InvalidInPythonIsCorrupt) {
@@ -51,7 +51,7 @@ TEST(Pattern, SlowOnesEnd) {
     EXPECT_EQ(hit.error().code, ErrorCode::kLimitExceeded) << slow;
     EXPECT_EQ(hit.error().rule, "CF-22") << slow;
   }
-  EXPECT_FALSE(Pattern::compile("(a+)+$")->match(text));
+  EXPECT_FALSE(Pattern::compile("(a+)+$").value().match(text));
 }
 
 TEST(Pattern, AnEntryMatchesAsTheWholeExpressionDoes) {

@@ -45,9 +45,10 @@ class Dump {
   void write(const fs::path& path) const {
     std::vector<ferrule::NamedTensor> views;
     for (const auto& entry : entries_) {
-      views.push_back({entry.name, ferrule::TensorView::trusted(
-                                       *ft::to_dtype(entry.tensor.scalar_type()), entry.shape,
-                                       ft::detail::bytes_of(entry.tensor))});
+      views.push_back(
+          {entry.name, ferrule::TensorView::make(*ft::to_dtype(entry.tensor.scalar_type()),
+                                                 entry.shape, ft::detail::bytes_of(entry.tensor))
+                           .value()});
     }
     must(ferrule::write_safetensors(path, views));
   }

@@ -5,6 +5,8 @@
 
 #include <vector>
 
+#include "base/tensor_view_access.hpp"
+
 namespace ferrule::update {
 namespace {
 
@@ -17,7 +19,7 @@ std::vector<float> numbers(std::size_t count, unsigned seed) {
 }
 
 TensorView view(const std::vector<float>& values, const std::uint64_t (&shape)[2]) {
-  return TensorView::trusted(Dtype::kF32, shape, std::as_bytes(std::span(values)));
+  return TensorViewAccess::unchecked(Dtype::kF32, shape, std::as_bytes(std::span(values)));
 }
 
 TEST(Gram, RowsAndColumnsAreMultipliedAsOneByOneWould) {

@@ -63,7 +63,7 @@ std::string_view Json::type_name() const noexcept {
   }
 }
 
-const std::string* Json::if_big_integer() const noexcept {
+const std::string* Json::if_big_integer() const& noexcept {
   const auto* big = std::get_if<BigInteger>(&value_);
   return big == nullptr ? nullptr : &big->digits;
 }
@@ -82,14 +82,14 @@ std::optional<double> Json::number() const noexcept {
   return value;
 }
 
-const Json* Json::find(std::string_view key) const noexcept {
+const Json* Json::find(std::string_view key) const& noexcept {
   const auto* members = if_object();
   if (members == nullptr) return nullptr;
   const auto found = locate(*members, key);
   return found == members->end() ? nullptr : &found->second;
 }
 
-Json* Json::find(std::string_view key) noexcept {
+Json* Json::find(std::string_view key) & noexcept {
   return const_cast<Json*>(std::as_const(*this).find(key));
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/checked.hpp"
 #include "base/errors.hpp"
+#include "base/tensor_view_access.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
 #include "format/safetensors/header_scanner.hpp"
@@ -302,10 +303,10 @@ bool Parser::add(std::string_view name, const RawEntry& raw) {
   }
   in_data_order_ &= raw.begin == covered_;
   covered_ = raw.end;
-  out_.tensors.push_back(
-      {name, TensorView::trusted(raw.dtype, out_.shapes.copy(numbers_),
-                                 data_.subspan(static_cast<std::size_t>(raw.begin),
-                                               static_cast<std::size_t>(raw.end - raw.begin)))});
+  out_.tensors.push_back({name, TensorViewAccess::unchecked(
+                                    raw.dtype, out_.shapes.copy(numbers_),
+                                    data_.subspan(static_cast<std::size_t>(raw.begin),
+                                                  static_cast<std::size_t>(raw.end - raw.begin)))});
   return out_.index.add_last(out_.tensors) || duplicate(name);
 }
 

@@ -120,7 +120,8 @@ TEST(Json, PythonsNonFiniteNumbersWhereAllowed) {
                                       "{NaN: 1}", "[--Infinity]", "[nan]", "[+Infinity]"}) {
     EXPECT_FALSE(Json::parse(text, {.allow_nan = true})) << text;
   }
-  EXPECT_TRUE(std::isnan(*parsed("NaN").if_float()));
+  const auto nan = parsed("NaN");
+  EXPECT_TRUE(std::isnan(*nan.if_float()));
 }
 
 TEST(Json, FloatsAsPythonPrintsThem) {
@@ -175,7 +176,8 @@ TEST(Json, StringsThatAreNoUtf8BecomeReplacementCharacters) {
 TEST(Json, ManyKeysStayLinear) {
   std::string text = "{";
   for (int i = 0; i < 200000; ++i) text += (i ? ",\"k" : "\"k") + std::to_string(i) + "\":0";
-  EXPECT_EQ(parsed(text + "}").if_object()->size(), 200000U);
+  const auto many = parsed(text + "}");
+  EXPECT_EQ(many.if_object()->size(), 200000U);
 }
 
 }  // namespace

@@ -8,9 +8,9 @@
 
 namespace ferrule {
 
-/// Makes a TorchFile of a file that is open already (out of a directory that must not change under
-/// us).
-struct TorchFileOpener {
+/// The way into TorchFile for the library itself: reads a file that is open already (out of a
+/// directory that must not change meanwhile).
+struct TorchFileAccess {
   static Result<TorchFile> open(const io::InputFile& file, const OpenOptions& options);
 };
 

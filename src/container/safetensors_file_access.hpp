@@ -8,9 +8,9 @@
 
 namespace ferrule {
 
-/// Makes a SafetensorsFile of a file that is open already (out of a directory that must not change
-/// under us).
-struct SafetensorsFileOpener {
+/// The way into SafetensorsFile for the library itself: reads a file that is open already (out of a
+/// directory that must not change meanwhile).
+struct SafetensorsFileAccess {
   static Result<SafetensorsFile> open(const io::InputFile& file, const OpenOptions& options);
 };
 
