@@ -51,9 +51,10 @@ PUBLIC = {
     "base": "durability dtype error export file_names finding read_limits result tensor_source tensor_view text version",
     "format": "file_kind json",
     "io": "written_file",
-    "container": "checkpoint pickle_scan safetensors_file safetensors_writer text_file torch_file torch_writer weights_format",
-    "peft": "adapter_config model_facts selection targeting",
-    "adapter": "adapter content_id inspect save_pretrained verify",
+    "container": "checkpoint pickle_scan safetensors_file safetensors_writer tensor_stream text_file torch_file torch_writer weights_format"
+    " write_options",
+    "peft": "adapter_config method_roles model_facts selection targeting",
+    "adapter": "adapter adapter_module content_id inspect save_pretrained verify",
     "model": "base_model",
     "update": "diff",
     "check": "check explain",
