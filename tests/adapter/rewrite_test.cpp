@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "adapter/open_adapter.hpp"
 #include "base/try.hpp"
 #include "ferrule/file_names.hpp"
 #include "temp_dir.hpp"
