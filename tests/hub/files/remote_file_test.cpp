@@ -66,7 +66,7 @@ TEST(HubRemoteFiles, AListingThatReachesOutOrMeetsItselfIsRefused) {
 
 TEST(HubRemoteFiles, ThoseAreChosenThatAreNamed) {
   const std::vector<RemoteFile> all = {{.path = "a"}, {.path = "b"}, {.path = "c"}};
-  EXPECT_EQ(choose_files(all, {}, "ann/a at main")->size(), 3U);
+  EXPECT_EQ(choose_files(all, {}, "ann/a at main").value().size(), 3U);
   const auto chosen = choose_files(all, {"c", "a"}, "ann/a at main");
   ASSERT_TRUE(chosen);
   EXPECT_EQ(paths_of(*chosen), (std::vector<std::string>{"a", "c"}));

@@ -51,7 +51,7 @@ TEST_F(Store, TakesItsPlaceAndCredentialsFromTheEnvironment) {
   environment.set("AWS_DEFAULT_REGION", "eu-west-1");
   environment.set("AWS_ENDPOINT_URL", "http://other:1/");
   environment.set("AWS_ACCESS_KEY_ID", "id");
-  EXPECT_EQ(ObjectStore::open("s3://b/a")->sign_as, "");  // A half of a key signs nothing.
+  EXPECT_EQ(ObjectStore::open("s3://b/a").value().sign_as, "");  // A half of a key signs nothing.
   environment.set("AWS_SECRET_ACCESS_KEY", "secret");
   environment.set("AWS_SESSION_TOKEN", "session");
   auto store = ObjectStore::open("s3://b/a");
