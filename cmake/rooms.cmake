@@ -3,6 +3,7 @@
 # them and the rooms they use, and nothing else: an arrow that runs back up does not link.
 
 option(FERRULE_PRECOMPILE "Precompile the headers that most files include" ON)
+option(FERRULE_UNITY "Compile the files of a library eight at a time: less than half the work, for builds that are not edited" OFF)
 set(FERRULE_PRECOMPILED_HEADERS
   <algorithm> <array> <bit> <charconv> <cstddef> <cstdint> <cstring> <filesystem> <functional> <limits> <map> <memory>
   <mutex> <optional> <set> <span> <string> <string_view> <thread> <tuple> <unordered_map> <utility> <variant> <vector>
@@ -20,6 +21,11 @@ function(ferrule_settings target)
   target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:ferrule_dev_flags>)
 endfunction()
 
+# ferrule_unite(TARGET): its files are compiled in groups if FERRULE_UNITY says so.
+function(ferrule_unite target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${FERRULE_UNITY} UNITY_BUILD_BATCH_SIZE 8)
+endfunction()
+
 # ferrule_precompile(TARGET): uses the rooms' precompiled header. The target must be compiled as they are.
 function(ferrule_precompile target)
   if(FERRULE_PRECOMPILE)
@@ -33,6 +39,7 @@ function(ferrule_room name)
   set(room ferrule_room_${name})
   add_library(${room} OBJECT ${ROOM_SOURCES})
   ferrule_settings(${room})
+  ferrule_unite(${room})
   if(FERRULE_PRECOMPILE AND name STREQUAL "base")
     target_precompile_headers(${room} PRIVATE ${FERRULE_PRECOMPILED_HEADERS})
   else()

@@ -23,7 +23,7 @@ else()
   if(KIND STREQUAL "installed_shared")
     set(BUILT ${WORK}/ferrule)
     run(${CMAKE_COMMAND} -S ${SOURCE} -B ${BUILT} ${settings} -DBUILD_SHARED_LIBS=ON
-        -DFERRULE_BUILD_TESTS=OFF -DFERRULE_BUILD_FUZZ=OFF)
+        -DFERRULE_UNITY=ON -DFERRULE_BUILD_TESTS=OFF -DFERRULE_BUILD_FUZZ=OFF)
     run(${CMAKE_COMMAND} --build ${BUILT})
   endif()
   run(${CMAKE_COMMAND} --install ${BUILT} --prefix ${WORK}/prefix)
