@@ -25,7 +25,6 @@ using format::YamlEdit;
 using format::YamlEntry;
 using Strings = std::vector<std::string>;
 
-constexpr std::string_view kAdapterTag = "base_model:adapter:";
 
 Finding finding(Severity severity, std::string rule, std::string key, std::string message,
                 std::string advice = {}) {

@@ -11,7 +11,6 @@
 namespace ferrule::adapter {
 namespace {
 
-constexpr std::string_view kAdapterTag = "base_model:adapter:";
 
 bool starts_with(std::string_view text, std::string_view prefix) {
   return text.substr(0, prefix.size()) == prefix;

@@ -3,11 +3,15 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "adapter/card.hpp"
 
 namespace ferrule::adapter {
+
+/// PEFT's tag of a card that belongs to an adapter; the base model's id follows.
+inline constexpr std::string_view kAdapterTag = "base_model:adapter:";
 
 /// The front matter that PEFT would write, before it meets an existing card.
 struct CardMetadata {

@@ -22,15 +22,6 @@ namespace {
 constexpr std::uint32_t kMatchLimit = 1'000'000;
 constexpr std::uint32_t kHeapLimitKibibytes = 16 * 1024;
 
-struct Free {
-  void operator()(pcre2_code* p) const { pcre2_code_free(p); }
-  void operator()(pcre2_compile_context* p) const { pcre2_compile_context_free(p); }
-  void operator()(pcre2_match_context* p) const { pcre2_match_context_free(p); }
-  void operator()(pcre2_match_data* p) const { pcre2_match_data_free(p); }
-};
-template <typename T>
-using Owned = std::unique_ptr<T, Free>;
-
 Error failure(ErrorCode code, std::string_view rule, std::string_view expression,
               std::string_view what) {
   return base::make_error(code, rule,
@@ -67,6 +58,16 @@ bool ends_with_plain(std::string_view path, std::string_view plain) {
 }
 
 }  // namespace
+
+/// Frees what PCRE2 made.
+struct Free {
+  void operator()(pcre2_code* p) const { pcre2_code_free(p); }
+  void operator()(pcre2_compile_context* p) const { pcre2_compile_context_free(p); }
+  void operator()(pcre2_match_context* p) const { pcre2_match_context_free(p); }
+  void operator()(pcre2_match_data* p) const { pcre2_match_data_free(p); }
+};
+template <typename T>
+using Owned = std::unique_ptr<T, Free>;
 
 struct Pattern::Rep {
   std::string expression;

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/ascii.hpp"
 #include "ferrule/result.hpp"
 
 namespace ferrule::regex {
@@ -20,7 +21,7 @@ constexpr std::uint64_t kUnbounded = std::uint64_t{1} << 32;
 /// Python's own parser gives up at about this depth of its recursion, PCRE2 at 250.
 constexpr int kMaxNesting = 100;
 
-inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
+using base::is_digit;
 inline bool is_octal(char c) { return c >= '0' && c <= '7'; }
 inline bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "base/ascii.hpp"
 #include "base/errors.hpp"
 #include "base/utf8.hpp"
 #include "ferrule/text.hpp"
@@ -45,8 +46,6 @@ std::uint32_t hex_value(char digit) noexcept {
   if (digit >= 'A' && digit <= 'F') return static_cast<std::uint32_t>(digit - 'A') + 10;
   return 16;
 }
-
-bool is_digit(char byte) noexcept { return byte >= '0' && byte <= '9'; }
 
 bool is_high_surrogate(std::uint32_t unit) noexcept { return unit >= 0xd800 && unit <= 0xdbff; }
 bool is_low_surrogate(std::uint32_t unit) noexcept { return unit >= 0xdc00 && unit <= 0xdfff; }
@@ -142,12 +141,12 @@ bool HeaderScanner::integer(std::uint64_t& value, std::string_view what, std::st
                             " must be a plain unsigned integer below 2^64, found " + found() +
                             std::string(why));
   };
-  if (!is_digit(peek())) return bad("");
+  if (!base::is_digit(peek())) return bad("");
   const char* const start = at_;
   const char* p = at_;
   value = 0;
   bool overflow = false;
-  for (; p < end_ && is_digit(*p); ++p) {
+  for (; p < end_ && base::is_digit(*p); ++p) {
     overflow |= __builtin_mul_overflow(value, std::uint64_t{10}, &value);
     overflow |= __builtin_add_overflow(value, static_cast<std::uint64_t>(*p - '0'), &value);
   }

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 
+#include "base/ascii.hpp"
 #include "base/checked.hpp"
 #include "base/errors.hpp"
 #include "base/tensor_view_access.hpp"
@@ -24,8 +25,6 @@ struct RawEntry {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
 };
-
-bool is_digit(char byte) noexcept { return static_cast<unsigned char>(byte - '0') < 10; }
 
 template <std::size_t N>
 bool starts_with(const char* p, const char (&literal)[N]) noexcept {
@@ -146,7 +145,7 @@ bool Parser::canonical_entry(RawEntry& raw) noexcept {
   const auto number = [&p](std::uint64_t& value) noexcept {
     const char* const start = p;
     std::uint64_t n = 0;
-    while (is_digit(*p)) n = n * 10 + static_cast<std::uint64_t>(*p++ - '0');
+    while (base::is_digit(*p)) n = n * 10 + static_cast<std::uint64_t>(*p++ - '0');
     value = n;
     const auto digits = p - start;
     return digits == 1 || (digits > 1 && digits < 20 && *start != '0');

@@ -7,6 +7,7 @@
 
 #include "base/errors.hpp"
 #include "base/try.hpp"
+#include "io/folder_flags.hpp"
 #include "io/move_file.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
@@ -17,8 +18,6 @@
 namespace ferrule::io {
 
 namespace {
-
-constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 /// A swap was tried and this is the answer of a place where there are none.
 bool says_no_swap(int number) noexcept {
@@ -36,7 +35,8 @@ Result<void> DirectoryTransaction::Rep::finish_files() {
 Result<void> DirectoryTransaction::Rep::flush_stage() const {
   if (durability == Durability::kFast) return {};
   const auto flush_at = [&](int dir, const std::string& name) -> Result<void> {
-    const UniqueFd fd(uninterrupted([&] { return sys().openat(dir, name.c_str(), kFolder, 0); }));
+    const UniqueFd fd(
+        uninterrupted([&] { return sys().openat(dir, name.c_str(), kFolderFlags, 0); }));
     if (!fd || uninterrupted([&] { return sys().fsync(fd.get()); }) != 0) {
       return system_error(errno, "cannot flush the new directory to the disk", path());
     }
@@ -53,7 +53,7 @@ Result<void> DirectoryTransaction::Rep::flush_stage() const {
 Result<void> DirectoryTransaction::Rep::flush_parent() const {
   if (durability != Durability::kFull) return {};
   const UniqueFd fd(
-      uninterrupted([&] { return sys().openat(target.parent.get(), ".", kFolder, 0); }));
+      uninterrupted([&] { return sys().openat(target.parent.get(), ".", kFolderFlags, 0); }));
   // A parent that may not be read is flushed with its whole file system.
   const int result = uninterrupted(
       [&] { return fd ? sys().fsync(fd.get()) : sys().syncfs(target.directory.get()); });

@@ -8,20 +8,14 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
+#include "io/folder_flags.hpp"
 #include "io/open_regular.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
 #include "io/transaction/directory_transaction_rep.hpp"
+#include "io/transaction/target.hpp"
 
 namespace ferrule::io {
-
-namespace {
-
-constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-// Each round another saver must have come in between; this many mean that something else is wrong.
-constexpr int kMaxRounds = 10000;
-
-}  // namespace
 
 DirectoryTransaction::DirectoryTransaction(std::unique_ptr<Rep> rep) noexcept
     : rep_(std::move(rep)) {}
@@ -59,7 +53,8 @@ Result<DirectoryTransaction> DirectoryTransaction::begin(const std::filesystem::
 /// A folder of adapters is saved by one and the adapters in it by others: the former exchanges the
 /// whole folder, so it must wait for the latter.
 Result<void> DirectoryTransaction::Rep::lock_parent() {
-  UniqueFd fd(uninterrupted([&] { return sys().openat(target.parent.get(), ".", kFolder, 0); }));
+  UniqueFd fd(
+      uninterrupted([&] { return sys().openat(target.parent.get(), ".", kFolderFlags, 0); }));
   if (!fd) {
     if (errno == EACCES) return {};  // Then nobody of our rights can save into it either.
     return system_error(errno, "cannot open its parent directory", path());
@@ -109,7 +104,7 @@ Result<void> DirectoryTransaction::Rep::prepare_beside() {
       return system_error(errno, "cannot create a directory beside it", path());
     }
     UniqueFd fd(
-        uninterrupted([&] { return sys().openat(beside->fd(), name.c_str(), kFolder, 0); }));
+        uninterrupted([&] { return sys().openat(beside->fd(), name.c_str(), kFolderFlags, 0); }));
     if (!fd) return system_error(errno, "cannot open a directory beside it", path());
     return fd;
   };

@@ -10,6 +10,7 @@
 
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
+#include "io/folder_flags.hpp"
 #include "io/list_directory.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
@@ -20,7 +21,6 @@ namespace ferrule::io {
 
 namespace {
 
-constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 // Each level holds two descriptors and a frame. Deeper trees are not swapped but changed in place.
 constexpr int kMaxDepth = 64;
 
@@ -31,7 +31,7 @@ bool is_impossible(int number) noexcept {
 }
 
 UniqueFd open_folder(int dir, const std::string& name) {
-  return UniqueFd(uninterrupted([&] { return sys().openat(dir, name.c_str(), kFolder, 0); }));
+  return UniqueFd(uninterrupted([&] { return sys().openat(dir, name.c_str(), kFolderFlags, 0); }));
 }
 
 class Carrier {
@@ -263,7 +263,7 @@ bool is_our_name(std::string_view name) noexcept {
 
 Result<bool> carry_over(int from, int to, Carried& carried, Durability durability,
                         const std::filesystem::path& path) {
-  const UniqueFd listed(uninterrupted([&] { return sys().openat(from, ".", kFolder, 0); }));
+  const UniqueFd listed(uninterrupted([&] { return sys().openat(from, ".", kFolderFlags, 0); }));
   if (!listed) return system_error(errno, "cannot open the directory", path);
   return Carrier(carried, durability, path).folder(listed.get(), to, "", 0);
 }
@@ -307,7 +307,7 @@ Result<bool> copy_owner_and_mode(const struct stat& from, int to,
 
 Result<void> bring_changes(int old, int current, const Carried& carried,
                            const std::filesystem::path& path) {
-  const UniqueFd listed(uninterrupted([&] { return sys().openat(old, ".", kFolder, 0); }));
+  const UniqueFd listed(uninterrupted([&] { return sys().openat(old, ".", kFolderFlags, 0); }));
   if (!listed) return system_error(errno, "cannot open the old directory", path);
   std::set<std::string> seen;
   FERRULE_CHECK(bring(listed.get(), current, carried, seen, "", path));

@@ -10,18 +10,17 @@
 
 #include "base/errors.hpp"
 #include "base/try.hpp"
+#include "io/folder_flags.hpp"
 #include "io/output_file.hpp"
 #include "io/staged_file.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
 #include "io/transaction/staging.hpp"
+#include "io/transaction/target.hpp"
 
 namespace ferrule::io {
 
 namespace {
-
-constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-constexpr int kMaxRounds = 10000;
 
 /// The file that `path` names, with links followed; it need not exist. Bounded, as the kernel
 /// bounds it.
@@ -77,7 +76,7 @@ Result<void> FileTransaction::Rep::open_parent(const std::filesystem::path& dire
   }));
   if (!parent) return open_error(errno, "cannot open its directory", path);
   // As savers of a directory do: who replaces this one waits for us.
-  UniqueFd fd(uninterrupted([&] { return sys().openat(parent.get(), ".", kFolder, 0); }));
+  UniqueFd fd(uninterrupted([&] { return sys().openat(parent.get(), ".", kFolderFlags, 0); }));
   struct stat info {};
   if (!fd || sys().fstat(fd.get(), &info) != 0 || (info.st_mode & S_ISVTX) != 0) return {};
   if (uninterrupted([&] { return sys().flock(fd.get(), LOCK_SH); }) != 0) {
@@ -201,7 +200,8 @@ Result<void> FileTransaction::commit() {
   }
   rep.temporary.clear();
   if (rep.durability != Durability::kFull) return {};
-  const UniqueFd fd(uninterrupted([&] { return sys().openat(rep.parent.get(), ".", kFolder, 0); }));
+  const UniqueFd fd(
+      uninterrupted([&] { return sys().openat(rep.parent.get(), ".", kFolderFlags, 0); }));
   if (uninterrupted([&] { return fd ? sys().fsync(fd.get()) : sys().syncfs(rep.lock.get()); }) !=
       0) {
     return system_error(errno, "it is saved, but its directory cannot be flushed to the disk",

@@ -10,6 +10,7 @@
 
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
+#include "io/folder_flags.hpp"
 #include "io/open_regular.hpp"
 #include "io/remove_tree.hpp"
 #include "io/staged_file.hpp"
@@ -29,7 +30,6 @@ constexpr const char* kRedo = "redo";
 constexpr const char* kUndo = "undo";
 constexpr std::string_view kFormat = "ferrule changes 1";
 constexpr std::uint64_t kMaxRecord = std::uint64_t{1} << 24;
-constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 struct Step {
   Change change;
@@ -80,7 +80,7 @@ Result<void> flush(int fd, Durability durability, const std::filesystem::path& p
 Result<void> flush_at(int dir, const char* name, Durability durability,
                       const std::filesystem::path& path) {
   if (durability == Durability::kFast) return {};
-  const UniqueFd fd(uninterrupted([&] { return sys().openat(dir, name, kFolder, 0); }));
+  const UniqueFd fd(uninterrupted([&] { return sys().openat(dir, name, kFolderFlags, 0); }));
   if (!fd) return system_error(errno, "cannot open the directory", path);
   return flush(fd.get(), durability, path);
 }
@@ -236,7 +236,7 @@ Result<InPlace> InPlace::begin(int directory, const std::filesystem::path& path)
   if (sys().mkdirat(directory, kStage, 0700) != 0) {
     return system_error(errno, "cannot create a folder in it", path);
   }
-  UniqueFd stage(uninterrupted([&] { return sys().openat(directory, kStage, kFolder, 0); }));
+  UniqueFd stage(uninterrupted([&] { return sys().openat(directory, kStage, kFolderFlags, 0); }));
   if (!stage) {
     const int number = errno;
     sys().unlinkat(directory, kStage, AT_REMOVEDIR);
@@ -297,7 +297,7 @@ Result<void> recover_in_place(int directory, const std::filesystem::path& path) 
   FERRULE_TRY(const bool pending, has_pending(directory, path));
   if (!pending) return remove_tree(directory, kStage, path);
   const UniqueFd folder(
-      uninterrupted([&] { return sys().openat(directory, kPending, kFolder, 0); }));
+      uninterrupted([&] { return sys().openat(directory, kPending, kFolderFlags, 0); }));
   if (!folder) return system_error(errno, "cannot finish an interrupted save", path);
   for (const bool forward : {false, true}) {
     FERRULE_TRY(const auto steps, read_record(folder.get(), forward ? kRedo : kUndo, path));

@@ -5,6 +5,7 @@
 
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
+#include "io/folder_flags.hpp"
 #include "io/remove_tree.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
@@ -14,7 +15,6 @@ namespace ferrule::io {
 
 namespace {
 
-constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 constexpr const char* kTemporary = ".ferrule-stage";
 
 Result<void> renew_file(int old, const OpenedParent& from, const std::string& name,
@@ -42,7 +42,8 @@ Result<void> remove_file(int old, const std::string& name, const std::filesystem
 Result<void> flush(int old, const std::set<std::string>& folders,
                    const std::filesystem::path& path) {
   for (const auto& folder : folders) {
-    const UniqueFd fd(uninterrupted([&] { return sys().openat(old, folder.c_str(), kFolder, 0); }));
+    const UniqueFd fd(
+        uninterrupted([&] { return sys().openat(old, folder.c_str(), kFolderFlags, 0); }));
     if (!fd || uninterrupted([&] { return sys().fsync(fd.get()); }) != 0) {
       return system_error(errno, "cannot flush the directory to the disk", path);
     }

@@ -11,6 +11,10 @@
 
 namespace ferrule::io {
 
+/// How often a save looks again if other savers keep changing the target: far more often than any
+/// of them could.
+inline constexpr int kMaxRounds = 10000;
+
 /// Where a save goes: links followed, split into what exists and what does not.
 struct Target {
   std::filesystem::path path;  ///< As the caller named it, for messages.
