@@ -11,7 +11,6 @@
 namespace ferrule::adapter {
 namespace {
 
-
 bool starts_with(std::string_view text, std::string_view prefix) {
   return text.substr(0, prefix.size()) == prefix;
 }

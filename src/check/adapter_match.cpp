@@ -8,6 +8,7 @@
 
 #include "base/try.hpp"
 #include "check/expert_match.hpp"
+#include "check/module_path.hpp"
 #include "check/module_shapes.hpp"
 #include "ferrule/text.hpp"
 #include "peft/method.hpp"
@@ -22,8 +23,6 @@ bool contains(std::string_view list, std::string_view entry) {
   const auto all = model::entries(list);
   return std::find(all.begin(), all.end(), entry) != all.end();
 }
-
-std::string_view last_part(std::string_view path) { return path.substr(path.rfind('.') + 1); }
 
 bool has_role(const AdapterModule& module, std::string_view role) {
   return std::any_of(module.tensors().begin(), module.tensors().end(),

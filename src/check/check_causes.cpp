@@ -5,6 +5,7 @@
 #include <array>
 #include <utility>
 
+#include "check/module_path.hpp"
 #include "ferrule/text.hpp"
 #include "peft/state_layout.hpp"
 
@@ -16,8 +17,6 @@ constexpr std::size_t kMaxCandidates = 2000;
 
 constexpr std::array<std::string_view, 4> kWrappers = {"_orig_mod", "_fsdp_wrapped_module",
                                                        "_checkpoint_wrapped_module", "module"};
-
-std::string_view last_part(std::string_view path) { return path.substr(path.rfind('.') + 1); }
 
 bool exists(const model::BaseIndex& base, const std::string& path) {
   return base.has_module(path) || base.find(path + ".weight") != nullptr;

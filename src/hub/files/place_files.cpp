@@ -14,13 +14,14 @@
 namespace ferrule::hub {
 namespace {
 
-constexpr std::uint64_t kPiece = 1U << 20U;
+constexpr std::uint64_t kCopiedAtOnce = 1U << 20U;
 
 Result<void> copy(const std::filesystem::path& from, const RemoteFile& file, io::OutputFile& out) {
   FERRULE_TRY(const auto input, io::InputFile::open(from));
   io::Sha256 sha256;
   auto sha1 = io::git_blob(input.size());
-  std::vector<std::byte> buffer(static_cast<std::size_t>(std::min(kPiece, input.size() + 1)));
+  std::vector<std::byte> buffer(
+      static_cast<std::size_t>(std::min(kCopiedAtOnce, input.size() + 1)));
   for (std::uint64_t at = 0; at < input.size();) {
     const auto size =
         static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), input.size() - at));

@@ -9,6 +9,9 @@
 
 namespace ferrule::hub {
 
+/// A listing that needs more pages is refused: nothing that is shipped has so many files.
+inline constexpr int kMaxPages = 100;
+
 /// A file that a repository or store has, as it lists the file.
 struct RemoteFile {
   std::string path;

@@ -14,7 +14,6 @@ namespace ferrule::hub {
 namespace {
 
 constexpr std::size_t kMaxFiles = 20'000;
-constexpr int kMaxPages = 100;
 
 Result<void> take_entry(const Json& entry, std::vector<RemoteFile>& files) {
   if (text_member(entry, "type") != "file") return {};

@@ -16,11 +16,7 @@
 #include "hub/transport/xml.hpp"
 
 namespace ferrule::hub {
-namespace {
-
-constexpr int kMaxPages = 100;
-
-}  // namespace
+namespace {}  // namespace
 
 Result<std::vector<RemoteFile>> parse_manifest(const std::string& text, const std::string& where) {
   const auto json = parse_json(text);
