@@ -26,7 +26,8 @@ struct FixOptions {
 
 /// One kind of problem that was fixed.
 struct FixedThing {
-  /// "training-wrapper", "adapter-name", "key-prefix", "base-prefix", "old-type", "old-config",
+  /// "training-wrapper", "adapter-name", "key-prefix", "base-prefix", "base-names", "fused-experts",
+  /// "lora_dropout", "fan_in_fan_out", "old-type", "old-config",
   /// "ignored-tensor" or "stale-file".
   std::string what;
   /// A sentence.

@@ -8,6 +8,7 @@
 
 #include "base/try.hpp"
 #include "check/expert_match.hpp"
+#include "check/live_config.hpp"
 #include "check/module_path.hpp"
 #include "check/module_shapes.hpp"
 #include "ferrule/text.hpp"
@@ -19,10 +20,6 @@ namespace {
 
 constexpr std::string_view kBaseLayer = ".base_layer";
 
-bool contains(std::string_view list, std::string_view entry) {
-  const auto all = model::entries(list);
-  return std::find(all.begin(), all.end(), entry) != all.end();
-}
 
 bool has_role(const AdapterModule& module, std::string_view role) {
   return std::any_of(module.tensors().begin(), module.tensors().end(),
@@ -70,12 +67,14 @@ std::vector<std::uint64_t> replicated_layers(const AdapterConfig& config) {
 
 class Matcher {
  public:
-  Matcher(const Adapter& adapter, const model::BaseIndex& base, const peft::TargetRule& targets)
+  Matcher(const Adapter& adapter, const LiveConfig& live, const model::BaseIndex& base,
+          const peft::TargetRule& targets)
       : adapter_(adapter),
         config_(adapter.config()),
+        live_(live),
         base_(base),
         targets_(targets),
-        experts_(base),
+        experts_(adapter.config(), live, base, targets),
         layers_(replicated_layers(config_)) {}
 
   Result<MatchResult> run() {
@@ -84,7 +83,7 @@ class Matcher {
       FERRULE_TRY(auto match, match_module(module));
       result_.modules.push_back(std::move(match));
     }
-    settle_experts();
+    FERRULE_CHECK(settle_experts());
     for (const auto& match : result_.modules) {
       if (match.standing == Standing::kMatched || match.standing == Standing::kConverted)
         ++result_.matched;
@@ -106,8 +105,8 @@ class Matcher {
     }
     FERRULE_TRY(const bool found, find_live(module, match));
     if (!found) return match;
-    if (match.standing == Standing::kConverted) return match;  // Shapes are settled with its group.
-    const auto problem = judge_module(adapter_.config(), module, base_, match.live, targets_);
+    if (match.standing == Standing::kConverted) return match;  // Settled with its group.
+    const auto problem = judge_module(live_.config, module, base_, match.live, targets_);
     if (problem) {
       match.standing = Standing::kMisshapen;
       result_.findings.push_back(*problem);
@@ -117,34 +116,85 @@ class Matcher {
     return match;
   }
 
-  /// Decides the live path; false where the base has nothing there.
+  /// Decides the live path; false if the base has nothing there.
   Result<bool> find_live(const AdapterModule& module, ModuleMatch& match) {
+    FERRULE_TRY(const auto renamed, rename_at_load(module));
+    if (renamed) {
+      if (renamed->converter != nullptr) {
+        experts_.add(*renamed, module, result_.modules.size());
+        match.standing = Standing::kConverted;
+        return true;
+      }
+      return follow(module, replicate(without_base_layer(path_of(renamed->name))), match);
+    }
     if (exists(module, match.live)) return true;
     if (const auto other = under_other_class(match.live); other && exists(module, *other)) {
       match.live = *other;
       return true;
     }
-    if (is_new_head(module)) {
-      match.standing = Standing::kNewHead;
+    if (is_new_head(module)) match.standing = Standing::kNewHead;
+    return false;
+  }
+
+  /// What PEFT makes of the module's keys at load, if anything.
+  Result<std::optional<model::TransformersNames::Renamed>> rename_at_load(
+      const AdapterModule& module) {
+    std::optional<model::TransformersNames::Renamed> none;
+    if (config_.peft_type() != "LORA" || !base_.names.renames_adapters()) return none;
+    for (const auto& tensor : module.tensors()) {
+      if (!tensor.role.starts_with("lora_")) continue;
+      auto key = std::string(module.path()) + "." + std::string(tensor.role);
+      if (!tensor.leaf.empty()) key += "." + std::string(tensor.leaf);
+      FERRULE_TRY(auto renamed, base_.names.rename_adapter_key(key));
+      if (renamed.converter == nullptr && renamed.name == key) return none;
+      return std::optional(std::move(renamed));
+    }
+    return none;
+  }
+
+  static std::string_view path_of(std::string_view key) {
+    return key.substr(0, key.rfind(".lora_"));
+  }
+
+  /// The module under the name that PEFT gives it at load.
+  Result<bool> follow(const AdapterModule& module, std::string live, ModuleMatch& match) {
+    const auto old = std::exchange(match.live, std::move(live));
+    if (!exists(module, match.live)) {
+      if (!exists(module, old)) {
+        match.live = old;
+        return false;
+      }
+      match.standing = Standing::kSaid;
+      result_.findings.push_back(
+          about(Severity::kError, "BS-4", module.path(),
+                "PEFT renames it at load to " + quote(match.live) +
+                    ", as if it came from a checkpoint, and the base has no such module: it drops "
+                    "the tensors",
+                "no name loads; transformers renames what it saved itself"));
       return false;
     }
-    if (config_.peft_type() != "LORA" || base_.names.empty()) return false;
-    FERRULE_TRY(const auto renamed, base_.names.rename(match.live + ".weight"));
-    if (renamed.converter != nullptr) {
-      if (base_.find(renamed.name) == nullptr || !base_.names.converts_experts()) return false;
-      experts_.add(renamed, module, result_.modules.size());
-      match.standing = Standing::kConverted;
-      return true;
+    FERRULE_TRY(const bool selected, targets_.selects(match.live));
+    if (targets_.known() && !selected && !is_parameter(match.live)) {
+      match.live = old;
+      if (!exists(module, old)) return false;  // BS-4 says why.
+      match.standing = Standing::kSaid;
+      result_.findings.push_back(about(Severity::kError, "BS-4", module.path(),
+                                       "PEFT renames it at load, and the config does not target "
+                                       "it under the new name"));
+      return false;
     }
-    auto live = renamed.name.substr(0, renamed.name.rfind('.'));
-    if (live == match.live || !exists(module, live)) return false;
-    FERRULE_TRY(const bool selected, targets_.selects(live));
-    if (!selected && !(base_.names.converts_experts() && last_part(live) == "gate")) return false;
     result_.findings.push_back(
         about(Severity::kNote, "BS-19", module.path(),
-              "the live model calls it " + quote(live) + "; PEFT renames it at load"));
-    match.live = std::move(live);
+              "the live model calls it " + quote(match.live) + "; PEFT renames it at load"));
     return true;
+  }
+
+  /// True if a parameter of the module is targeted (a router's weight).
+  bool is_parameter(const std::string& path) const {
+    const auto below = base_.below(path);
+    return std::any_of(below.begin(), below.end(), [&](const model::BaseTensor& tensor) {
+      return targets_.selects_parameter(tensor.name);
+    });
   }
 
   bool exists(const AdapterModule& module, const std::string& path) const {
@@ -191,16 +241,18 @@ class Matcher {
     return path;
   }
 
-  void settle_experts() {
-    for (auto& verdict : experts_.settle()) {
-      auto& match = result_.modules[verdict.place];
-      match.standing = verdict.standing;
-      if (verdict.finding) result_.findings.push_back(std::move(*verdict.finding));
+  Result<void> settle_experts() {
+    FERRULE_TRY(auto settled, experts_.settle());
+    for (const auto& [place, standing] : settled.standings) {
+      result_.modules[place].standing = standing;
     }
+    for (auto& finding : settled.findings) result_.findings.push_back(std::move(finding));
+    return {};
   }
 
   const Adapter& adapter_;
   const AdapterConfig& config_;
+  const LiveConfig& live_;
   const model::BaseIndex& base_;
   const peft::TargetRule& targets_;
   ExpertGroups experts_;
@@ -208,13 +260,30 @@ class Matcher {
   MatchResult result_;
 };
 
-/// Without a class, names that are nn.Embedding in every model that has them.
-bool looks_like_embedding(std::string_view name) {
-  return name == "embed_tokens" || name == "wte" || name == "wpe" || name == "word_embeddings" ||
-         name == "shared" || name == "embed_in";
+LayerKind layer_kind(char letter) {
+  switch (letter) {
+    case 'L':
+    case 'M':
+      return LayerKind::kLinear;
+    case 'C':
+      return LayerKind::kConv1D;
+    case '1':
+    case '2':
+    case '3':
+      return LayerKind::kConv;
+    case 'E':
+      return LayerKind::kEmbedding;
+    default:
+      return LayerKind::kOther;
+  }
 }
 
 }  // namespace
+
+bool looks_like_embedding(std::string_view name) noexcept {
+  return name == "embed_tokens" || name == "wte" || name == "wpe" || name == "word_embeddings" ||
+         name == "shared" || name == "embed_in";
+}
 
 std::string without_base_layer(std::string_view path) {
   std::string out(path);
@@ -247,31 +316,38 @@ Finding about(Severity severity, std::string_view code, std::string_view module,
 
 std::optional<BaseLayer> layer_at(const model::BaseIndex& base, std::string_view path,
                                   const AdapterModule& module) {
-  const auto* weight = base.find(std::string(path) + ".weight");
-  if (weight == nullptr) weight = base.find(std::string(path) + ".in_proj_weight");
-  if (weight == nullptr || !weight->shape_known || base.is_packed(path)) return std::nullopt;
-  BaseLayer layer{.kind = LayerKind::kOther, .weight = weight->shape};
-  const auto name = last_part(path);
+  BaseLayer layer{.kind = LayerKind::kOther, .weight = {}};
+  if (const auto packed = base.packed.find(path); packed != base.packed.end()) {
+    if (!packed->second.shape) return std::nullopt;
+    layer.weight = *packed->second.shape;
+  } else {
+    const auto* weight = base.find(std::string(path) + ".weight");
+    if (weight == nullptr) weight = base.find(std::string(path) + ".in_proj_weight");
+    if (weight == nullptr || !weight->shape_known) return std::nullopt;
+    layer.weight = weight->shape;
+  }
+  const auto kind = base.kind_of(path);
+  if (kind.known()) {
+    layer.kind = layer_kind(kind.letter);
+    return layer;
+  }
   if (layer.weight.size() > 2) layer.kind = LayerKind::kConv;
   if (layer.weight.size() != 2) return layer;
   layer.kind = LayerKind::kLinear;
-  if (const auto* row = base.names.model_class()) {
-    if (contains(row->conv1d, name)) layer.kind = LayerKind::kConv1D;
-    if (contains(row->embeddings, name)) layer.kind = LayerKind::kEmbedding;
-    return layer;
-  }
+  const auto name = last_part(path);
   if (looks_like_embedding(name) || has_role(module, "lora_embedding_A") ||
       has_role(module, "hira_embedding_A") || has_role(module, "oft_embedding_R")) {
     layer.kind = LayerKind::kEmbedding;
-  } else if (name == "c_attn" || name == "c_proj" || name == "c_fc" || name == "q_attn") {
-    layer.kind = LayerKind::kConv1D;
+  } else {
+    // A Conv1D in transformers' own models; models of other code call Linear layers so.
+    layer.either = name == "c_attn" || name == "c_proj" || name == "c_fc" || name == "q_attn";
   }
   return layer;
 }
 
-Result<MatchResult> match_modules(const Adapter& adapter, const model::BaseIndex& base,
-                                  const peft::TargetRule& targets) {
-  return Matcher(adapter, base, targets).run();
+Result<MatchResult> match_modules(const Adapter& adapter, const LiveConfig& live,
+                                  const model::BaseIndex& base, const peft::TargetRule& targets) {
+  return Matcher(adapter, live, base, targets).run();
 }
 
 }  // namespace ferrule::checks

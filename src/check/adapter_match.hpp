@@ -17,6 +17,8 @@
 
 namespace ferrule::checks {
 
+struct LiveConfig;
+
 /// How a module of an adapter stands to the base.
 enum class Standing : std::uint8_t {
   kMatched,    ///< Under the name as it stands, every shape right.
@@ -24,6 +26,7 @@ enum class Standing : std::uint8_t {
   kNewHead,    ///< Not in the base, and not to be: the task's class makes it.
   kMisshapen,  ///< There, with another shape.
   kAbsent,     ///< Not in the base.
+  kSaid,       ///< PEFT would not load it; a finding in the result says why.
   kMisspelt,   ///< The keys themselves are spelt so that nothing finds them; AD rules say how.
 };
 
@@ -41,6 +44,9 @@ struct MatchResult {
   std::uint64_t matched = 0;
 };
 
+/// Without a class, names that are nn.Embedding in every model that has them.
+bool looks_like_embedding(std::string_view name) noexcept;
+
 /// A path without its `.base_layer` components.
 std::string without_base_layer(std::string_view path);
 
@@ -51,9 +57,10 @@ std::string adapter_class(const AdapterConfig& config);
 Finding about(Severity severity, std::string_view code, std::string_view module,
               std::string message, std::string advice = {});
 
-/// Looks every module of the adapter up in the base.
-Result<MatchResult> match_modules(const Adapter& adapter, const model::BaseIndex& base,
-                                  const peft::TargetRule& targets);
+/// Looks every module of the adapter up in the base. `live` is the config on the model, `targets`
+/// made of it.
+Result<MatchResult> match_modules(const Adapter& adapter, const LiveConfig& live,
+                                  const model::BaseIndex& base, const peft::TargetRule& targets);
 
 /// The layer at that live path, or nullopt where the base has no weight there.
 std::optional<BaseLayer> layer_at(const model::BaseIndex& base, std::string_view path,

@@ -10,12 +10,14 @@
 #include "base/errors.hpp"
 #include "base/parallel.hpp"
 #include "base/try.hpp"
+#include "check/adaptable.hpp"
 #include "check/adapter_match.hpp"
 #include "check/check_causes.hpp"
 #include "check/check_config.hpp"
 #include "check/check_engines.hpp"
 #include "check/check_values.hpp"
 #include "check/engines.hpp"
+#include "check/live_config.hpp"
 #include "ferrule/text.hpp"
 #include "model/base_model.hpp"
 #include "peft/targets.hpp"
@@ -102,31 +104,29 @@ class Check {
   }
 
   void compare() {
-    const auto targets = peft::TargetRule::compile(adapter_.config());
-    if (!targets) {
-      findings_.push_back(to_finding(targets.error()));
-      return;
-    }
-    auto match = checks::match_modules(adapter_, base_, *targets);
-    if (!match) {
-      findings_.push_back(to_finding(match.error()));
-      return;
-    }
-    matched_ = match->matched;
-    add(checks::explain_absent(adapter_, base_, *match));
-    auto compared = checks::compare_config(adapter_, base_, *match, *targets);
-    add(std::move(match->findings));
-    if (compared) {
-      add(std::move(compared).value());
-    } else {
-      findings_.push_back(to_finding(compared.error()));
-    }
+    if (auto done = compare_modules(); !done) findings_.push_back(to_finding(done.error()));
     if (whole_model_) {
       auto prompt = checks::compare_prompt(adapter_, base_);
       if (prompt.empty()) ++matched_;
       add(std::move(prompt));
     }
     note_size();
+  }
+
+  Result<void> compare_modules() {
+    FERRULE_TRY(const auto live, checks::live_config(adapter_.config(), base_));
+    FERRULE_TRY(const auto targets, peft::TargetRule::compile(live.config));
+    FERRULE_TRY(auto match, checks::match_modules(adapter_, live, base_, targets));
+    matched_ = match.matched;
+    if (live.refused) findings_.push_back(*live.refused);
+    add(checks::explain_absent(adapter_, base_, match));
+    FERRULE_TRY(auto refused, checks::judge_targets(live, base_, targets));
+    add(std::move(refused));
+    auto compared = checks::compare_config(adapter_, live, base_, match, targets);
+    add(std::move(match.findings));
+    FERRULE_TRY(auto more, std::move(compared));
+    add(std::move(more));
+    return {};
   }
 
   // BS-8 for shapes: one sentence where most of them are of another size.

@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <utility>
 
 #include "check/module_path.hpp"
+#include "check/neighbors.hpp"
 #include "ferrule/text.hpp"
 #include "peft/state_layout.hpp"
 
@@ -141,13 +143,17 @@ class Explainer {
     const bool live = base_.find(renamed->name) != nullptr;
     const bool on_disk = base_.was_on_disk(match.live + ".weight");
     if (!live && !on_disk) return false;
+    const auto new_path = renamed->name.substr(0, renamed->name.rfind('.'));
+    const bool lora = adapter_.config().peft_type() == "LORA";
+    const auto why = !lora ? ": PEFT renames tensors of LORA alone"
+                     : base_.names.renames_adapters()
+                         ? ": PEFT renames the tensors, but target_modules does not name the new "
+                           "module"
+                         : ": PEFT does not rename tensors of this model type";
     say("BS-4", match,
-        "transformers 5 calls it " + quote(renamed->name) +
-            (on_disk ? " (the file keeps the name of version 4)" : "") +
-            (adapter_.config().peft_type() == "LORA"
-                 ? ": PEFT renames the tensors, but target_modules does not name the new module"
-                 : ": PEFT renames tensors of LORA alone"),
-        "load it with transformers 4, or train it again");
+        "transformers " + std::string(model::transformers_version()) + " calls it " +
+            quote(new_path) + (on_disk ? " (the base's file keeps the older name)" : "") + why,
+        "ferrule fix --base writes the new names");
     return true;
   }
 
@@ -189,27 +195,59 @@ class Explainer {
     return true;
   }
 
-  void explain_rest(const std::vector<const ModuleMatch*>& unexplained) {
-    const bool all = !unexplained.empty() && unexplained.size() == match_.modules.size();
-    if (all) {
-      const auto trained = adapter_class(adapter_.config());
-      const auto name = adapter_.config().base_model_name_or_path().value_or("");
-      out_.push_back(
-          about(Severity::kError, "BS-7", {},
-                "none of the " + std::to_string(unexplained.size()) + " modules is in the base" +
-                    (base_.class_name.empty() ? "" : ", which is a " + quote(base_.class_name)) +
-                    ": the adapter was trained on another architecture" +
-                    (trained.empty() ? "" : " (" + quote(trained) + ")") +
-                    (name.empty() ? "" : "; its config names " + quote(name)),
-                "give the base that it was trained on"));
+  /// True if the base has other layers where the module should be.
+  bool is_at_home(const ModuleMatch& match) const {
+    const auto dot = match.live.rfind('.');
+    return dot != std::string::npos && !base_.below(match.live.substr(0, dot)).empty();
+  }
+
+  /// BS-7 once, if nothing of the adapter is near anything of the base.
+  void explain_architecture(const std::vector<const ModuleMatch*>& unexplained) {
+    const bool none = !unexplained.empty() && unexplained.size() == match_.modules.size() &&
+                      std::none_of(unexplained.begin(), unexplained.end(),
+                                   [&](const ModuleMatch* match) { return is_at_home(*match); });
+    if (!none) return;
+    const auto trained = adapter_class(adapter_.config());
+    const auto name = adapter_.config().base_model_name_or_path().value_or("");
+    out_.push_back(
+        about(Severity::kError, "BS-7", {},
+              "none of the " + std::to_string(unexplained.size()) + " modules is in the base" +
+                  (base_.class_name.empty() ? "" : ", which is a " + quote(base_.class_name)) +
+                  ": the adapter was trained on another architecture" +
+                  (trained.empty() ? "" : " (" + quote(trained) + ")") +
+                  (name.empty() ? "" : "; its config names " + quote(name)),
+              "give the base that it was trained on"));
+  }
+
+  /// "layers.#.self_attn.q_proj": modules that differ in numbers alone have one cause.
+  static std::string general(std::string_view path) {
+    std::string out;
+    for (const auto part : peft::split(path)) {
+      const bool number =
+          std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
+      out += (out.empty() ? "" : ".") + (number ? std::string("#") : std::string(part));
     }
+    return out;
+  }
+
+  void explain_rest(const std::vector<const ModuleMatch*>& unexplained) {
+    explain_architecture(unexplained);
+    std::map<std::string, std::vector<const ModuleMatch*>> groups;
+    for (const auto* match : unexplained) groups[general(match->live)].push_back(match);
     std::size_t looked = 0;
-    for (const auto* match : unexplained) {
-      const auto near = looked++ < kMaxSuggestions ? nearest(base_, match->live) : std::string();
-      say("BS-1", *match,
-          "the base has no module " + quote(match->live) +
-              (near.empty() ? "" : "; the nearest is " + quote(near)),
-          {});
+    for (const auto& [path, group] : groups) {
+      const auto& match = *group.front();
+      auto text = "the base has no module " + quote(match.live);
+      if (const auto neighbor = find_neighbor(base_, match.live)) {
+        text += "; the nearest is " + quote(neighbor->path) + ", " + neighbor->message;
+      } else if (looked++ < kMaxSuggestions) {
+        const auto near = nearest(base_, match.live);
+        if (!near.empty()) text += "; the nearest is " + quote(near);
+      }
+      if (group.size() > 1) {
+        text += " (" + std::to_string(group.size()) + " modules like it)";
+      }
+      say("BS-1", match, std::move(text), {});
     }
   }
 

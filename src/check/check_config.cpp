@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "base/try.hpp"
+#include "check/adaptable.hpp"
+#include "check/module_shapes.hpp"
 #include "ferrule/save_pretrained.hpp"
 #include "ferrule/text.hpp"
 #include "peft/method.hpp"
@@ -46,27 +48,30 @@ std::string list_of(const std::vector<std::string>& names) {
 
 class Comparison {
  public:
-  Comparison(const Adapter& adapter, const model::BaseIndex& base, const MatchResult& match,
-             const peft::TargetRule& targets)
+  Comparison(const Adapter& adapter, const LiveConfig& live, const model::BaseIndex& base,
+             const MatchResult& match, const peft::TargetRule& targets)
       : adapter_(adapter),
         config_(adapter.config()),
+        live_(live),
         base_(base),
         match_(match),
         targets_(targets) {
     for (const auto& m : match.modules) {
       if (!is_adapted(*m.module)) continue;
       ++levels_[m.live];
-      // Experts one by one become two parameters of the module they lie in.
-      converted_ |= m.standing == Standing::kConverted;
+      // Experts one by one become parameters of the module they lie in; ExpertGroups judges them.
+      converted_ |= m.standing == Standing::kConverted || m.standing == Standing::kSaid;
     }
   }
 
   Result<std::vector<Finding>> run() {
     if (has_targets(config_.peft_type()) && !levels_.empty()) {
       FERRULE_CHECK(find_untargeted());
-      if (match_.matched > 0 && !converted_) FERRULE_CHECK(find_missing());
+      if (match_.matched > 0) FERRULE_CHECK(find_missing());
       find_unanswered();
     }
+    find_switches();
+    find_unsaved();
     find_shared_changes();
     find_packed();
     compare_fingerprint();
@@ -87,17 +92,16 @@ class Comparison {
                             !config_.find("layer_replication")->is_null();
     if (!targets_.known() || replicated) return {};
     for (const auto& match : match_.modules) {
-      if (!is_adapted(*match.module) || match.standing == Standing::kConverted) continue;
+      if (!is_adapted(*match.module) || match.standing == Standing::kConverted ||
+          match.standing == Standing::kSaid) {
+        continue;
+      }
       const auto path = match.module->path();
       if (path.find("base_layer") != std::string_view::npos || is_parameter_level(match)) continue;
       FERRULE_TRY(const bool named, targets_.selects(path));
       if (named) continue;
       FERRULE_TRY(const bool live, targets_.selects(match.live));
       if (live || config_.flag("ensure_weight_tying")) continue;
-      if (match.standing == Standing::kMatched && base_.names.converts_experts() &&
-          match.live.ends_with(".gate")) {
-        continue;
-      }
       out_.push_back(
           about(Severity::kError, "BS-11", path,
                 "the config does not target it, and the file has tensors of it: PEFT makes "
@@ -129,12 +133,13 @@ class Comparison {
       const auto* weight = base_.find(path + ".weight");
       if (weight == nullptr && !base_.is_packed(path)) continue;
       if (weight != nullptr && weight->shape_known && weight->shape.size() < 2 && !norms) continue;
+      if (!adapts(config_.peft_type(), base_.kind_of(path).letter)) continue;  // BS-24 says so.
       FERRULE_TRY(const bool wanted, targets_.selects(path));
       if (wanted && !is_left_out(path) && !is_tied_twin(path)) missing.push_back(path);
     }
     std::map<std::string, std::size_t> parameters;
     for (const auto& tensor : base_.tensors) {
-      if (targets_.selects_parameter(tensor.name))
+      if (!converted_ && targets_.selects_parameter(tensor.name))
         ++parameters[tensor.name.substr(0, tensor.name.rfind('.'))];
     }
     for (const auto& [path, count] : parameters) {
@@ -166,7 +171,7 @@ class Comparison {
   // BS-10
   void find_unanswered() {
     const auto selector = config_.target_modules();
-    if (!selector || selector->is_pattern) return;
+    if (!selector || selector->is_pattern || live_.all_linear) return;
     for (const auto& name : selector->names) {
       const bool answered =
           std::any_of(match_.modules.begin(), match_.modules.end(), [&](const ModuleMatch& m) {
@@ -178,6 +183,90 @@ class Comparison {
           about(Severity::kWarning, "BS-10", name,
                 "target_modules names " + quote(name) + ", and no tensor answers to it"));
     }
+  }
+
+  /// A switch of the config, and the tensor that every adapted layer has if it is on.
+  struct Switch {
+    std::string_view peft_type;
+    std::string_view field;
+    std::string_view role;
+    std::string_view leaf;
+    /// A tensor that the layer must have for the switch to mean anything to it.
+    std::string_view beside;
+  };
+
+  bool is_on(std::string_view field) const {
+    if (config_.flag(field)) return true;
+    const auto value = config_.number(field);
+    return value && *value != 0;
+  }
+
+  // BS-27
+  void find_switches() {
+    constexpr Switch kSwitches[] = {
+        {"LORA", "use_dora", "lora_magnitude_vector", "", ""},
+        {"LORA", "lora_bias", "lora_B", "bias", "lora_B"},
+        {"GRALORA", "hybrid_r", "gralora_A_general", "weight", "gralora_A"},
+    };
+    for (const auto& row : kSwitches) {
+      if (config_.peft_type() != row.peft_type) continue;
+      std::vector<std::string> with;
+      std::vector<std::string> without;
+      for (const auto& match : match_.modules) {
+        const bool loads =
+            match.standing == Standing::kMatched || match.standing == Standing::kConverted;
+        if (!loads || !is_adapted(*match.module)) continue;
+        const auto& tensors = match.module->tensors();
+        const bool has = std::any_of(tensors.begin(), tensors.end(), [&](const AdapterTensor& t) {
+          return t.role == row.role && t.leaf == row.leaf;
+        });
+        const bool concerned =
+            row.beside.empty() || std::any_of(tensors.begin(), tensors.end(),
+                                              [&](const auto& t) { return t.role == row.beside; });
+        if (has) with.emplace_back(match.module->path());
+        if (!has && concerned) without.emplace_back(match.module->path());
+      }
+      const auto what = std::string(row.role) + (row.leaf == "bias" ? ".bias" : "");
+      if (is_on(row.field) && !without.empty()) {
+        say_switch(without, std::string(row.field) + " is on, and " +
+                                std::to_string(without.size()) + " modules have no " + what +
+                                ": PEFT makes them and leaves them at their start");
+      } else if (!is_on(row.field) && !with.empty()) {
+        say_switch(with, std::string(row.field) + " is off, and " + std::to_string(with.size()) +
+                             " modules have " + what + ": PEFT drops them");
+      }
+    }
+  }
+
+  void say_switch(const std::vector<std::string>& modules, std::string message) {
+    out_.push_back(about(Severity::kError, "BS-27", modules.front(), std::move(message),
+                         "the config belongs to another adapter, or was edited"));
+  }
+
+  // BS-27: PEFT raises KeyError.
+  void find_unsaved() {
+    std::vector<std::string> missing;
+    const auto names = config_.modules_to_save();
+    if (names.empty()) return;
+    for (const auto& module : all_modules(base_)) {
+      const bool named = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+        return module.path == name || module.path.ends_with("." + name);
+      });
+      if (!named || base_.below(module.path).empty() || is_tied_twin(module.path)) continue;
+      const bool there =
+          std::any_of(match_.modules.begin(), match_.modules.end(), [&](const ModuleMatch& m) {
+            return (m.live == module.path || m.module->path() == module.path) &&
+                   std::any_of(m.module->tensors().begin(), m.module->tensors().end(),
+                               [](const auto& t) { return t.role == "modules_to_save"; });
+          });
+      if (!there) missing.push_back(module.path);
+    }
+    if (missing.empty()) return;
+    out_.push_back(
+        about(Severity::kError, "BS-27", missing.front(),
+              "modules_to_save names " + list_of(missing) +
+                  " of the base, and the file has no tensors of it: PEFT raises KeyError",
+              "the file is incomplete"));
   }
 
   // BS-13
@@ -205,21 +294,27 @@ class Comparison {
 
   // BS-14
   void find_packed() {
-    const auto packed =
-        std::count_if(match_.modules.begin(), match_.modules.end(),
-                      [&](const ModuleMatch& m) { return base_.is_packed(m.live); });
-    if (packed == 0) return;
-    out_.push_back(about(
-        Severity::kNote, "BS-14", {},
-        "the base is quantised (" + base_.packing + "): " + std::to_string(packed) +
-            " modules were found by name, and their shapes are packed and were not compared"));
+    if (base_.packing.empty()) return;
+    std::uint64_t by_name = 0;
+    for (const auto& match : match_.modules) {
+      const auto packed = base_.packed.find(match.live);
+      const bool sized =
+          packed == base_.packed.end() || packed->second.shape || packed->second.elements;
+      if (!sized) ++by_name;
+    }
+    out_.push_back(about(Severity::kNote, "BS-14", {},
+                         "the base is quantized (" + base_.packing + ")" +
+                             (by_name == 0 ? ": sizes were compared with its packed weights"
+                                           : ": " + std::to_string(by_name) +
+                                                 " modules were found by name, and their sizes "
+                                                 "were not compared")));
   }
 
   // BS-15
   void compare_fingerprint() {
     for (const auto& [key, value] : adapter_.metadata()) {
       if (key != kBaseFingerprintKey || value == base_.fingerprint) continue;
-      const bool quantised = !base_.packed.empty();
+      const bool quantised = !base_.packing.empty();
       out_.push_back(
           about(quantised ? Severity::kNote : Severity::kWarning, "BS-15", {},
                 "the base is not the one that the adapter was saved for: its names and shapes "
@@ -232,6 +327,7 @@ class Comparison {
 
   const Adapter& adapter_;
   const AdapterConfig& config_;
+  const LiveConfig& live_;
   const model::BaseIndex& base_;
   const MatchResult& match_;
   const peft::TargetRule& targets_;
@@ -241,81 +337,12 @@ class Comparison {
   std::vector<Finding> out_;
 };
 
-std::optional<std::int64_t> first_of(const model::BaseIndex& base,
-                                     std::initializer_list<const char*> fields) {
-  for (const auto* field : fields) {
-    if (const auto value = base.config_integer(field)) return value;
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
-Result<std::vector<Finding>> compare_config(const Adapter& adapter, const model::BaseIndex& base,
-                                            const MatchResult& match,
+Result<std::vector<Finding>> compare_config(const Adapter& adapter, const LiveConfig& live,
+                                            const model::BaseIndex& base, const MatchResult& match,
                                             const peft::TargetRule& targets) {
-  return Comparison(adapter, base, match, targets).run();
-}
-
-std::vector<Finding> compare_prompt(const Adapter& adapter, const model::BaseIndex& base) {
-  std::vector<Finding> out;
-  const auto& type = adapter.config().peft_type();
-  const auto width = first_of(base, {"hidden_size", "n_embd", "d_model", "dim"});
-  for (const auto& tensor : adapter.tensors()) {
-    const auto shape = tensor.tensor.shape();
-    if (tensor.key != "prompt_embeddings" || shape.size() != 2 || !width || *width <= 0) continue;
-    auto expected = static_cast<std::uint64_t>(*width);
-    if (type == "PREFIX_TUNING" || type == "CARTRIDGE") {
-      const auto layers = first_of(base, {"num_hidden_layers", "n_layer", "num_layers"});
-      const auto heads = first_of(base, {"num_attention_heads", "n_head", "num_heads"});
-      const auto kv_heads = base.config_integer("num_key_value_heads").value_or(heads.value_or(0));
-      if (!layers || !heads || *heads <= 0 || *layers <= 0 || kv_heads <= 0) continue;
-      const auto head = base.config_integer("head_dim").value_or(*width / *heads);
-      expected =
-          static_cast<std::uint64_t>(*layers) * 2 * static_cast<std::uint64_t>(kv_heads * head);
-    }
-    if (shape[1] == expected) continue;
-    out.push_back(about(Severity::kError, "BS-2", {},
-                        "prompt_embeddings has " + std::to_string(shape[1]) +
-                            " columns, the base needs " + std::to_string(expected),
-                        "it was trained on a model of another size"));
-  }
-  return out;
-}
-
-std::vector<Finding> compare_with_config_alone(const Adapter& adapter,
-                                               const model::BaseIndex& base) {
-  auto out = compare_prompt(adapter, base);
-  const bool composed = base.config.find("text_config") != nullptr ||
-                        base.config.find("vision_config") != nullptr ||
-                        base.config.find("encoder") != nullptr;
-  const auto layers = first_of(base, {"num_hidden_layers", "n_layer", "num_layers"});
-  const auto vocabulary = base.config_integer("vocab_size");
-  const bool replicated = adapter.config().find("layer_replication") != nullptr &&
-                          !adapter.config().find("layer_replication")->is_null();
-  for (const auto& module : adapter.modules()) {
-    const auto number = peft::layer_number(module.path());
-    if (layers && *layers >= 0 && number && !composed && !replicated &&
-        *number >= static_cast<std::uint64_t>(*layers)) {
-      out.push_back(about(Severity::kError, "BS-8", module.path(),
-                          "the config says " + std::to_string(*layers) +
-                              " layers, this is of layer " + std::to_string(*number),
-                          "it was trained on a model of another size"));
-    }
-    const auto rows = module.tensor("lora_embedding_A");
-    const auto path = module.path();
-    const bool words = path.ends_with("embed_tokens") || path.ends_with("wte") ||
-                       path.ends_with("word_embeddings");
-    if (rows && vocabulary && *vocabulary > 0 && words && rows->shape().size() == 2 &&
-        rows->shape()[1] != static_cast<std::uint64_t>(*vocabulary)) {
-      out.push_back(about(Severity::kError, "BS-9", path,
-                          "the vocabulary was resized: the adapter has " +
-                              std::to_string(rows->shape()[1]) + " rows, the base has " +
-                              std::to_string(*vocabulary),
-                          "resize the base's embeddings before loading"));
-    }
-  }
-  return out;
+  return Comparison(adapter, live, base, match, targets).run();
 }
 
 }  // namespace ferrule::checks

@@ -25,6 +25,8 @@ enum class LayerKind : std::uint8_t {
 struct BaseLayer {
   LayerKind kind = LayerKind::kOther;
   std::vector<std::uint64_t> weight;
+  /// A kLinear that may as well be a kConv1D: nothing tells which.
+  bool either = false;
 
   std::uint64_t in() const noexcept;
   std::uint64_t out() const noexcept;

@@ -103,14 +103,10 @@ bool fits_parameter(const AdapterModule& module, const model::BaseTensor& parame
 std::optional<Finding> judge_parameters(const AdapterModule& module, const model::BaseIndex& base,
                                         const std::string& live,
                                         const std::vector<const model::BaseTensor*>& parameters) {
-  const auto* row = base.names.model_class();
-  const auto name = std::string_view(live).substr(live.rfind('.') + 1);
-  const auto list =
-      row == nullptr ? std::vector<std::string_view>() : model::entries(row->transposed);
-  const bool transposed = std::find(list.begin(), list.end(), name) != list.end();
+  const auto kind = base.kind_of(live);
   for (const auto* parameter : parameters) {
-    if (fits_parameter(module, *parameter, transposed)) return std::nullopt;
-    if (row == nullptr && fits_parameter(module, *parameter, true)) return std::nullopt;
+    if (fits_parameter(module, *parameter, kind.letter == 'T')) return std::nullopt;
+    if (!kind.known() && fits_parameter(module, *parameter, true)) return std::nullopt;
   }
   std::string text;
   for (const auto* parameter : parameters) {
@@ -133,25 +129,7 @@ std::optional<Finding> judge_tokens(const AdapterModule& module, const AdapterTe
   if (shape.size() != 2 || shape[1] != layer.weight[1]) {
     return misshapen(module, tensor, "[*, " + std::to_string(layer.weight[1]) + "]", layer.weight);
   }
-  std::uint64_t highest = 0;
-  const auto take = [&](const Json& list) {
-    if (list.if_array() == nullptr) return;
-    for (const auto& item : *list.if_array()) {
-      if (const auto* index = item.if_int64(); index != nullptr && *index > 0) {
-        highest = std::max(highest, static_cast<std::uint64_t>(*index));
-      }
-    }
-  };
-  for (const auto* field : {"trainable_token_indices", "token_indices"}) {
-    const auto* value = config.find(field);
-    if (value == nullptr) continue;
-    take(*value);
-    if (value->if_object() != nullptr) {
-      for (const auto& [name, list] : *value->if_object()) {
-        if (module.path().ends_with(name)) take(list);
-      }
-    }
-  }
+  const auto highest = highest_token(config, module.path()).value_or(0);
   if (highest < layer.weight[0]) return std::nullopt;
   return about(Severity::kError, "BS-9", module.path(),
                "the adapter trains token " + grouped(highest) + ", the base has " +
@@ -195,7 +173,58 @@ std::optional<Finding> judge_on_layer(const AdapterConfig& config, const Adapter
   return misshapen(module, tensor, *expected, layer.weight);
 }
 
+/// Whether all of the module's tensors fit that layer.
+bool fits_layer(const AdapterConfig& config, const AdapterModule& module, const BaseLayer& layer) {
+  return !shapes_disagree(config, module, layer) &&
+         std::none_of(module.tensors().begin(), module.tensors().end(),
+                      [&](const AdapterTensor& tensor) {
+                        return expected_shape(config, tensor, layer).has_value();
+                      });
+}
+
+/// A weight of which only the number of elements is known (bitsandbytes, 4 bits).
+std::optional<Finding> judge_elements(const AdapterModule& module, const model::BaseIndex& base,
+                                      const std::string& live) {
+  const auto packed = base.packed.find(live);
+  if (packed == base.packed.end() || !packed->second.elements) return std::nullopt;
+  const auto a = module.tensor("lora_A");
+  const auto b = module.tensor("lora_B");
+  if (!a || !b || a->shape().size() != 2 || b->shape().size() != 2) return std::nullopt;
+  if (base::checked_mul(a->shape()[1], b->shape()[0]) == packed->second.elements) {
+    return std::nullopt;
+  }
+  return about(Severity::kError, "BS-2", module.path(),
+               "its factors make an update of " +
+                   shape_text(std::vector{b->shape()[0], a->shape()[1]}) +
+                   ", the base's packed weight has " + std::to_string(*packed->second.elements) +
+                   " elements",
+               "it was trained on a model of another size");
+}
+
 }  // namespace
+
+std::optional<std::uint64_t> highest_token(const AdapterConfig& config, std::string_view path) {
+  std::optional<std::uint64_t> highest;
+  const auto take = [&](const Json& list) {
+    if (list.if_array() == nullptr) return;
+    for (const auto& item : *list.if_array()) {
+      if (const auto* index = item.if_int64(); index != nullptr && *index >= 0) {
+        highest = std::max(highest.value_or(0), static_cast<std::uint64_t>(*index));
+      }
+    }
+  };
+  for (const auto* field : {"trainable_token_indices", "token_indices"}) {
+    const auto* value = config.find(field);
+    if (value == nullptr) continue;
+    take(*value);
+    if (value->if_object() != nullptr) {
+      for (const auto& [name, list] : *value->if_object()) {
+        if (path.ends_with(name)) take(list);
+      }
+    }
+  }
+  return highest;
+}
 
 std::optional<Finding> judge_module(const AdapterConfig& config, const AdapterModule& module,
                                     const model::BaseIndex& base, const std::string& live,
@@ -203,7 +232,13 @@ std::optional<Finding> judge_module(const AdapterConfig& config, const AdapterMo
   const auto parameters = module.tensor("lora_A") ? targeted(base, live, targets)
                                                   : std::vector<const model::BaseTensor*>();
   if (!parameters.empty()) return judge_parameters(module, base, live, parameters);
-  const auto layer = layer_at(base, live, module);
+  if (auto wrong = judge_elements(module, base, live)) return wrong;
+  auto layer = layer_at(base, live, module);
+  if (layer && layer->either && !fits_layer(config, module, *layer)) {
+    auto other = *layer;
+    other.kind = LayerKind::kConv1D;
+    if (fits_layer(config, module, other)) layer = other;
+  }
   for (const auto& tensor : module.tensors()) {
     std::optional<Finding> wrong;
     if (tensor.role == "modules_to_save" || tensor.role == "bias" || tensor.role == "embedding" ||

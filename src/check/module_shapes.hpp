@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "ferrule/adapter.hpp"
 #include "ferrule/finding.hpp"
@@ -16,5 +18,8 @@ namespace ferrule::checks {
 std::optional<Finding> judge_module(const AdapterConfig& config, const AdapterModule& module,
                                     const model::BaseIndex& base, const std::string& live,
                                     const peft::TargetRule& targets);
+
+/// The highest token index that the config trains in the module at `path`, if it names any.
+std::optional<std::uint64_t> highest_token(const AdapterConfig& config, std::string_view path);
 
 }  // namespace ferrule::checks

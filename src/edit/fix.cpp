@@ -2,6 +2,8 @@
 #include "ferrule/fix.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -9,12 +11,10 @@
 #include "adapter/open_adapter.hpp"
 #include "adapter/rewrite.hpp"
 #include "base/try.hpp"
-#include "check/adapter_match.hpp"
-#include "check/check_causes.hpp"
 #include "container/tensor_plan.hpp"
 #include "edit/fix_keys.hpp"
+#include "ferrule/check.hpp"
 #include "ferrule/file_names.hpp"
-#include "ferrule/text.hpp"
 
 namespace ferrule {
 namespace {
@@ -29,42 +29,58 @@ struct Mended {
   bool stale = false;
 };
 
-std::vector<NamedTensor> views(const edit::KeyMender& keys) {
-  std::vector<NamedTensor> out;
-  out.reserve(keys.entries().size());
-  for (const auto& entry : keys.entries()) out.push_back({entry.key, entry.tensor});
-  return out;
+/// The adapter as it would be written.
+Result<Adapter> as_written(const edit::KeyMender& keys, const AdapterFiles& files) {
+  auto source = std::make_unique<StateDict>();
+  for (const auto& [key, tensor, owner] : keys.entries()) {
+    FERRULE_CHECK(source->add(key, tensor.dtype(), tensor.shape(), tensor.bytes()));
+  }
+  return Adapter::make(keys.config(), std::move(source),
+                       {.directory = files.weights_file.parent_path(),
+                        .weights_file = files.weights_file,
+                        .metadata = files.metadata,
+                        .file_bytes = files.file_bytes});
 }
 
-/// What is still wrong: the rules of an adapter, and modules that the base lacks.
-void judge(const FixOptions& options, Mended& mended) {
-  const auto tensors = views(mended.keys);
-  const auto examination = AdapterAccess::examine(mended.keys.config(), tensors);
-  auto& left = mended.report.left;
-  for (auto finding : examination.findings) {
-    finding.path = mended.files.weights_file.string();
-    if (finding.severity != Severity::kNote) left.push_back(std::move(finding));
+/// What check() says of the result, or the rules of an adapter without a base: errors, and what one
+/// should know.
+Result<std::vector<Finding>> judge(const FixOptions& options, const edit::KeyMender& keys,
+                                   const AdapterFiles& files) {
+  FERRULE_TRY(const auto adapter, as_written(keys, files));
+  std::vector<Finding> found(adapter.findings().begin(), adapter.findings().end());
+  if (options.base != nullptr) {
+    FERRULE_TRY(const auto report, check(adapter, *options.base, {}));
+    found = report.findings;
   }
-  if (options.base == nullptr || !options.base->has_tensors()) return;
+  for (auto& finding : found) {
+    if (finding.path.empty()) finding.path = files.weights_file.string();
+  }
+  std::erase_if(found, [](const Finding& f) { return f.severity == Severity::kNote; });
+  return found;
+}
+
+/// What only the base tells; left alone if the adapter loads as it is.
+Result<void> follow_base(const FixOptions& options, const AdapterFiles& files,
+                         edit::KeyMender& keys) {
+  if (options.base == nullptr || !options.base->has_tensors()) return {};
   const auto& base = BaseModelAccess::index(*options.base);
-  for (const auto& module : examination.modules) {
-    const auto live = checks::without_base_layer(module.path());
-    if (live.empty() || base.has_module(live) || base.find(live + ".weight") != nullptr ||
-        !base.below(live).empty()) {
-      continue;
-    }
-    left.push_back(
-        checks::about(Severity::kWarning, "BS-1", module.path(),
-                      "the base has no module " + quote(live) + ": ferrule check says more"));
-  }
+  FERRULE_TRY(auto left, judge(options, keys, files));
+  if (!has_error(left)) return {};
+  keys.follow_names(base);
+  keys.follow_base(base);
+  keys.drop_refused_fields(base);
+  FERRULE_TRY(left, judge(options, keys, files));
+  if (!has_error(left)) return {};
+  keys.fuse_experts(base);
+  keys.drop_refused_fields(base);
+  return {};
 }
 
 Result<Mended> mend(const adapter::AdapterFolder& folder, const FixOptions& options) {
   FERRULE_TRY(auto files, open_adapter_files(folder.reader.path(), options.open));
   edit::KeyMender keys(files.config, files.weights->tensors());
   keys.mend();
-  if (options.base != nullptr && options.base->has_tensors())
-    keys.follow_base(BaseModelAccess::index(*options.base));
+  FERRULE_CHECK(follow_base(options, files, keys));
   Mended mended{
       .report = {.folder = folder.name, .mended = keys.take_mended(), .left = keys.take_left()},
       .files = std::move(files),
@@ -76,18 +92,19 @@ Result<Mended> mend(const adapter::AdapterFolder& folder, const FixOptions& opti
                                     "adapter_model.safetensors where both are there",
                                     0});
   }
-  judge(options, mended);
+  FERRULE_TRY(auto left, judge(options, mended.keys, mended.files));
+  std::move(left.begin(), left.end(), std::back_inserter(mended.report.left));
   return mended;
 }
 
 Result<void> write_weights(const Mended& mended, io::OutputFile& out, bool bin) {
   container::TensorPlan plan;
-  for (const auto& [key, tensor] : mended.keys.entries()) {
+  for (const auto& [key, tensor, owner] : mended.keys.entries()) {
     plan.push_back({.name = key,
                     .dtype = tensor.dtype(),
                     .shape = {tensor.shape().begin(), tensor.shape().end()},
                     .bytes = tensor.bytes(),
-                    .owner = nullptr,
+                    .owner = owner,
                     .read = {}});
   }
   if (bin) return container::write_torch(out, plan);

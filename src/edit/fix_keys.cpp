@@ -23,6 +23,7 @@ std::string_view sentence(std::string_view what) {
   if (what == "adapter-name") return "took an adapter's name out of keys";
   if (what == "key-prefix") return "put base_model.model. before keys";
   if (what == "base-prefix") return "gave paths the prefix that the base has";
+  if (what == "base-names") return "gave modules the names that this release of transformers uses";
   if (what == "old-type") return "renamed keys and type of an older PEFT";
   if (what == "ignored-tensor") return "left out tensors of an older PEFT that no reader looks at";
   return "mended";
@@ -59,7 +60,8 @@ struct Move {
 KeyMender::KeyMender(AdapterConfig config, std::span<const NamedTensor> tensors)
     : config_(std::move(config)) {
   entries_.reserve(tensors.size());
-  for (const auto& [name, tensor] : tensors) entries_.push_back({std::string(name), tensor});
+  for (const auto& [name, tensor] : tensors)
+    entries_.push_back({std::string(name), tensor, nullptr});
 }
 
 void KeyMender::rename(Entry& entry, std::string key, std::string_view what) {

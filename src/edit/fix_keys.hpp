@@ -2,16 +2,21 @@
 #pragma once
 
 #include <map>
+#include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "edit/retarget.hpp"
 #include "ferrule/adapter_config.hpp"
 #include "ferrule/fix.hpp"
 #include "ferrule/tensor_view.hpp"
 #include "model/base_model.hpp"
 
 namespace ferrule::edit {
+
+class ExpertFuser;
 
 /// The keys of an adapter on their way to what they should be. Views stay those of the source.
 class KeyMender {
@@ -25,9 +30,20 @@ class KeyMender {
   /// change.
   void follow_base(const model::BaseIndex& base);
 
+  /// Names of an older transformers as the live base has them, config and all, or nothing.
+  void follow_names(const model::BaseIndex& base);
+
+  /// Single experts as the factors of the base's fused parameters, or nothing.
+  void fuse_experts(const model::BaseIndex& base);
+
+  /// Fields that PEFT refuses on fused parameters and that mean nothing after training.
+  void drop_refused_fields(const model::BaseIndex& base);
+
   struct Entry {
     std::string key;
     TensorView tensor;
+    /// Keeps a tensor alive that was made here; null for those of the source.
+    std::shared_ptr<const void> owner = nullptr;
   };
   const std::vector<Entry>& entries() const noexcept { return entries_; }
   const AdapterConfig& config() const noexcept { return config_; }
@@ -45,6 +61,8 @@ class KeyMender {
   void mend_adapter_names();
   void drop_ignored();
   void refuse_collisions();
+  void put_fused(const model::BaseIndex& base, const ExpertFuser& fuser, const Moves& adapted,
+                 const std::set<std::string>& gone);
   bool move_targets(std::string_view from, std::string_view to,
                     const std::map<std::string, std::string>& moved);
 

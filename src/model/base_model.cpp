@@ -210,40 +210,36 @@ void note_tied(model::BaseIndex& index) {
   std::sort(index.tied.begin(), index.tied.end());
 }
 
-struct PackedName {
-  std::string_view suffix;
-  std::string_view what;
-};
-
-constexpr PackedName kPacked[] = {
-    {".qweight", "GPTQ or AWQ"},
-    {".weight.quant_state.bitsandbytes__nf4", "bitsandbytes, 4 bits"},
-    {".weight.quant_state.bitsandbytes__fp4", "bitsandbytes, 4 bits"},
-    {".weight.absmax", "bitsandbytes"},
-    {".weight_packed", "compressed-tensors"},
-    {".gate_up_proj_blocks", "MXFP4"},
-    {".down_proj_blocks", "MXFP4"},
-    {".Wf.qweight", "EETQ"},
-    {".W_q", "HQQ"},
-};
+/// Live paths of packed weights: as their module's weight would be renamed.
+Result<void> find_packed(model::BaseIndex& index) {
+  for (auto& [path, weight] : model::find_packed_weights(*index.source, index.config)) {
+    index.packing = weight.format;
+    auto live = path;
+    if (!index.names.empty()) {
+      FERRULE_TRY(const auto renamed, index.names.rename(path + ".weight"));
+      if (renamed.converter == nullptr) live = renamed.name.substr(0, renamed.name.rfind('.'));
+    }
+    index.packed.insert_or_assign(std::move(live), weight);
+  }
+  const bool eight_bits =
+      std::any_of(index.tensors.begin(), index.tensors.end(),
+                  [](const BaseTensor& tensor) { return tensor.name.ends_with(".SCB"); });
+  if (index.packing.empty() && eight_bits) index.packing = "bitsandbytes, 8 bits";
+  return {};
+}
 
 void index_modules(model::BaseIndex& index) {
   for (const auto& tensor : index.tensors) {
     const auto dot = tensor.name.rfind('.');
     if (dot != std::string::npos) index.modules.push_back(tensor.name.substr(0, dot));
-    for (const auto& [suffix, what] : kPacked) {
-      if (!tensor.name.ends_with(suffix)) continue;
-      index.packed.push_back(tensor.name.substr(0, tensor.name.size() - suffix.size()));
-      index.packing = what;
-    }
   }
-  for (const auto& path : index.packed) index.modules.push_back(path);
+  for (const auto& [path, weight] : index.packed) index.modules.push_back(path);
   for (const auto& [name, kept] : index.tied) {
     const auto dot = name.rfind('.');
     if (index.find(name) != nullptr && dot != std::string::npos)
       index.modules.push_back(name.substr(0, dot));
   }
-  for (auto* list : {&index.modules, &index.packed, &index.disk_only}) {
+  for (auto* list : {&index.modules, &index.disk_only}) {
     std::sort(list->begin(), list->end());
     list->erase(std::unique(list->begin(), list->end()), list->end());
   }
@@ -252,6 +248,24 @@ void index_modules(model::BaseIndex& index) {
     index.cores.emplace_back(std::string(model::path_core(index.modules[i])), i);
   }
   std::sort(index.cores.begin(), index.cores.end());
+}
+
+/// What each module is, by the class of the model.
+void find_kinds(model::BaseIndex& index) {
+  const auto* row = index.names.model_class();
+  if (row == nullptr) return;
+  std::vector<std::string_view> names;
+  names.reserve(index.tensors.size() + index.tied.size());
+  for (const auto& tensor : index.tensors) names.push_back(tensor.name);
+  for (const auto& [name, kept] : index.tied) {
+    if (index.find(name) != nullptr) names.push_back(name);
+  }
+  std::vector<std::string> packed;
+  for (const auto& [path, weight] : index.packed) packed.push_back(path + ".weight");
+  names.insert(names.end(), packed.begin(), packed.end());
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  index.live = model::live_modules(*row, index.config, names);
 }
 
 }  // namespace
@@ -296,8 +310,11 @@ bool model::BaseIndex::has_module(std::string_view path) const noexcept {
   return std::binary_search(modules.begin(), modules.end(), path);
 }
 
-bool model::BaseIndex::is_packed(std::string_view path) const noexcept {
-  return std::binary_search(packed.begin(), packed.end(), path);
+model::ModuleKind model::BaseIndex::kind_of(std::string_view path) const noexcept {
+  const auto found = std::lower_bound(
+      live.begin(), live.end(), path,
+      [](const model::LiveModule& module, std::string_view name) { return module.path < name; });
+  return found != live.end() && found->path == path ? found->kind : model::ModuleKind();
 }
 
 bool model::BaseIndex::was_on_disk(std::string_view name) const noexcept {
@@ -331,7 +348,9 @@ Result<BaseModel> BaseModel::open(const fs::path& path, const OpenOptions& optio
     std::sort(index->tensors.begin(), index->tensors.end(),
               [](const BaseTensor& a, const BaseTensor& b) { return a.name < b.name; });
     note_tied(*index);
+    FERRULE_CHECK(find_packed(*index));
     index_modules(*index);
+    find_kinds(*index);
   }
   return BaseModel(std::move(index));
 }

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,6 +13,8 @@
 
 #include "ferrule/base_model.hpp"
 #include "ferrule/checkpoint.hpp"
+#include "model/module_layout.hpp"
+#include "model/packed_weights.hpp"
 #include "model/transformers_names.hpp"
 
 namespace ferrule {
@@ -43,12 +47,15 @@ struct BaseIndex {
   std::vector<std::string> disk_only;
   /// Paths of modules that own a tensor, sorted.
   std::vector<std::string> modules;
+  /// Every module of the live model and what it is, sorted by path, if the class is known.
+  std::vector<model::LiveModule> live;
   /// (core, index into `modules`), sorted.
   std::vector<std::pair<std::string, std::size_t>> cores;
   /// (live parameter, the one that holds its memory), sorted.
   std::vector<std::pair<std::string, std::string>> tied;
-  /// Modules whose weights are packed, and how ("GPTQ or AWQ").
-  std::vector<std::string> packed;
+  /// Modules whose weights are packed, by live path.
+  std::map<std::string, model::PackedWeight, std::less<>> packed;
+  /// How ("GPTQ"); empty if the base is not quantized.
   std::string packing;
 
   /// The tensor of that live name, tied ones included, or nullptr.
@@ -56,7 +63,9 @@ struct BaseIndex {
   /// The tensors that the module owns itself, or that lie below it.
   std::span<const BaseTensor> below(std::string_view module) const noexcept;
   bool has_module(std::string_view path) const noexcept;
-  bool is_packed(std::string_view path) const noexcept;
+  /// What the module is; letter '?' if the class does not tell.
+  model::ModuleKind kind_of(std::string_view path) const noexcept;
+  bool is_packed(std::string_view path) const noexcept { return packed.contains(path); }
   bool was_on_disk(std::string_view name) const noexcept;
   /// An integer of the config, or of its text_config.
   std::optional<std::int64_t> config_integer(std::string_view field) const;

@@ -13,7 +13,8 @@ namespace ferrule::model {
 namespace {
 
 struct NameRule {
-  /// "r" renames, "c" converts, "g" a group guarded by its first source, "oN" shifts a number.
+  /// "r" renames, "c" converts, "g" a group guarded by its first source, "oN" shifts a number, "l"
+  /// makes one layer of two, "p" is what PEFT makes of a converter for an adapter's tensors.
   std::string_view kind;
   std::string_view pattern;
   std::string_view groups;
@@ -25,8 +26,7 @@ struct NameRule {
 
 struct RuleSet {
   std::string_view name;
-  std::size_t first;
-  std::size_t count;
+  std::string_view rows;  ///< Numbers of rules, in their order.
 };
 
 struct BaseClass {
@@ -74,32 +74,6 @@ std::string_view model_type(const Json* config) {
   return text == nullptr ? std::string_view() : std::string_view(*text);
 }
 
-/// A model within the model, as get_model_conversion_mapping meets it.
-struct Part {
-  std::string path;
-  std::string_view class_name;
-  std::string_view type;
-};
-
-std::vector<Part> parts_of(const ModelClass& row, const Json& config) {
-  std::vector<Part> parts = {{"", row.name, model_type(&config)}};
-  for (const auto entry : entries(row.parts)) {
-    const auto fields = entries(entry, ':');
-    if (fields.size() != 4) continue;
-    Part part{std::string(fields[0]), fields[1], fields[2]};
-    // An AutoModel within takes its class of the sub-config.
-    const auto actual =
-        fields[3] == "?" ? std::string_view() : model_type(sub_config(config, fields[3]));
-    if (!fields[3].empty() && !actual.empty() && actual != part.type) {
-      part.type = actual;
-      const auto* base = find_row<BaseClass>(kBaseClasses, actual, &BaseClass::type);
-      part.class_name = base == nullptr ? std::string_view() : base->name;
-    }
-    parts.push_back(std::move(part));
-  }
-  return parts;
-}
-
 bool below(std::string_view path, const std::vector<std::string>& seen) {
   return std::any_of(seen.begin(), seen.end(), [&](const std::string& above) {
     return above.empty() ||
@@ -107,7 +81,53 @@ bool below(std::string_view path, const std::vector<std::string>& seen) {
   });
 }
 
+/// "layers.2i.mixer" is "layers.i.self_attn" and "layers.2i+1.mixer" "layers.i.mlp".
+bool collapse_pair(std::string& name) {
+  constexpr std::string_view kLayers = "layers.";
+  for (auto at = name.find(kLayers); at != std::string::npos; at = name.find(kLayers, at + 1)) {
+    std::size_t index = 0;
+    const auto* begin = name.data() + at + kLayers.size();
+    const auto* end = name.data() + name.size();
+    const auto [rest, failed] = std::from_chars(begin, end, index);
+    if (failed != std::errc() || rest == end || *rest != '.') continue;
+    const auto word = static_cast<std::size_t>(rest + 1 - name.data());
+    const auto stop = std::min(name.find('.', word), name.size());
+    const auto part = std::string_view(name).substr(word, stop - word);
+    std::string_view now;
+    if (part == "mixer") now = index % 2 == 0 ? "self_attn" : "mlp";
+    if (part == "attn_alpha") now = "lambda_1";
+    if (part == "mlp_alpha") now = "lambda_2";
+    if (now.empty()) continue;
+    name = name.substr(0, at) + "layers." + std::to_string(index / 2) + "." + std::string(now) +
+           name.substr(stop);
+    return true;
+  }
+  return false;
+}
+
 }  // namespace
+
+std::string_view transformers_version() noexcept { return kTransformersVersion; }
+
+std::vector<ModelPart> parts_of(const ModelClass& row, const Json& config) {
+  std::vector<ModelPart> parts = {{"", row.name, model_type(&config)}};
+  for (const auto entry : entries(row.parts)) {
+    const auto fields = entries(entry, ':');
+    if (fields.size() != 4) continue;
+    ModelPart part{std::string(fields[0]), fields[1], fields[2]};
+    // An AutoModel within takes its class of the sub-config.
+    const auto actual =
+        fields[3] == "?" ? std::string_view() : model_type(sub_config(config, fields[3]));
+    if (!fields[3].empty() && !actual.empty() && actual != part.type) {
+      part.type = actual;
+      const auto* base = find_row<BaseClass>(kBaseClasses, actual, &BaseClass::type);
+      part.class_name = base == nullptr ? std::string_view() : base->name;
+      part.replaced = true;
+    }
+    parts.push_back(std::move(part));
+  }
+  return parts;
+}
 
 std::vector<std::string_view> entries(std::string_view list, char separator) {
   std::vector<std::string_view> out;
@@ -134,16 +154,9 @@ Result<TransformersNames> TransformersNames::make(const Json& config, std::strin
   const auto type = model_type(&config);
   names.class_ = find_model_class(class_name);
   if (type.empty()) return names;
-  const ModelClass plain{.name = class_name,
-                         .type = type,
-                         .prefix = {},
-                         .parts = {},
-                         .tied = {},
-                         .ignored = {},
-                         .conv1d = {},
-                         .embeddings = {},
-                         .transposed = {},
-                         .ties = {}};
+  ModelClass plain{};
+  plain.name = class_name;
+  plain.type = type;
   const auto& row = names.class_ == nullptr ? plain : *names.class_;
   std::map<std::string_view, std::vector<std::string>> seen;
   for (const auto& part : parts_of(row, config)) {
@@ -164,11 +177,20 @@ Result<TransformersNames> TransformersNames::make(const Json& config, std::strin
     if (!by_class) seen[part.type].push_back(part.path);
   }
   FERRULE_CHECK(names.add_rules("legacy", std::nullopt, {}));
-  const auto* own = find_rules(type);
-  for (const auto* family : {"mixtral", "qwen2_moe"}) {
-    names.converts_experts_ |= own != nullptr && own->first == find_rules(family)->first;
+  names.renames_adapters_ = find_rules(type) != nullptr;
+  const auto* family = find_row<BaseClass>(kExpertFamilies, type, &BaseClass::type);
+  if (family != nullptr && names.renames_adapters_) {
+    names.family_ = family->name == "mixtral" ? ExpertFamily::kMixtral : ExpertFamily::kQwen2Moe;
   }
   return names;
+}
+
+TransformersNames::RuleKind TransformersNames::kind_of(std::string_view letter) noexcept {
+  if (letter == "c") return RuleKind::kConvert;
+  if (letter == "p") return RuleKind::kAdapter;
+  if (letter == "g") return RuleKind::kGroup;
+  if (letter == "l") return RuleKind::kLayerPairs;
+  return RuleKind::kRename;
 }
 
 Result<void> TransformersNames::add_rules(std::string_view identifier,
@@ -176,21 +198,22 @@ Result<void> TransformersNames::add_rules(std::string_view identifier,
                                           std::string_view prefix) {
   const auto* set = find_rules(identifier);
   if (set == nullptr) return {};
-  for (std::size_t i = set->first; i < set->first + set->count; ++i) {
-    const auto& row = kRules[i];
+  for (const auto number : entries(set->rows, ' ')) {
+    const auto& row = kRules[static_cast<std::size_t>(to_number(number))];
     FERRULE_TRY(auto pattern, regex::Pattern::compile(row.pattern));
     const auto groups = entries(row.groups);
     const auto sources = entries(row.sources);
     const auto literals = entries(row.literals);
-    Rule rule{.pattern = std::move(pattern),
+    // PEFT makes its converters without the scope.
+    const bool scoped = row.kind != "p";
+    Rule rule{.kind = kind_of(row.kind),
+              .pattern = std::move(pattern),
               .branches = {},
               .converter = {.targets = entries(row.targets, '\t'),
                             .sources = sources.size(),
                             .operations = row.operations},
-              .converts = row.kind == "c",
-              .grouped = row.kind == "g",
               .offset = {},
-              .scope = scope,
+              .scope = scoped ? scope : std::nullopt,
               .prefix = prefix.empty() ? std::string() : std::string(prefix) + "."};
     if (row.kind.starts_with('o')) rule.offset = to_number(row.kind.substr(1));
     if (rule.scope && !rule.scope->empty()) *rule.scope += ".";
@@ -218,13 +241,17 @@ Result<std::optional<std::size_t>> TransformersNames::apply(const Rule& rule, st
     if (!name.starts_with(taken)) taken = *rule.scope;
     if (!name.starts_with(taken)) return none;
   }
+  if (rule.kind == RuleKind::kLayerPairs) {
+    return collapse_pair(name) ? std::optional<std::size_t>(0) : none;
+  }
   const auto rest = std::string_view(name).substr(taken.size());
   FERRULE_TRY(const auto groups, rule.pattern.search_groups(rest));
   if (groups.empty()) return none;
   for (const auto& branch : rule.branches) {
     if (branch.group >= groups.size() || groups[branch.group].data() == nullptr) continue;
     const auto& targets = rule.converter.targets;
-    std::string target(targets[rule.grouped ? std::min(branch.source, targets.size() - 1) : 0]);
+    std::string target(
+        targets[rule.kind == RuleKind::kGroup ? std::min(branch.source, targets.size() - 1) : 0]);
     if (const auto at = target.find("\\1"); at != std::string::npos) {
       auto captured = branch.group + 1 < groups.size() ? std::string(groups[branch.group + 1]) : "";
       if (rule.offset) captured = std::to_string(to_number(captured) + *rule.offset);
@@ -238,20 +265,50 @@ Result<std::optional<std::size_t>> TransformersNames::apply(const Rule& rule, st
   return none;
 }
 
-Result<TransformersNames::Renamed> TransformersNames::rename(std::string_view name) const {
-  Renamed out{.name = std::string(name)};
+Result<void> TransformersNames::apply_renamings(std::string& name) const {
   for (const auto& rule : rules_) {
-    if (rule.converts) continue;
-    FERRULE_CHECK(apply(rule, out.name));
+    if (rule.kind == RuleKind::kConvert || rule.kind == RuleKind::kAdapter) continue;
+    FERRULE_TRY(const auto source, apply(rule, name));
+    static_cast<void>(source);
   }
+  return {};
+}
+
+/// At most one of them takes the name.
+Result<void> TransformersNames::apply_converters(RuleKind kind, Renamed& out) const {
   for (const auto& rule : rules_) {
-    if (!rule.converts) continue;
+    if (rule.kind != kind) continue;
     FERRULE_TRY(const auto source, apply(rule, out.name));
     if (!source) continue;
     out.converter = &rule.converter;
     out.source = *source;
-    break;
+    return {};
   }
+  return {};
+}
+
+Result<TransformersNames::Renamed> TransformersNames::rename(std::string_view name) const {
+  Renamed out{.name = std::string(name)};
+  FERRULE_CHECK(apply_renamings(out.name));
+  FERRULE_CHECK(apply_converters(RuleKind::kConvert, out));
+  return out;
+}
+
+Result<TransformersNames::Renamed> TransformersNames::rename_adapter_key(
+    std::string_view key) const {
+  // Rules see the name of a live tensor, with the adapter's name in it.
+  constexpr std::string_view kName = ".default";
+  Renamed out{.name = std::string(key)};
+  const auto role = out.name.find("lora_");
+  if (role != std::string::npos) {
+    out.name.insert(std::min(out.name.find('.', role), out.name.size()), kName);
+  }
+  FERRULE_CHECK(apply_renamings(out.name));
+  FERRULE_CHECK(apply_converters(RuleKind::kAdapter, out));
+  if (const auto at = out.name.rfind(kName); at != std::string::npos) {
+    out.name.erase(at, kName.size());
+  }
+  if (out.converter == nullptr && key.ends_with(out.name)) out.name = std::string(key);
   return out;
 }
 

@@ -232,7 +232,7 @@ def run(name, how, code, verdict):
         if done.returncode not in (0, 1):
             return f"exit {done.returncode}: {done.stderr[-300:]}"
         answer = json.loads(done.stdout)
-        said = f"{answer['verdict']} {answer['modules']} " + "; ".join(f"{f['code']} {f['module']}: {f['message']}" for f in answer["findings"][:3])
+        said = f"{answer['verdict']} {answer['modules']} " + "; ".join(f"{f['rule']} {f['key']}: {f['message']}" for f in answer["findings"][:3])
         if answer["verdict"] != verdict or (done.returncode == 0) != (verdict in ("ok", "warn")):
             return f"expected {verdict}, got {said}"
         if code and code not in [f["rule"] for f in answer["findings"]]:

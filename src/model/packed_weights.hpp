@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ferrule/json.hpp"
+#include "ferrule/tensor_source.hpp"
+
+namespace ferrule::model {
+
+/// The weight of a quantized module, as far as its packed tensors tell.
+struct PackedWeight {
+  std::string format;  ///< "GPTQ", "bitsandbytes, 4 bits".
+  /// [out, in] of the weight that the live module stands for.
+  std::optional<std::vector<std::uint64_t>> shape;
+  /// Its elements, if only their number is known.
+  std::optional<std::uint64_t> elements;
+};
+
+/// Modules whose weights are packed, by their path on disk: GPTQ and AWQ by the packed dimensions,
+/// bitsandbytes' 4 bits by the number of elements, compressed-tensors, torchao by its own tensor
+/// names (`_weight_qdata`), HQQ, EETQ and MXFP4 by name alone. bitsandbytes' 8 bits keep their
+/// shape and are not here. `config` is the model's.
+std::map<std::string, PackedWeight> find_packed_weights(const TensorSource& source,
+                                                        const Json& config);
+
+}  // namespace ferrule::model
