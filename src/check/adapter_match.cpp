@@ -20,7 +20,6 @@ namespace {
 
 constexpr std::string_view kBaseLayer = ".base_layer";
 
-
 bool has_role(const AdapterModule& module, std::string_view role) {
   return std::any_of(module.tensors().begin(), module.tensors().end(),
                      [&](const AdapterTensor& tensor) { return tensor.role == role; });
