@@ -181,17 +181,18 @@ bool targets_all_linear(const AdapterConfig& config) {
 }
 
 std::vector<model::LiveModule> all_modules(const model::BaseIndex& base) {
-  if (!base.live.empty()) return base.live;
-  std::set<std::string> paths;
+  std::map<std::string, model::ModuleKind> found;
+  for (const auto& module : base.live) found.emplace(module.path, module.kind);
+  // Another release, or code of its own, may have modules that the table does not account for.
   for (const auto& module : base.modules) {
     for (auto at = module.find('.'); at != std::string::npos; at = module.find('.', at + 1)) {
-      paths.insert(module.substr(0, at));
+      found.emplace(module.substr(0, at), model::ModuleKind());
     }
-    paths.insert(module);
+    found.emplace(module, model::ModuleKind());
   }
   std::vector<model::LiveModule> out;
-  out.reserve(paths.size());
-  for (const auto& path : paths) out.push_back({path, {}});
+  out.reserve(found.size());
+  for (auto& [path, kind] : found) out.push_back({path, kind});
   return out;
 }
 

@@ -308,7 +308,9 @@ Result<TransformersNames::Renamed> TransformersNames::rename_adapter_key(
   if (const auto at = out.name.rfind(kName); at != std::string::npos) {
     out.name.erase(at, kName.size());
   }
-  if (out.converter == nullptr && key.ends_with(out.name)) out.name = std::string(key);
+  // PEFT undoes what only takes off, or adds again, a part of the whole key's beginning.
+  const auto whole = "base_model.model." + std::string(key);
+  if (out.converter == nullptr && whole.ends_with(out.name)) out.name = std::string(key);
   return out;
 }
 
