@@ -211,9 +211,11 @@ class Matcher {
     if (row == nullptr || row->prefix.empty()) return std::nullopt;
     const auto trained = adapter_class(config_);
     const auto task = config_.task_type().value_or("");
-    const bool other = (!trained.empty() && trained != base_.class_name) ||
-                       model::is_plain_model(*row) || task == "SEQ_CLS" || task == "TOKEN_CLS" ||
-                       task == "QUESTION_ANS" || task == "FEATURE_EXTRACTION";
+    const bool other =
+        (!trained.empty() && trained != base_.class_name) ||
+        (model::is_plain_model(*row) && !model::has_child(*row, row->prefix).value_or(false)) ||
+        task == "SEQ_CLS" || task == "TOKEN_CLS" || task == "QUESTION_ANS" ||
+        task == "FEATURE_EXTRACTION";
     if (!other) return std::nullopt;
     const auto prefix = std::string(row->prefix) + ".";
     if (path.starts_with(prefix)) return path.substr(prefix.size());

@@ -176,7 +176,7 @@ void settle_prefix(model::BaseIndex& index) {
   const auto prefix = std::string(row->prefix) + ".";
   const bool there = std::any_of(index.tensors.begin(), index.tensors.end(),
                                  [&](const BaseTensor& t) { return t.name.starts_with(prefix); });
-  const bool wanted = !model::is_plain_model(*row);
+  const bool wanted = model::has_child(*row, row->prefix).value_or(!model::is_plain_model(*row));
   if (there == wanted) return;
   for (auto& tensor : index.tensors) {
     if (wanted) {

@@ -192,6 +192,13 @@ class Walk {
 
 }  // namespace
 
+std::optional<bool> has_child(const ModelClass& row, std::string_view name) {
+  if (row.layout < 0) return std::nullopt;
+  const auto root = read_node(static_cast<std::size_t>(row.layout));
+  return std::any_of(root.children.begin(), root.children.end(),
+                     [&](const Child& child) { return child.name == name; });
+}
+
 std::vector<LiveModule> live_modules(const ModelClass& row, const Json& config, Names parameters) {
   if (row.layout < 0) return {};
   Walk walk(row, config);

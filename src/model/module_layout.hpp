@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,5 +36,9 @@ struct LiveModule {
 /// was never built. Modules that the class does not account for are left out.
 std::vector<LiveModule> live_modules(const ModelClass& row, const Json& config,
                                      std::span<const std::string_view> parameters);
+
+/// Whether a model of that class has a module of that name at its root; nullopt if the class was
+/// never built.
+std::optional<bool> has_child(const ModelClass& row, std::string_view name);
 
 }  // namespace ferrule::model

@@ -136,6 +136,55 @@ def mended(work, make, config, how, with_base):
     return None
 
 
+def per_expert(folder, parts, **fields):
+    """Mixtral's experts one by one, as adapters for transformers 4 have them, beside q_proj and v_proj."""
+    tensors = load_file(folder / SAFE)
+    for layer in range(2):
+        for expert in range(3):
+            for part in parts:
+                rows, columns = (32, 48) if part == "w2" else (48, 32)
+                key = f"base_model.model.model.layers.{layer}.block_sparse_moe.experts.{expert}.{part}"
+                tensors[f"{key}.lora_A.weight"] = torch.randn(2, columns)
+                tensors[f"{key}.lora_B.weight"] = torch.randn(rows, 2)
+    save_file(tensors, folder / SAFE, metadata={"format": "pt"})
+    edit(folder, target_modules=["q_proj", "v_proj", *parts], **fields)
+    return tensors
+
+
+# name: (parts of each expert, fields, strength)
+FUSED = {
+    "rslora": (["w1", "w2", "w3"], dict(use_rslora=True, lora_alpha=4), 4 / 2**0.5),
+    "gate_and_up_alone": (["w1", "w3"], dict(lora_alpha=4), 2.0),
+    "patterns_and_dropout": (["w1", "w2", "w3"], dict(lora_alpha=8, alpha_pattern={"w[123]": 32, "[qv]_proj": 32}, lora_dropout=0.1), 16.0),
+}
+
+
+def fused(work, parts, fields, strength):
+    """After the fix live PEFT adds to every expert what the single factors say."""
+    prepare(work, MODELS["mixtral"], lambda: P.LoraConfig(r=2, **QV), lambda d: None)
+    tensors = per_expert(work / "broken", parts, **fields)
+    code, answer = fix(work / "broken", work / "out", work / "base")
+    if code != 0:
+        return f"exit {code}: {json.dumps(answer)[:600]}"
+    before = T.MixtralForCausalLM.from_pretrained(work / "base").state_dict()
+    after = P.PeftModel.from_pretrained(T.MixtralForCausalLM.from_pretrained(work / "base"), work / "out").merge_and_unload().state_dict()
+    for layer in range(2):
+        for expert in range(3):
+            def delta(part):
+                key = f"base_model.model.model.layers.{layer}.block_sparse_moe.experts.{expert}.{part}"
+                rows, columns = (32, 48) if part == "w2" else (48, 32)
+                if part not in parts:
+                    return torch.zeros(rows, columns)
+                return strength * tensors[f"{key}.lora_B.weight"] @ tensors[f"{key}.lora_A.weight"]
+
+            at = f"model.layers.{layer}.mlp.experts."
+            for name, want in (("gate_up_proj", torch.cat([delta("w1"), delta("w3")])), ("down_proj", delta("w2"))):
+                found = after[at + name][expert] - before[at + name][expert]
+                if not torch.allclose(found, want, atol=1e-3):
+                    return f"{name} of expert {expert} is off by {(found - want).abs().max()}"
+    return None
+
+
 def refused(work, make, config, how, with_base):
     prepare(work, make, config, how)
     before = (work / "broken" / SAFE).read_bytes()
@@ -150,14 +199,14 @@ def refused(work, make, config, how, with_base):
 
 def main():
     failed = []
-    for cases, run in ((MENDED, mended), (REFUSED, refused)):
+    for cases, run in ((MENDED, mended), (REFUSED, refused), (FUSED, fused)):
         for name, case in cases.items():
             with tempfile.TemporaryDirectory() as folder:
                 problem = run(pathlib.Path(folder), *case)
             if problem:
                 failed.append(f"{name}: {problem}")
     print("\n".join(failed))
-    print(f"{len(MENDED) + len(REFUSED) - len(failed)} of {len(MENDED) + len(REFUSED)} as expected")
+    print(f"{len(MENDED) + len(REFUSED) + len(FUSED) - len(failed)} of {len(MENDED) + len(REFUSED) + len(FUSED)} as expected")
     sys.exit(1 if failed else 0)
 
 
