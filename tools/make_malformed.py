@@ -78,7 +78,7 @@ FILES = {
     "ST-12-three-offsets": (one('{"dtype":"F32","shape":[1],"data_offsets":[0,4,4]}'), 4),
     "ST-13-unknown-dtype": (shaped("[1]", 4, "F33"), 4),
     "ST-13-dtype-is-object": (one('{"dtype":{"F32":null},"shape":[1],"data_offsets":[0,4]}'), 4),
-    "ST-14-metadata-is-null": ('{"__metadata__":null}', 0),
+    "ST-14-metadata-is-array": ('{"__metadata__":[]}', 0),
     "ST-14-metadata-of-numbers": ('{"__metadata__":{"a":1}}', 0),
     "ST-18-lfs-pointer": b"version https://git-lfs.github.com/spec/v1\n"
                          b"oid sha256:" + b"0" * 64 + b"\nsize 42025768\n",

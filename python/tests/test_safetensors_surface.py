@@ -3,6 +3,7 @@
 
 import importlib
 import inspect
+import json
 import pathlib
 
 import ferrule.compat.safetensors as ours
@@ -192,3 +193,26 @@ def test_models_with_shared_tensors_go_both_ways(tmp_path):
         with pytest.raises(RuntimeError, match='Missing key.s. in state_dict: "c"'):
             of(package, ".torch").save_file({"a.weight": torch.ones(3, 3), "a.bias": torch.ones(3)}, tmp_path / "file")
             of(package, ".torch").load_model(Model(), tmp_path / "file")
+
+
+def written_by_mlx(path):
+    """A file in the form of MLX's writer: null for no metadata, members sorted, no padding before the data."""
+    header, data = {"__metadata__": None}, b""
+    for name, array in {"x": np.arange(3, dtype=np.int8), "y.lora_a": np.arange(6.0, dtype=np.float32).reshape(2, 3),
+                        "z": np.ones(2, np.float16)}.items():
+        dtype = {"int8": "I8", "float32": "F32", "float16": "F16"}[str(array.dtype)]
+        header[name] = {"data_offsets": [len(data), len(data) + array.nbytes], "dtype": dtype, "shape": list(array.shape)}
+        data += array.tobytes()
+    text = json.dumps(header, separators=(",", ":")).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    return path
+
+
+def test_null_metadata_and_unaligned_data_are_read(tmp_path):
+    path = written_by_mlx(tmp_path / "adapters.safetensors")
+    for module in (".torch", ".numpy"):
+        mine, others = of(ours, module).load_file(path), of(theirs, module).load_file(path)
+        assert sorted(mine) == sorted(others) == ["x", "y.lora_a", "z"]
+        assert all((mine[name] == others[name]).all() and mine[name].dtype == others[name].dtype for name in others)
+    with ours.safe_open(path, "pt") as mine, theirs.safe_open(path, "pt") as others:
+        assert mine.metadata() is None and others.metadata() is None

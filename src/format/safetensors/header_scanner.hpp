@@ -38,6 +38,15 @@ class HeaderScanner {
     return true;
   }
 
+  /// Consumes `word` where it comes next.
+  bool take_word(std::string_view word) noexcept {
+    skip_space();
+    if (!std::string_view(at_, static_cast<std::size_t>(end_ - at_)).starts_with(word))
+      return false;
+    at_ += word.size();
+    return true;
+  }
+
   /// Consumes `token`, or fails with ST-4.
   bool expect(char token, std::string_view where);
 

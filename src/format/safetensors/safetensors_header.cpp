@@ -69,6 +69,7 @@ class Parser {
   Dtype last_dtype_ = Dtype::kF32;
   std::uint64_t covered_ = 0;
   bool in_data_order_ = true;
+  bool metadata_seen_ = false;
 };
 
 bool Parser::parse() {
@@ -310,9 +311,12 @@ bool Parser::add(std::string_view name, const RawEntry& raw) {
 }
 
 bool Parser::metadata() {
-  if (out_.has_metadata) return scan_.fail("ST-6", "the header has \"__metadata__\" twice");
-  out_.has_metadata = true;
+  if (metadata_seen_) return scan_.fail("ST-6", "the header has \"__metadata__\" twice");
+  metadata_seen_ = true;
   if (!scan_.expect(':', "after \"__metadata__\"")) return false;
+  // MLX writes null into every file without metadata.
+  if (scan_.take_word("null")) return true;
+  out_.has_metadata = true;
   if (!scan_.take('{')) {
     return scan_.fail("ST-14", "\"__metadata__\" must be an object, found " + scan_.found());
   }

@@ -175,7 +175,9 @@ const Refused kEntries[] = {
     {"DtypeInLowerCase", one("{\"dtype\":\"f32\",\"shape\":[1],\"data_offsets\":[0,4]}"), "ST-13"},
     {"DtypeIsObject", one("{\"dtype\":{\"F32\":null},\"shape\":[1],\"data_offsets\":[0,4]}"),
      "ST-13"},
-    {"MetadataIsNull", safetensors("{\"__metadata__\":null}"), "ST-14"},
+    {"MetadataIsTrue", safetensors("{\"__metadata__\":true}"), "ST-14"},
+    {"MetadataIsNullTwice", safetensors("{\"__metadata__\":null,\"__metadata__\":null}"), "ST-6"},
+    {"MetadataIsNullAndMore", safetensors("{\"__metadata__\":nullx}"), "ST-4"},
     {"MetadataIsArray", safetensors("{\"__metadata__\":[]}"), "ST-14"},
     {"MetadataOfNumbers", safetensors("{\"__metadata__\":{\"a\":1}}"), "ST-14"},
     {"MetadataNested", safetensors("{\"__metadata__\":{\"a\":{}}}"), "ST-14"},
@@ -216,6 +218,11 @@ TEST_P(AcceptedFiles, ListTensorsInDataOrder) {
 const Accepted kAccepted[] = {
     {"NoTensors", safetensors("{}"), {}},
     {"OnlyMetadata", safetensors("{\"__metadata__\":{}}"), {}},
+    {"MetadataIsNull", safetensors("{\"__metadata__\":null}"), {}},
+    // As MLX writes it: null for no metadata, no padding, so that the data starts at any byte.
+    {"MetadataIsNullAndDataUnaligned",
+     safetensors("{\"__metadata__\":null," + entry("ab", 0, 4) + "}", 4),
+     {"ab"}},
     {"Padded", safetensors("{" + entry("a", 0, 4) + "}     ", 4), {"a"}},
     {"WhiteSpaceEverywhere",
      safetensors("{ \"a\"\n:\t{ \"dtype\" : \"F32\" ,\r\"shape\" : [ 1 ] , \"data_offsets\" : [ 0 "
@@ -275,6 +282,15 @@ TEST(SafetensorsHeader, GivesDtypeShapeBytesAndMetadata) {
   EXPECT_EQ(tensor.bytes().back(), std::byte{'x'});
   EXPECT_EQ(parsed->metadata, (StringPairs{{"format", "pt"}, {"k\n", "vA"}}));
   EXPECT_EQ(static_cast<const void*>(tensor.bytes().data() + 12), file.data() + file.size());
+}
+
+TEST(SafetensorsHeader, NullMetadataIsNoMetadata) {
+  const auto parsed = parse_safetensors(as_bytes(safetensors("{\"__metadata__\":null}")), {});
+  ASSERT_TRUE(parsed.has_value()) << parsed.error().to_string();
+  EXPECT_FALSE(parsed->has_metadata);
+  const auto empty = parse_safetensors(as_bytes(safetensors("{\"__metadata__\":{}}")), {});
+  ASSERT_TRUE(empty.has_value()) << empty.error().to_string();
+  EXPECT_TRUE(empty->has_metadata);
 }
 
 TEST(SafetensorsHeader, LimitsInForceAreLimitExceeded) {
