@@ -18,7 +18,7 @@ import types
 import typing
 import warnings
 
-PINNED = "0.21.0"
+PINNED = "0.21.2"
 OUTPUT = pathlib.Path(__file__).resolve().parent.parent / "src/peft/config_schema_data.inc"
 
 # What the constructor refuses to run without.

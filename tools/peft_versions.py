@@ -18,7 +18,7 @@ from pathlib import Path
 
 OLD = ("transformers==4.56.2", "huggingface_hub==0.36.0", "tokenizers==0.22.1", "requests==2.34.2", "urllib3==2.8.0",
        "charset-normalizer==3.5.3", "idna==3.11", "certifi")
-VERSIONS = {"0.13.2": OLD, "0.15.2": OLD, "0.17.1": OLD, "0.19.1": (), "0.20.0": (), "0.21.0": ()}
+VERSIONS = {"0.13.2": OLD, "0.15.2": OLD, "0.17.1": OLD, "0.19.1": (), "0.20.0": (), "0.21.0": (), "0.21.2": ()}
 TESTS = Path(__file__).resolve().parents[1] / "python/tests"
 #: What is asked of every version; the rest asks about Ferrule, not about PEFT.
 FILES = ("peft/test_same_bytes.py", "peft/test_loading.py", "peft/test_patch.py")

@@ -12,7 +12,7 @@ import ferrule
 
 version: str = '0.1.0'
 
-peft_version: str = '0.21.0'
+peft_version: str = '0.21.2'
 
 class Finding:
     """One thing a check has to say; rules are numbered in docs/rules."""

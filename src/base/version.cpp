@@ -5,6 +5,6 @@ namespace ferrule {
 
 std::string_view version() noexcept { return FERRULE_VERSION; }
 
-std::string_view peft_version() noexcept { return "0.21.0"; }
+std::string_view peft_version() noexcept { return "0.21.2"; }
 
 }  // namespace ferrule

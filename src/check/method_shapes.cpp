@@ -30,7 +30,7 @@ constexpr auto kLinear = LayerKind::kLinear;
 constexpr auto kEmbedding = LayerKind::kEmbedding;
 constexpr auto kConv = LayerKind::kConv;
 
-// Conv1D takes the rows of Linear: tensors stand the same way for both. Facts: PEFT 0.21.0.
+// Conv1D takes the rows of Linear: tensors stand the same way for both. Facts: PEFT 0.21.2.
 constexpr ShapeRow kRows[] = {
     {"LORA", "lora_A", "weight", kLinear, "*,I"},
     {"LORA", "lora_B", "weight", kLinear, "O,*"},

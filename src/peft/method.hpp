@@ -57,7 +57,7 @@ struct RolePair {
   std::string_view second;
 };
 
-/// What a PEFT type keeps, and how it is spelled. Facts: PEFT 0.21.0, docs/rules/KY.md.
+/// What a PEFT type keeps, and how it is spelled. Facts: PEFT 0.21.2, docs/rules/KY.md.
 struct Method {
   std::string_view peft_type;
   /// Attributes of tuner layers start with it; empty for prompt learning.

@@ -109,7 +109,7 @@ def random_card(rng):
             lines.append(rng.choice(["# a comment", "", "  # indented"]))
     fenced = "---\n" + "".join(line + "\n" for line in lines) + ("\n" if not lines else "") + "---\n"
     body = rng.choice(["", "# Title\n\ntext\n", "text", "\n\n# Title\n### Framework versions\n\n- PEFT 0.9.0\n- Torch 2\n",
-                       "### Framework versions\n", "### Framework versions", "x\n### Framework versions\n\n- PEFT 0.21.0\n",
+                       "### Framework versions\n", "### Framework versions", "x\n### Framework versions\n\n- PEFT 0.21.2\n",
                        "a\n\n\n", "### Framework versions\n\n"])  # fmt: skip
     text = (fenced if rng.random() < 0.85 else "") + body
     return text.replace("\n", "\r\n") if rng.random() < 0.25 else text

@@ -91,7 +91,7 @@ TEST(NewCard, SaysWhatIsInside) {
 // MC-8
 TEST(NewCard, EndsWithTheFrameworkLine) {
   const std::string text = card(std::nullopt).text;
-  const std::string_view end = "\n\n### Framework versions\n\n- PEFT 0.21.0";
+  const std::string_view end = "\n\n### Framework versions\n\n- PEFT 0.21.2";
   EXPECT_EQ(text.substr(text.size() - end.size()), end);
 }
 
@@ -226,14 +226,14 @@ TEST(ExistingCard, KeepsEveryOtherByte) {
                 "---\r\n# mine\r\nlicense:   'mit' # why\r\nlibrary_name: peft # old\r\n"
                 "nothing: ~\r\ntags:\r\n- base_model:adapter:toy/base\r\n- lora\r\n"
                 "- transformers\r\nbase_model: toy/base\r\npipeline_tag: text-generation\r\n"
-                "---\r\n# Title \r\n\ttext\r\n### Framework versions\r\n\r\n- PEFT 0.21.0");
+                "---\r\n# Title \r\n\ttext\r\n### Framework versions\r\n\r\n- PEFT 0.21.2");
   EXPECT_TRUE(has_rule(result.findings, "MC-6", Severity::kNote)) << "the tag a is gone";
   EXPECT_FALSE(card(result.text).changed);
 }
 
 TEST(ExistingCard, WithoutFrontMatterGetsSome) {
-  const CardResult result = card("# Mine\n- PEFT 0.21.0\n");
-  EXPECT_EQ(result.text, "---\n" + std::string(kFrontMatter) + "\n---\n# Mine\n- PEFT 0.21.0\n");
+  const CardResult result = card("# Mine\n- PEFT 0.21.2\n");
+  EXPECT_EQ(result.text, "---\n" + std::string(kFrontMatter) + "\n---\n# Mine\n- PEFT 0.21.2\n");
   EXPECT_FALSE(card(result.text).changed);
 }
 
@@ -248,12 +248,12 @@ TEST(ExistingCard, GetsTheFrameworkLineWherePeftPutsIt) {
   const std::string front = "---\n" + std::string(kFrontMatter) + "\n---\n";
   const std::pair<std::string_view, std::string_view> cases[] = {
       {"### Framework versions\n\n- PEFT 0.9.0\n- Torch\n",
-       "### Framework versions\n\n- PEFT 0.21.0\n- PEFT 0.9.0\n- Torch\n"},
-      {"x", "x\n### Framework versions\n\n- PEFT 0.21.0"},
-      {"x\n", "x\n### Framework versions\n\n- PEFT 0.21.0"},
-      {"### Framework versions", "### Framework versions\n- PEFT 0.21.0"},
-      {"x\n- PEFT 0.21.0\ny", "x\n- PEFT 0.21.0\ny"},
-      {" - PEFT 0.21.0\n", " - PEFT 0.21.0\n### Framework versions\n\n- PEFT 0.21.0"},
+       "### Framework versions\n\n- PEFT 0.21.2\n- PEFT 0.9.0\n- Torch\n"},
+      {"x", "x\n### Framework versions\n\n- PEFT 0.21.2"},
+      {"x\n", "x\n### Framework versions\n\n- PEFT 0.21.2"},
+      {"### Framework versions", "### Framework versions\n- PEFT 0.21.2"},
+      {"x\n- PEFT 0.21.2\ny", "x\n- PEFT 0.21.2\ny"},
+      {" - PEFT 0.21.2\n", " - PEFT 0.21.2\n### Framework versions\n\n- PEFT 0.21.2"},
   };
   for (const auto& [before, after] : cases) {
     EXPECT_EQ(card(front + std::string(before)).text, front + std::string(after)) << before;

@@ -52,6 +52,10 @@ def t5():
     return T.T5ForConditionalGeneration(T.T5Config(vocab_size=48, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4, decoder_start_token_id=0))
 
 
+def bart():
+    return T.BartForConditionalGeneration(T.BartConfig(vocab_size=48, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=48, decoder_ffn_dim=48, max_position_embeddings=32, pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1))
+
+
 def mixtral():
     return T.MixtralForCausalLM(T.MixtralConfig(vocab_size=48, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, num_local_experts=3, num_experts_per_tok=2, max_position_embeddings=32))
 
@@ -103,6 +107,17 @@ CASES = {
     "opt_ln": (opt, lambda: P.LNTuningConfig(target_modules=["self_attn_layer_norm", "final_layer_norm"])),
     "t5_lora": (t5, lambda: P.LoraConfig(r=4, target_modules=["q", "v", "wi"])),
     "t5_lora_emb": (t5, lambda: P.LoraConfig(r=4, target_modules=["q", "shared"])),
+    "t5_seq2seq": (t5, lambda: P.LoraConfig(r=4, target_modules=["q", "v"], task_type="SEQ_2_SEQ_LM")),
+    "t5_seq2seq_defaults_head": (t5, lambda: P.LoraConfig(r=4, task_type="SEQ_2_SEQ_LM", modules_to_save=["lm_head"])),
+    "t5_ia3": (t5, lambda: P.IA3Config(task_type="SEQ_2_SEQ_LM")),
+    "t5_prompt": (t5, lambda: P.PromptTuningConfig(num_virtual_tokens=4, task_type="SEQ_2_SEQ_LM")),
+    "t5_prefix": (t5, lambda: P.PrefixTuningConfig(num_virtual_tokens=4, task_type="SEQ_2_SEQ_LM")),
+    "t5_multitask": (t5, lambda: P.MultitaskPromptTuningConfig(num_virtual_tokens=4, num_tasks=2, num_ranks=1, task_type="SEQ_2_SEQ_LM")),
+    "bart_seq2seq": (bart, lambda: P.LoraConfig(r=4, **QV, task_type="SEQ_2_SEQ_LM")),
+    "bart_seq2seq_bias": (bart, lambda: P.LoraConfig(r=4, target_modules=["q_proj", "fc1"], bias="all", task_type="SEQ_2_SEQ_LM")),
+    "bart_prompt": (bart, lambda: P.PromptTuningConfig(num_virtual_tokens=4, task_type="SEQ_2_SEQ_LM")),
+    "bart_prefix": (bart, lambda: P.PrefixTuningConfig(num_virtual_tokens=4, task_type="SEQ_2_SEQ_LM")),
+    "bart_p_tuning": (bart, lambda: P.PromptEncoderConfig(num_virtual_tokens=4, encoder_hidden_size=6, task_type="SEQ_2_SEQ_LM")),
     "mixtral_attn": (mixtral, lambda: P.LoraConfig(r=4, **QV)),
     "mixtral_experts": (mixtral, lambda: P.LoraConfig(r=2, target_modules=["q_proj"], target_parameters=["experts.gate_up_proj", "experts.down_proj"])),
     "gpt_neox": (gpt_neox, lambda: P.LoraConfig(r=4, target_modules=["query_key_value"], modules_to_save=["lm_head"])),

@@ -90,7 +90,7 @@ TEST(AdapterConfig, FillsMissingFieldsInAlphabeticalOrderAfterTheFilesOwn) {
   EXPECT_EQ(config.alpha(), 8.0);
   EXPECT_EQ(config.bias(), "none");
   EXPECT_EQ(config.target_modules()->names, (std::vector<std::string>{"b", "a"}));
-  EXPECT_EQ(config.text("peft_version"), "0.21.0");
+  EXPECT_EQ(config.text("peft_version"), "0.21.2");
 }
 
 TEST(AdapterConfig, KeepsUnknownFieldsWithOneWarning) {
@@ -221,7 +221,7 @@ TEST(AdapterConfig, FactorsMayBeFloatsAndNullFlagsAreFalse) {
 }
 
 TEST(AdapterConfigLive, IsWrittenFieldForField) {
-  // An older PEFT's object: fields that 0.21.0 has are missing and must stay so, since that PEFT
+  // An older PEFT's object: fields that 0.21 has are missing and must stay so, since that PEFT
   // raises on fields it does not know. Sets come in their order, which is kept.
   const auto config = AdapterConfig::parse_live(
       R"({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["v", "q"], "bias": "none"})");
