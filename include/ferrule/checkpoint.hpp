@@ -22,6 +22,8 @@ namespace ferrule {
 ///
 /// A directory is searched for, in this order: `*.safetensors.index.json`, `model.safetensors`,
 /// `adapter_model.safetensors`, all other `*.safetensors`, then the same of torch's formats.
+/// An adapter_model.safetensors whose tensors are all empty, which one rank of a sharded model
+/// writes, gives way to an adapter_model.bin beside it that is whole.
 /// Names that `save_model` dropped as shared are offered through aliases(). Const members may be
 /// called from any number of threads at once.
 class FERRULE_API Checkpoint final : public TensorSource {
@@ -50,6 +52,11 @@ class FERRULE_API Checkpoint final : public TensorSource {
 
   /// Size of those files together, in bytes.
   std::uint64_t file_bytes() const noexcept;
+
+  /// Files of tensors in the same directories that are not among them: what a trainer saved besides
+  /// (`non_lora_trainables.bin`, a value head). Training state such as an optimizer's is not
+  /// listed.
+  std::span<const std::filesystem::path> beside() const& noexcept;
 
  private:
   struct Rep;

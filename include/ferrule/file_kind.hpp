@@ -27,6 +27,10 @@ enum class FileKind : std::uint8_t {
   kZip,
   kTar,
   kSevenZip,
+  kHdf5,
+  kOnnxAdapter,
+  kNumpy,
+  kText,
   kEmpty,
   kUnknown,
 };

@@ -18,6 +18,7 @@
 
 #include "base/errors.hpp"
 #include "base/try.hpp"
+#include "container/checkpoint_folder.hpp"
 #include "container/container.hpp"
 #include "container/sharded_index.hpp"
 #include "ferrule/file_names.hpp"
@@ -30,7 +31,8 @@ namespace ferrule {
 struct Checkpoint::Rep {
   std::vector<std::unique_ptr<TensorSource>> sources;
   std::vector<std::filesystem::path> files;
-  std::uint64_t file_bytes = 0;
+  std::vector<std::filesystem::path> beside;
+  std::vector<std::uint64_t> sizes;
   /// Of all sources; empty while there is only one.
   std::vector<NamedTensor> tensors;
   std::vector<TensorAlias> aliases;
@@ -42,6 +44,10 @@ struct Checkpoint::Rep {
   Result<void> open_index(const io::InputFile& file, const io::DirectoryReader* directory,
                           const OpenOptions& options);
   Result<void> open_directory(const io::DirectoryReader& directory, const OpenOptions& options);
+  /// A trainer's gathered adapter_model.bin in place of the empty adapter_model.safetensors that
+  /// save_pretrained put beside it on one rank.
+  Result<void> replace_hollow(const io::DirectoryReader& directory, container::FolderChoice& choice,
+                              const OpenOptions& options);
   void add(const io::InputFile& file, std::unique_ptr<TensorSource> source);
   Result<void> join();
   void join_aliases();
@@ -58,54 +64,12 @@ bool same(const TensorView& a, const TensorView& b) noexcept {
          (x.data() == y.data() || std::memcmp(x.data(), y.data(), x.size()) == 0);
 }
 
-/// One format's names in a directory, in the order in which they count.
-struct Naming {
-  std::string_view index_suffix;
-  std::string_view model;
-  std::string_view adapter;
-  std::span<const std::string_view> suffixes;
-};
-
-constexpr std::string_view kSafetensorsSuffixes[] = {".safetensors"};
-constexpr std::string_view kTorchSuffixes[] = {".bin", ".pt", ".pth"};
-constexpr Naming kNamings[] = {
-    {".safetensors.index.json", "model.safetensors", kSafetensorsFile, kSafetensorsSuffixes},
-    {".bin.index.json", "pytorch_model.bin", kBinFile, kTorchSuffixes},
-};
-
-/// Torch keeps other things in files of these names: never opened for tensors unasked.
-bool is_training_state(std::string_view name) noexcept {
-  return name == "training_args.bin" || name == "optimizer.bin" || name == "optimizer.pt" ||
-         name == "scheduler.bin" || name == "scheduler.pt" || name == "scaler.pt" ||
-         name == "random_states.pt" || name.starts_with("rng_state") ||
-         name.starts_with("random_states_");
-}
-
-/// The names that a directory's tensors are read from; empty if it has none of this format.
-std::vector<std::string> choose(const std::vector<std::string>& names, const Naming& naming) {
-  const auto visible = [](const std::string& name) { return !name.starts_with('.'); };
-  std::vector<std::string> chosen;
-  for (const auto& name : names) {
-    if (visible(name) && name.ends_with(naming.index_suffix)) chosen.push_back(name);
-  }
-  if (!chosen.empty()) return chosen;
-  for (const auto preferred : {naming.model, naming.adapter}) {
-    if (std::binary_search(names.begin(), names.end(), preferred)) return {std::string(preferred)};
-  }
-  for (const auto& name : names) {
-    const bool fits = std::any_of(naming.suffixes.begin(), naming.suffixes.end(),
-                                  [&](std::string_view suffix) { return name.ends_with(suffix); });
-    if (fits && visible(name) && !is_training_state(name)) chosen.push_back(name);
-  }
-  return chosen;
-}
-
 }  // namespace
 
 void Checkpoint::Rep::add(const io::InputFile& file, std::unique_ptr<TensorSource> source) {
   sources.push_back(std::move(source));
   files.push_back(file.path());
-  file_bytes += file.size();
+  sizes.push_back(file.size());
 }
 
 Result<void> Checkpoint::Rep::open_file(const io::InputFile& file,
@@ -157,23 +121,48 @@ Result<void> Checkpoint::Rep::open_index(const io::InputFile& file,
 Result<void> Checkpoint::Rep::open_directory(const io::DirectoryReader& directory,
                                              const OpenOptions& options) {
   FERRULE_TRY(const auto names, directory.names());
-  for (const auto& naming : kNamings) {
-    const auto chosen = choose(names, naming);
-    for (const auto& name : chosen) {
-      FERRULE_TRY(const auto file, directory.open_file(name));
-      if (!file) {
-        return base::at(base::not_found("the file went away while its directory was read"),
-                        directory.path() / name);
-      }
-      FERRULE_CHECK(open_file(*file, &directory, options));
-    }
-    if (!chosen.empty()) return {};
+  auto choice = container::choose_files(names);
+  if (choice.chosen.empty()) {
+    const auto what = container::describe_folder(names);
+    return base::at(base::not_found("the directory has no file of tensors (*.safetensors, "
+                                    "*.safetensors.index.json, *.bin, *.pt)" +
+                                    (what.empty() ? "" : "; " + what)),
+                    directory.path());
   }
-  return base::at(
-      base::not_found(
-          "the directory has no file of tensors (*.safetensors, *.safetensors.index.json, "
-          "*.bin, *.pt)"),
-      directory.path());
+  for (const auto& name : choice.chosen) {
+    FERRULE_TRY(const auto file, directory.open_file(name));
+    if (!file) {
+      return base::at(base::not_found("the file went away while its directory was read"),
+                      directory.path() / name);
+    }
+    FERRULE_CHECK(open_file(*file, &directory, options));
+  }
+  FERRULE_CHECK(replace_hollow(directory, choice, options));
+  for (const auto& name : choice.beside) beside.push_back(directory.path() / name);
+  return {};
+}
+
+Result<void> Checkpoint::Rep::replace_hollow(const io::DirectoryReader& directory,
+                                             container::FolderChoice& choice,
+                                             const OpenOptions& options) {
+  if (sources.empty() || files.back().filename() != kSafetensorsFile ||
+      !container::is_hollow(*sources.back())) {
+    return {};
+  }
+  const auto place = std::find(choice.beside.begin(), choice.beside.end(), kBinFile);
+  if (place == choice.beside.end()) return {};
+  FERRULE_TRY(const auto file, directory.open_file(kBinFile));
+  if (!file) return {};
+  FERRULE_TRY(const FileKind kind, container::kind_of(*file));
+  auto source = container::open_container(*file, kind, options);
+  // A bad one is no better than an empty one, which has its own rule.
+  if (!source || container::is_hollow(**source)) return {};
+  sources.pop_back();
+  files.pop_back();
+  sizes.pop_back();
+  add(*file, std::move(*source));
+  *place = kSafetensorsFile;
+  return {};
 }
 
 Result<void> Checkpoint::Rep::open_path(const std::filesystem::path& path,
@@ -271,6 +260,10 @@ std::span<const TensorAlias> Checkpoint::aliases() const& noexcept {
 
 std::span<const std::filesystem::path> Checkpoint::files() const& noexcept { return rep_->files; }
 
-std::uint64_t Checkpoint::file_bytes() const noexcept { return rep_->file_bytes; }
+std::span<const std::filesystem::path> Checkpoint::beside() const& noexcept { return rep_->beside; }
+
+std::uint64_t Checkpoint::file_bytes() const noexcept {
+  return std::accumulate(rep_->sizes.begin(), rep_->sizes.end(), std::uint64_t{0});
+}
 
 }  // namespace ferrule

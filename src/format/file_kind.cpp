@@ -76,6 +76,18 @@ bool is_torch_legacy(std::string_view head) noexcept {
   return head.size() >= 14 && head[0] == '\x80' && head.substr(2, 12) == kMagic;
 }
 
+/// No control characters except white space, and no byte that UTF-8 lacks; a few bytes say too
+/// little.
+bool is_text(std::string_view head) noexcept {
+  constexpr std::size_t kEnough = 8;
+  return head.size() >= kEnough && std::all_of(head.begin(), head.end(), [](char c) {
+           const auto byte = static_cast<unsigned char>(c);
+           const bool never_in_utf8 = byte >= 0xf8 || byte == 0xc0 || byte == 0xc1;
+           return (byte >= ' ' && byte != 0x7f && !never_in_utf8) || c == '\n' || c == '\r' ||
+                  c == '\t' || c == '\f';
+         });
+}
+
 FileKind text_kind(std::string_view head) noexcept {
   const std::string_view text = without_leading_space(head);
   if (starts_with_any_case(text, "<!doctype html") || starts_with_any_case(text, "<html") ||
@@ -83,11 +95,12 @@ FileKind text_kind(std::string_view head) noexcept {
       (starts_with_any_case(text, "<!--") && contains(text, "<html"))) {
     return FileKind::kHtml;
   }
-  if (text.empty() || (text[0] != '{' && text[0] != '[')) return FileKind::kUnknown;
+  const FileKind other = is_text(head) ? FileKind::kText : FileKind::kUnknown;
+  if (text.empty() || (text[0] != '{' && text[0] != '[')) return other;
   const std::string_view inside = without_leading_space(text.substr(1));
   const bool json = inside.empty() || inside[0] == '"' || inside[0] == '}' || inside[0] == ']' ||
                     (text[0] == '[' && contains("{[-0123456789tfn", inside.substr(0, 1)));
-  if (!json) return FileKind::kUnknown;
+  if (!json) return other;
   return contains(text, "\"weight_map\"") ? FileKind::kSafetensorsIndex : FileKind::kJson;
 }
 
@@ -110,7 +123,7 @@ std::string_view describe(FileKind kind) noexcept {
     case FileKind::kPickle:
       return "a bare pickle, which can run code when loaded";
     case FileKind::kGguf:
-      return "a GGUF file";
+      return "a GGUF file (llama.cpp)";
     case FileKind::kLfsPointer:
       return "a Git LFS pointer, not the file itself (run `git lfs pull`)";
     case FileKind::kHtml:
@@ -125,6 +138,14 @@ std::string_view describe(FileKind kind) noexcept {
       return "a tar archive";
     case FileKind::kSevenZip:
       return "a 7z archive";
+    case FileKind::kHdf5:
+      return "an HDF5 file (Keras writes its weights so), not a file of torch or PEFT";
+    case FileKind::kOnnxAdapter:
+      return "an adapter of ONNX Runtime (.onnx_adapter), not one of PEFT";
+    case FileKind::kNumpy:
+      return "an array of NumPy (.npy)";
+    case FileKind::kText:
+      return "a text file";
     case FileKind::kEmpty:
       return "an empty file";
     case FileKind::kUnknown:
@@ -142,6 +163,9 @@ FileKind recognize(std::span<const std::byte> bytes, std::uint64_t file_bytes) n
   if (head.starts_with(std::string_view("PK\x05\x06", 4))) return FileKind::kZip;
   if (is_torch_legacy(head)) return FileKind::kTorchLegacy;
   if (head.starts_with("GGUF")) return FileKind::kGguf;
+  if (head.starts_with("\x89HDF\r\n\x1a\n")) return FileKind::kHdf5;
+  if (head.starts_with("\x93NUMPY")) return FileKind::kNumpy;
+  if (head.size() >= 8 && head.substr(4, 4) == "TORT") return FileKind::kOnnxAdapter;
   if (head.starts_with("version https://git-lfs.github.com/spec/") ||
       head.starts_with("version https://hawser.github.com/spec/")) {
     return FileKind::kLfsPointer;

@@ -27,7 +27,7 @@ class PickleMachine : PickleCalls {
         FERRULE_TRY(pickle_.root_, pop());
         pickle_.end_ = reader_.offset();
         if (!stack_.empty() || !marks_.empty()) {
-          if (policy_ == PicklePolicy::kNote) return {};
+          if (policy_ != PicklePolicy::kRefuse) return {};
           return corrupt("PK-5", "leaves " + std::to_string(stack_.size()) +
                                      " values on the stack besides the result");
         }
@@ -53,7 +53,7 @@ class PickleMachine : PickleCalls {
 
   Result<void> push_decoded(std::optional<std::string> text) {
     // Python knows more escapes; a name that needs them is on no list.
-    if (!text && policy_ == PicklePolicy::kNote) text = std::string(op_.text);
+    if (!text && policy_ != PicklePolicy::kRefuse) text = std::string(op_.text);
     if (!text) return corrupt("PK-4", "has a malformed line " + quote(op_.text, 40));
     FERRULE_CHECK(spend());
     pickle_.texts_.push_back(std::move(*text));
@@ -180,7 +180,7 @@ class PickleMachine : PickleCalls {
   Result<void> number_line() {
     if (op_.code == Opcode::kFloat) {
       const auto value = parse_float(op_.text);
-      if (!value && policy_ == PicklePolicy::kNote) return push_float(0);
+      if (!value && policy_ != PicklePolicy::kRefuse) return push_float(0);
       if (!value) return corrupt("PK-4", "has a malformed number " + quote(op_.text, 40));
       return push_float(*value);
     }
@@ -190,7 +190,8 @@ class PickleMachine : PickleCalls {
     auto digits = op_.text;
     if (op_.code == Opcode::kLong && digits.ends_with('L')) digits.remove_suffix(1);
     const auto value = parse_decimal(digits);
-    if (!value && policy_ == PicklePolicy::kNote) return push_int(0);  // Python reads more of them.
+    if (!value && policy_ != PicklePolicy::kRefuse)
+      return push_int(0);  // Python reads more of them.
     if (!value) {
       return corrupt("PK-4",
                      "has a malformed number or one beyond 64 bits, " + quote(op_.text, 40));
@@ -285,7 +286,7 @@ class PickleMachine : PickleCalls {
                                                           : Kind::kList;
     if (container->kind != expected) {
       // Where it is a stand-in, what made it was noted already; Python sets items of lists, too.
-      if (policy_ == PicklePolicy::kNote) return {};
+      if (policy_ != PicklePolicy::kRefuse) return {};
       return corrupt("PK-5", "expects " + std::string(describe(expected)) + ", finds " +
                                  std::string(describe(container->kind)));
     }
@@ -352,8 +353,9 @@ class PickleMachine : PickleCalls {
   }
 };
 
-Result<Pickle> Pickle::read(std::span<const std::byte> bytes, const PickleLimits& limits) {
-  PickleMachine machine(bytes, limits, PicklePolicy::kRefuse);
+Result<Pickle> Pickle::read(std::span<const std::byte> bytes, const PickleLimits& limits,
+                            PicklePolicy policy) {
+  PickleMachine machine(bytes, limits, policy);
   FERRULE_CHECK(machine.run());
   return machine.take();
 }

@@ -99,6 +99,8 @@ enum class PicklePolicy : std::uint8_t {
   kRefuse,
   /// Note it as an event and go on with a stand-in.
   kNote,
+  /// Go on with a stand-in: for files of which one part is wanted and holds none.
+  kSkip,
 };
 
 /// One pickle, read. Texts point into the bytes it was read from or into this object; moving it
@@ -107,7 +109,8 @@ class Pickle {
  public:
   /// Reads the pickle at the start of `bytes`, up to its STOP. `bytes` must outlive the result.
   /// Fails with kCorrupt, kUnsupported or kLimitExceeded (rules PK-1 to PK-9).
-  static Result<Pickle> read(std::span<const std::byte> bytes, const PickleLimits& limits = {});
+  static Result<Pickle> read(std::span<const std::byte> bytes, const PickleLimits& limits = {},
+                             PicklePolicy policy = PicklePolicy::kRefuse);
 
   /// Reads as far as it can be read, and tells what would run up to there.
   struct Scan {

@@ -87,7 +87,7 @@ Result<void> PickleCalls::build() {
   FERRULE_TRY(const auto state, pop());
   FERRULE_TRY(const auto* object, top());
   if (object->kind == Kind::kDict) {
-    if (state.kind == Kind::kDict || policy_ == PicklePolicy::kNote) return {};
+    if (state.kind == Kind::kDict || policy_ != PicklePolicy::kRefuse) return {};
     return corrupt("PK-8", "gives a dict a state that is " + std::string(describe(state.kind)));
   }
   if (object->kind == Kind::kCall) return extend(*object, std::span(&state, 1));
@@ -96,7 +96,7 @@ Result<void> PickleCalls::build() {
     const std::string full = std::string(target.module) + "." + std::string(target.name);
     return forbidden("PK-8", full, "changes attributes of " + quote(full) + " itself");
   }
-  if (policy_ == PicklePolicy::kNote) return {};
+  if (policy_ != PicklePolicy::kRefuse) return {};
   return corrupt("PK-8", "sets attributes of " + std::string(describe(object->kind)));
 }
 

@@ -44,7 +44,7 @@ class ArchiveReader {
                                            std::to_string(limits_.header_bytes));
     }
     FERRULE_TRY(const auto bytes, read_record(*record));
-    FERRULE_TRY(const auto pickle, Pickle::read(bytes));
+    FERRULE_TRY(const auto pickle, read_pickle(bytes, key));
     if (pickle.end() != bytes.size()) {
       return base::corrupt("PK-1", std::to_string(bytes.size() - pickle.end()) +
                                        " bytes follow the STOP of data.pkl at offset " +
@@ -96,6 +96,18 @@ class ArchiveReader {
                                "the archive has no record data.pkl: no file of torch.save");
     }
     return {};
+  }
+
+  /// With a key, what lies beside the state dict (an optimizer's state, arguments) may be anything.
+  static Result<Pickle> read_pickle(std::span<const std::byte> bytes, std::string_view key) {
+    if (!key.empty()) return Pickle::read(bytes, {}, PicklePolicy::kSkip);
+    auto pickle = Pickle::read(bytes);
+    if (pickle || pickle.error().rule != "PK-3") return pickle;
+    auto error = std::move(pickle).error();
+    if (const auto skipped = Pickle::read(bytes, {}, PicklePolicy::kSkip)) {
+      error.message += offer_torch_keys(*skipped);
+    }
+    return error;
   }
 
   /// TZ-13.

@@ -40,7 +40,14 @@ class TensorReader {
       : pickle_(pickle), container_(container), limits_(limits) {}
 
   Result<TorchLayout> read(std::string_view key) {
-    for (const auto& id : pickle_.persistent_ids()) FERRULE_CHECK(read_storage(id));
+    // A legacy file has no directory: what follows a storage is found by that storage's size.
+    const bool may_skip = !key.empty() && container_ == TorchContainer::kZip;
+    for (const auto& id : pickle_.persistent_ids()) {
+      auto read = read_storage(id);
+      if (read) continue;
+      if (!may_skip) return std::move(read).error();
+      unreadable_.emplace(id.ref, std::move(read).error());
+    }
     FERRULE_TRY(const auto root, find_root(key));
     FERRULE_CHECK(read_entries(root));
     FERRULE_CHECK(check_expansion());
@@ -177,21 +184,7 @@ class TensorReader {
     return found[0];
   }
 
-  /// "; give the key \"state_dict\"" where the root has such a dictionary.
-  std::string offer_keys() const {
-    static constexpr std::array<std::string_view, 3> kOffered = {"state_dict", "model", "module"};
-    const auto& items = pickle_.node(pickle_.root()).items;
-    for (const auto offered : kOffered) {
-      for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
-        if (items[i].kind == Kind::kString && items[i].string() == offered &&
-            items[i + 1].kind == Kind::kDict) {
-          return "; the dictionary under " + quote(offered) + " can be read with --key " +
-                 std::string(offered);
-        }
-      }
-    }
-    return {};
-  }
+  std::string offer_keys() const { return offer_torch_keys(pickle_); }
 
   Result<void> read_entries(const PickleValue& dict) {
     const auto& items = pickle_.node(dict).items;
@@ -278,6 +271,9 @@ class TensorReader {
     }
     if (args.size() == most && most > 4 && !is_empty(args.back())) {
       return base::unsupported("PK-16", "is a lazily conjugated or negated tensor");
+    }
+    if (const auto bad = unreadable_.find(args[0].ref); bad != unreadable_.end()) {
+      return bad->second;
     }
     const auto& use = uses_.at(args[0].ref);
     TorchTensor tensor;
@@ -415,10 +411,36 @@ class TensorReader {
   TorchLayout layout_;
   std::unordered_map<std::string_view, std::size_t> by_key_;
   std::unordered_map<std::uint32_t, StorageUse> uses_;  // By node of the persistent id.
+  /// Why others cannot be used: only a tensor that needs one is refused for it.
+  std::unordered_map<std::uint32_t, Error> unreadable_;
   std::map<std::string_view, StorageUse> views_;
 };
 
 }  // namespace
+
+std::string offer_torch_keys(const Pickle& pickle) {
+  if (pickle.root().kind != Kind::kDict) return {};
+  static constexpr std::array<std::string_view, 3> kOffered = {"state_dict", "model", "module"};
+  const auto& items = pickle.node(pickle.root()).items;
+  const auto has = [&](std::string_view name, bool dict) {
+    for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
+      if (items[i].kind == Kind::kString && items[i].string() == name &&
+          (!dict || items[i + 1].kind == Kind::kDict)) {
+        return true;
+      }
+    }
+    return false;
+  };
+  std::string text = has("pytorch-lightning_version", false) ? "; it is a checkpoint of Lightning"
+                     : has("ds_version", false)              ? "; it is a checkpoint of DeepSpeed"
+                                                             : "";
+  for (const auto offered : kOffered) {
+    if (!has(offered, true)) continue;
+    return text + "; the dictionary under " + quote(offered) + " can be read with --key " +
+           std::string(offered);
+  }
+  return text;
+}
 
 Result<TorchLayout> read_torch_tensors(const Pickle& pickle, TorchContainer container,
                                        std::string_view key, const ReadLimits& limits) {

@@ -57,4 +57,8 @@ enum class TorchContainer : std::uint8_t { kZip, kLegacy };
 Result<TorchLayout> read_torch_tensors(const Pickle& pickle, TorchContainer container,
                                        std::string_view key, const ReadLimits& limits);
 
+/// What the pickle is the checkpoint of and which of its keys has a state dict: text that goes on
+/// after a message, empty if neither shows.
+std::string offer_torch_keys(const Pickle& pickle);
+
 }  // namespace ferrule::format
