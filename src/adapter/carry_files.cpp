@@ -4,13 +4,17 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "io/transaction/directory_reader.hpp"
+#include "io/walk.hpp"
 
 namespace ferrule::adapter {
 namespace {
 
+constexpr int kMaxDepth = 16;
 constexpr std::size_t kCopyPiece = std::size_t{1} << 20;
 
 Result<void> copy_file(const io::InputFile& from, io::OutputFile& to,
@@ -42,6 +46,48 @@ Result<std::vector<std::string>> carry_files(const io::DirectoryReader& reader,
     FERRULE_TRY(auto* copy, transaction.create(prefix + name));
     FERRULE_CHECK(copy_file(*file, *copy, buffer));
     copied.push_back(name);
+  }
+  return copied;
+}
+
+namespace {
+
+Result<void> carry_folder(const std::filesystem::path& directory, const std::string& inside,
+                          const std::string& prefix, int depth,
+                          io::DirectoryTransaction& transaction, std::vector<std::string>& copied) {
+  if (depth > kMaxDepth) {
+    return base::at(base::over_limit("folders are nested deeper than " + std::to_string(kMaxDepth) +
+                                     " levels, and are not carried"),
+                    directory);
+  }
+  FERRULE_TRY(auto listing, io::list_by_kind(directory));
+  FERRULE_TRY(const auto reader, io::DirectoryReader::open(directory));
+  std::sort(listing.files.begin(), listing.files.end());
+  FERRULE_TRY(auto names,
+              carry_files(reader, listing.files, {}, prefix + inside + "/", transaction));
+  for (auto& name : names) copied.push_back(inside + "/" + std::move(name));
+  std::sort(listing.directories.begin(), listing.directories.end());
+  for (const auto& name : listing.directories) {
+    FERRULE_CHECK(carry_folder(directory / name, inside + "/" + name, prefix, depth + 1,
+                               transaction, copied));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> carry_folders(const std::filesystem::path& directory,
+                                               std::span<const std::string> except,
+                                               const std::string& prefix,
+                                               io::DirectoryTransaction& transaction) {
+  FERRULE_TRY(auto listing, io::list_by_kind(directory));
+  std::sort(listing.directories.begin(), listing.directories.end());
+  std::vector<std::string> copied;
+  for (const auto& name : listing.directories) {
+    if (name.starts_with('.') || std::find(except.begin(), except.end(), name) != except.end()) {
+      continue;
+    }
+    FERRULE_CHECK(carry_folder(directory / name, name, prefix, 1, transaction, copied));
   }
   return copied;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,5 +19,14 @@ Result<std::vector<std::string>> carry_files(const io::DirectoryReader& reader,
                                              std::span<const std::string_view> except,
                                              const std::string& prefix,
                                              io::DirectoryTransaction& transaction);
+
+/// Copies whole folders of the directory into the transaction, except hidden ones and `except`: the
+/// modules of sentence-transformers (1_Pooling, 1_Dense) have weights of their own. Links are not
+/// followed. Returns the names copied, with the folders before them.
+/// Fails with kLimitExceeded if folders are nested deeper than any of these.
+Result<std::vector<std::string>> carry_folders(const std::filesystem::path& directory,
+                                               std::span<const std::string> except,
+                                               const std::string& prefix,
+                                               io::DirectoryTransaction& transaction);
 
 }  // namespace ferrule::adapter

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "adapter/rewrite.hpp"
 
+#include <iterator>
+#include <span>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "adapter/carry_files.hpp"
 #include "adapter/open_adapter.hpp"
@@ -23,8 +27,9 @@ const char* other_weights_name(WeightsFormat format) {
   return format == WeightsFormat::kBin ? kSafetensorsFile : kBinFile;
 }
 
+/// `own`: folders that are adapters themselves, and are written as such.
 Result<RewrittenFolder> write_folder(RewriteFiles& files, const FolderRewrite& folder,
-                                     bool in_place) {
+                                     std::span<const std::string> own, bool in_place) {
   const auto prefix = folder.folder.empty() ? std::string() : folder.folder + "/";
   const auto* weights = weights_name(folder.format);
   const auto* other = other_weights_name(folder.format);
@@ -45,6 +50,11 @@ Result<RewrittenFolder> write_folder(RewriteFiles& files, const FolderRewrite& f
   const auto& source = *folder.source;
   FERRULE_TRY(done.copied,
               carry_files(source.reader, source.files, except, prefix, files.transaction()));
+  FERRULE_TRY(auto folders,
+              carry_folders(source.reader.path(),
+                            folder.folder.empty() ? own : std::span<const std::string>(), prefix,
+                            files.transaction()));
+  std::move(folders.begin(), folders.end(), std::back_inserter(done.copied));
   return done;
 }
 
@@ -105,8 +115,10 @@ Result<RewriteReport> rewrite(const fs::path& output, const RewriteOptions& opti
   if (!still_wanted) return report;
   FERRULE_TRY(const auto folders, rewriter.make());
   RewriteFiles files(transaction, output, options.digests);
+  std::vector<std::string> own;
+  for (const auto& folder : folders) own.push_back(folder.folder);
   for (const auto& folder : folders) {
-    FERRULE_TRY(auto done, write_folder(files, folder, report.in_place));
+    FERRULE_TRY(auto done, write_folder(files, folder, own, report.in_place));
     report.folders.push_back(std::move(done));
   }
   FERRULE_CHECK(rewriter.finish(files, report.folders));

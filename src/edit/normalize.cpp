@@ -6,8 +6,10 @@
 #include <utility>
 #include <vector>
 
+#include "adapter/examine.hpp"
 #include "adapter/open_adapter.hpp"
 #include "adapter/rewrite.hpp"
+#include "base/errors.hpp"
 #include "base/try.hpp"
 #include "container/tensor_plan.hpp"
 #include "edit/normal_engine.hpp"
@@ -40,6 +42,11 @@ class Normalize final : public adapter::Rewriter {
   }
 
   Result<std::vector<adapter::FolderRewrite>> make() override {
+    for (const auto& found : examine_values(adapter_->config(), AdapterAccess::of(*adapter_))) {
+      if (found.rule != "AD-20") continue;
+      return base::at(base::corrupt("AD-20", found.message + ": it has no normal form"),
+                      adapter_->weights_file());
+    }
     FERRULE_TRY(form_, edit::make_normal_form(*adapter_, options_));
     auto& findings = form_->report.findings;
     for (const auto& engine : options_.engines) {
