@@ -11,6 +11,7 @@
 #include "ferrule/adapter_config.hpp"
 #include "ferrule/base_model.hpp"
 #include "ferrule/checkpoint.hpp"
+#include "ferrule/file_names.hpp"
 #include "ferrule/model_facts.hpp"
 #include "ferrule/save_pretrained.hpp"
 #include "ferrule/text.hpp"
@@ -124,6 +125,14 @@ std::optional<Failure> read_facts(Options& options) {
   return std::nullopt;
 }
 
+std::string why_beside(const std::filesystem::path& file) {
+  if (file.filename() == kSafetensorsFile) {
+    return "every tensor in it is empty: adapter_model.bin beside it was taken";
+  }
+  return "another file of tensors in the checkpoint, which was not read: what it holds is not part "
+         "of the adapter";
+}
+
 int save(Options& options) {
   const auto failed = [&](const Failure& failure) {
     return fail(failure.error, failure.given, options.json);
@@ -142,11 +151,14 @@ int save(Options& options) {
     const bool named = !state.error().path.empty();
     return failed({state.error(), named ? state.error().path : options.states.front()});
   }
-  const auto saved = save(*state, configs, options.output, options.save);
+  auto saved = save(*state, configs, options.output, options.save);
   if (!saved) {
     const bool initial = saved.error().path.starts_with(options.initial);
     return failed(
         {saved.error(), initial && !options.initial.empty() ? options.initial : options.output});
+  }
+  for (const auto& file : state->beside()) {
+    saved->left_out.push_back({file.filename().string(), why_beside(file)});
   }
   if (!options.push.empty()) return push(*saved, options);
   if (options.json) {

@@ -43,6 +43,9 @@ struct FERRULE_API ModelFacts {
   /// Every tuner layer and wrapper of a token adapter. If known, no other module's tensors are
   /// taken for an adapter's, whatever they are called.
   std::optional<std::vector<std::string>> tuner_layers;
+  /// Adapter's name -> path of a tuner layer -> the factor that it applies to that adapter's update
+  /// now (`scaling`). A save writes a config that gives these.
+  std::map<std::string, std::map<std::string, double, std::less<>>, std::less<>> scalings;
   /// The version of PEFT that made the adapter, for the card.
   std::optional<std::string> peft_version;
 };

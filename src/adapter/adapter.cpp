@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <mutex>
 #include <numeric>
+#include <string>
 #include <utility>
 
 #include "adapter/examine.hpp"
@@ -67,13 +68,35 @@ Adapter::Adapter(Adapter&&) noexcept = default;
 Adapter& Adapter::operator=(Adapter&&) noexcept = default;
 Adapter::~Adapter() = default;
 
+namespace {
+
+Finding empty_beside_whole(const AdapterFiles& files) {
+  return {.severity = Severity::kError,
+          .rule = "AD-15",
+          .path = files.weights_file.string(),
+          .key = {},
+          .message =
+              "every tensor of adapter_model.safetensors is empty; the adapter_model.bin "
+              "beside it is whole (" +
+              std::to_string(files.whole_bin_tensors) + " tensors), but PEFT reads the first",
+          .advice = "`ferrule fix` and `ferrule convert` take adapter_model.bin"};
+}
+
+}  // namespace
+
 Result<Adapter> Adapter::open(const std::filesystem::path& directory, const OpenOptions& options) {
   FERRULE_TRY(auto files, open_adapter_files(directory, options));
-  return make(std::move(files.config), std::move(files.weights),
-              {.directory = directory,
-               .weights_file = std::move(files.weights_file),
-               .metadata = std::move(files.metadata),
-               .file_bytes = files.file_bytes});
+  FERRULE_TRY(auto adapter, make(std::move(files.config), std::move(files.weights),
+                                 {.directory = directory,
+                                  .weights_file = files.weights_file,
+                                  .metadata = std::move(files.metadata),
+                                  .file_bytes = files.file_bytes}));
+  if (files.whole_bin_tensors != 0) {
+    auto& findings = adapter.rep_->examination.findings;
+    findings.push_back(empty_beside_whole(files));
+    sort_by_severity(findings);
+  }
+  return adapter;
 }
 
 Result<Adapter> Adapter::make(AdapterConfig config, std::unique_ptr<TensorSource> weights,

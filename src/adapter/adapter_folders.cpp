@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "adapter/open_adapter.hpp"
+#include "adapter/other_things.hpp"
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/file_names.hpp"
@@ -36,7 +37,11 @@ Result<AdapterFolder> AdapterFolder::open(const fs::path& directory) {
 bool AdapterFolder::has(std::string_view file) const { return has_file(files, file); }
 
 Result<std::vector<AdapterFolder>> find_adapter_folders(const fs::path& directory) {
-  FERRULE_TRY(auto reader, io::DirectoryReader::open(directory));
+  auto opened = io::DirectoryReader::open(directory);
+  if (!opened && opened.error().code == ErrorCode::kUnsupported) {
+    return describe_other_file(directory, {});
+  }
+  FERRULE_TRY(auto reader, std::move(opened));
   FERRULE_TRY(auto listing, io::list_by_kind(directory));
   std::sort(listing.files.begin(), listing.files.end());
   std::sort(listing.directories.begin(), listing.directories.end());
@@ -57,8 +62,10 @@ Result<std::vector<AdapterFolder>> find_adapter_folders(const fs::path& director
   const bool top_is_broken = !folders.empty() && folders.front().name.empty() && !whole;
   if (!folders.empty() && !top_is_broken) return folders;
   if (!has_config) {
+    FERRULE_TRY(const auto again, io::DirectoryReader::open(directory));
     return base::at(
-        base::corrupt("AD-16", "there is no adapter_config.json: this is no PEFT adapter"),
+        base::corrupt("AD-16", "there is no adapter_config.json: this is no PEFT adapter" +
+                                   describe_other_folder(again, {})),
         directory);
   }
   return base::at(

@@ -9,6 +9,7 @@
 
 #include "adapter/module_rules.hpp"
 #include "ferrule/text.hpp"
+#include "peft/dialect.hpp"
 #include "peft/method.hpp"
 #include "peft/strength.hpp"
 
@@ -83,6 +84,11 @@ std::optional<Finding> judge_key(std::string_view key, const DiskKey& parsed,
   }
   if (parsed.kind == KeyKind::kMethod && parsed.scope == peft::Scope::kLayer &&
       !key.starts_with("base_model.")) {
+    if (const auto* dialect = peft::dialect_of_key(key)) {
+      return finding(Severity::kError, "AD-11",
+                     tensor + " is named as in " + std::string(dialect->what) + ", not as in PEFT",
+                     std::string(dialect->advice));
+    }
     return finding(Severity::kError, "AD-11",
                    tensor + " has no `base_model.model.` before its path: PEFT does not find it",
                    "add the prefix to every key");

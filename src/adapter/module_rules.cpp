@@ -8,7 +8,9 @@
 #include <utility>
 
 #include "ferrule/text.hpp"
-#include "peft/module_selector.hpp"
+#include "peft/dialect.hpp"
+#include "peft/strength.hpp"
+#include "peft/targets.hpp"
 
 namespace ferrule {
 namespace {
@@ -63,7 +65,9 @@ void judge_pairs(const peft::Method& method, const AdapterModule& module,
 // AD-3: what a sharded model leaves when one rank saves it.
 void judge_shape(const peft::Method& method, const AdapterTensor& tensor,
                  std::vector<Finding>& out) {
-  const bool pruned = method.peft_type == "ADALORA" || method.peft_type == "VBLORA";
+  // An OFT rotation of blocks of one element has no angles.
+  const bool pruned = method.peft_type == "ADALORA" || method.peft_type == "VBLORA" ||
+                      (method.peft_type == "OFT" && tensor.role == "oft_R");
   const bool empty = std::find(tensor.tensor.shape().begin(), tensor.tensor.shape().end(), 0U) !=
                      tensor.tensor.shape().end();
   const bool matrix =
@@ -128,7 +132,17 @@ void judge_ranks(const AdapterConfig& config, const peft::Method& method,
     return;
   }
   const auto& resolved = module.resolved();
-  if (!resolved.rank || *resolved.rank < 1) return;
+  if (!resolved.rank) return;
+  if (*resolved.rank < 1) {
+    if (!config.rank_pattern().empty()) {
+      out.push_back(error("CF-12", "rank_pattern",
+                          "module " + quote(module.path()) + " gets the rank " +
+                              std::to_string(static_cast<std::int64_t>(*resolved.rank)) + " (" +
+                              resolved.rule + "), and a rank is positive",
+                          "PEFT raises ValueError when it makes the layer"));
+    }
+    return;
+  }
   const auto rank = static_cast<std::uint64_t>(*resolved.rank);
   // Fused experts hold r rows for each expert.
   const bool multiple = !config.target_parameters().empty();
@@ -220,17 +234,37 @@ void judge_saved_modules(const AdapterConfig& config, const Examination& examina
   }
 }
 
+bool is_ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+bool is_embedding_or_head(std::string_view path) {
+  const auto name = path.substr(path.rfind('.') + 1);
+  return name.find("embed") != std::string_view::npos || name.ends_with("head") || name == "wte" ||
+         name == "shared" || name == "output" || name == "decoder";
+}
+
+/// Letters of other alphabets look like Latin ones, and no expression matches them.
+std::string look_alike(std::string_view path, const AdapterConfig& config) {
+  const auto targets = config.target_modules();
+  const bool plain = is_ascii(path) && targets && is_ascii(targets->pattern) &&
+                     std::all_of(targets->names.begin(), targets->names.end(),
+                                 [](const std::string& name) { return is_ascii(name); });
+  return plain ? std::string() : "; one of the two has a letter that only looks like another";
+}
+
 // AD-14: tensors of a module that the config does not target are dropped on load.
 void judge_targets(const AdapterConfig& config, const Examination& examination,
                    std::vector<Finding>& out) {
-  const auto targets = config.target_modules();
   const auto& type = config.peft_type();
-  if (!targets || type == "SHADOW" || type == "XLORA" || type == "ADAPTION_PROMPT" ||
-      type == "TRAINABLE_TOKENS" || !config.target_parameters().empty()) {
+  if (type == "SHADOW" || type == "XLORA" || type == "ADAPTION_PROMPT" ||
+      type == "TRAINABLE_TOKENS") {
     return;
   }
-  const auto selector = peft::CompiledSelector::compile(*targets);
-  if (!selector) return;  // Reported by CF-20 or CF-21.
+  const auto rule = peft::TargetRule::compile(config);
+  // Where an expression is bad, CF-20 or CF-21 tells it; "all-linear" needs the base.
+  if (!rule || !rule->known()) return;
   std::set<std::string_view> adapted;
   for (const auto& key : examination.keys) {
     if (key.kind == KeyKind::kMethod && key.scope == peft::Scope::kLayer) {
@@ -243,17 +277,40 @@ void judge_targets(const AdapterConfig& config, const Examination& examination,
         module.path().find("base_layer") != std::string_view::npos) {
       continue;
     }
-    const auto hit = selector->selects(module.path());
+    const auto hit = rule->selects(module.path());
     if (!hit) {
       out.push_back(warning(hit.error().rule, "target_modules", hit.error().message));
       return;
     }
     if (*hit) continue;
-    out.push_back(warning("AD-14", module.path(),
-                          "target_modules does not name module " + quote(module.path()) +
-                              ", which the file has tensors of: PEFT would drop them"));
+    // PEFT targets the layer that is tied to a targeted embedding, too, and names it nowhere.
+    if (config.flag("ensure_weight_tying") && is_embedding_or_head(module.path())) continue;
+    // A layer on a parameter (fused experts) is asked for under the parameter's name.
+    const auto asked = peft::pattern_paths(config, module.path());
+    if (asked.size() != 1 || asked.front() != module.path()) continue;
+    out.push_back(error("AD-14", module.path(),
+                        "target_modules does not select module " + quote(module.path()) +
+                            ", which the file has tensors of: PEFT would drop them" +
+                            look_alike(module.path(), config)));
     out.back().module = std::string(module.path());
   }
+}
+
+/// AD-1 names another program's adapter where that is what it is.
+Finding nothing_of_the_method(const AdapterConfig& config, const Examination& examination) {
+  for (const auto& tensor : examination.tensors) {
+    const auto* dialect = peft::dialect_of_key(tensor.key);
+    if (dialect == nullptr) continue;
+    return error("AD-1", {},
+                 "the tensors are those of " + peft::describe({dialect, tensor.key}) +
+                     ", and none of them is of " + config.peft_type(),
+                 std::string(dialect->advice));
+  }
+  return error("AD-1", {}, "the adapter is empty: the file has no tensor of " + config.peft_type(),
+               examination.tensors.empty()
+                   ? "the model was saved without its adapter's parameters (one rank of a sharded "
+                     "model, or a wrapper's state dict)"
+                   : "the tensors belong to another adapter or to a model");
 }
 
 }  // namespace
@@ -267,9 +324,7 @@ std::vector<Finding> judge_modules(const AdapterConfig& config, const peft::Meth
                key.kind == KeyKind::kTokens || key.kind == KeyKind::kModulesToSave;
       });
   if (!any) {
-    out.push_back(error("AD-1", {},
-                        "the adapter is empty: the file has no tensor of " + config.peft_type(),
-                        "a sharded or wrapped model was saved without its parameters"));
+    out.push_back(nothing_of_the_method(config, examination));
   }
   for (const auto& module : examination.modules) {
     const auto before = out.size();

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "adapter/other_things.hpp"
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "container/container.hpp"
@@ -17,12 +18,27 @@ namespace fs = std::filesystem;
 
 constexpr int kMaxGenerations = 16;  // A saver in a loop must not keep a reader forever.
 
-Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOptions& options) {
+/// adapter_model.bin, if it can be read and has data.
+std::unique_ptr<TensorSource> whole_bin(const io::DirectoryReader& reader,
+                                        const OpenOptions& options, AdapterFiles& files) {
+  const auto bin = reader.open_file(kBinFile);
+  if (!bin || !*bin) return nullptr;
+  const auto kind = container::kind_of(**bin);
+  if (!kind) return nullptr;
+  auto source = container::open_container(**bin, *kind, options);
+  if (!source || (*source)->tensors().empty() || container::is_hollow(**source)) return nullptr;
+  files.whole_bin_tensors = (*source)->tensors().size();
+  return std::move(*source);
+}
+
+Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOptions& options,
+                               EmptyWeights empty) {
   const auto& directory = reader.path();
   FERRULE_TRY(auto config_file, reader.open_file(kConfigFile));
   if (!config_file) {
     return base::at(
-        base::corrupt("AD-16", "there is no adapter_config.json: this is no PEFT adapter"),
+        base::corrupt("AD-16", "there is no adapter_config.json: this is no PEFT adapter" +
+                                   adapter::describe_other_folder(reader, options)),
         directory);
   }
   FERRULE_TRY(const auto text, config_file->read_text(options.limits.text_bytes));
@@ -32,8 +48,19 @@ Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOpti
   if (safetensors) {
     FERRULE_TRY(auto file, SafetensorsFileAccess::open(*safetensors, options));
     auto metadata = file.metadata();
-    return AdapterFiles{std::move(config), std::make_unique<SafetensorsFile>(std::move(file)),
-                        safetensors->path(), std::move(metadata), safetensors->size()};
+    AdapterFiles files{.config = std::move(config),
+                       .weights = std::make_unique<SafetensorsFile>(std::move(file)),
+                       .weights_file = safetensors->path(),
+                       .metadata = std::move(metadata),
+                       .file_bytes = safetensors->size()};
+    if (!container::is_hollow(*files.weights)) return files;
+    auto whole = whole_bin(reader, options, files);
+    if (whole && empty == EmptyWeights::kTakeWholeBin) {
+      files.weights = std::move(whole);
+      files.weights_file = directory / kBinFile;
+      files.metadata = {};
+    }
+    return files;
   }
   FERRULE_TRY(const auto bin, reader.open_file(kBinFile));
   if (!bin) {
@@ -43,16 +70,25 @@ Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOpti
   }
   FERRULE_TRY(const auto kind, container::kind_of(*bin));
   FERRULE_TRY(auto source, container::open_container(*bin, kind, options));
-  return AdapterFiles{std::move(config), std::move(source), bin->path(), {}, bin->size()};
+  return AdapterFiles{.config = std::move(config),
+                      .weights = std::move(source),
+                      .weights_file = bin->path(),
+                      .metadata = {},
+                      .file_bytes = bin->size()};
 }
 
 }  // namespace
 
-Result<AdapterFiles> open_adapter_files(const fs::path& directory, const OpenOptions& options) {
+Result<AdapterFiles> open_adapter_files(const fs::path& directory, const OpenOptions& options,
+                                        EmptyWeights empty) {
   for (int generation = 1;; ++generation) {
-    FERRULE_TRY(const auto reader, io::DirectoryReader::open(directory));
-    auto files = open_once(reader, options);
-    if (!reader.was_replaced() || generation == kMaxGenerations) return files;
+    const auto reader = io::DirectoryReader::open(directory);
+    if (!reader && reader.error().code == ErrorCode::kUnsupported) {
+      return adapter::describe_other_file(directory, options);
+    }
+    if (!reader) return reader.error();
+    auto files = open_once(*reader, options, empty);
+    if (!reader->was_replaced() || generation == kMaxGenerations) return files;
   }
 }
 

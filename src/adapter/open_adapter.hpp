@@ -19,12 +19,21 @@ struct AdapterFiles {
   std::filesystem::path weights_file;
   Metadata metadata;
   std::uint64_t file_bytes = 0;
+  /// Tensors of an adapter_model.bin that is whole, beside an adapter_model.safetensors whose
+  /// tensors are all empty; 0 otherwise. A trainer gathered the one, and save_pretrained put the
+  /// other beside it on one rank of a sharded model.
+  std::uint64_t whole_bin_tensors = 0;
 };
 
+/// Which of two weights files is read if the one that PEFT prefers has nothing in it.
+enum class EmptyWeights : std::uint8_t { kAsPeft, kTakeWholeBin };
+
 /// Reads config and weights in PEFT's own lookup order: adapter_model.safetensors wins over
-/// adapter_model.bin, and a bad one never falls back to the other (AD-15). Reads again if a save
-/// swapped the directory meanwhile.
+/// adapter_model.bin, and a bad one never falls back to the other (AD-15), except that
+/// kTakeWholeBin takes a whole adapter_model.bin in place of an empty adapter_model.safetensors.
+/// Reads again if a save swapped the directory meanwhile.
 Result<AdapterFiles> open_adapter_files(const std::filesystem::path& directory,
-                                        const OpenOptions& options);
+                                        const OpenOptions& options,
+                                        EmptyWeights empty = EmptyWeights::kAsPeft);
 
 }  // namespace ferrule

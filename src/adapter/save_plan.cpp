@@ -10,9 +10,13 @@
 #include "base/errors.hpp"
 #include "base/tensor_view_access.hpp"
 #include "base/try.hpp"
+#include "container/container.hpp"
 #include "ferrule/text.hpp"
+#include "peft/dialect.hpp"
 #include "peft/initial_conversion.hpp"
 #include "peft/method_tensors.hpp"
+#include "peft/pattern_order.hpp"
+#include "peft/rank_padding.hpp"
 #include "peft/selection.hpp"
 #include "peft/state_layout.hpp"
 #include "peft/strength.hpp"
@@ -136,8 +140,30 @@ std::string names_present(const peft::StateLayout& layout, const AdapterConfig& 
   return text;
 }
 
-Result<void> judge(const AdapterPlan& plan, const Examination& examination,
-                   const peft::StateLayout& layout) {
+/// AD-1 with what the state has instead.
+Error nothing_to_save(const AdapterPlan& plan, const peft::StateLayout& layout,
+                      const TensorSource& state) {
+  auto message = "adapter " + quote(plan.name) + ": ";
+  if (const auto found = peft::dialect_of(state); found.dialect != nullptr) {
+    message += "the state dict is " + peft::describe(found) + "; ";
+    return base::unsupported("AD-1", message + std::string(found.dialect->advice));
+  }
+  const auto names = names_present(layout, plan.config);
+  message += "the state dict has no tensor of " + plan.config.peft_type();
+  if (!names.empty()) {
+    message += " for an adapter of that name, but for " + names +
+               "; give the name with the config (--config NAME=FILE)";
+  } else if (container::is_hollow(state)) {
+    message +=
+        ", and every tensor in it is empty: one rank of a sharded model (ZeRO-3, FSDP) "
+        "saved it; gather the parameters before saving";
+  } else {
+    message += "; was the model saved without its adapter, or merged with it?";
+  }
+  return base::corrupt("AD-1", std::move(message));
+}
+
+Result<void> judge(const AdapterPlan& plan, const Examination& examination) {
   const auto first =
       std::find_if(examination.findings.begin(), examination.findings.end(),
                    [](const Finding& finding) { return finding.severity == Severity::kError; });
@@ -146,11 +172,6 @@ Result<void> judge(const AdapterPlan& plan, const Examination& examination,
       std::count_if(examination.findings.begin(), examination.findings.end(),
                     [](const Finding& finding) { return finding.severity == Severity::kError; });
   auto message = "adapter " + quote(plan.name) + ": " + first->message;
-  if (plan.tensors.empty()) {
-    const auto names = names_present(layout, plan.config);
-    message += names.empty() ? "; the state dict has no tensor of this type"
-                             : "; the state dict has adapters called " + names;
-  }
   if (errors > 1) message += " (and " + std::to_string(errors - 1) + " more errors)";
   if (!first->advice.empty()) message += "; " + first->advice;
   return base::corrupt(first->rule, std::move(message));
@@ -178,14 +199,49 @@ void insist_on_present_modules(const peft::StateLayout& layout, std::vector<Find
   }
 }
 
+Result<peft::Selection> select(const peft::SelectionContext& context, const NamedConfig& chosen) {
+  // A saved adapter is one adapter: with several configs nothing says whose it is.
+  if (context.configs.size() == 1) {
+    if (auto saved = peft::select_saved(context, chosen)) return *std::move(saved);
+  }
+  return peft::select_adapter(context, chosen);
+}
+
+/// Ranks and strengths that come back when the files are read again.
+Result<void> settle_ranks(peft::Selection& selection, const std::string& name,
+                          const ModelFacts& facts) {
+  const auto cut = peft::cut_rank_padding(selection.config, selection.tensors);
+  // An expression that is wrong, or that cannot be run here, has its own rule.
+  if (!cut) return {};
+  if (*cut != 0) {
+    selection.findings.push_back(
+        {.severity = Severity::kNote,
+         .rule = "KY-13",
+         .path = {},
+         .key = {},
+         .message = "adapter " + quote(name) + ": cut the zeros that pad the factors of " +
+                    std::to_string(*cut) + " modules past their rank (for hotswapping)",
+         .advice = {}});
+  }
+  static const peft::LiveScalings kUnknown;
+  const auto live = facts.scalings.find(name);
+  auto found = peft::settle_patterns(selection.config, selection.tensors,
+                                     live == facts.scalings.end() ? kUnknown : live->second);
+  if (!found) return {};
+  std::move(found->begin(), found->end(), std::back_inserter(selection.findings));
+  return {};
+}
+
 Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const NamedConfig& chosen,
-                                 const SaveOptions& options, SavePlan& plan) {
-  FERRULE_TRY(auto selection, peft::select_adapter(context, chosen));
+                                 const SaveOptions& options, const TensorSource& state,
+                                 SavePlan& plan) {
+  FERRULE_TRY(auto selection, select(context, chosen));
   if (options.initial) {
     FERRULE_TRY(const auto initial, open_adapter_files(*options.initial, {}));
     FERRULE_CHECK(peft::convert_from_initial(selection, initial.config, *initial.weights,
                                              options.trust_initial));
   }
+  FERRULE_CHECK(settle_ranks(selection, chosen.name, options.facts));
   convert_dtype(selection.tensors, options.dtype);
   FERRULE_CHECK(complete_config(selection.config, options.facts));
   AdapterPlan ready{.name = chosen.name,
@@ -202,14 +258,14 @@ Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const Na
   }
   auto examination = AdapterAccess::examine(ready.config, views);
   insist_on_present_modules(context.layout, examination.findings);
-  FERRULE_CHECK(judge(ready, examination, context.layout));
+  if (ready.tensors.empty()) return nothing_to_save(ready, context.layout, state);
+  FERRULE_CHECK(judge(ready, examination));
   ready.card = summarize(ready, examination);
   const auto append = [&plan](std::vector<Finding> findings) {
     std::move(findings.begin(), findings.end(), std::back_inserter(plan.findings));
   };
   append(std::move(selection.findings));
   append(examination.findings);
-  append(peft::pattern_order_findings(ready.config, ready.card.module_paths));
   std::move(selection.left_out.begin(), selection.left_out.end(),
             std::back_inserter(plan.left_out));
   ready.examination = std::move(examination);
@@ -224,13 +280,14 @@ Result<SavePlan> plan_save(const TensorSource& state, std::span<const NamedConfi
   FERRULE_TRY(const auto layout, peft::StateLayout::read(state, options.facts));
   SavePlan plan;
   plan.findings = layout.notes();
+  plan.left_out = peft::trained_beside(layout);
   const peft::SelectionContext context{.layout = layout,
                                        .configs = configs,
                                        .facts = options.facts,
                                        .base_config = options.base_config,
                                        .embeddings = options.save_embedding_layers};
   for (const auto* config : chosen) {
-    FERRULE_TRY(auto adapter, plan_adapter(context, *config, options, plan));
+    FERRULE_TRY(auto adapter, plan_adapter(context, *config, options, state, plan));
     plan.adapters.push_back(std::move(adapter));
   }
   return plan;

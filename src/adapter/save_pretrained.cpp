@@ -17,6 +17,7 @@
 #include "base/try.hpp"
 #include "container/tensor_plan.hpp"
 #include "ferrule/file_names.hpp"
+#include "ferrule/text.hpp"
 #include "format/card/front_matter.hpp"
 #include "io/transaction/directory_reader.hpp"
 
@@ -55,7 +56,10 @@ class ValueScan {
     try {
       for (const auto& adapter : plan_.adapters) {
         auto found = examine_values(adapter.config, adapter.examination);
-        std::move(found.begin(), found.end(), std::back_inserter(findings_));
+        for (auto& finding : found) {
+          finding.message = "adapter " + quote(adapter.name) + ": " + finding.message;
+          findings_.push_back(std::move(finding));
+        }
       }
     } catch (const std::bad_alloc&) {
       findings_.clear();  // No findings are better than the end of the process.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ferrule/convert.hpp"
 
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,17 @@ class Repack final : public adapter::Rewriter {
 
   Result<bool> look() override {
     FERRULE_TRY(sources_, adapter::find_adapter_folders(directory_));
+    from_.clear();
+    for (const auto& source : sources_) {
+      const bool both = source.has(kSafetensorsFile) && source.has(kBinFile);
+      const char* from = source.has(kSafetensorsFile) ? kSafetensorsFile : kBinFile;
+      if (both) {
+        // A file that is bad in itself is refused when it is read.
+        const auto files = open_adapter_files(source.reader.path(), options_.open);
+        if (files && files->whole_bin_tensors != 0) from = kBinFile;
+      }
+      from_.emplace_back(from);
+    }
     return true;
   }
 
@@ -32,7 +44,7 @@ class Repack final : public adapter::Rewriter {
     for (std::size_t i = 0; i < sources_.size(); ++i) {
       const auto& source = sources_[i];
       adapters_.push_back({.folder = source.name,
-                           .from = source.has(kSafetensorsFile) ? kSafetensorsFile : kBinFile,
+                           .from = from_[i],
                            .to = to_bin ? kBinFile : kSafetensorsFile,
                            .copied = {}});
       folders.push_back({.folder = source.name,
@@ -66,6 +78,7 @@ class Repack final : public adapter::Rewriter {
   const fs::path& directory_;
   const ConvertOptions& options_;
   std::vector<adapter::AdapterFolder> sources_;
+  std::vector<std::string> from_;
   std::vector<ConvertedAdapter> adapters_;
 };
 

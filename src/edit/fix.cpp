@@ -77,7 +77,8 @@ Result<void> follow_base(const FixOptions& options, const AdapterFiles& files,
 }
 
 Result<Mended> mend(const adapter::AdapterFolder& folder, const FixOptions& options) {
-  FERRULE_TRY(auto files, open_adapter_files(folder.reader.path(), options.open));
+  FERRULE_TRY(auto files,
+              open_adapter_files(folder.reader.path(), options.open, EmptyWeights::kTakeWholeBin));
   edit::KeyMender keys(files.config, files.weights->tensors());
   keys.mend();
   FERRULE_CHECK(follow_base(options, files, keys));
@@ -86,7 +87,12 @@ Result<Mended> mend(const adapter::AdapterFolder& folder, const FixOptions& opti
       .files = std::move(files),
       .keys = std::move(keys),
       .stale = folder.has(kSafetensorsFile) && folder.has(kBinFile)};
-  if (mended.stale) {
+  if (mended.files.whole_bin_tensors != 0) {
+    mended.report.mended.push_back({"empty-file",
+                                    "took adapter_model.bin: every tensor of "
+                                    "adapter_model.safetensors beside it is empty",
+                                    mended.files.whole_bin_tensors});
+  } else if (mended.stale) {
     mended.report.mended.push_back({"stale-file",
                                     "removed adapter_model.bin: every reader takes "
                                     "adapter_model.safetensors where both are there",
@@ -140,7 +146,7 @@ class Fix final : public adapter::Rewriter {
           .weights = {},
           .config = {},
           .source = &folders_[i]};
-      if (mended.keys.keys_changed()) {
+      if (mended.keys.keys_changed() || mended.files.whole_bin_tensors != 0) {
         rewrite.weights = [&mended, bin](io::OutputFile& file) {
           return write_weights(mended, file, bin);
         };

@@ -80,6 +80,7 @@ void KeyMender::mend() {
   mend_adapter_names();
   drop_ignored();
   refuse_collisions();
+  cut_padding();
 }
 
 void KeyMender::mend_old_type() {

@@ -26,6 +26,9 @@ class KeyMender {
   /// Old types, training wrappers, the prefix, adapter names, ignored tensors.
   void mend();
 
+  /// Rows and columns of zeros past the config's rank (KY-13).
+  void cut_padding();
+
   /// Prefixes of wrappers as the base has them, where all modules that it lacks agree on one
   /// change.
   void follow_base(const model::BaseIndex& base);

@@ -14,6 +14,7 @@
 #include "peft/config_rules.hpp"
 #include "peft/config_schema.hpp"
 #include "peft/config_upgrade.hpp"
+#include "peft/dialect.hpp"
 
 namespace ferrule {
 namespace {
@@ -64,6 +65,18 @@ Result<void> check_field(const FieldSchema& field, const Json& value) {
                                    did_you_mean(*value.if_string(), tasks));
 }
 
+/// Most configs without a type are another program's, which adding one would not make PEFT's.
+std::string without_type(const Json& document) {
+  std::string text = "the field \"peft_type\" is missing";
+  if (const auto* dialect = peft::dialect_of_config(document)) {
+    text += ": this is " + std::string(dialect->what) + ", not of PEFT; " +
+            std::string(dialect->advice);
+  } else if (document.find("r") != nullptr && document.find("lora_alpha") != nullptr) {
+    text += "; its other fields are those of LORA";
+  }
+  return text;
+}
+
 /// The document's type, which must be one that PEFT knows.
 Result<const TypeSchema*> schema_of(const Json& document) {
   if (!document.is_object()) {
@@ -71,7 +84,7 @@ Result<const TypeSchema*> schema_of(const Json& document) {
         "CF-5", "an adapter config is a JSON object, found " + std::string(document.type_name()));
   }
   const auto* type = document.find("peft_type");
-  if (type == nullptr) return base::corrupt("CF-6", "the field \"peft_type\" is missing");
+  if (type == nullptr) return base::corrupt("CF-6", without_type(document));
   if (!type->is_string()) {
     return base::corrupt(
         "CF-6", "field \"peft_type\" must be a string, found " + std::string(type->type_name()));
@@ -110,6 +123,17 @@ void report_unknown_fields(const Json& document, const TypeSchema& schema,
                       .advice = advice});
 }
 
+/// PEFT 0.2 trained fused layers with tensors of other shapes than any later release.
+void report_merged_layers(const Json& document, std::vector<Finding>& findings) {
+  const auto* dialect = peft::dialect_of_config(document);
+  if (dialect == nullptr) return;
+  findings.push_back({.severity = Severity::kError,
+                      .rule = "CF-23",
+                      .key = "enable_lora",
+                      .message = "this is " + std::string(dialect->what),
+                      .advice = std::string(dialect->advice)});
+}
+
 Result<void> check_fields(const Json& document, const TypeSchema& schema) {
   for (const auto& [name, value] : *document.if_object()) {
     if (const auto* field = schema.find(name)) {
@@ -143,6 +167,7 @@ Result<AdapterConfig> AdapterConfig::parse(std::string_view json,
     report_unknown_fields(config.document_, *schema, config.findings_);
     add_defaults(config.document_, *schema);
     peft::complete_config(schema->name, config.document_);
+    report_merged_layers(config.document_, config.findings_);
     FERRULE_CHECK(peft::check_config(schema->name, config.document_));
     config.peft_type_ = schema->name;
     for (auto& finding : config.findings_) finding.path = path.string();

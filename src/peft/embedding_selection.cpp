@@ -29,17 +29,19 @@ std::string_view last_component(std::string_view path) {
   return dot == std::string_view::npos ? path : path.substr(dot + 1);
 }
 
+/// Where the base model hangs: a prompt leaves it as it is, a tuner wraps it once more.
+std::string_view base_prefix(bool prompt) { return prompt ? "base_model." : kModelPrefix; }
+
 /// The base model's own module paths: what a live model says, or what the keys show.
-std::set<std::string> module_paths(const SelectionContext& context) {
+std::set<std::string> module_paths(const SelectionContext& context, bool prompt) {
   std::set<std::string> paths;
   for (const auto& [path, name] : context.facts.modules) paths.insert(path);
   if (!paths.empty()) return paths;
+  const auto prefix = base_prefix(prompt);
   for (const auto& [key, view] : context.layout.entries()) {
     std::string path;
-    if (!key.starts_with("base_model.")) continue;
-    const auto prefix = key.starts_with(kModelPrefix) ? kModelPrefix.size() : 0;
-    if (prefix == 0) continue;
-    for (const auto part : split(std::string_view(key).substr(prefix))) {
+    if (!key.starts_with(prefix)) continue;
+    for (const auto part : split(std::string_view(key).substr(prefix.size()))) {
       if (part == "base_layer" || part == "original_module" || part == "modules_to_save" ||
           part == "token_adapter") {
         break;
@@ -62,7 +64,7 @@ Result<bool> is_targeted(const SelectionContext& context, const AdapterConfig& c
   }
   if (targets->pattern == "all-linear") return false;
   FERRULE_TRY(const auto selector, CompiledSelector::compile(*targets));
-  for (const auto& path : module_paths(context)) {
+  for (const auto& path : module_paths(context, config.is_prompt_learning())) {
     const auto name = last_component(path);
     if (std::find(kTargetedNames.begin(), kTargetedNames.end(), name) == kTargetedNames.end()) {
       continue;
@@ -91,10 +93,10 @@ bool vocabulary_resized(const SelectionContext& context, const AdapterConfig& co
 /// Path of the embedding module (base model's own), from the facts or from its name.
 std::optional<std::string> find_module(const SelectionContext& context,
                                        const std::optional<std::string>& fact,
-                                       std::span<const std::string_view> names) {
+                                       std::span<const std::string_view> names, bool prompt) {
   if (fact) return fact;
   for (const auto name : names) {
-    for (const auto& path : module_paths(context)) {
+    for (const auto& path : module_paths(context, prompt)) {
       if (last_component(path) == name) return path;
     }
   }
@@ -108,7 +110,7 @@ bool rows_differ(const SelectionContext& context, const std::string& module,
   if (stored == nullptr || stored->if_int64() == nullptr || *stored->if_int64() <= 0) return false;
   const auto base_name = config.base_model_name_or_path();
   if (!base_name || base_name->empty()) return false;
-  const auto path = std::string(kModelPrefix) + module;
+  const auto path = std::string(base_prefix(config.is_prompt_learning())) + module;
   for (const auto* middle : {".weight", ".base_layer.weight", ".original_module.weight"}) {
     const auto view = context.layout.find(path + middle);
     if (view && view->shape().size() == 2) {
@@ -120,8 +122,8 @@ bool rows_differ(const SelectionContext& context, const std::string& module,
 
 void add_module(SelectionBuilder& builder, const std::string& module, bool targeted) {
   const auto& layout = builder.context().layout;
-  const auto prefix = std::string(builder.method().prompt_learning ? "base_model." : kModelPrefix);
-  const auto path = prefix + module + (targeted ? ".base_layer." : ".");
+  const bool prompt = builder.method().prompt_learning;
+  const auto path = std::string(base_prefix(prompt)) + module + (targeted ? ".base_layer." : ".");
   for (auto entry = layout.entries().lower_bound(path);
        entry != layout.entries().end() && entry->first.starts_with(path); ++entry) {
     // What trainable tokens wrap is the embedding itself; PEFT keeps its path through the wrapper.
@@ -130,7 +132,8 @@ void add_module(SelectionBuilder& builder, const std::string& module, bool targe
       builder.add(entry->first, entry->second);
       continue;
     }
-    if (layout.is_adapter_key(entry->first)) continue;
+    // Nothing is hung into the model beside a prompt.
+    if (!prompt && layout.is_adapter_key(entry->first)) continue;
     builder.add(builder.base_key(entry->first), entry->second);
   }
 }
@@ -145,8 +148,10 @@ Result<void> select_embeddings(SelectionBuilder& builder) {
   FERRULE_TRY(const bool targeted, is_targeted(context, config));
   const bool tokens =
       config.peft_type() == "TRAINABLE_TOKENS" || config.has_trainable_token_indices();
-  const auto input = find_module(context, context.facts.input_embeddings, kInputNames);
-  const auto output = find_module(context, context.facts.output_embeddings, kOutputNames);
+  const auto input = find_module(context, context.facts.input_embeddings, kInputNames,
+                                 config.is_prompt_learning());
+  const auto output = find_module(context, context.facts.output_embeddings, kOutputNames,
+                                  config.is_prompt_learning());
   if (wanted == SaveEmbeddings::kAuto) {
     const bool has_facts = context.facts.config.is_object();
     const bool resized = has_facts ? vocabulary_resized(context, config)

@@ -2,8 +2,10 @@
 #include "peft/method_tensors.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -208,13 +210,30 @@ Extent largest_layer(const SelectionBuilder& builder, std::string_view prefix) {
   return extent;
 }
 
-void cut(TensorStream& tensor, std::uint64_t rows, std::uint64_t columns) {
-  // RandLoRA's are 3-D: rows are the first dimension, columns the last; the middle is kept by
-  // treating it as part of the row ([r, 1, in]) or of the column ([out, N, r]).
-  if (tensor.shape.size() == 2 && (rows < tensor.shape[0] || columns < tensor.shape[1])) {
-    tensor = take_rows_and_columns(tensor, first(std::min(rows, tensor.shape[0])),
-                                   first(std::min(columns, tensor.shape[1])));
+/// The first `limits` entries of each of the three dimensions.
+void cut(TensorStream& tensor, const std::array<std::uint64_t, 3>& limits) {
+  const auto& shape = tensor.shape;
+  std::array<std::uint64_t, 3> kept{};
+  for (std::size_t i = 0; i < kept.size(); ++i) kept[i] = std::min(limits[i], shape[i]);
+  if (std::equal(kept.begin(), kept.end(), shape.begin())) return;
+  const auto element = bit_width(tensor.dtype) / 8;
+  std::vector<std::byte> bytes;
+  bytes.reserve(kept[0] * kept[1] * kept[2] * element);
+  for (std::uint64_t i = 0; i < kept[0]; ++i) {
+    for (std::uint64_t j = 0; j < kept[1]; ++j) {
+      const auto row =
+          tensor.bytes.subspan((i * shape[1] + j) * shape[2] * element, kept[2] * element);
+      bytes.insert(bytes.end(), row.begin(), row.end());
+    }
   }
+  tensor = owned(tensor.name, tensor.dtype, {kept.begin(), kept.end()}, std::move(bytes));
+}
+
+/// The same of a matrix.
+void cut(TensorStream& tensor, std::uint64_t rows, std::uint64_t columns) {
+  tensor.shape.insert(tensor.shape.begin(), 1);
+  cut(tensor, {1, rows, columns});
+  tensor.shape.erase(tensor.shape.begin());
 }
 
 /// VeRA, PVeRA, RandLoRA: a second adapter shares the first one's projection, which may be larger
@@ -235,20 +254,15 @@ void cut_projections(SelectionBuilder& builder, std::string_view prefix) {
   for (auto& tensor : builder.selection().tensors) {
     const bool is_a = tensor.name.ends_with(name_a);
     if (!is_a && !tensor.name.ends_with(name_b)) continue;
-    const auto shape = tensor.shape;
-    if (shape.size() == 3) {
-      // [r, 1, in] is [r, in]; [out, N, r] is [out, N*r].
-      tensor.shape = is_a ? std::vector{shape[0] * shape[1], shape[2]}
-                          : std::vector{shape[0], shape[1] * shape[2]};
-    }
-    if (is_a) {
-      cut(tensor, tensor.shape[0], in);
-    } else if (tensor.shape.size() == 2) {
-      cut(tensor, out, tensor.shape[1]);
-    }
-    if (shape.size() == 3) {
-      tensor.shape = is_a ? std::vector{shape[0], shape[1], tensor.shape[1]}
-                          : std::vector{tensor.shape[0], shape[1], shape[2]};
+    constexpr auto kAll = std::numeric_limits<std::uint64_t>::max();
+    if (tensor.shape.size() == 2) {
+      cut(tensor, is_a ? kAll : out, is_a ? in : kAll);
+    } else if (tensor.shape.size() == 3) {
+      // RandLoRA: A is [r, 1, in], B is [out, N, r], and a layer has as many bases as make its
+      // update of full rank.
+      const auto rank = is_a ? tensor.shape[0] : tensor.shape[2];
+      const auto bases = rank == 0 ? kAll : (in + rank - 1) / rank;
+      cut(tensor, is_a ? std::array{kAll, kAll, in} : std::array{out, bases, kAll});
     }
   }
 }

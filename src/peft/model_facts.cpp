@@ -73,6 +73,25 @@ Result<void> read(const Json& facts, std::string_view key, StringMap& out) {
   return {};
 }
 
+using Scalings = decltype(ModelFacts::scalings);
+
+Result<void> read(const Json& facts, std::string_view key, Scalings& out) {
+  constexpr std::string_view kExpected = "an object of objects of numbers";
+  const auto* value = known(facts, key);
+  if (value == nullptr) return {};
+  if (!value->is_object()) return wrong_type(key, kExpected, *value);
+  for (const auto& [adapter, layers] : *value->if_object()) {
+    if (!layers.is_object()) return wrong_type(key, kExpected, layers);
+    for (const auto& [path, scaling] : *layers.if_object()) {
+      const auto* whole = scaling.if_int64();
+      const auto* real = scaling.if_float();
+      if (whole == nullptr && real == nullptr) return wrong_type(key, kExpected, scaling);
+      out[adapter].emplace(path, whole != nullptr ? static_cast<double>(*whole) : *real);
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<ModelFacts> ModelFacts::parse(std::string_view json) {
@@ -91,6 +110,7 @@ Result<ModelFacts> ModelFacts::parse(std::string_view json) {
   FERRULE_CHECK(read(document, "class_bases", facts.class_bases));
   FERRULE_CHECK(read(document, "tied", facts.tied));
   FERRULE_CHECK(read(document, "tuner_layers", facts.tuner_layers));
+  FERRULE_CHECK(read(document, "scalings", facts.scalings));
   FERRULE_CHECK(read(document, "peft_version", facts.peft_version));
   if (const auto* config = known(document, "config")) {
     if (!config->is_object()) return wrong_type("config", "an object", *config);

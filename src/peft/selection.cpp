@@ -114,14 +114,35 @@ Result<void> select_method_tensors(SelectionBuilder& builder) {
   return shape_method_tensors(builder);
 }
 
+namespace {
+
+/// Layers that this adapter or another one of its type adapts: PEFT trains the biases of all of
+/// them for the one adapter that may have `bias` set.
+std::set<std::string, std::less<>> layers_of_type(const SelectionBuilder& builder) {
+  auto layers = builder.adapted();
+  const auto& context = builder.context();
+  for (const auto& other : context.configs) {
+    if (&other == &builder.adapter() || other.config.peft_type() != builder.method().peft_type) {
+      continue;
+    }
+    for (const auto& [key, view] : context.layout.entries()) {
+      const auto parsed = context.layout.parse(key, builder.method(), other.name);
+      if (parsed && parsed->path.starts_with(kModelPrefix)) layers.emplace(parsed->path);
+    }
+  }
+  return layers;
+}
+
+}  // namespace
+
 void select_biases(SelectionBuilder& builder) {
   const auto bias = builder.adapter().config.bias();
   if (bias == "none") return;
   const auto& layout = builder.context().layout;
   if (bias != "all") {
-    for (const auto& path : builder.adapted()) {
+    for (const auto& path : layers_of_type(builder)) {
       const auto key = path + ".base_layer.bias";
-      if (const auto view = layout.find(key)) builder.add(key, *view);
+      if (const auto view = layout.find(key)) builder.add(builder.base_key(key), *view);
     }
     return;
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -41,6 +42,13 @@ struct Selection {
 /// and exact names; where PEFT loses or mixes tensors, what is right (docs/differences.md).
 /// Fails with kCorrupt (KY-*) where the state cannot give what the config demands.
 Result<Selection> select_adapter(const SelectionContext& context, const NamedConfig& adapter);
+
+/// The same out of a state that is a saved adapter already (KY-11), which holds that adapter alone;
+/// nullopt if it is a live model's.
+std::optional<Selection> select_saved(const SelectionContext& context, const NamedConfig& adapter);
+
+/// Tensors of a state that lie outside of the model that PEFT wraps: value heads and the like.
+std::vector<LeftOut> trained_beside(const StateLayout& layout);
 
 /// Puts together one adapter's plan; the rules below add to it.
 class SelectionBuilder {

@@ -60,6 +60,11 @@ std::string outer_prefix(const std::vector<std::pair<std::string, TensorView>>& 
 
 }  // namespace
 
+bool is_prompt_key(std::string_view key) noexcept {
+  return key.starts_with(kPrompt) || key == "prompt_embeddings" || key == "prefix_task_cols" ||
+         key == "prefix_task_rows";
+}
+
 std::vector<std::string_view> split(std::string_view key) {
   std::vector<std::string_view> parts;
   while (true) {
@@ -105,7 +110,7 @@ Result<StateLayout> StateLayout::read(const TensorSource& state, const ModelFact
 
   layout.injected_ =
       !tensors.empty() && std::none_of(tensors.begin(), tensors.end(), [](const auto& tensor) {
-        return tensor.first.starts_with("base_model.") || tensor.first.starts_with(kPrompt);
+        return tensor.first.starts_with("base_model.") || is_prompt_key(tensor.first);
       });
   if (layout.injected_) {
     layout.notes_.push_back(

@@ -71,6 +71,9 @@ class StateLayout {
   bool structure_known_ = false;
 };
 
+/// True for a tensor of a prompt, live or saved: it belongs to no layer.
+bool is_prompt_key(std::string_view key) noexcept;
+
 /// The components of a dotted key.
 std::vector<std::string_view> split(std::string_view key);
 

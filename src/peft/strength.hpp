@@ -63,10 +63,4 @@ class StrengthResolver {
 /// CF-21 (valid Python that Ferrule cannot run) as warnings.
 std::vector<Finding> pattern_findings(const AdapterConfig& config);
 
-/// PEFT tries rank_pattern and alpha_pattern in the order of the file and sorts them when it
-/// writes. A warning (CF-14) for each table and module where sorting would change which entry
-/// wins; one finding a table.
-std::vector<Finding> pattern_order_findings(const AdapterConfig& config,
-                                            std::span<const std::string> module_paths);
-
 }  // namespace ferrule::peft

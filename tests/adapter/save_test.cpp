@@ -26,6 +26,12 @@ class State {
     EXPECT_TRUE(state_.add(name, Dtype::kF32, shape, std::as_bytes(std::span(values))));
     return *this;
   }
+  State& add(const std::string& name, std::vector<std::uint64_t> shape,
+             const std::vector<float>& given) {
+    auto& values = memory_.emplace_back(given);
+    EXPECT_TRUE(state_.add(name, Dtype::kF32, shape, std::as_bytes(std::span(values))));
+    return *this;
+  }
   const StateDict& dict() const { return state_; }
 
  private:
@@ -70,6 +76,77 @@ TEST(Save, AnOpenedAdapterHasModulesTensorsAndStrength) {
   EXPECT_EQ(adapter->live_key(std::string(kQ) + ".lora_A.weight", "x"),
             std::string(kQ) + ".lora_A.x.weight");
   EXPECT_TRUE(adapter->findings().empty());
+}
+
+State saved_lora() {
+  State state;
+  state.add(std::string(kQ) + ".lora_A.weight", {2, 4})
+      .add(std::string(kQ) + ".lora_B.weight", {4, 2})
+      .add("v_head.weight", {1, 4});
+  return state;
+}
+
+// KY-11.
+TEST(Save, AStateThatIsASavedAdapterIsTakenAsItIs) {
+  const test::TempDir out;
+  const auto state = saved_lora();
+  const auto saved = save(state.dict(), {{"default", lora_config()}}, out / "a");
+  ASSERT_TRUE(saved) << saved.error().to_string();
+  EXPECT_TRUE(has_rule(saved->findings, "KY-11"));
+  EXPECT_EQ(saved->adapters[0].tensors, 2U);
+  ASSERT_EQ(saved->left_out.size(), 1U);
+  EXPECT_EQ(saved->left_out[0].key, "v_head.weight");
+  // With two configs nothing says whose it is.
+  const auto two =
+      save(state.dict(), {{"default", lora_config()}, {"b", lora_config()}}, out / "b");
+  ASSERT_FALSE(two);
+  EXPECT_EQ(two.error().rule, "AD-1");
+}
+
+// KY-12.
+TEST(Save, TheLiveScalingComesBack) {
+  const test::TempDir out;
+  const auto state = lora();
+  SaveOptions options;
+  options.facts.scalings["default"]["q_proj"] = 1.5;
+  const auto saved = save(state.dict(), {{"default", lora_config()}}, out / "a", options);
+  ASSERT_TRUE(saved) << saved.error().to_string();
+  EXPECT_TRUE(has_rule(saved->findings, "KY-12"));
+  const auto adapter = Adapter::open(out / "a");
+  ASSERT_TRUE(adapter);
+  EXPECT_EQ(adapter->modules()[0].strength(), 1.5);
+  options.facts.scalings["default"]["q_proj"] = 4;
+  const auto same = save(state.dict(), {{"default", lora_config()}}, out / "b", options);
+  ASSERT_TRUE(same);
+  EXPECT_FALSE(has_rule(same->findings, "KY-12"));
+}
+
+// KY-13.
+TEST(Save, ZerosPastTheRankAreCut) {
+  const test::TempDir out;
+  const auto padded = [](float a_past, float b_past) {
+    State state;
+    std::vector<float> a(16, 1);
+    std::vector<float> b(16, 1);
+    for (std::size_t i = 8; i < 16; ++i) a[i] = a_past;
+    for (std::size_t i = 0; i < 16; ++i) b[i] = i % 4 < 2 ? 1 : b_past;
+    state.add(std::string(kQ) + ".lora_A.default.weight", {4, 4}, a);
+    state.add(std::string(kQ) + ".lora_B.default.weight", {4, 4}, b);
+    return state;
+  };
+  const auto zeros = padded(0, 0);
+  const auto saved = save(zeros.dict(), {{"default", lora_config()}}, out / "a");
+  ASSERT_TRUE(saved) << saved.error().to_string();
+  EXPECT_TRUE(has_rule(saved->findings, "KY-13"));
+  const auto adapter = Adapter::open(out / "a");
+  EXPECT_EQ(adapter->modules()[0].tensor("lora_A")->shape()[0], 2U);
+  EXPECT_EQ(adapter->modules()[0].tensor("lora_B")->shape()[1], 2U);
+  EXPECT_TRUE(adapter->findings().empty());
+  for (const auto& state : {padded(1, 0), padded(0, 1)}) {
+    const auto refused = save(state.dict(), {{"default", lora_config()}}, out / "b");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().rule, "AD-5");
+  }
 }
 
 TEST(Save, NamedAdaptersGoToTheirFolders) {

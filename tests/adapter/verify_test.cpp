@@ -160,7 +160,7 @@ INSTANTIATE_TEST_SUITE_P(
                {{kQ + ".lora_A.weight", kA}, {kQ + ".lora_B.weight", kB}}},
         Broken{"NotTargeted",
                "AD-14",
-               Severity::kWarning,
+               kError,
                "LORA",
                {{"r", Json(2)}, {"lora_alpha", Json(4)}, {"target_modules", list("k_proj")}},
                {{kQ + ".lora_A.weight", kA}, {kQ + ".lora_B.weight", kB}}},

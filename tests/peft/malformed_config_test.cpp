@@ -10,11 +10,20 @@
 #include "ferrule/adapter_config.hpp"
 #include "ferrule/model_facts.hpp"
 #include "peft/module_selector.hpp"
+#include "peft/pattern_order.hpp"
 #include "peft/strength.hpp"
 #include "temp_dir.hpp"
 
 namespace ferrule {
 namespace {
+
+/// A LoRA of one module, of the rank that the config gives it.
+container::TensorPlan adapter_of(const std::string& path, const AdapterConfig& config) {
+  const auto resolved = resolve_strength(config, path);
+  const auto rank = resolved ? static_cast<std::uint64_t>(resolved->rank.value_or(1)) : 1U;
+  const auto key = "base_model.model." + path + ".lora_A.weight";
+  return {{.name = key, .dtype = Dtype::kF32, .shape = {rank, 4}}};
+}
 
 /// Every rule that a text breaks, in whatever step shows it.
 std::set<std::string> broken_rules(const std::string& text, bool facts) {
@@ -28,8 +37,11 @@ std::set<std::string> broken_rules(const std::string& text, bool facts) {
   std::set<std::string> rules;
   for (const auto& finding : config->findings()) rules.insert(finding.rule);
   for (const auto& finding : peft::pattern_findings(*config)) rules.insert(finding.rule);
-  for (const auto& finding : peft::pattern_order_findings(*config, paths)) {
-    rules.insert(finding.rule);
+  auto written = *config;
+  const auto rank = peft::StrengthResolver::compile(*config);
+  if (const auto settled = rank ? peft::settle_patterns(written, adapter_of(paths[0], *config), {})
+                                : Result<std::vector<Finding>>(std::vector<Finding>())) {
+    for (const auto& finding : *settled) rules.insert(finding.rule);
   }
   if (const auto targets = config->target_modules()) {
     const auto selector = peft::CompiledSelector::compile(*targets);
@@ -55,7 +67,7 @@ TEST(MalformedConfig, EveryFileBreaksTheRuleInItsName) {
   }
   const std::set<std::string> all = {"CF-1",  "CF-2",  "CF-3",  "CF-4",  "CF-5",  "CF-6",  "CF-7",
                                      "CF-8",  "CF-9",  "CF-10", "CF-11", "CF-12", "CF-13", "CF-14",
-                                     "CF-15", "CF-20", "CF-21", "CF-22", "CF-30"};
+                                     "CF-15", "CF-20", "CF-21", "CF-22", "CF-23", "CF-30"};
   EXPECT_EQ(seen, all);
 }
 

@@ -157,7 +157,8 @@ TEST(Selection, BiasAllLeavesTheCopiesOfSavedModulesOut) {
   EXPECT_EQ(saved->bytes.data(), trained->bytes().data());
 }
 
-TEST(Selection, LoraOnlyTakesTheBiasesOfItsOwnLayers) {
+// PEFT trains all of them; one under another adapter's layer is the base's own when it is read.
+TEST(Selection, LoraOnlyTakesTheBiasesOfAllLoraLayers) {
   State state;
   const std::string k = "base_model.model.layers.0.k_proj";
   state.base(kQ).lora(kQ, "default").base(k).lora(k, "other");
@@ -166,7 +167,8 @@ TEST(Selection, LoraOnlyTakesTheBiasesOfItsOwnLayers) {
                             {"other", config("LORA")}})
           .value();
   EXPECT_EQ(keys(selection),
-            (Keys{"base_model.model.layers.0.q_proj.base_layer.bias", kLoraKeys[0], kLoraKeys[1]}));
+            (Keys{"base_model.model.layers.0.k_proj.bias",
+                  "base_model.model.layers.0.q_proj.base_layer.bias", kLoraKeys[0], kLoraKeys[1]}));
 }
 
 TEST(Selection, RandLoraStaysOnItsOwnLayers) {

@@ -70,22 +70,6 @@ TEST(PatternFindings, InvalidIsAnErrorAndUnsupportedAWarning) {
   EXPECT_EQ(findings[2].key, "modules_to_save");
 }
 
-TEST(PatternOrderFindings, WarnWhereSortingWouldChangeTheWinner) {
-  const std::vector<std::string> paths = {"model.layers.0.q_proj", "model.layers.1.v_proj"};
-  const auto overlapping =
-      config_of(R"({"peft_type": "LORA", "rank_pattern": {"q_proj": 2, "layers.0.*": 4}})");
-  const auto findings = peft::pattern_order_findings(overlapping, paths);
-  ASSERT_EQ(findings.size(), 1U);
-  EXPECT_EQ(findings[0].rule, "CF-14");
-  EXPECT_EQ(findings[0].severity, Severity::kWarning);
-  const auto sorted =
-      config_of(R"({"peft_type": "LORA", "rank_pattern": {"layers.0.*": 4, "q_proj": 2}})");
-  EXPECT_TRUE(peft::pattern_order_findings(sorted, paths).empty());
-  const auto apart =
-      config_of(R"({"peft_type": "LORA", "alpha_pattern": {"v_proj": 2, "q_proj": 4}})");
-  EXPECT_TRUE(peft::pattern_order_findings(apart, paths).empty());
-}
-
 TEST(FieldValue, FollowsTheFieldsKind) {
   const struct {
     std::string_view field;

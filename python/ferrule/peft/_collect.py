@@ -29,6 +29,8 @@ class Collected:
     #: The same, but in no state dict: SHiRA keeps its indices in a plain dict.
     beside: dict[str, Any] = field(default_factory=dict)
     tuner_layers: list[str] = field(default_factory=list)
+    #: Adapter's name -> path of a tuner layer -> the factor that it applies to that adapter's update now.
+    scalings: dict[str, dict[str, float]] = field(default_factory=dict)
     #: Path of each module that was asked for.
     paths: dict[int, str] = field(default_factory=dict)
     #: Paths of base modules that are called as embeddings are, for patterns in target_modules.
@@ -80,6 +82,7 @@ class _Walk:
     def tuner(self, module: torch.nn.Module, prefix: str, base_children: tuple[str, ...]) -> None:
         if self.structure.is_layer(module):
             self.found.tuner_layers.append(prefix[:-1])
+        self.scaling(module, prefix[:-1])
         if "_tp_info" in vars(module):
             self.found.tensor_parallel = True
         sought = id(module) in self._sought
@@ -101,6 +104,15 @@ class _Walk:
                 self.everything(child, f"{prefix}{name}.")
             else:
                 self.base(child, f"{prefix}{name}.", in_tuner=True)
+
+    def scaling(self, module: torch.nn.Module, path: str) -> None:
+        factors = vars(module).get("scaling")
+        if not isinstance(factors, dict):
+            return
+        for name, factor in factors.items():
+            # A model that is compiled for hotswapping keeps them in tensors.
+            if isinstance(factor, (int, float)) or (isinstance(factor, torch.Tensor) and factor.numel() == 1):
+                self.found.scalings.setdefault(name, {})[path] = float(factor)
 
     def everything(self, module: torch.nn.Module, prefix: str) -> None:
         token_base = None

@@ -12,6 +12,10 @@ from . import _live_model as live
 from ._collect import Collected
 
 
+#: Types whose layers keep the factor on their update in `scaling`.
+_WITH_SCALING = frozenset({"ADALORA", "LOHA", "LOKR", "LORA", "RANDLORA"})
+
+
 def embedding_modules(model: torch.nn.Module) -> tuple[torch.nn.Module | None, torch.nn.Module | None]:
     """get_input_embeddings() and get_output_embeddings(), where the model has them."""
     found = []
@@ -53,6 +57,9 @@ def of_model(model: torch.nn.Module, found: Collected, configs: dict[str, Any]) 
         "is_transformers": _is_transformers(base),
         "peft_version": peft.__version__,
         "tuner_layers": [base_path(path) for path in found.tuner_layers],
+        "scalings": {name: {base_path(path): value for path, value in layers.items()}
+                     for name, layers in found.scalings.items()
+                     if name in configs and live.type_of(configs[name]) in _WITH_SCALING},
         "config": {"_name_or_path": name} if isinstance(name, str) else {},
     }
     modules = {base_path(path): kind for path, kind in found.embedding_like.items()}
@@ -67,7 +74,8 @@ def of_model(model: torch.nn.Module, found: Collected, configs: dict[str, Any]) 
 
 
 def config_text(config: Any) -> str:
-    """A config as PEFT writes it, except that sets are sorted: PEFT's order is that of the hash seed."""
+    """A config as PEFT writes it, except that sets are sorted (PEFT's order is that of the hash seed) and that keys are
+    not: the order of rank_pattern and alpha_pattern is what the layers were made with."""
     fields = {key: sorted(value, key=str) if isinstance(value, set) else value
               for key, value in config.to_dict().items()}
-    return json.dumps(fields, indent=2, sort_keys=True)
+    return json.dumps(fields, indent=2)

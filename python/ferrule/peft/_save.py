@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import sys
 import warnings
 from dataclasses import dataclass
 from typing import Any, Mapping
@@ -40,7 +41,15 @@ def report(findings: list[dict[str, str]]) -> None:
     for finding in findings:
         if finding["severity"] == "warning":
             text = f"[{finding['rule']}] {finding['message']}"
-            warnings.warn(text + (f"; {finding['advice']}" if finding["advice"] else ""), stacklevel=4)
+            warnings.warn(text + (f"; {finding['advice']}" if finding["advice"] else ""), stacklevel=_outside())
+
+
+def _outside() -> int:
+    """The stacklevel at which the warning shows the line that asked for the save."""
+    level, frame = 1, sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("ferrule."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def save_pretrained(
@@ -192,7 +201,7 @@ def _prepare(model: torch.nn.Module, configs: Mapping[str, Any], names: list[str
         _collect.take_top_k(tensors, name, configs[name])
         if configs[name].is_prompt_learning:
             tensors.update(_collect.prompt_tensors(model, name, configs[name]))
-    _shards.refuse(tensors, may_be_empty=any(live.type_of(configs[name]) == "ADALORA" for name in names))
+    _shards.refuse(tensors, may_be_empty=any(live.type_of(configs[name]) in ("ADALORA", "OFT") for name in names))
     base_name = live.base_of(model).__dict__.get("name_or_path", None) or None
     for name in names:
         if configs[name].base_model_name_or_path is None:

@@ -21,7 +21,8 @@ def _why(tensor: Any, may_be_empty: bool) -> tuple[str, str] | None:
     whole = getattr(tensor, "ds_shape", None)
     if whole is not None and tuple(whole) != tuple(tensor.shape):
         return f"is a shard of shape {tuple(tensor.shape)} of ZeRO-3; the whole has shape {tuple(whole)}", _ZERO3
-    if tensor.numel() == 0 and not may_be_empty:
+    # What a sharded model leaves of a parameter is [0]; these keep their other dimension.
+    if tensor.numel() == 0 and not (may_be_empty and tensor.dim() > 1):
         return (f"has shape {tuple(tensor.shape)}, which holds nothing: the parameters of a sharded model were not "
                 f"gathered"), "wrap the save in deepspeed.zero.GatheredParameters, or pass state_dict= of the whole"
     return None
@@ -30,7 +31,7 @@ def _why(tensor: Any, may_be_empty: bool) -> tuple[str, str] | None:
 def refuse(tensors: Mapping[str, Any], may_be_empty: bool) -> None:
     """Raises UnsupportedError for the first tensor that is not all there.
 
-    may_be_empty: AdaLoRA prunes modules to rank 0.
+    may_be_empty: AdaLoRA prunes modules to rank 0, and an OFT rotation of blocks of one element has no angles.
     """
     for key, tensor in tensors.items():
         why = _why(tensor, may_be_empty) if hasattr(tensor, "numel") else None

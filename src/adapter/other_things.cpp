@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "adapter/other_things.hpp"
+
+#include <algorithm>
+#include <string_view>
+
+#include "container/checkpoint_folder.hpp"
+#include "container/container.hpp"
+#include "ferrule/checkpoint.hpp"
+#include "ferrule/file_names.hpp"
+#include "peft/dialect.hpp"
+
+namespace ferrule::adapter {
+namespace {
+
+bool has_adapter(const TensorSource& source) {
+  const auto tensors = source.tensors();
+  return std::any_of(tensors.begin(), tensors.end(),
+                     [](const NamedTensor& tensor) { return peft::is_peft_key(tensor.name); });
+}
+
+std::string describe_tensors(const TensorSource& source) {
+  if (const auto found = peft::dialect_of(source); found.dialect != nullptr) {
+    return "it is " + peft::describe(found) + "; " + std::string(found.dialect->advice);
+  }
+  if (has_adapter(source)) {
+    return "its tensors are an adapter's: with the config that belongs to them, "
+           "`ferrule save STATE -o DIR --config adapter_config.json` makes an adapter of them";
+  }
+  return "its tensors are no adapter's (a model's own weights?); `ferrule inspect` lists them";
+}
+
+}  // namespace
+
+std::string describe_other_folder(const io::DirectoryReader& directory,
+                                  const OpenOptions& options) {
+  const auto names = directory.names();
+  if (!names) return {};
+  if (container::choose_files(*names).chosen.empty()) {
+    const auto what = container::describe_folder(*names);
+    return what.empty() ? what : "; " + what;
+  }
+  const auto tensors = Checkpoint::open(directory.path(), options);
+  return tensors ? "; " + describe_tensors(*tensors) : "; " + tensors.error().message;
+}
+
+Error describe_other_file(const std::filesystem::path& path, const OpenOptions& options) {
+  const auto said = [&](ErrorCode code, std::string message) {
+    return Error{.code = code,
+                 .rule = "AD-16",
+                 .message =
+                     "an adapter is a directory with an adapter_config.json, and this is a "
+                     "file: " +
+                     std::move(message),
+                 .path = path.string()};
+  };
+  const auto name = path.filename();
+  if (name == kConfigFile || name == kSafetensorsFile || name == kBinFile) {
+    return said(ErrorCode::kUnsupported, "give the directory that it is in");
+  }
+  const auto file = io::InputFile::open(path);
+  if (!file) return file.error();
+  const auto kind = container::kind_of(*file);
+  if (!kind) return kind.error();
+  const auto tensors = Checkpoint::open(path, options);
+  if (!tensors) return said(ErrorCode::kUnsupported, tensors.error().message);
+  return said(ErrorCode::kUnsupported, describe_tensors(*tensors));
+}
+
+}  // namespace ferrule::adapter
