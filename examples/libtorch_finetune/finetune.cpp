@@ -113,7 +113,7 @@ Result<void> run_train(const fs::path& text_file, const fs::path& folder) {
               static_cast<unsigned long long>(added->parameters), added->modules.size());
   train(model, numbers.slice(0, numbers.size(0) / 3), 100, 1e-2);
 
-  const auto saved = ferrule::torch::save(model, folder / "adapter");
+  const auto saved = ferrule::torch::save_pretrained(model, folder / "adapter");
   if (!saved) return saved.error();
   std::printf("saved as %s\n", (folder / "adapter").c_str());
   return write_answers(model, folder);

@@ -64,7 +64,7 @@ Result<std::vector<AdapterFolder>> find_adapter_folders(const fs::path& director
   if (!has_config) {
     FERRULE_TRY(const auto again, io::DirectoryReader::open(directory));
     return base::at(
-        base::corrupt("AD-16", "there is no adapter_config.json: this is no PEFT adapter" +
+        base::corrupt("AD-16", "not a PEFT adapter: adapter_config.json is missing" +
                                    describe_other_folder(again, {})),
         directory);
   }

@@ -169,7 +169,7 @@ std::string update_body(std::string_view body, std::string_view eol,
       findings.push_back(finding(Severity::kNote, "MC-9", {},
                                  "the card's description was edited by hand and stays as it is; it "
                                  "may speak of an earlier save",
-                                 "remove the card to have it written anew"));
+                                 "remove the card to have a new one written"));
     } else if (part->is_untouched && part->content != content) {
       const std::string old = format::mark_generated(part->content);
       const auto at = out.find(old);

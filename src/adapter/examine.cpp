@@ -73,7 +73,7 @@ std::optional<Finding> judge_key(std::string_view key, const DiskKey& parsed,
                          config.peft_type());
     case KeyKind::kUnknown:
       return finding(Severity::kError, "AD-7",
-                     "nothing explains " + tensor + ": it is no tensor of " + config.peft_type() +
+                     "nothing explains " + tensor + ": it is not a tensor of " + config.peft_type() +
                          ", and neither modules_to_save, bias nor an embedding accounts for it; "
                          "PEFT would drop it, or overwrite the base model's own");
     case KeyKind::kIgnored:

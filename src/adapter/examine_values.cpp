@@ -98,9 +98,9 @@ std::optional<Finding> judge_lily(const AdapterConfig& config, const Examination
                               std::to_string(group.b.size()) + " different lily_B and " +
                               std::to_string(group.a.size()) +
                               " lily_A, which PEFT shares among them on "
-                              "loading: the last of each will stand for all",
+                              "loading: all will become the last one",
                    .advice =
-                       "PEFT shares the factors of the first Lily adapter of a model alone; train "
+                       "PEFT shares the factors of only the first Lily adapter of a model; train "
                        "this one in a model of its own"};
   }
   return std::nullopt;

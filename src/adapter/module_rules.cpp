@@ -229,7 +229,7 @@ void judge_saved_modules(const AdapterConfig& config, const Examination& examina
     if (head && !all) continue;
     out.push_back(warning("AD-13", entry,
                           "modules_to_save names " + quote(entry) +
-                              ", and the file has no tensor of it: PEFT raises KeyError where the "
+                              ", and the file has no tensor of it: PEFT raises KeyError if the "
                               "base has such a module"));
   }
 }

@@ -37,7 +37,7 @@ Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOpti
   FERRULE_TRY(auto config_file, reader.open_file(kConfigFile));
   if (!config_file) {
     return base::at(
-        base::corrupt("AD-16", "there is no adapter_config.json: this is no PEFT adapter" +
+        base::corrupt("AD-16", "not a PEFT adapter: adapter_config.json is missing" +
                                    adapter::describe_other_folder(reader, options)),
         directory);
   }

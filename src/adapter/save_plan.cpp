@@ -31,7 +31,7 @@ Result<void> check_name(const std::string& name) {
                      !name.ends_with('/') && name.find("//") == std::string::npos;
   if (plain) return {};
   return base::invalid("KY-9", "adapter name " + quote(name) +
-                                   " is empty, holds a dot, or is no plain relative path");
+                                   " is empty, contains a dot, or is not a plain relative path");
 }
 
 Result<std::vector<const NamedConfig*>> choose(std::span<const NamedConfig> configs,

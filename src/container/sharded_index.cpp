@@ -27,7 +27,7 @@ Result<ShardedIndex> parse_sharded_index(std::string_view json) {
   if (!parsed) {
     auto error = std::move(parsed).error();
     error.rule = "ST-20";
-    error.message = "the index is no strict JSON: " + error.message;
+    error.message = "the index is not strict JSON: " + error.message;
     return error;
   }
   const Json* const map = parsed->find("weight_map");
@@ -49,7 +49,7 @@ Result<ShardedIndex> parse_sharded_index(std::string_view json) {
     }
     if (!is_plain_name(*name)) {
       return base::corrupt("ST-22", "the file of tensor " + quote(tensor) +
-                                        " must be a plain name beside the index, found " +
+                                        " must be a plain file name next to the index, found " +
                                         quote(*name));
     }
     by_file[*name].push_back(tensor);

@@ -64,7 +64,7 @@ struct TorchFile::Rep {
     } catch (const std::bad_alloc&) {
       return base::over_limit("PK-15",
                               quote(tensor.name) + " needs " + std::to_string(tensor.bytes) +
-                                  " bytes to be made contiguous; there is no memory for them");
+                                  " bytes to be made contiguous, more memory than there is");
     }
     FERRULE_CHECK(format::copy_contiguous(format::MemorySource(bytes),
                                           {.start = start,

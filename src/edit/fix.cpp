@@ -30,7 +30,7 @@ struct Mended {
 };
 
 /// The adapter as it would be written.
-Result<Adapter> as_written(const edit::KeyMender& keys, const AdapterFiles& files) {
+Result<Adapter> as_written(const edit::KeyMender& keys, const adapter::AdapterFiles& files) {
   auto source = std::make_unique<StateDict>();
   for (const auto& [key, tensor, owner] : keys.entries()) {
     FERRULE_CHECK(source->add(key, tensor.dtype(), tensor.shape(), tensor.bytes()));
@@ -45,7 +45,7 @@ Result<Adapter> as_written(const edit::KeyMender& keys, const AdapterFiles& file
 /// What check() says of the result, or the rules of an adapter without a base: errors, and what one
 /// should know.
 Result<std::vector<Finding>> judge(const FixOptions& options, const edit::KeyMender& keys,
-                                   const AdapterFiles& files) {
+                                   const adapter::AdapterFiles& files) {
   FERRULE_TRY(const auto adapter, as_written(keys, files));
   std::vector<Finding> found(adapter.findings().begin(), adapter.findings().end());
   if (options.base != nullptr) {
@@ -60,7 +60,7 @@ Result<std::vector<Finding>> judge(const FixOptions& options, const edit::KeyMen
 }
 
 /// What only the base tells; left alone if the adapter loads as it is.
-Result<void> follow_base(const FixOptions& options, const AdapterFiles& files,
+Result<void> follow_base(const FixOptions& options, const adapter::AdapterFiles& files,
                          edit::KeyMender& keys) {
   if (options.base == nullptr || !options.base->has_tensors()) return {};
   const auto& base = BaseModelAccess::index(*options.base);
@@ -95,7 +95,7 @@ Result<Mended> mend(const adapter::AdapterFolder& folder, const FixOptions& opti
   } else if (mended.stale) {
     mended.report.mended.push_back({"stale-file",
                                     "removed adapter_model.bin: every reader takes "
-                                    "adapter_model.safetensors where both are there",
+                                    "adapter_model.safetensors if both exist",
                                     0});
   }
   FERRULE_TRY(auto left, judge(options, mended.keys, mended.files));

@@ -56,7 +56,7 @@ Result<std::vector<Job>> find_jobs(const Adapter& adapter) {
     }
     if (!module.resolved().strength) {
       return base::at(base::unsupported("NM-6", "the strength of module " + quote(module.path()) +
-                                                    " is no finite number"),
+                                                    " is not a finite number"),
                       adapter.weights_file());
     }
     const auto rank = update->a->tensor.shape()[0];

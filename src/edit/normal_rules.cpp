@@ -33,7 +33,7 @@ Result<void> check_biases(const Adapter& adapter) {
   if (config.bias() != "none") {
     return base::at(
         base::unsupported("NM-3", "field \"bias\" is " + quote(config.bias()) +
-                                      ", expected \"none\": trained biases of the base are no part "
+                                      ", expected \"none\": trained biases of the base are not part "
                                       "of a plain LoRA"),
         adapter.directory());
   }
@@ -43,7 +43,7 @@ Result<void> check_biases(const Adapter& adapter) {
   return base::at(
       base::unsupported(
           "NM-3",
-          "field \"lora_bias\" is true: engines that read A and B alone would leave the biases "
+          "field \"lora_bias\" is true: engines that read only A and B would leave the biases "
           "of B out"),
       adapter.directory());
 }

@@ -439,7 +439,7 @@ TEST_F(FromPretrained, ConvertsPissaOnSave) {
   ASSERT_TRUE(saved) << saved.error().to_string();
   const auto loaded = ft::from_pretrained(plain, path());
   ASSERT_TRUE(loaded) << loaded.error().to_string();
-  EXPECT_EQ(AdapterConfig::open(path())->rank(), 16);
+  EXPECT_EQ(AdapterConfig::open(path()).value().rank(), 16);
   EXPECT_TRUE(at::allclose(plain.forward(words()), trained, 1e-4, 1e-5));
 }
 
