@@ -209,12 +209,7 @@ container::TensorPlan plan_tensors(const Adapter& adapter, std::vector<Job>& job
   std::sort(replaced.begin(), replaced.end());
   for (const auto& tensor : adapter.tensors()) {
     if (std::binary_search(replaced.begin(), replaced.end(), tensor.key)) continue;
-    plan.push_back({.name = std::string(tensor.key),
-                    .dtype = tensor.tensor.dtype(),
-                    .shape = {tensor.tensor.shape().begin(), tensor.tensor.shape().end()},
-                    .bytes = tensor.tensor.bytes(),
-                    .owner = {},
-                    .read = {}});
+    plan.push_back(container::stream_of(tensor.key, tensor.tensor));
   }
   return plan;
 }

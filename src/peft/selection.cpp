@@ -70,13 +70,8 @@ std::string SelectionBuilder::base_key(std::string_view live_key) const {
   return out;
 }
 
-void SelectionBuilder::add(std::string key, const TensorView& view) {
-  add(TensorStream{.name = std::move(key),
-                   .dtype = view.dtype(),
-                   .shape = {view.shape().begin(), view.shape().end()},
-                   .bytes = view.bytes(),
-                   .owner = nullptr,
-                   .read = {}});
+void SelectionBuilder::add(std::string_view key, const TensorView& view) {
+  add(container::stream_of(key, view));
 }
 
 void SelectionBuilder::add(TensorStream tensor) {

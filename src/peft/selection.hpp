@@ -68,7 +68,7 @@ class SelectionBuilder {
   /// others do, so that it loads into a model with this adapter alone.
   std::string base_key(std::string_view live_key) const;
 
-  void add(std::string key, const TensorView& view);
+  void add(std::string_view key, const TensorView& view);
   void add(TensorStream tensor);
   bool has(std::string_view key) const { return keys_.contains(key); }
   void find(Severity severity, std::string_view rule, std::string_view key, std::string message,
