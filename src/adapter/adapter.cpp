@@ -25,7 +25,7 @@ struct Adapter::Rep {
   AdapterConfig config;
   std::unique_ptr<TensorSource> weights;
   AdapterOrigin origin;
-  Examination examination;
+  adapter::Examination examination;
   /// Shapes of CARTRIDGE's two halves, if it has two: views need them in memory that stays.
   std::array<std::array<std::uint64_t, 2>, 2> halves = {};
   bool has_halves = false;
@@ -70,7 +70,7 @@ Adapter::~Adapter() = default;
 
 namespace {
 
-Finding empty_beside_whole(const AdapterFiles& files) {
+Finding empty_beside_whole(const adapter::AdapterFiles& files) {
   return {.severity = Severity::kError,
           .rule = "AD-15",
           .path = files.weights_file.string(),
@@ -85,7 +85,7 @@ Finding empty_beside_whole(const AdapterFiles& files) {
 }  // namespace
 
 Result<Adapter> Adapter::open(const std::filesystem::path& directory, const OpenOptions& options) {
-  FERRULE_TRY(auto files, open_adapter_files(directory, options));
+  FERRULE_TRY(auto files, adapter::open_adapter_files(directory, options));
   FERRULE_TRY(auto adapter, make(std::move(files.config), std::move(files.weights),
                                  {.directory = directory,
                                   .weights_file = files.weights_file,
@@ -141,7 +141,7 @@ const AdapterTensor* Adapter::find(std::string_view disk_key) const& {
   return at ? &rep_->examination.tensors[*at] : nullptr;
 }
 
-const Examination& AdapterAccess::of(const Adapter& adapter) noexcept {
+const adapter::Examination& AdapterAccess::of(const Adapter& adapter) noexcept {
   return adapter.rep_->examination;
 }
 

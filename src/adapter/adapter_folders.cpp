@@ -63,10 +63,9 @@ Result<std::vector<AdapterFolder>> find_adapter_folders(const fs::path& director
   if (!folders.empty() && !top_is_broken) return folders;
   if (!has_config) {
     FERRULE_TRY(const auto again, io::DirectoryReader::open(directory));
-    return base::at(
-        base::corrupt("AD-16", "not a PEFT adapter: adapter_config.json is missing" +
-                                   describe_other_folder(again, {})),
-        directory);
+    return base::at(base::corrupt("AD-16", "not a PEFT adapter: adapter_config.json is missing" +
+                                               describe_other_folder(again, {})),
+                    directory);
   }
   return base::at(
       base::corrupt("AD-15", "there is neither adapter_model.safetensors nor adapter_model.bin"),

@@ -25,7 +25,6 @@ using format::YamlEdit;
 using format::YamlEntry;
 using Strings = std::vector<std::string>;
 
-
 Finding finding(Severity severity, std::string rule, std::string key, std::string message,
                 std::string advice = {}) {
   return {severity, std::move(rule), {}, std::move(key), std::move(message), std::move(advice)};

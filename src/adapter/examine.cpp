@@ -73,7 +73,8 @@ std::optional<Finding> judge_key(std::string_view key, const DiskKey& parsed,
                          config.peft_type());
     case KeyKind::kUnknown:
       return finding(Severity::kError, "AD-7",
-                     "nothing explains " + tensor + ": it is not a tensor of " + config.peft_type() +
+                     "nothing explains " + tensor + ": it is not a tensor of " +
+                         config.peft_type() +
                          ", and neither modules_to_save, bias nor an embedding accounts for it; "
                          "PEFT would drop it, or overwrite the base model's own");
     case KeyKind::kIgnored:
@@ -110,9 +111,9 @@ std::string_view role_name(const DiskKey& parsed) {
 
 }  // namespace
 
-Examination AdapterAccess::examine(const AdapterConfig& config,
-                                   std::span<const NamedTensor> tensors) {
-  Examination result;
+adapter::Examination AdapterAccess::examine(const AdapterConfig& config,
+                                            std::span<const NamedTensor> tensors) {
+  adapter::Examination result;
   Findings findings;
   const auto* method = peft::find_method(config.peft_type());
   if (method == nullptr) {
@@ -160,7 +161,8 @@ Examination AdapterAccess::examine(const AdapterConfig& config,
       findings.add(std::move(finding));
     }
   }
-  for (auto& finding : judge_modules(config, *method, result)) findings.add(std::move(finding));
+  for (auto& finding : adapter::judge_modules(config, *method, result))
+    findings.add(std::move(finding));
   result.findings = findings.take();
   return result;
 }

@@ -12,6 +12,7 @@
 #include "peft/disk_key.hpp"
 
 namespace ferrule {
+namespace adapter {
 
 /// An adapter's tensors matched to the roles of its method, and what the AD rules find.
 /// Views point into the tensors given.
@@ -24,16 +25,19 @@ struct Examination {
   std::vector<Finding> findings;
 };
 
-/// The way into Adapter and AdapterModule for the library itself.
-struct AdapterAccess {
-  /// Matches tensors with roles and judges them. Views point into `tensors`.
-  static Examination examine(const AdapterConfig& config, std::span<const NamedTensor> tensors);
-  /// The result of examine() when the adapter was opened; lives as long as the adapter.
-  static const Examination& of(const Adapter& adapter) noexcept;
-};
-
 /// Non-finite values, B matrices of zeros, and LILY's shared factors that are not (rules AD-20 to
 /// AD-22): reads every value.
 std::vector<Finding> examine_values(const AdapterConfig& config, const Examination& examination);
+
+}  // namespace adapter
+
+/// The way into Adapter and AdapterModule for the library itself.
+struct AdapterAccess {
+  /// Matches tensors with roles and judges them. Views point into `tensors`.
+  static adapter::Examination examine(const AdapterConfig& config,
+                                      std::span<const NamedTensor> tensors);
+  /// The result of examine() when the adapter was opened; lives as long as the adapter.
+  static const adapter::Examination& of(const Adapter& adapter) noexcept;
+};
 
 }  // namespace ferrule

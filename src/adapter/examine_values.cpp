@@ -11,7 +11,7 @@
 #include "adapter/examine.hpp"
 #include "ferrule/text.hpp"
 
-namespace ferrule {
+namespace ferrule::adapter {
 namespace {
 
 /// True if an element of `Bits` has all bits of `exponent` set: an infinity or a NaN. Written as
@@ -148,4 +148,4 @@ std::vector<Finding> examine_values(const AdapterConfig& config, const Examinati
   return out;
 }
 
-}  // namespace ferrule
+}  // namespace ferrule::adapter

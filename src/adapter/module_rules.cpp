@@ -12,7 +12,7 @@
 #include "peft/strength.hpp"
 #include "peft/targets.hpp"
 
-namespace ferrule {
+namespace ferrule::adapter {
 namespace {
 
 using peft::KeyKind;
@@ -343,4 +343,4 @@ std::vector<Finding> judge_modules(const AdapterConfig& config, const peft::Meth
   return out;
 }
 
-}  // namespace ferrule
+}  // namespace ferrule::adapter

@@ -11,7 +11,7 @@
 #include "ferrule/file_names.hpp"
 #include "io/transaction/directory_reader.hpp"
 
-namespace ferrule {
+namespace ferrule::adapter {
 namespace {
 
 namespace fs = std::filesystem;
@@ -36,10 +36,9 @@ Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOpti
   const auto& directory = reader.path();
   FERRULE_TRY(auto config_file, reader.open_file(kConfigFile));
   if (!config_file) {
-    return base::at(
-        base::corrupt("AD-16", "not a PEFT adapter: adapter_config.json is missing" +
-                                   adapter::describe_other_folder(reader, options)),
-        directory);
+    return base::at(base::corrupt("AD-16", "not a PEFT adapter: adapter_config.json is missing" +
+                                               describe_other_folder(reader, options)),
+                    directory);
   }
   FERRULE_TRY(const auto text, config_file->read_text(options.limits.text_bytes));
   FERRULE_TRY(auto config, AdapterConfig::parse(text, directory / kConfigFile));
@@ -84,7 +83,7 @@ Result<AdapterFiles> open_adapter_files(const fs::path& directory, const OpenOpt
   for (int generation = 1;; ++generation) {
     const auto reader = io::DirectoryReader::open(directory);
     if (!reader && reader.error().code == ErrorCode::kUnsupported) {
-      return adapter::describe_other_file(directory, options);
+      return describe_other_file(directory, options);
     }
     if (!reader) return reader.error();
     auto files = open_once(*reader, options, empty);
@@ -92,4 +91,4 @@ Result<AdapterFiles> open_adapter_files(const fs::path& directory, const OpenOpt
   }
 }
 
-}  // namespace ferrule
+}  // namespace ferrule::adapter

@@ -10,7 +10,7 @@
 #include "ferrule/safetensors_file.hpp"
 #include "ferrule/tensor_source.hpp"
 
-namespace ferrule {
+namespace ferrule::adapter {
 
 /// The parts of an adapter's directory, all of one generation.
 struct AdapterFiles {
@@ -36,4 +36,4 @@ Result<AdapterFiles> open_adapter_files(const std::filesystem::path& directory,
                                         const OpenOptions& options,
                                         EmptyWeights empty = EmptyWeights::kAsPeft);
 
-}  // namespace ferrule
+}  // namespace ferrule::adapter

@@ -21,7 +21,7 @@
 #include "peft/state_layout.hpp"
 #include "peft/strength.hpp"
 
-namespace ferrule {
+namespace ferrule::adapter {
 namespace {
 
 /// A name becomes a folder: it must stay below the target and be what torch accepts (no dot).
@@ -96,16 +96,16 @@ std::string dtype_text(const container::TensorPlan& plan) {
   return text;
 }
 
-adapter::CardAdapter summarize(const AdapterPlan& plan, const Examination& examination) {
-  adapter::CardAdapter card{.name = plan.name,
-                            .config = nullptr,
-                            .tensors = plan.tensors.size(),
-                            .parameters = 0,
-                            .file_bytes = 0,
-                            .module_paths = {},
-                            .strength_min = {},
-                            .strength_max = {},
-                            .dtype = dtype_text(plan.tensors)};
+CardAdapter summarize(const AdapterPlan& plan, const Examination& examination) {
+  CardAdapter card{.name = plan.name,
+                   .config = nullptr,
+                   .tensors = plan.tensors.size(),
+                   .parameters = 0,
+                   .file_bytes = 0,
+                   .module_paths = {},
+                   .strength_min = {},
+                   .strength_max = {},
+                   .dtype = dtype_text(plan.tensors)};
   for (const auto& tensor : plan.tensors) {
     card.parameters += element_count(tensor.shape).value_or(0);
     card.file_bytes += tensor.bytes.size();
@@ -293,4 +293,4 @@ Result<SavePlan> plan_save(const TensorSource& state, std::span<const NamedConfi
   return plan;
 }
 
-}  // namespace ferrule
+}  // namespace ferrule::adapter

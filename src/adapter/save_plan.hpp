@@ -10,7 +10,7 @@
 #include "container/tensor_plan.hpp"
 #include "ferrule/save_pretrained.hpp"
 
-namespace ferrule {
+namespace ferrule::adapter {
 
 /// One adapter ready to be written: verified, converted, with its final config.
 struct AdapterPlan {
@@ -19,7 +19,7 @@ struct AdapterPlan {
   std::string folder;
   container::TensorPlan tensors;
   AdapterConfig config;
-  adapter::CardAdapter card;
+  CardAdapter card;
   /// Views point into `tensors`.
   Examination examination;
 };
@@ -36,4 +36,4 @@ struct SavePlan {
 Result<SavePlan> plan_save(const TensorSource& state, std::span<const NamedConfig> configs,
                            const SaveOptions& options);
 
-}  // namespace ferrule
+}  // namespace ferrule::adapter

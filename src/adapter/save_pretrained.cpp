@@ -28,7 +28,7 @@ namespace {
 /// the time, or in take(): what it finds refuses nothing.
 class ValueScan {
  public:
-  ValueScan(const SavePlan& plan, unsigned threads) : plan_(plan) {
+  ValueScan(const adapter::SavePlan& plan, unsigned threads) : plan_(plan) {
     if (threads == 1) return;
     try {
       thread_ = std::thread([this] { run(); });
@@ -55,7 +55,7 @@ class ValueScan {
   void run() noexcept {
     try {
       for (const auto& adapter : plan_.adapters) {
-        auto found = examine_values(adapter.config, adapter.examination);
+        auto found = adapter::examine_values(adapter.config, adapter.examination);
         for (auto& finding : found) {
           finding.message = "adapter " + quote(adapter.name) + ": " + finding.message;
           findings_.push_back(std::move(finding));
@@ -66,14 +66,14 @@ class ValueScan {
     }
   }
 
-  const SavePlan& plan_;
+  const adapter::SavePlan& plan_;
   std::vector<Finding> findings_;
   std::thread thread_;
 };
 
 /// Whether the base model's name leads to a directory here: "models/llama" looks like a Hub id,
 /// too.
-bool base_is_local(const SavePlan& plan, const ModelFacts& facts) {
+bool base_is_local(const adapter::SavePlan& plan, const ModelFacts& facts) {
   std::vector<std::string> names;
   if (facts.name_or_path) names.push_back(*facts.name_or_path);
   for (const auto& adapter : plan.adapters) {
@@ -86,7 +86,7 @@ bool base_is_local(const SavePlan& plan, const ModelFacts& facts) {
 
 class Save final : public adapter::Rewriter {
  public:
-  Save(SavePlan plan, const std::filesystem::path& directory, const SaveOptions& options)
+  Save(adapter::SavePlan plan, const std::filesystem::path& directory, const SaveOptions& options)
       : plan_(std::move(plan)), directory_(directory), options_(options) {}
 
   Result<std::vector<adapter::FolderRewrite>> make() override {
@@ -119,7 +119,7 @@ class Save final : public adapter::Rewriter {
   SaveReport take_report() { return std::move(report_); }
 
  private:
-  Result<void> write(const AdapterPlan& adapter, io::OutputFile& out) const {
+  Result<void> write(const adapter::AdapterPlan& adapter, io::OutputFile& out) const {
     if (options_.format == WeightsFormat::kBin) return container::write_torch(out, adapter.tensors);
     // The one pair of metadata that PEFT writes.
     Metadata metadata = {{"format", "pt"}};
@@ -129,7 +129,8 @@ class Save final : public adapter::Rewriter {
     return container::write_safetensors(out, adapter.tensors, metadata);
   }
 
-  SavedAdapter saved(const AdapterPlan& adapter, const adapter::RewrittenFolder& folder) const {
+  SavedAdapter saved(const adapter::AdapterPlan& adapter,
+                     const adapter::RewrittenFolder& folder) const {
     const bool bin = options_.format == WeightsFormat::kBin;
     return {.name = adapter.name,
             .directory = adapter.folder.empty() ? directory_ : directory_ / adapter.folder,
@@ -142,7 +143,7 @@ class Save final : public adapter::Rewriter {
 
   Result<void> write_card(adapter::RewriteFiles& files);
 
-  SavePlan plan_;
+  adapter::SavePlan plan_;
   const std::filesystem::path& directory_;
   const SaveOptions& options_;
   std::optional<ValueScan> values_;
@@ -183,7 +184,7 @@ Result<SaveReport> save(const TensorSource& state, std::span<const NamedConfig> 
   if (!options.base_fingerprint.empty() && options.format == WeightsFormat::kBin) {
     return base::invalid("a torch file has no metadata to keep the base's fingerprint in");
   }
-  FERRULE_TRY(auto plan, plan_save(state, configs, options));
+  FERRULE_TRY(auto plan, adapter::plan_save(state, configs, options));
   Save save(std::move(plan), directory, options);
   FERRULE_TRY(
       auto done,

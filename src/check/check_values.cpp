@@ -27,7 +27,7 @@ bool is_second_factor(const AdapterTensor& tensor) {
 }  // namespace
 
 std::vector<Finding> judge_values(const Adapter& adapter) {
-  auto out = examine_values(adapter.config(), AdapterAccess::of(adapter));
+  auto out = adapter::examine_values(adapter.config(), AdapterAccess::of(adapter));
   const bool all_zero =
       std::any_of(out.begin(), out.end(), [](const Finding& f) { return f.rule == "AD-21"; });
   for (auto& finding : out) {

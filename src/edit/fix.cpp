@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 /// One adapter, fixed in memory.
 struct Mended {
   FixedAdapter report;
-  AdapterFiles files;
+  adapter::AdapterFiles files;
   edit::KeyMender keys;
   bool stale = false;
 };
@@ -77,8 +77,8 @@ Result<void> follow_base(const FixOptions& options, const adapter::AdapterFiles&
 }
 
 Result<Mended> mend(const adapter::AdapterFolder& folder, const FixOptions& options) {
-  FERRULE_TRY(auto files,
-              open_adapter_files(folder.reader.path(), options.open, EmptyWeights::kTakeWholeBin));
+  FERRULE_TRY(auto files, adapter::open_adapter_files(folder.reader.path(), options.open,
+                                                      adapter::EmptyWeights::kTakeWholeBin));
   edit::KeyMender keys(files.config, files.weights->tensors());
   keys.mend();
   FERRULE_CHECK(follow_base(options, files, keys));

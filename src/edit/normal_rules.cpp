@@ -31,11 +31,11 @@ bool is_given(const AdapterConfig& config, std::string_view field) {
 Result<void> check_biases(const Adapter& adapter) {
   const auto& config = adapter.config();
   if (config.bias() != "none") {
-    return base::at(
-        base::unsupported("NM-3", "field \"bias\" is " + quote(config.bias()) +
-                                      ", expected \"none\": trained biases of the base are not part "
-                                      "of a plain LoRA"),
-        adapter.directory());
+    return base::at(base::unsupported(
+                        "NM-3", "field \"bias\" is " + quote(config.bias()) +
+                                    ", expected \"none\": trained biases of the base are not part "
+                                    "of a plain LoRA"),
+                    adapter.directory());
   }
   const auto* bias = find_role(adapter, "lora_B", "bias");
   if (bias == nullptr) bias = find_role(adapter, "bias");

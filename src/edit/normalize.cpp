@@ -42,7 +42,8 @@ class Normalize final : public adapter::Rewriter {
   }
 
   Result<std::vector<adapter::FolderRewrite>> make() override {
-    for (const auto& found : examine_values(adapter_->config(), AdapterAccess::of(*adapter_))) {
+    for (const auto& found :
+         adapter::examine_values(adapter_->config(), AdapterAccess::of(*adapter_))) {
       if (found.rule != "AD-20") continue;
       return base::at(base::corrupt("AD-20", found.message + ": it has no normal form"),
                       adapter_->weights_file());
