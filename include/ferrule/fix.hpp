@@ -26,9 +26,9 @@ struct FixOptions {
 
 /// One kind of problem that was fixed.
 struct FixedThing {
-  /// "training-wrapper", "adapter-name", "key-prefix", "base-prefix", "base-names", "fused-experts",
-  /// "lora_dropout", "fan_in_fan_out", "old-type", "old-config",
-  /// "ignored-tensor" or "stale-file".
+  /// "training-wrapper", "adapter-name", "key-prefix", "base-prefix", "base-names",
+  /// "fused-experts", "lora_dropout", "fan_in_fan_out", "old-type", "old-config", "ignored-tensor"
+  /// or "stale-file".
   std::string what;
   /// A sentence.
   std::string message;
