@@ -14,7 +14,15 @@ import sys
 import threading
 from typing import Any, Callable, Iterable
 
-__all__ = ["PendingSave", "submit", "wait_for"]
+__all__ = ["PendingSave", "before_submit", "submit", "wait_for"]
+
+#: Called before every save that is submitted. ferrule.peft makes PEFT's readers wait with it.
+_before_submit: list[Callable[[], None]] = []
+
+
+def before_submit(function: Callable[[], None]) -> None:
+    """Has `function` called before every save that is submitted, by the thread that submits it."""
+    _before_submit.append(function)
 
 
 class PendingSave:
@@ -105,6 +113,8 @@ if hasattr(os, "register_at_fork"):
 
 def submit(directory: str, work: Callable[[], None]) -> PendingSave:
     """Has `work` done by the writer thread, after all that was submitted before."""
+    for function in _before_submit:
+        function()
     pending = PendingSave(directory, work)
     registry = _registry
     with registry.lock:

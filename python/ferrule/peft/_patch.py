@@ -179,8 +179,11 @@ def unpatch() -> None:
         _apply(0, False)
 
 
-def wait_from_now_on() -> None:
-    """Called before the first asynchronous save: from then on readers of its path must wait."""
+def _wait_from_now_on() -> None:
+    """Makes readers of the path of an asynchronous save wait for it."""
     if not _waits:
         with _lock:
             _apply(_level, True)
+
+
+_pending.before_submit(_wait_from_now_on)

@@ -113,9 +113,6 @@ def save_pretrained(
     if not is_main_process:
         return _pending.PendingSave(directory, None) if asynchronous else None
     if asynchronous:
-        from ._patch import wait_from_now_on
-
-        wait_from_now_on()
         return _save_later(jobs, directory)
     _pending.wait_for(directory)
     for job in jobs:
