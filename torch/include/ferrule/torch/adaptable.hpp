@@ -25,7 +25,7 @@ using Module = ::torch::nn::Module;
 /// A module that only holds what is registered with it: PEFT's ModuleDict and ParameterDict.
 class Box final : public Module {
  public:
-  /// The box of that name, made where there is none.
+  /// The box of that name, which is made if it does not exist.
   static Box& in(Module& parent, const std::string& name) {
     const auto children = parent.named_children();
     if (const auto* child = children.find(name)) return dynamic_cast<Box&>(**child);
@@ -48,7 +48,7 @@ class Adaptable {
  public:
   virtual ~Adaptable() = default;
 
-  /// The kind of layer, or nullopt where it can only be trained as a whole.
+  /// The kind of layer, or nullopt if it can only be trained as a whole.
   virtual std::optional<LayerKind> kind() const = 0;
 
   /// True once an adapter hangs on it.
@@ -72,7 +72,7 @@ class Adaptable {
   virtual std::unique_ptr<detail::BaseLayer> base_of(std::shared_ptr<detail::Module> child) = 0;
   /// A view of the layer as it is, without moving anything.
   virtual std::unique_ptr<detail::BaseLayer> peek_base() = 0;
-  /// A deep copy of the module as it was before any adapter. Throws where it cannot be cloned.
+  /// A deep copy of the module as it was without adapters. Throws if it cannot be cloned.
   virtual std::shared_ptr<detail::Module> copy_original() = 0;
 
   /// The trained copy that answers, or the original module.

@@ -48,7 +48,7 @@ class BaseLayer {
   virtual LayerKind kind() const = 0;
   virtual std::shared_ptr<::torch::nn::Module> module() const = 0;
   virtual Tensor& weight() = 0;
-  /// Undefined where the layer has none.
+  /// Undefined if the layer has none.
   virtual Tensor bias() const = 0;
   virtual Tensor forward(const Tensor& x) = 0;
   virtual std::int64_t in_features() const = 0;

@@ -98,7 +98,7 @@ class Planner {
     return copy(*targets);
   }
 
-  /// Weights of these layers lie as nn.Linear's do: PEFT corrects such a config as well.
+  /// Weights of these layers have nn.Linear's layout: PEFT corrects such a config too.
   Result<void> settle_fan() {
     if (!config_.flag("fan_in_fan_out")) return {};
     plan_.findings.push_back(warning("LT-2", "fan_in_fan_out",
@@ -186,7 +186,7 @@ class Planner {
     return {};
   }
 
-  /// The layer below the adapters: what hangs under an adapted one, or the layer as it stands.
+  /// The layer below the adapters: the base layer of an adapted one, or the layer itself.
   static std::shared_ptr<BaseLayer> base_under(const ModulePlace& place) {
     const AdaptableAccess access(*place.adaptable);
     if (auto* base = access.base_layer()) {
@@ -212,7 +212,7 @@ class Planner {
     for (const auto& outer : plan_.copies) {
       for (const auto& inner : plan_.copies) {
         if (inner.path.starts_with(outer.path + ".")) {
-          misfits.push_back(inner.path + ": it lies in " + outer.path);
+          misfits.push_back(inner.path + ": it is inside " + outer.path);
         }
       }
     }
@@ -229,7 +229,7 @@ class Planner {
   std::vector<const ModulePlace*> chosen_;
 };
 
-/// The base is frozen but for the biases that `bias` asks for.
+/// The base is frozen, except for the biases that `bias` asks for.
 inline void freeze_base(const std::vector<ModulePlace>& places, Module& model,
                         const AdapterConfig& config) {
   for (const auto& place : places) {

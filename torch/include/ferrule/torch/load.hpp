@@ -16,7 +16,7 @@ namespace ferrule::torch {
 struct LoadOptions {
   /// What the adapter is called in the model.
   std::string adapter_name = "default";
-  /// Whether its parameters require gradients. Where not, the model is put into evaluation mode.
+  /// Whether its parameters require gradients. If not, the model is put into evaluation mode.
   bool is_trainable = false;
   bool autocast_adapter_dtype = true;
   OpenOptions open = {};
@@ -33,7 +33,7 @@ struct LoadReport {
 
 namespace detail {
 
-/// The tensor of a file, in memory of its own.
+/// A copy of the file's tensor.
 inline Result<Tensor> to_tensor(const TensorView& view) {
   const auto type = to_scalar_type(view.dtype());
   if (!type) {
@@ -190,11 +190,11 @@ inline Result<LoadReport> load(const Adapter& adapter, const Model& model,
 
 }  // namespace detail
 
-/// Adds a saved adapter to a model: the config decides what hangs where, and every tensor of the
+/// Adds a saved adapter to a model: the config decides which layers get it, and every tensor of the
 /// file finds its place. The first adapter becomes active; a later one waits for set_adapter().
 ///
-/// Strict: fails, with the model as it was, where the file is bad (as Adapter::open, and with the
-/// rule of its first error), where the config asks for what add_adapter() refuses, and where a
+/// Strict: fails, with the model as it was, if the file is bad (as Adapter::open, and with the rule
+/// of its first error), if the config asks for what add_adapter() refuses, and if a
 /// tensor has no place, is missing, or has another shape (LT-9).
 inline Result<LoadReport> from_pretrained(const Model& model,
                                           const std::filesystem::path& directory,

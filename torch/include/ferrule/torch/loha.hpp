@@ -13,7 +13,7 @@ class LohaUpdate final : public WeightUpdate {
  public:
   struct Tensors {
     Tensor w1_a, w1_b, w2_a, w2_b;
-    /// The kernel's share where use_effective_conv2d is on; undefined otherwise.
+    /// The kernel's part if use_effective_conv2d is on; undefined otherwise.
     Tensor t1 = {}, t2 = {};
   };
 

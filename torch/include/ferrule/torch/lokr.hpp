@@ -66,7 +66,7 @@ class LokrUpdate final : public WeightUpdate {
 };
 
 /// Two factors of `dimension`, the smaller first: as near to `factor` as its divisors allow, or as
-/// near to each other where it is -1.
+/// near to each other if it is -1.
 inline std::pair<std::int64_t, std::int64_t> factorize(std::int64_t dimension,
                                                        std::int64_t factor) {
   if (factor > 0 && dimension % factor == 0) return {factor, dimension / factor};

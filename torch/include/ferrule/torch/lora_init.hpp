@@ -112,7 +112,7 @@ inline LoraUpdate::Tensors draw_lora(BaseLayer& base, std::int64_t rank, bool wi
   return tensors;
 }
 
-/// Why the word cannot be used for that layer; empty where it can.
+/// Why the word cannot be used for that layer; empty if it can.
 inline std::string lora_init_obstacle(const std::string& word, const BaseLayer& base,
                                       std::int64_t rank) {
   if (base.kind() == LayerKind::kEmbedding) return {};

@@ -128,21 +128,21 @@ inline PreparedUpdate make_lokr(UpdateSettings settings, BaseLayer& base) {
                                                  init != LokrInit::kRandom)};
 }
 
-/// True where PEFT has a layer of that method for that kind of module.
+/// True if PEFT has a layer of that method for that kind of module.
 inline bool method_takes(std::string_view method, LayerKind kind) noexcept {
   if (method == "LORA") return true;
   if (method == "IA3") return kind == LayerKind::kLinear || kind == LayerKind::kConv2d;
   return kind != LayerKind::kEmbedding;
 }
 
-/// Why that layer cannot have that update; empty where it can.
+/// Why that layer cannot have that update; empty if it can.
 inline std::string update_obstacle(const UpdateSettings& settings, const BaseLayer& base) {
   const auto& config = *settings.config;
   if (config.peft_type() == "IA3") return {};
   if (settings.rank <= 0) return "its rank is " + std::to_string(settings.rank);
   if (config.peft_type() != "LORA") return {};
   if (settings.rank % base.groups() != 0) {
-    return "its rank, " + std::to_string(settings.rank) + ", is no multiple of its " +
+    return "its rank, " + std::to_string(settings.rank) + ", is not a multiple of its " +
            std::to_string(base.groups()) + " groups";
   }
   if (base.groups() > 1 && config.use_dora()) return "DoRA does not take convolutions with groups";

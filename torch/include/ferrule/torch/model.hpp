@@ -36,7 +36,7 @@ namespace detail {
 struct ModulePlace {
   std::string path;
   Module* module;
-  /// nullptr where the module cannot carry anything.
+  /// nullptr if the module cannot carry anything.
   Adaptable* adaptable;
 };
 

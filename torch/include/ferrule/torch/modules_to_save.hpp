@@ -13,7 +13,7 @@ namespace ferrule::torch {
 
 namespace detail {
 
-/// `R forward(Arguments...)` of a module, taken apart, so that the wrapper's is no template and
+/// `R forward(Arguments...)` of a module, taken apart, so that the wrapper's is not a template and
 /// works in a Sequential.
 template <typename Impl, typename Signature>
 class SavableModule;
@@ -69,7 +69,7 @@ class SavableModule<Impl, R (Owner::*)(Arguments...)> : public Impl, public Adap
 /// Makes a module of any kind one that `modules_to_save` can name: until an adapter does, it is
 /// that module, with the same constructors and names. `Impl` is the module's class
 /// (`torch::nn::LayerNormImpl`, or one of your own that derives from torch::nn::Cloneable) with one
-/// forward() that is no template. Linear, Embedding, Conv1d and Conv2d of this library need no
+/// forward() that is not a template. Linear, Embedding, Conv1d and Conv2d of this library need no
 /// wrapper.
 template <typename Impl>
 class ModulesToSave

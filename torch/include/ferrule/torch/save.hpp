@@ -13,10 +13,10 @@
 
 namespace ferrule::torch {
 
-/// What to do with an adapter that changes nothing because no one has trained it.
+/// What to do with an adapter that changes nothing because it has not been trained.
 enum class Untrained : std::uint8_t {
   kRefuse,
-  /// Save it all the same.
+  /// Save it anyway.
   kSave,
 };
 
@@ -66,7 +66,7 @@ class LiveState {
                            ? to_dtype(tensor.scalar_type())
                            : std::nullopt;
     if (!dtype) {
-      // One of the base that these files cannot hold is no obstacle: it is not written.
+      // A tensor of the base that these files cannot hold does not matter: it is not written.
       if (!is_adapters(name)) return {};
       return refuse(ErrorCode::kUnsupported, "LT-11",
                     "tensor " + quote(name) +
@@ -87,10 +87,10 @@ class LiveState {
   }
 
   StateDict state_;
-  std::vector<Tensor> keep_;  // The memory behind the views.
+  std::vector<Tensor> keep_;  // The memory of the views.
 };
 
-/// Names of the adapters among `names` that change nothing because no one has trained them.
+/// Names of the adapters among `names` that change nothing because they have not been trained.
 inline std::vector<std::string> untrained(const std::vector<ModulePlace>& places,
                                           const std::vector<std::string>& names) {
   std::vector<std::string> idle;
@@ -128,8 +128,8 @@ inline Result<SaveReport> save_pretrained(const Model& model, std::span<const Na
 /// Saves the adapters of a model as PeftModel.save_pretrained does: "default" into `directory`,
 /// others into `directory/NAME`, together or not at all.
 ///
-/// Fails with kInvalidArgument for a model without adapters and for names it has not (LT-5), and
-/// for an adapter that no one has trained and that changes nothing (LT-11, see Untrained); else as
+/// Fails with kInvalidArgument for a model without adapters and for names it does not have (LT-5),
+/// and for an adapter that is not trained and changes nothing (LT-11, see Untrained); otherwise as
 /// ferrule::save.
 inline Result<SaveReport> save_pretrained(const Model& model,
                                           const std::filesystem::path& directory,

@@ -39,8 +39,8 @@ inline Result<std::optional<std::string>> copy_for(const ModulePlace& place,
 
 /// Makes these adapters the active ones: they take part in the forward pass, in this order, and
 /// their parameters require gradients (unless `inference_mode`); all others neither. What is merged
-/// is unmerged first. Fails with kInvalidArgument: LT-5 for a name that the model has not, LT-8
-/// where two of them train one module as a whole.
+/// is unmerged first. Fails with kInvalidArgument: LT-5 for a name that the model does not have,
+/// LT-8 if two of them train one module as a whole.
 inline Result<void> set_adapter(const Model& model, const std::vector<std::string>& names,
                                 bool inference_mode = false) {
   return detail::guarded([&]() -> Result<void> {
@@ -78,7 +78,7 @@ inline Result<void> set_adapter(const Model& model, const char* name, bool infer
 struct MergeOptions {
   /// Adapters to merge; empty means the active ones.
   std::vector<std::string> adapter_names = {};
-  /// Works on copies, and refuses where a merged weight would not be finite (LT-10). The model is
+  /// Works on copies, and refuses if a merged weight would not be finite (LT-10). The model is
   /// then as it was.
   bool safe_merge = false;
 };
@@ -135,7 +135,7 @@ inline Result<void> unmerge_adapter(const Model& model) {
   });
 }
 
-/// Lets the base model answer alone, until enable_adapter(). What is merged is unmerged.
+/// Switches all adapters off until enable_adapter(). Merged adapters are unmerged.
 inline Result<void> disable_adapter(const Model& model) {
   return detail::guarded([&]() -> Result<void> {
     const auto places = detail::places_of(model);

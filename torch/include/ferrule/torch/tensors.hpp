@@ -22,8 +22,8 @@ namespace ferrule::torch {
 
 using at::Tensor;
 
-/// The dtype of that scalar type, or nullopt for those that safetensors has not (quantized types,
-/// complex ones but C64).
+/// The dtype of that scalar type, or nullopt for those that safetensors does not have (quantized
+/// types, complex ones but C64).
 inline std::optional<Dtype> to_dtype(at::ScalarType type) noexcept {
   switch (type) {
     case at::kBool:
@@ -108,7 +108,7 @@ std::string name_list(const Names& names) {
 }
 
 /// The elements as the bytes that a file holds: contiguous, on the host, conjugation resolved.
-/// Shares memory with `tensor` where it is so already.
+/// Shares memory with `tensor` if it is so already.
 inline Tensor to_host(const Tensor& tensor) {
   auto host = tensor.detach();
   if (!host.device().is_cpu()) host = host.to(at::kCPU);

@@ -25,8 +25,8 @@ struct UpdateSettings {
   bool feedforward = false;
 };
 
-/// A tensor of an adapter and where it hangs on its layer: `ATTRIBUTE.NAME`, or
-/// `ATTRIBUTE.NAME.LEAF` where PEFT has a module there.
+/// A tensor of an adapter and its name on the layer: `ATTRIBUTE.NAME`, or `ATTRIBUTE.NAME.LEAF` if
+/// PEFT has a module there.
 struct Slot {
   const char* attribute;
   const char* leaf;
@@ -64,10 +64,10 @@ class Update {
   /// PEFT's safe_merge does.
   virtual void merge(MergeSite& site, bool safe) = 0;
   virtual void unmerge(MergeSite& site) = 0;
-  /// Why it cannot be merged; empty where it can.
+  /// Why it cannot be merged; empty if it can.
   virtual std::string merge_obstacle(const BaseLayer&) const { return {}; }
 
-  /// True where nothing of the adapter has been written to since it was made, and what was made
+  /// True if nothing of the adapter has been written to since it was made, and what was made
   /// changes no output.
   bool is_untouched() {
     if (!starts_neutral()) return false;
@@ -106,7 +106,7 @@ class Update {
 /// An update that was made but does not hang on its layer yet.
 struct PreparedUpdate {
   std::unique_ptr<Update> update;
-  /// The base weight that the initialization leaves behind (PiSSA, OLoRA); undefined where it
+  /// The base weight that the initialization leaves (PiSSA, OLoRA); undefined if it
   /// changes nothing.
   Tensor new_weight = {};
 };
@@ -119,7 +119,7 @@ inline Tensor kaiming(at::IntArrayRef sizes) {
 inline void add_to(Tensor& weight, const Tensor& delta) { weight.data().add_(delta); }
 inline void subtract_from(Tensor& weight, const Tensor& delta) { weight.data().sub_(delta); }
 
-/// Updates that add a delta to the weight and work on it alone: LoHa and LoKr.
+/// Updates that only add a delta to the weight: LoHa and LoKr.
 class WeightUpdate : public Update {
  public:
   using Update::Update;
