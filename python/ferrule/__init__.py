@@ -42,10 +42,13 @@ from ._ferrule import (
     peft_types,
     peft_version,
     pull,
-    push_to_hub,
+    push,
     verify,
 )
 from ._ferrule import version as __version__
+
+#: PEFT's name for it.
+push_to_hub = push
 
 __all__ = [
     "Adapter",
@@ -81,6 +84,7 @@ __all__ = [
     "peft_types",
     "peft_version",
     "pull",
+    "push",
     "push_to_hub",
     "verify",
 ]

@@ -39,20 +39,20 @@ hub::Settings settings_of(nb::handle token) {
   return settings;
 }
 
-/// None is empty.
+/// None becomes an empty text.
 std::string text_or_empty(nb::handle value, std::string_view argument) {
   return value.is_none() ? std::string() : str_of(value, argument);
 }
 
-/// What is still being written there is written first.
+/// Waits for saves into that path that are still being written.
 void wait_for_saves(nb::handle path) {
   nb::module_::import_("ferrule._pending").attr("wait_for")(path);
 }
 
-hub::PushReport push_to_hub(nb::handle directory, nb::handle repo_id, nb::handle revision,
-                            std::optional<bool> make_private, bool create_pr,
-                            nb::handle commit_message, nb::handle commit_description,
-                            nb::handle token, bool allow_public, nb::handle progress) {
+hub::PushReport push(nb::handle directory, nb::handle repo_id, nb::handle revision,
+                     std::optional<bool> make_private, bool create_pr, nb::handle commit_message,
+                     nb::handle commit_description, nb::handle token, bool allow_public,
+                     nb::handle progress) {
   const auto folder = path_of(directory, "directory");
   const auto destination = str_of(repo_id, "repo_id");
   HubCall call(progress);
@@ -99,7 +99,7 @@ constexpr std::array<const char*, 7> kPushFields = {"repo",   "revision", "commi
                                                     "pr_url", "uploaded", "unchanged"};
 constexpr std::array<const char*, 5> kPullFields = {"repo", "revision", "commit", "path", "files"};
 
-/// The fields as a mapping, too, so that dict(report) is the document of the command's --json.
+/// Makes the report a mapping too, so that dict(report) has the fields of the command's --json.
 template <typename Class, std::size_t kCount>
 void add_mapping(Class& report, const std::array<const char*, kCount>& fields) {
   report
@@ -132,30 +132,31 @@ void bind_reports(nb::module_& module) {
           "What a push did. dict(report) has the fields of `ferrule push --json`.")
           .def_prop_ro(
               "repo", [](const PushReport& self) { return to_str(self.repo); },
-              nb::sig("def repo(self) -> str"), "With its namespace.")
+              nb::sig("def repo(self) -> str"), "The repository with its namespace.")
           .def_prop_ro(
               "revision", [](const PushReport& self) { return to_str(self.revision); },
               nb::sig("def revision(self) -> str"), "The branch, or \"refs/pr/N\".")
           .def_prop_ro(
               "commit", [](const PushReport& self) { return to_str(self.commit); },
               nb::sig("def commit(self) -> str"),
-              "The head after the push: the commit made, or the one that holds all this already.")
+              "The head after the push: the new commit, or the one that already had all files.")
           .def_prop_ro(
               "url", [](const PushReport& self) { return to_str(self.url); },
-              nb::sig("def url(self) -> str"), "Of that commit.")
+              nb::sig("def url(self) -> str"), "URL of that commit.")
           .def_prop_ro(
               "pr_url",
               [](const PushReport& self) -> nb::object {
                 return self.pr_url.empty() ? nb::none() : nb::object(to_str(self.pr_url));
               },
               nb::sig("def pr_url(self) -> str | None"),
-              "Of the pull request, where one was opened.")
+              "URL of the pull request, if one was opened.")
           .def_prop_ro(
               "uploaded", [](const PushReport& self) { return to_list(self.uploaded); },
-              nb::sig("def uploaded(self) -> list[str]"), "Paths in the repository that were sent.")
+              nb::sig("def uploaded(self) -> list[str]"),
+              "Paths in the repository that were uploaded.")
           .def_prop_ro(
               "unchanged", [](const PushReport& self) { return to_list(self.unchanged); },
-              nb::sig("def unchanged(self) -> list[str]"), "Paths that the Hub had already.")
+              nb::sig("def unchanged(self) -> list[str]"), "Paths that the Hub already had.")
           .def("__repr__", [](const PushReport& self) {
             return to_str("<ferrule.PushReport " + quote(self.repo) + " " + self.commit + ", " +
                           std::to_string(self.uploaded.size()) + " uploaded, " +
@@ -165,16 +166,17 @@ void bind_reports(nb::module_& module) {
   auto pull =
       nb::class_<PullReport>(
           module, "PullReport",
-          "What a pull brought. dict(report) has the fields of `ferrule pull --json`.")
+          "What a pull fetched. dict(report) has the fields of `ferrule pull --json`.")
           .def_prop_ro(
               "repo", [](const PullReport& self) { return to_str(self.repo); },
               nb::sig("def repo(self) -> str"))
           .def_prop_ro(
               "revision", [](const PullReport& self) { return to_str(self.revision); },
-              nb::sig("def revision(self) -> str"), "As it was asked for.")
+              nb::sig("def revision(self) -> str"), "The revision that was asked for.")
           .def_prop_ro(
               "commit", [](const PullReport& self) { return to_str(self.commit); },
-              nb::sig("def commit(self) -> str"), "What that was when it was pulled.")
+              nb::sig("def commit(self) -> str"),
+              "The commit that the revision was when it was pulled.")
           .def_prop_ro(
               "path", [](const PullReport& self) { return to_path_str(self.path); },
               nb::sig("def path(self) -> str"), "The snapshot in the cache, or the output folder.")
@@ -191,7 +193,7 @@ void bind_reports(nb::module_& module) {
 }  // namespace
 
 void bind_hub(nb::module_& module) {
-  nb::class_<hub::Progress>(module, "Progress", "How far a push or pull has come.")
+  nb::class_<hub::Progress>(module, "Progress", "The progress of a push or pull.")
       .def_ro("bytes_done", &hub::Progress::bytes_done)
       .def_ro("bytes_total", &hub::Progress::bytes_total)
       .def_ro("files_done", &hub::Progress::files_done)
@@ -204,25 +206,24 @@ void bind_hub(nb::module_& module) {
       });
   bind_reports(module);
   module.def(
-      "push_to_hub", &push_to_hub, "directory"_a.none(), "repo_id"_a.none(), nb::kw_only(),
+      "push", &push, "directory"_a.none(), "repo_id"_a.none(), nb::kw_only(),
       "revision"_a = nb::none(), "private"_a = nb::none(), "create_pr"_a = false,
       "commit_message"_a = nb::none(), "commit_description"_a = nb::none(), "token"_a = nb::none(),
       "allow_public"_a = false, "progress"_a = nb::none(),
-      nb::sig("def push_to_hub(directory: str | os.PathLike[str], repo_id: str, *, revision: str | "
-              "None = None, private: bool | None = None, create_pr: bool = False, commit_message: "
-              "str | None = None, commit_description: str | None = None, token: str | bool | None "
-              "= None, allow_public: bool = False, progress: collections.abc.Callable[[Progress], "
+      nb::sig("def push(directory: str | os.PathLike[str], repo_id: str, *, revision: str | None = "
+              "None, private: bool | None = None, create_pr: bool = False, commit_message: str | "
+              "None = None, commit_description: str | None = None, token: str | bool | None = "
+              "None, allow_public: bool = False, progress: collections.abc.Callable[[Progress], "
               "object] | None = None) -> PushReport"),
       "Verifies an adapter's directory and sends it to the Hugging Face Hub (or to "
-      "\"s3://bucket/prefix\"), as one commit or none.\n\nWhat the Hub has already is neither "
-      "hashed "
-      "twice nor sent; repository and branch are made where they are missing. private=True onto a "
+      "\"s3://bucket/prefix\"), as one commit or none.\n\nFiles that the Hub already has are not "
+      "sent; the repository and the branch are created if they do not exist. private=True for a "
       "public repository is refused unless allow_public. token: None takes that of the environment "
-      "or of `hf auth login`, False none. A save that is pending there is waited for. The GIL is "
-      "released; progress is called from this thread, and its exception, or Ctrl-C, ends the push: "
-      "the same call again sends what is missing.\n\nRaises CorruptError before any request for "
-      "what is no good adapter, NotFoundError, NetworkError (a ConnectionError), "
-      "PermissionDeniedError, IoError; the rules are HB-* (docs/rules/HB.md).");
+      "or of `hf auth login`, False none. Pending saves there are waited for. The GIL is released; "
+      "progress is called from this thread, and its exception, or Ctrl-C, ends the push: the same "
+      "call again sends what is missing.\n\nRaises CorruptError for an adapter that is not good, "
+      "before any request, NotFoundError, NetworkError (a ConnectionError), PermissionDeniedError, "
+      "IoError; the rules are HB-* (docs/rules/HB.md).");
   module.def(
       "pull", &pull, "repo_id"_a.none(), nb::kw_only(), "revision"_a = nb::none(),
       "cache_dir"_a = nb::none(), "output"_a = nb::none(), "files"_a = nb::none(),
@@ -235,9 +236,9 @@ void bind_hub(nb::module_& module) {
           "None) -> PullReport"),
       "Fetches a repository of the Hugging Face Hub (or \"s3://bucket/prefix\", or the https:// "
       "address of a folder) at a branch, tag or commit.\n\nThe files stay in the cache that "
-      "huggingface_hub uses, too, or are copied into `output`, together or not at all. Each is "
-      "checked against the hash that the Hub lists, also those that were cached. offline=True "
-      "makes no request. For token, progress and errors see push_to_hub.");
+      "huggingface_hub uses too, or are copied into `output`, together or not at all. Each is "
+      "checked against the hash that the Hub lists, cached ones too. offline=True makes no "
+      "request. For token, progress and errors see push.");
 }
 
 }  // namespace ferrule::python

@@ -24,7 +24,7 @@ _CARD = "README.md"
 
 
 def _is_theirs(given: dict[str, Any]) -> bool:
-    """Keywords of transformers 4 that are on their way out, or its saving into a folder of the user's."""
+    """Deprecated keywords of transformers 4, or saving into one of the user's folders."""
     if given.get("deprecated_kwargs"):
         return True
     wish = given.get("use_temp_dir")
@@ -47,8 +47,8 @@ def native_push() -> Callable[..., Any]:
         except CorruptError as error:
             if not error.rule.startswith(("AD-", "KY-")):
                 raise
-            # As in saving: PEFT uploads whatever there is. Nothing was sent before this refusal.
-            warnings.warn(f"pushed as PEFT does what Ferrule would refuse: {error}", stacklevel=2)
+            # As in saving: PEFT uploads whatever there is. Nothing has been sent so far.
+            warnings.warn(f"pushed by PEFT, although Ferrule refuses this adapter: {error}", stacklevel=2)
             return stock_push(self, *args, **kwargs)
 
     return push_to_hub
@@ -63,18 +63,18 @@ def _push(model: Any, repo_id: str, *, commit_message: str | None, commit_descri
     with tempfile.TemporaryDirectory() as folder:
         _fetch_card(repo_id, revision, token, folder)
         card = os.path.join(folder, _CARD)
-        # Saving sets the tags anew. Those that tell of the base model are its own to tell.
+        # Saving sets the tags again. Those about the base model are its own.
         kept = [tag for tag in _tags_of(card) if not tag.startswith("base_model:")]
         model.save_pretrained(folder, safe_serialization=safe_serialization)
         _add_tags(card, [*kept, *(tags or ())])
-        report = _ferrule.push_to_hub(
+        report = _ferrule.push(
             folder, repo_id, revision=revision, private=private, create_pr=create_pr, token=token,
             commit_message=commit_message, commit_description=commit_description)
     return _commit_info(report, commit_message, commit_description or "")
 
 
 def _fetch_card(repo_id: str, revision: str | None, token: bool | str | None, folder: str) -> None:
-    """What somebody wrote into the card on the Hub stays: saving adds to the card that it finds."""
+    """Keeps what was written into the card on the Hub: saving adds to the card that it finds."""
     for branch in dict.fromkeys((revision, None)):
         try:
             _ferrule.pull(repo_id, revision=branch, files=[_CARD], output=folder, token=token)
