@@ -9,13 +9,13 @@ import torch
 def to_host(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
     """Copies tensors of devices to the host, contiguous, through one buffer.
 
-    The buffer is pinned where the tensors are CUDA's, so that the copies run one after the other
+    The buffer is pinned if the tensors are CUDA's, so that the copies run one after the other
     without waiting; there is one wait at the end.
     """
     offsets, total = [], 0
     for tensor in tensors:
         offsets.append(total)
-        # 64: any element fits there, whatever stood before it.
+        # 64: any element is aligned there, whatever comes first.
         total += (tensor.numel() * tensor.element_size() + 63) // 64 * 64
     pin = all(tensor.device.type == "cuda" for tensor in tensors)
     buffer = torch.empty(total, dtype=torch.uint8, device="cpu", pin_memory=pin)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong, as exceptions."""
+"""The exceptions."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = [
 class Error(Exception):
     """Why an operation did not happen. ``str()`` gives "path: [rule] message".
 
-    Each code has a subclass, which also is the exception that Python would raise in its place.
+    Each code has a subclass, which is also a subclass of the exception that Python itself would raise.
     """
 
     #: "invalid_argument", "not_found", "io", "corrupt", "unsupported" or "limit_exceeded".
     code: str = "invalid_argument"
-    #: The rule that was broken, as numbered in docs/rules ("ST-7"); empty where none applies.
+    #: The rule that was broken, as numbered in docs/rules ("ST-7"); empty if no rule applies.
     rule: str
     #: One sentence: what was expected, what was found.
     message: str
@@ -36,11 +36,11 @@ class Error(Exception):
     path: str
     #: errno of the failed call, or 0.
     errno: int
-    #: What the failure is, in a word (``kind`` in ``ferrule push --json``): "network", "gated", "adapter" ...
+    #: The kind of failure (``kind`` in ``ferrule push --json``): "network", "gated", "adapter" ...
     kind: str
-    #: The status of the HTTP answer that refused; None where no server was asked or none answered.
+    #: The status of the HTTP answer that refused; None if no server was asked or none answered.
     status: int | None
-    #: What the server calls that request, for whoever asks its owners.
+    #: The server's name for that request, to quote when asking its owners.
     request_id: str | None
 
     def __init__(self, message: str = "", rule: str = "", path: str = "", errno: int = 0, text: str | None = None,
@@ -69,7 +69,7 @@ class Error(Exception):
 
 
 class InvalidArgumentError(Error, ValueError):
-    """The request makes no sense: correct the call."""
+    """The request is not valid: correct the call."""
 
     code = "invalid_argument"
 
@@ -81,17 +81,17 @@ class NotFoundError(Error, FileNotFoundError):
 
 
 class IoError(Error, OSError):
-    """The operating system or a server refused; ``errno`` or ``status`` says why. Trying again may help."""
+    """The operating system or a server refused; ``errno`` or ``status`` gives the reason. Trying again may help."""
 
     code = "io"
 
 
 class PermissionDeniedError(IoError, PermissionError):
-    """The operating system or the Hub refused for want of permission."""
+    """The operating system or the Hub refused because permission is missing."""
 
 
 class NetworkError(IoError, ConnectionError):
-    """No answer came (HB-3), or none may be asked for (offline, HB-2)."""
+    """No answer came (HB-3), or no request is made because of offline mode (HB-2)."""
 
 
 class CorruptError(Error, ValueError):
@@ -101,7 +101,7 @@ class CorruptError(Error, ValueError):
 
 
 class UnsupportedError(Error, ValueError):
-    """The data are something that Ferrule does not handle, or something else altogether."""
+    """The data are in a format, or use a feature, that Ferrule does not handle."""
 
     code = "unsupported"
 
@@ -113,7 +113,7 @@ class LimitExceededError(Error, ValueError):
 
 
 class SafetensorError(Error):
-    """What safetensors' functions raise, with Ferrule's reasons where there are any."""
+    """What safetensors' functions raise, with Ferrule's reasons if there are any."""
 
     @classmethod
     def of(cls, prefix: str, error: Error) -> SafetensorError:
@@ -129,7 +129,7 @@ _BY_CODE: dict[str, type[Error]] = {
 }
 
 
-#: Kinds of failure for which Python has an exception more exact than that of their code.
+#: Kinds of failure for which Python has a more exact exception than that of their code.
 _BY_KIND: dict[str, type[Error]] = {
     "offline": NetworkError,
     "network": NetworkError,

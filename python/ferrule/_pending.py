@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Saves that are still being written, by path.
 
-Whoever reads, uploads or deletes a path calls ``wait_for(path)`` first; with nothing pending that costs a
+Code that reads, uploads or deletes a path calls ``wait_for(path)`` first; if nothing is pending, that costs a
 look at an empty list. Imports nothing but the standard library, so that ``import ferrule`` stays light.
 """
 
@@ -26,10 +26,10 @@ def before_submit(function: Callable[[], None]) -> None:
 
 
 class PendingSave:
-    """An asynchronous save. The model may be trained on as soon as there is one."""
+    """An asynchronous save. The model can be trained on while the files are written."""
 
     def __init__(self, directory: str, work: Callable[[], None] | None) -> None:
-        #: Where it is being saved.
+        #: The directory of the save.
         self.directory = directory
         self._real = os.path.realpath(directory)
         self._work = work
@@ -39,7 +39,7 @@ class PendingSave:
             self._finished.set()
 
     def done(self) -> bool:
-        """Whether it has ended, well or not."""
+        """Whether it has ended, with or without an error."""
         return self._finished.is_set()
 
     def wait(self, timeout: float | None = None) -> None:
@@ -51,7 +51,7 @@ class PendingSave:
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Waits for the end. Returns the save's error, or None."""
         if not self._finished.wait(timeout):
-            raise TimeoutError(f"{self.directory}: the save has not ended after {timeout} seconds")
+            raise TimeoutError(f"{self.directory}: the save did not end within {timeout} seconds")
         with _registry.lock:
             if self in _registry.saves:
                 _registry.saves.remove(self)
@@ -66,10 +66,10 @@ class PendingSave:
         try:
             assert work is not None
             work()
-        except BaseException as error:  # Kept until somebody has seen it.
+        except BaseException as error:  # Kept until it has been seen.
             self._error = error
         finally:
-            # The snapshot goes with the work, before anyone who waits takes the next one.
+            # Frees the snapshot before a caller that waits takes the next one.
             del work
             with _registry.lock:
                 if self._error is None:
@@ -88,7 +88,7 @@ def _is_within(path: str, folder: str) -> bool:
 class _Registry:
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        #: Unfinished saves, and failed ones whose error nobody has seen.
+        #: Unfinished saves, and failed ones whose error has not been seen.
         self.saves: list[PendingSave] = []
         self.queue: queue.SimpleQueue[PendingSave] = queue.SimpleQueue()
         self.worker: threading.Thread | None = None
@@ -112,7 +112,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def submit(directory: str, work: Callable[[], None]) -> PendingSave:
-    """Has `work` done by the writer thread, after all that was submitted before."""
+    """Has the writer thread do `work`, after everything that was submitted earlier."""
     for function in _before_submit:
         function()
     pending = PendingSave(directory, work)
@@ -123,7 +123,7 @@ def submit(directory: str, work: Callable[[], None]) -> PendingSave:
             registry.worker = threading.Thread(target=registry.run, name="ferrule-save", daemon=True)
             try:
                 registry.worker.start()
-            except RuntimeError:  # At interpreter exit no thread starts any more.
+            except RuntimeError:  # At interpreter exit no thread can be started.
                 registry.worker = None
     if registry.worker is None:
         pending._run()
@@ -142,9 +142,9 @@ def _settle(saves: Iterable[PendingSave]) -> None:
 
 
 def wait_for(path: str | os.PathLike[Any] | None = None) -> None:
-    """Waits for the pending saves at, above or below `path`; without a path for all.
+    """Waits for the pending saves at, above or below `path`, or for all of them.
 
-    Raises the error of one that failed, unless somebody has seen it already.
+    Raises the error of one that failed, unless it has been seen already.
     """
     if not _registry.saves:
         return
@@ -152,7 +152,7 @@ def wait_for(path: str | os.PathLike[Any] | None = None) -> None:
 
 
 def raise_failures() -> None:
-    """Raises the error of a save that has failed and that nobody has seen. Waits for nothing."""
+    """Raises the error of a save that failed, if it has not been seen. Waits for nothing."""
     if not _registry.saves:
         return
     with _registry.lock:
@@ -161,7 +161,7 @@ def raise_failures() -> None:
 
 
 def finish(path: str | os.PathLike[Any] | None = None) -> None:
-    """Waits as wait_for does, but leaves errors for the next who asks."""
+    """Waits as wait_for does, but leaves errors for the next call."""
     if not _registry.saves:
         return
     for pending in _concerned(path):
@@ -174,12 +174,12 @@ def _concerned(path: str | os.PathLike[Any] | None) -> list[PendingSave]:
         return [pending for pending in _registry.saves if real is None or pending._concerns(real)]
 
 
-def wait_for_room(most: int) -> None:
-    """Waits until fewer than `most` saves are being written. Errors stay for their owners to see."""
+def wait_for_room(limit: int) -> None:
+    """Waits until fewer than `limit` saves are being written. Errors are left for the next call."""
     while True:
         with _registry.lock:
             unfinished = [pending for pending in _registry.saves if not pending.done()]
-        if len(unfinished) < most:
+        if len(unfinished) < limit:
             return
         unfinished[0]._finished.wait()
 

@@ -152,7 +152,7 @@ class safe_open:  # noqa: N801 (safetensors' name)
     Args:
         filename: The file, str or os.PathLike.
         framework: "pt", "numpy", "flax", "tf", "mlx" or "paddle".
-        device: Where the tensors go; other than "cpu" for torch and paddle alone.
+        device: The device of the tensors; anything but "cpu" only for torch and paddle.
         backend: "mmap" hands out views of a private mapping (the file never changes), "pread"
             copies.
 
@@ -178,7 +178,7 @@ class safe_open:  # noqa: N801 (safetensors' name)
         return self._open().file.names
 
     def metadata(self) -> dict[str, str] | None:
-        """The header's `__metadata__`, or None where it has none."""
+        """The header's `__metadata__`, or None if it does not have one."""
         return self._open().file.metadata
 
     def get_tensor(self, name: str) -> Any:

@@ -22,7 +22,7 @@ _SIZE = {
 
 
 def storage_ptr(tensor: torch.Tensor) -> int:
-    """The address of the tensor's storage; 0 where it has none (meta, DTensor)."""
+    """The address of the tensor's storage; 0 if it does not have one (meta, DTensor)."""
     try:
         return tensor.untyped_storage().data_ptr()
     except (NotImplementedError, RuntimeError):
@@ -35,7 +35,7 @@ def storage_size(tensor: torch.Tensor) -> int:
 
 
 def _end_ptr(tensor: torch.Tensor) -> int:
-    """The address behind the last element."""
+    """The address after the last element."""
     start = tensor.data_ptr()
     if tensor.nelement() == 0:
         return start
@@ -89,7 +89,7 @@ def _remove_duplicate_names(
     """For each name that is kept, those that share its memory and go.
 
     Kept is a tensor that covers its storage: one of preferred_names if there is one, else one that
-    is not among discard_names, else the first by name. Raises RuntimeError where none covers it.
+    is not among discard_names, else the first by name. Raises RuntimeError if none covers it.
     """
     preferred, discarded = set(preferred_names or ()), set(discard_names or ())
     to_remove: Dict[str, List[str]] = defaultdict(list)

@@ -51,7 +51,7 @@ def load_file(filename: Union[str, os.PathLike], *, backend: str = "mmap") -> Di
     """The arrays of a safetensors file.
 
     With backend="mmap" they are views of a private mapping: nothing is read before it is touched,
-    writing to them never changes the file, but somebody who truncates it takes the pages away
+    writing to them never changes the file, but a program that truncates it takes the pages away
     (SIGBUS). backend="pread" reads it all into memory. Raises FileNotFoundError, SafetensorError.
     """
     with safe_open(filename, framework="np", backend=backend) as file:

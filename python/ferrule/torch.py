@@ -56,7 +56,7 @@ def _check_contiguous(tensors: Dict[str, torch.Tensor]) -> None:
 
 
 def _live(tensors: Dict[str, torch.Tensor]) -> LiveTensors:
-    """The tensors for native code; looked at one by one in Python only where something is unusual."""
+    """The tensors for native code; looked at one by one in Python only if something is unusual."""
     try:
         live = LiveTensors(tensors, "torch")
     except (Error, TypeError) as error:
@@ -111,7 +111,7 @@ def load_file(
     """The tensors of a safetensors file.
 
     With backend="mmap" they are views of a private mapping: nothing is read before it is touched,
-    writing to them never changes the file, but somebody who truncates it takes the pages away
+    writing to them never changes the file, but a program that truncates it takes the pages away
     (SIGBUS). backend="pread" reads it all into memory. Raises FileNotFoundError, SafetensorError.
     """
     with safe_open(filename, framework="pt", device=device, backend=backend) as file:
@@ -131,7 +131,7 @@ def save_model(
     state_dict = model.state_dict()
     for kept, removed in _remove_duplicate_names(state_dict).items():
         for name in removed:
-            # The caller's own words stay, and his dict gains ours, as in safetensors.
+            # The caller's own entries stay, and his dict gets ours, as in safetensors.
             metadata = {} if metadata is None else metadata
             metadata.setdefault(name, kept)
             del state_dict[name]

@@ -25,7 +25,7 @@ nanobind::object to_path_str(const std::filesystem::path& path);
 /// A str.
 std::string str_of(nanobind::handle value, std::string_view argument);
 
-/// Some strs; one alone is refused, since its letters are meant by nobody.
+/// Several strs. A single str is refused: it would be taken as a list of letters.
 std::vector<std::string> strs_of(nanobind::handle value, std::string_view argument);
 
 /// "map" or "copy".

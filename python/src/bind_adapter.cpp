@@ -30,7 +30,7 @@ namespace {
 
 using SharedAdapter = std::shared_ptr<const Adapter>;
 
-/// The adapter lives as long as the last object or tensor that was got out of it.
+/// The adapter lives as long as the last object or tensor that comes from it.
 struct OpenedAdapter {
   SharedAdapter adapter;
 };
@@ -92,15 +92,15 @@ nb::object tensor_of(const ModuleOfAdapter& self, std::string_view role) {
 
 void bind_tensor(nb::module_& module) {
   nb::class_<TensorOfAdapter>(module, "AdapterTensor",
-                              "A tensor of an adapter: its key in the file and what it is to its "
-                              "method. Holds no copy.")
+                              "A tensor of an adapter: its key in the file and its role in the "
+                              "method. Not a copy.")
       .def_prop_ro(
           "key", [](const TensorOfAdapter& self) { return to_str(self.tensor.key); },
           nb::sig("def key(self) -> str"), "The key in the file.")
       .def_prop_ro(
           "role", [](const TensorOfAdapter& self) { return to_str(self.tensor.role); },
           nb::sig("def role(self) -> str"),
-          "The method's word for it (\"lora_A\"); empty where nothing explains it.")
+          "The method's word for it (\"lora_A\"); empty if nothing explains it.")
       .def_prop_ro(
           "leaf", [](const TensorOfAdapter& self) { return to_str(self.tensor.leaf); },
           nb::sig("def leaf(self) -> str"), "The rest of the key below the role.")
@@ -139,7 +139,7 @@ void bind_module(nb::module_& module) {
           "The path in the base model; empty for what belongs to the whole model.")
       .def_prop_ro(
           "strength", [](const ModuleOfAdapter& self) { return self.module->strength(); },
-          "The factor on the update, r, alpha, rsLoRA and patterns resolved; 1 where the method "
+          "The factor on the update, with r, alpha, rsLoRA and patterns resolved; 1 if the method "
           "has none.")
       .def_prop_ro(
           "resolved", [](const ModuleOfAdapter& self) { return self.module->resolved(); },
@@ -155,8 +155,8 @@ void bind_module(nb::module_& module) {
           nb::sig("def tensors(self) -> list[AdapterTensor]"))
       .def("tensor", &tensor_of, "role"_a,
            nb::sig("def tensor(self, role: str) -> AdapterTensor | None"),
-           "The tensor of that role; where a role has several the weight, or ask with the leaf "
-           "(\"lora_B.bias\").")
+           "The tensor of that role, or None. If a role has several, the weight; ask with the leaf "
+           "(\"lora_B.bias\") for another one.")
       .def("__repr__", [](const ModuleOfAdapter& self) {
         return to_str("<ferrule.Module " + quote(self.module->path()) + ">");
       });
@@ -174,9 +174,10 @@ void bind_adapter(nb::module_& module) {
       "Opens an adapter's directory as PEFT finds it (adapter_model.safetensors, then .bin), "
       "without torch. \"hf://user/repo[@revision][/subfolder]\" is pulled through the cache "
       "first.\n\nbacking=\"map\" maps the weights: pages load on first touch, and if "
-      "somebody truncates the file meanwhile, touching a lost page ends the process (SIGBUS). "
+      "another program truncates the file, touching a lost page ends the process (SIGBUS). "
       "backing=\"copy\" reads them into memory. torch_key names the entry of a .bin that holds the "
-      "state dict one level down.\n\nWhat can be read but is wrong stands in findings. Raises "
+      "state dict one level down.\n\nProblems of an adapter that can be read are listed in "
+      "findings. Raises "
       "NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.";
   nb::class_<OpenedAdapter>(module, "Adapter",
                             "An opened adapter: config, weights, and every tensor matched to a "
@@ -204,7 +205,7 @@ void bind_adapter(nb::module_& module) {
       .def_prop_ro(
           "findings", [](const OpenedAdapter& self) { return to_list(self.adapter->findings()); },
           nb::sig("def findings(self) -> list[Finding]"),
-          "Everything the AD, KY and CF rules have to say, errors first.")
+          "All findings by the AD, KY and CF rules, errors first.")
       .def_prop_ro(
           "directory",
           [](const OpenedAdapter& self) { return to_path_str(self.adapter->directory()); },
@@ -234,7 +235,7 @@ void bind_adapter(nb::module_& module) {
            "The tensors by name: keys=\"live\" as a PEFT model's state_dict() spells them, "
            "keys=\"disk\" as the file does.\n\nNothing is copied: the tensors are views of the "
            "file's private mapping and keep it alive. They may be written to; the file never "
-           "changes. Raises UnsupportedError for a dtype that the framework has not.")
+           "changes. Raises UnsupportedError for a dtype that the framework does not have.")
       .def("__repr__", [](const OpenedAdapter& self) {
         return to_str("<ferrule.Adapter " + self.adapter->config().peft_type() + " " +
                       quote(self.adapter->directory().native()) + ", " +

@@ -62,7 +62,7 @@ void bind_strength(nb::module_& module) {
   nb::class_<ModuleStrength>(module, "ModuleStrength",
                              "Factor and rank of one module's update, and the rule that decided.")
       .def_ro("strength", &ModuleStrength::strength,
-              "The factor on the update: PEFT's scaling; None where the method has none.")
+              "The factor on the update: PEFT's scaling; None if the method has none.")
       .def_ro("rank", &ModuleStrength::rank)
       .def_ro("alpha", &ModuleStrength::alpha)
       .def_ro("rule", &ModuleStrength::rule, "Which pattern or default won.")
@@ -86,9 +86,8 @@ void bind_readings(nb::class_<AdapterConfig>& config) {
           nb::sig("def exclude_modules(self) -> str | list[str] | None"))
       .def_prop_ro("modules_to_save", &AdapterConfig::modules_to_save)
       .def_prop_ro("target_parameters", &AdapterConfig::target_parameters)
-      .def_prop_ro("rank", &AdapterConfig::rank, "`r`, or the field that plays its part.")
-      .def_prop_ro("alpha", &AdapterConfig::alpha,
-                   "`lora_alpha`, or the field that plays its part.")
+      .def_prop_ro("rank", &AdapterConfig::rank, "`r`, or the method's field for it.")
+      .def_prop_ro("alpha", &AdapterConfig::alpha, "`lora_alpha`, or the method's field for it.")
       .def_prop_ro("use_rslora", &AdapterConfig::use_rslora)
       .def_prop_ro("use_dora", &AdapterConfig::use_dora)
       .def_prop_ro(
@@ -146,12 +145,12 @@ void bind_config(nb::module_& module) {
           },
           "field"_a, "value"_a.none(),
           nb::sig("def set(self, field: str, value: typing.Any) -> None"),
-          "Replaces or adds a field. Raises CorruptError where the field cannot hold the value.")
+          "Replaces or adds a field. Raises CorruptError if the field cannot hold the value.")
       .def("to_json", &AdapterConfig::to_json, "The text that PEFT writes of this config.")
       .def_prop_ro(
           "findings", [](const AdapterConfig& self) { return to_list(self.findings()); },
           nb::sig("def findings(self) -> list[Finding]"),
-          "What reading it turned up: upgrades, unknown fields.")
+          "What was found while reading it: upgrades, unknown fields.")
       .def(
           "resolve_strength",
           [](const AdapterConfig& self, std::string_view module_path) {

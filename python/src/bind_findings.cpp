@@ -39,8 +39,7 @@ nb::list to_list(std::span<const Finding> findings) {
 }
 
 void bind_findings(nb::module_& module) {
-  nb::class_<Finding>(module, "Finding",
-                      "One thing a check has to say; rules are numbered in docs/rules.")
+  nb::class_<Finding>(module, "Finding", "One result of a check; rules are numbered in docs/rules.")
       .def_prop_ro(
           "severity", [](const Finding& self) { return to_str(severity_name(self.severity)); },
           nb::sig("def severity(self) -> typing.Literal['error', 'warning', 'note']"),
@@ -65,19 +64,19 @@ void bind_findings(nb::module_& module) {
       .def("__repr__",
            [](const Finding& self) { return to_str("<ferrule.Finding " + line_of(self) + ">"); });
 
-  nb::class_<VerifyReport>(module, "VerifyReport", "What verify() found. True where it is good.")
+  nb::class_<VerifyReport>(module, "VerifyReport", "What verify() found. True if it is good.")
       .def_prop_ro("good", &VerifyReport::good, "Whether there is no error among the findings.")
       .def_prop_ro(
           "findings", [](const VerifyReport& self) { return to_list(self.findings); },
           nb::sig("def findings(self) -> list[Finding]"),
-          "Everything that was found; notes and warnings alone mean good.")
+          "All findings; if there are only notes and warnings, the path is good.")
       .def_prop_ro(
           "system_error",
           [](const VerifyReport& self) -> nb::object {
             return self.system_error ? to_exception(*self.system_error) : nb::none();
           },
           nb::sig("def system_error(self) -> ferrule.Error | None"),
-          "What kept the system from answering, as opposed to bad data; not raised.")
+          "The system error that prevented a verdict, as opposed to bad data; not raised.")
       .def("__bool__", &VerifyReport::good)
       .def("__repr__", [](const VerifyReport& self) {
         return to_str("<ferrule.VerifyReport " + std::string(self.good() ? "good" : "bad") + ", " +
@@ -94,8 +93,8 @@ void bind_findings(nb::module_& module) {
       "path"_a.none(), nb::kw_only(), "backing"_a = "map",
       nb::sig("def verify(path: str | os.PathLike[str], *, backing: typing.Literal['map', 'copy'] "
               "= 'map') -> VerifyReport"),
-      "Judges a directory as an adapter, a single file as a container, by the same rules as the "
-      "command `ferrule verify`. Never raises for what is at the path: that is in the report. "
+      "Verifies a directory as an adapter, a single file as a container, by the same rules as the "
+      "command `ferrule verify`. Problems of the path are in the report and never raised. "
       "\"hf://user/repo[@revision][/subfolder]\" is pulled through the cache first, which may "
       "raise.");
 }

@@ -75,7 +75,7 @@ void bind_adapter_summary(nb::module_& module) {
           "directory", [](const AdapterSummary& self) { return to_path_str(self.directory); },
           nb::sig("def directory(self) -> str"))
       .def_prop_ro("good", &AdapterSummary::good)
-      .def_ro("peft_type", &AdapterSummary::peft_type, "Empty where the config could not be read.")
+      .def_ro("peft_type", &AdapterSummary::peft_type, "Empty if the config could not be read.")
       .def_ro("task_type", &AdapterSummary::task_type)
       .def_ro("base_model", &AdapterSummary::base_model)
       .def_ro("rank", &AdapterSummary::rank)
@@ -90,7 +90,7 @@ void bind_adapter_summary(nb::module_& module) {
           "system_error",
           [](const AdapterSummary& self) { return error_or_none(self.system_error); },
           nb::sig("def system_error(self) -> ferrule.Error | None"),
-          "What kept the system from answering; not raised.")
+          "The system error that prevented a verdict; not raised.")
       .def("__repr__", [](const AdapterSummary& self) {
         return to_str("<ferrule.AdapterSummary " + self.peft_type + " " +
                       quote(self.directory.native()) + (self.good() ? ", good>" : ", bad>"));

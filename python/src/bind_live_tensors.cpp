@@ -57,8 +57,8 @@ nb::bytes serialize(const LiveTensors& self, nb::handle metadata) {
 
 void bind_live_tensors(nb::module_& module) {
   nb::class_<LiveTensors>(module, "LiveTensors",
-                          "Tensors of torch or numpy as native code reads them: where their bytes "
-                          "are, without a copy where they are contiguous in host memory.")
+                          "Tensors of torch or numpy as native code reads them: the addresses of "
+                          "their bytes, without a copy if they are contiguous in host memory.")
       .def(nb::new_([](nb::handle tensors, std::string_view accept) {
              return LiveTensors::of(tensors, "tensors", accept_of(accept));
            }),
@@ -66,7 +66,7 @@ void bind_live_tensors(nb::module_& module) {
       .def("__len__", [](const LiveTensors& self) { return self.tensors().size(); })
       .def_prop_ro("overlapping", &LiveTensors::overlapping, "Whether two tensors share bytes.")
       .def_prop_ro("all_in_place", &LiveTensors::all_in_place,
-                   "Whether every tensor was taken as it stands in memory.")
+                   "Whether no tensor had to be copied.")
       .def_prop_ro("byte_count", &LiveTensors::byte_count, "Bytes of all tensors.")
       .def("write_safetensors", &write, "path"_a.none(), "metadata"_a = nb::none(), nb::kw_only(),
            "durability"_a = "safe",

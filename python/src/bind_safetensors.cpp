@@ -26,7 +26,7 @@ using namespace nb::literals;
 
 namespace {
 
-/// A file, and the memory it was read from where that was ours to make.
+/// A file, and the memory it was read from if we made a copy.
 struct OpenedFile {
   std::unique_ptr<std::byte[]> memory;
   SafetensorsFile file;

@@ -40,7 +40,7 @@ Durability durability_named(const std::string& name) {
         "durability must be \"fast\", \"safe\" or \"full\", not \"" + name + "\"");
 }
 
-/// What a save has to know beside the tensors: made and checked once, before anything is written.
+/// What a save needs in addition to the tensors: made and checked once, before anything is written.
 struct SavePlan {
   std::vector<NamedConfig> configs;
   SaveOptions options;
@@ -98,7 +98,7 @@ nb::list write(const SavePlan& plan, const Source& tensors,
 
 std::shared_ptr<Snapshot> take_snapshot(const LiveTensors& tensors) {
   auto snapshot = without_gil([&] { return Snapshot::of(tensors); });
-  if (!snapshot) raise(ErrorCode::kLimitExceeded, "there is no memory for a snapshot");
+  if (!snapshot) raise(ErrorCode::kLimitExceeded, "there is not enough memory for a snapshot");
   return snapshot;
 }
 
@@ -113,7 +113,7 @@ void bind_save(nb::module_& module) {
       .def(nb::new_(&make_plan), "configs"_a, "selected"_a, "facts"_a, "safe_serialization"_a,
            "initial"_a, "card"_a, "durability"_a)
       .def("write", &write<LiveTensors>, "tensors"_a, "directory"_a,
-           "Saves, and returns what there is to say about it.")
+           "Saves, and returns the findings.")
       .def("write", &write<Snapshot>, "tensors"_a, "directory"_a);
 }
 

@@ -72,7 +72,7 @@ static_assert(std::is_standard_layout_v<ExchangeApi> && sizeof(Tensor) == 48 &&
 /// place of their shape.
 std::optional<Dtype> to_dtype(DataType type) noexcept;
 
-/// nullopt for what DLPack or torch has not (F6).
+/// nullopt for dtypes that DLPack or torch does not have (F6).
 std::optional<DataType> from_dtype(Dtype dtype) noexcept;
 
 }  // namespace ferrule::python::dlpack

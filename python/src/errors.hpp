@@ -11,8 +11,7 @@
 
 namespace ferrule::python {
 
-/// The exception of Python that stands for `error`: a subclass of ferrule.Error by its code. Needs
-/// the GIL.
+/// The exception of Python for `error`: a subclass of ferrule.Error by its code. Needs the GIL.
 nanobind::object to_exception(const Error& error);
 
 /// Raises it. Needs the GIL.
@@ -28,7 +27,7 @@ T value_or_raise(Result<T> result) {
   if constexpr (!std::is_void_v<T>) return std::move(result).value();
 }
 
-/// Runs `work`, which touches nothing of Python, without the GIL.
+/// Runs `work` without the GIL: it must not use anything of Python.
 template <typename Work>
 auto without_gil(Work&& work) {
   const nanobind::gil_scoped_release release;

@@ -17,12 +17,12 @@
 
 namespace ferrule::python {
 
-/// A call of ferrule::hub. It runs in a thread of its own, without the GIL, while the caller's
-/// looks for signals: an exception of a handler (KeyboardInterrupt) or of `progress` ends the call,
-/// and is raised once it has ended. Warnings become warnings of Python when it is done.
+/// A call of ferrule::hub. It runs in its own thread, without the GIL, while the caller's thread
+/// looks for signals: an exception of a handler (KeyboardInterrupt) or of `progress` ends the call
+/// and is raised after that. Warnings become warnings of Python at the end.
 class HubCall {
  public:
-  /// `progress`: None, or what is called with a Progress now and then.
+  /// `progress`: None, or a callable that gets a Progress from time to time.
   explicit HubCall(nanobind::handle progress);
   HubCall(const HubCall&) = delete;
   HubCall& operator=(const HubCall&) = delete;

@@ -12,9 +12,8 @@ namespace ferrule::python {
 /// A JSON value as Python's json module would give it: dict, list, str, int, float, bool, None.
 nanobind::object from_json(const Json& value);
 
-/// The same the other way round; tuples and sets become lists (sets sorted, as their order means
-/// nothing), str and int enumerations their value. Raises TypeError for anything else, naming
-/// `argument`.
+/// The reverse: tuples and sets become lists (sets sorted, since they have no order), str and int
+/// enumerations their value. Raises TypeError for anything else, naming `argument`.
 Json to_json(nanobind::handle value, std::string_view argument);
 
 }  // namespace ferrule::python

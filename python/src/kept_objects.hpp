@@ -24,7 +24,7 @@ class KeptObjects {
   void add(nanobind::handle object) { objects_.push_back(object.inc_ref().ptr()); }
 
   void release() {
-    // After the interpreter has gone so have its objects.
+    // Without the interpreter its objects do not exist either.
     if (objects_.empty() || !Py_IsInitialized()) return;
     const nanobind::gil_scoped_acquire gil;
     for (auto* object : std::exchange(objects_, {})) Py_DECREF(object);

@@ -7,7 +7,7 @@
 
 NB_MODULE(_ferrule, module) {
   namespace py = ferrule::python;
-  module.doc() = "The native half of ferrule. Its public names stand in the package.";
+  module.doc() = "The native half of ferrule. Import its public names from `ferrule`.";
   module.attr("version") = py::to_str(ferrule::version());
   module.attr("peft_version") = py::to_str(ferrule::peft_version());
   py::bind_findings(module);

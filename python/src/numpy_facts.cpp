@@ -92,8 +92,9 @@ nb::object NumpyFacts::numpy_dtype(Dtype dtype, std::string_view name) const {
       if (!error.matches(PyExc_ImportError) && !error.matches(PyExc_AttributeError)) throw;
     }
   }
-  raise(ErrorCode::kUnsupported, "tensor " + quote(name) + " is " + std::string(dtype_name(dtype)) +
-                                     ", which numpy has not: install ml_dtypes, or ask for torch");
+  raise(ErrorCode::kUnsupported,
+        "tensor " + quote(name) + " is " + std::string(dtype_name(dtype)) +
+            ", which numpy does not have: install ml_dtypes, or ask for torch");
 }
 
 }  // namespace ferrule::python

@@ -9,7 +9,8 @@
 
 namespace ferrule::python {
 
-/// A path of this machine. What an address of the Hub or of an object store names was pulled there.
+/// A path of this machine. The files of an address of the Hub or of an object store are pulled
+/// there.
 struct LocalPath {
   std::filesystem::path path;
   /// Keeps a temporary folder.
@@ -17,7 +18,7 @@ struct LocalPath {
 };
 
 /// As path_of(); a str with "hf://", "s3://" or "https://" is pulled through the cache. With
-/// `headers_only` large weights are not, but for their headers. Raises what a pull raises.
+/// `headers_only` only the headers of large weights are fetched. Raises what a pull raises.
 LocalPath local_path_of(nanobind::handle value, std::string_view argument, bool headers_only);
 
 }  // namespace ferrule::python

@@ -13,19 +13,18 @@
 
 namespace ferrule::python {
 
-/// Memory that was written before: taking its pages anew for every snapshot costs several times the
-/// copy itself.
+/// Memory that is used again: new pages for every snapshot would cost several times the copy
+/// itself.
 struct SnapshotBuffer {
   std::unique_ptr<std::byte[]> bytes;
   std::size_t size = 0;
 };
 
 /// A copy of a tensor source at one moment, in a buffer that the next snapshot uses again. Tensors
-/// that were the same memory are so here. Touches nothing of Python; may be read, and destroyed, by
-/// any thread.
+/// that shared memory do so here too. Uses nothing of Python; any thread can read and destroy it.
 class Snapshot final : public TensorSource {
  public:
-  /// nullptr where there is not enough memory.
+  /// nullptr if there is not enough memory.
   static std::shared_ptr<Snapshot> of(const TensorSource& source);
   ~Snapshot() override;
   Snapshot(const Snapshot&) = delete;

@@ -23,13 +23,13 @@ struct HostTensor {
   std::array<std::uint64_t, kMaxRank> extents;  // Uninitialized beyond `rank` on purpose.
   std::size_t rank = 0;
   const std::byte* data = nullptr;
-  /// Holds the memory where it is not the tensor that was asked about.
+  /// Holds the memory if that is another object than the tensor that was asked about.
   nanobind::object owner;
 
   std::span<const std::uint64_t> shape() const { return {extents.data(), rank}; }
 };
 
-/// What messages call a tensor: the argument it came in, and its name.
+/// How messages name a tensor: the argument it came in, and its name.
 struct TensorName {
   std::string_view argument;
   std::string_view name;
@@ -42,12 +42,12 @@ enum class ReadOutcome : std::uint8_t {
   kRead,
   /// A tensor of torch in the memory of a device.
   kOnDevice,
-  /// No tensor of that library.
+  /// Not a tensor of that library.
   kOther,
 };
 
 /// Describes `object` if it is a torch.Tensor. Never imports torch. Needs the GIL; raises
-/// UnsupportedError for tensors without bytes of their own.
+/// UnsupportedError for tensors without bytes.
 ReadOutcome read_torch(nanobind::handle object, const TensorName& name, HostTensor& out);
 
 /// Describes `object` if it is a numpy.ndarray. Never imports numpy. Needs the GIL.

@@ -22,15 +22,16 @@ namespace ferrule::python {
 enum class Accept : std::uint8_t { kAny, kTorch, kNumpy };
 
 /// Tensors of Python (torch's or numpy's) as a tensor source, without copying what is contiguous in
-/// host memory. Keeps the objects alive, so it may be read, and destroyed, by any thread, with or
-/// without the GIL; what others write into the tensors meanwhile is seen or not.
+/// host memory. Keeps the objects alive, so any thread can read and destroy it, with or without the
+/// GIL. Writes to the tensors at the same time may or may not be seen.
 class LiveTensors final : public TensorSource {
  public:
-  /// Takes the tensors of a dict, which may change afterwards. `argument` is what messages call it.
+  /// Takes the tensors of a dict, which can change afterwards. Messages call it `argument`.
   /// Needs the GIL. Raises
-  /// - TypeError: a key is no str, a value no tensor;
-  /// - UnsupportedError: a tensor that has no bytes of its own (meta, fake, sparse, a wrapper) or a
-  ///   dtype that safetensors has not; the message names it.
+  /// - TypeError: a key is not a str, or a value not a tensor;
+  /// - UnsupportedError: a tensor without bytes (meta, fake, sparse, a wrapper) or with a dtype
+  /// that
+  ///   safetensors does not have; the message names it.
   ///
   /// Conj and neg bits are resolved, other strides than row-major made contiguous, DTensors
   /// gathered by their own full_tensor() (collective: every rank must take part), tensors on a
@@ -42,10 +43,10 @@ class LiveTensors final : public TensorSource {
   std::optional<TensorView> find(std::string_view name) const& noexcept override;
   std::span<const TensorAlias> aliases() const& noexcept override { return {}; }
 
-  /// True where the bytes of two tensors overlap.
+  /// True if the bytes of two tensors overlap.
   bool overlapping() const;
 
-  /// True where every tensor was taken as it stands in memory.
+  /// True if no tensor had to be copied.
   bool all_in_place() const noexcept { return in_place_; }
 
   /// Bytes of all tensors.

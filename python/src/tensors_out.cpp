@@ -36,7 +36,7 @@ struct Handed {
 };
 
 std::byte* writable(const TensorView& view) {
-  // The callers' promise: these bytes are ours, and may be written.
+  // The callers promise that these bytes are our own memory, which can be written to.
   return const_cast<std::byte*>(view.bytes().data());
 }
 
@@ -71,7 +71,7 @@ std::vector<std::int64_t> torch_shape(std::string_view name, const TensorView& v
 }
 
 [[noreturn]] void refuse_dtype(std::string_view name, const TensorView& view) {
-  refuse(name, "is " + std::string(dtype_name(view.dtype())) + ", which this torch has not");
+  refuse(name, "is " + std::string(dtype_name(view.dtype())) + ", which this torch does not have");
 }
 
 nb::object by_exchange(const TorchFacts& torch, std::string_view name, const TensorView& view,
@@ -104,7 +104,7 @@ nb::object by_exchange(const TorchFacts& torch, std::string_view name, const Ten
                                 .shape = shape,
                                 .strides = strides,
                                 .byte_offset = 0}};
-  // torch's from here on, even where it fails: it does not say whether it has freed it then.
+  // torch owns it from here on, even if it fails: it does not report whether it was freed.
   auto* managed = &handed.release()->managed;
   void* out = nullptr;
   if (torch.api->managed_tensor_to_py_object_no_sync(managed, &out) != 0) {

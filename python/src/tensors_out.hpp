@@ -17,10 +17,10 @@ enum class Framework : std::uint8_t { kTorch, kNumpy };
 Framework framework_of(std::string_view name);
 
 /// A tensor of that library over the bytes of `view`, which `owner` keeps alive for as long as the
-/// tensor, or another that shares its memory, lives. The bytes must be memory of our own (private
-/// mappings, buffers): the tensor is writable. Copied where the bytes are not aligned for the
-/// dtype. Needs the GIL; raises UnsupportedError naming the tensor where the library has no such
-/// dtype, ImportError where there is no such library.
+/// tensor, or another that shares its memory, lives. The bytes must be our own memory (private
+/// mappings, buffers): the tensor is writable. Copied if the bytes are not aligned for the dtype.
+/// Needs the GIL; raises UnsupportedError naming the tensor if the library does not have the dtype,
+/// ImportError if the library is not installed.
 nanobind::object to_tensor(Framework framework, std::string_view name, const TensorView& view,
                            const std::shared_ptr<const void>& owner);
 

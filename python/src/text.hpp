@@ -15,7 +15,7 @@ std::string_view utf8_of(nanobind::handle text);
 /// `str(object)`.
 std::string text_of(nanobind::handle object);
 
-/// A str of Python. Bytes that are no UTF-8 become surrogates, as in Python's names of files.
+/// A str of Python. Bytes that are not UTF-8 become surrogates, as in Python's file names.
 nanobind::str to_str(std::string_view bytes);
 
 /// The class of `object`, as messages name it.

@@ -32,7 +32,7 @@ constexpr std::pair<const char*, Dtype> kNames[] = {
     {"float4_e2m1fn_x2", Dtype::kF4},
 };
 
-/// The table stands at the type under its name of today or that of torch 2.9's time; older ones
+/// The type has the table under its current name or the one of torch 2.9; older versions
 /// have none. A table of another major version may be laid out differently.
 const dlpack::ExchangeApi* find_api(nb::handle tensor_type) {
   for (const char* name : {"__dlpack_c_exchange_api__", "__c_dlpack_exchange_api__"}) {

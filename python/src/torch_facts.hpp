@@ -16,9 +16,9 @@ namespace ferrule::python {
 /// GIL; its references are kept for ever, as torch itself is.
 class TorchFacts {
  public:
-  /// nullptr until somebody has imported torch.
+  /// nullptr until torch has been imported.
   static const TorchFacts* loaded();
-  /// Imports torch. Raises ImportError where there is none.
+  /// Imports torch. Raises ImportError if it is not installed.
   static const TorchFacts& import_it();
 
   /// Exactly torch.Tensor or torch.nn.Parameter: no code of Python in between.
@@ -29,11 +29,12 @@ class TorchFacts {
   bool is_tensor(nanobind::handle object) const;
 
   std::optional<Dtype> dtype_of(nanobind::handle torch_dtype) const noexcept;
-  /// Invalid where this torch has none.
+  /// Invalid if this torch does not have it.
   nanobind::handle torch_dtype(Dtype dtype) const noexcept;
 
   nanobind::object module;
-  /// torch's DLPack exchange table, or nullptr where this torch has none: then attributes must do.
+  /// torch's DLPack exchange table, or nullptr if this torch does not have one: then attributes are
+  /// used.
   const dlpack::ExchangeApi* api = nullptr;
   nanobind::object strided;
   nanobind::object is_conj;

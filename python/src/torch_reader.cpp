@@ -48,7 +48,8 @@ struct AnyTensor {
   refuse(name, "safetensors has no dtype for " + text_of(tensor.attr("dtype")));
 }
 
-/// Says why torch would not tell where the tensor's bytes are. `cause` is torch's own answer.
+/// Raises an error that explains why torch does not give the address of the tensor's bytes. `cause`
+/// is torch's own message.
 [[noreturn]] void explain(nb::handle tensor, const TensorName& name, const std::string& cause) {
   const auto& torch = *TorchFacts::loaded();
   if (text_of(tensor.attr("device").attr("type")) == "meta") {
@@ -72,7 +73,7 @@ std::string take_python_error() {
   return error.what();
 }
 
-/// Through torch's table of functions. False where torch refuses; Python's error is set then.
+/// Uses torch's table of functions. False if torch refuses; Python's error is set then.
 bool describe_by_api(const TorchFacts& torch, nb::handle tensor, const TensorName& name,
                      AnyTensor& out) {
   dlpack::Tensor found;
@@ -102,7 +103,7 @@ bool describe_by_api(const TorchFacts& torch, nb::handle tensor, const TensorNam
   return true;
 }
 
-/// Through the attributes that every torch has. False where torch refuses.
+/// Uses the attributes that every torch has. False if torch refuses.
 bool describe_by_attributes(const TorchFacts& torch, nb::handle tensor, const TensorName& name,
                             AnyTensor& out) {
   const auto dtype = torch.dtype_of(tensor.attr("dtype"));
@@ -128,9 +129,9 @@ bool describe_by_attributes(const TorchFacts& torch, nb::handle tensor, const Te
 
 void describe(nb::handle tensor, const TensorName& name, AnyTensor& out) {
   const auto& torch = *TorchFacts::loaded();
-  const bool told = torch.api != nullptr ? describe_by_api(torch, tensor, name, out)
-                                         : describe_by_attributes(torch, tensor, name, out);
-  if (!told) explain(tensor, name, take_python_error());
+  const bool described = torch.api != nullptr ? describe_by_api(torch, tensor, name, out)
+                                              : describe_by_attributes(torch, tensor, name, out);
+  if (!described) explain(tensor, name, take_python_error());
   if (out.data == nullptr && out.on_host && !out.empty()) explain(tensor, name, "");
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ferrule.compat.safetensors beside safetensors: the same call gives the same answer or exception."""
+"""ferrule.compat.safetensors compared with safetensors: the same call gives the same value or exception."""
 
 import importlib
 import inspect

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tensors on their way in and out, with safetensors and torch as judges."""
+"""Tensors in and out, compared with safetensors and torch."""
 
 import gc
 import pathlib
@@ -68,7 +68,7 @@ def test_scalars_many_dimensions_and_odd_names_go_both_ways(tmp_path):
 
 
 def test_misaligned_tensors_are_copied_and_right(tmp_path):
-    # F32 behind one byte of padding that a foreign writer left out of the header.
+    # F32 after one byte of padding that a foreign writer left out of the header.
     header = b'{"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"f":{"dtype":"F32","shape":[2],"data_offsets":[1,9]}}'
     values = np.array([1.5, -2.0], np.float32)
     (tmp_path / "odd").write_bytes(len(header).to_bytes(8, "little") + header + b"\x07" + values.tobytes())
@@ -302,7 +302,7 @@ def test_bfloat16_without_ml_dtypes_says_what_to_do(tmp_path):
     try:
         import ml_dtypes
     except ImportError:
-        with pytest.raises(ferrule.UnsupportedError, match='tensor "a" is BF16, which numpy has not: install ml_dtypes'):
+        with pytest.raises(ferrule.UnsupportedError, match='tensor "a" is BF16, which numpy does not have: install ml_dtypes'):
             file.tensors("numpy")
     else:
         array = file.tensors("numpy")["a"]

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packages that stand in for others, name by name."""
+"""Packages that replace others, name by name."""

@@ -21,7 +21,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # transformers' Trainer is slow to import, and most users of this package have none.
+    # transformers' Trainer is slow to import, and most users of this package do not use it.
     if name == "AsyncSaveCallback":
         from ._callback import AsyncSaveCallback
 

@@ -34,7 +34,7 @@ class AsyncSaveCallback(TrainerCallback):
         if model is None or args.push_to_hub:
             return
         model = live.unwrap(model)
-        live.configs_of(model)  # Names the mistake where the model has no adapters.
+        live.configs_of(model)  # Reports a model without adapters.
         self._model = model
 
         @functools.wraps(model.save_pretrained)

@@ -23,10 +23,10 @@ _SHARED_PROJECTION = {"VERA", "PVERA", "RANDLORA"}
 
 @dataclass
 class Collected:
-    """State-dict key -> tensor, and where the tuner layers are."""
+    """State-dict key -> tensor, and the tuner layers."""
 
     tensors: dict[str, Any] = field(default_factory=dict)
-    #: The same, but in no state dict: SHiRA keeps its indices in a plain dict.
+    #: The same, but not in the state dict: SHiRA keeps its indices in a plain dict.
     beside: dict[str, Any] = field(default_factory=dict)
     tuner_layers: list[str] = field(default_factory=list)
     #: Adapter's name -> path of a tuner layer -> the factor that it applies to that adapter's update now.
@@ -194,7 +194,7 @@ def active_adaption_prompt(model: torch.nn.Module, name: str, config: Any) -> An
 
 
 def take_top_k(tensors: dict[str, Any], name: str, config: Any) -> None:
-    """VB-LoRA's save_only_topk_weights, computed where the logits are and as PEFT computes it."""
+    """VB-LoRA's save_only_topk_weights, computed on the logits' device as PEFT computes it."""
     if live.type_of(config) != "VBLORA" or not config.save_only_topk_weights:
         return
     bits = config.num_vectors

@@ -23,7 +23,7 @@ def _is_targeted(config: Any, embedding_paths: Iterable[str]) -> bool:
 
 
 def _config_folder(name: str) -> str | None:
-    """Where the base model's config.json lies on this machine, if it does."""
+    """The path of the base model's config.json on this machine, or None."""
     if os.path.exists(os.path.join(name, "config.json")):
         return name
     import huggingface_hub
@@ -33,7 +33,7 @@ def _config_folder(name: str) -> str | None:
         return None
     try:
         cached = huggingface_hub.try_to_load_from_cache(name, "config.json")
-    except Exception:  # A name that is no repository's.
+    except Exception:  # The name is not a repository.
         return None
     return os.path.dirname(cached) if isinstance(cached, str) else None
 

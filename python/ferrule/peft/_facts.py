@@ -17,7 +17,7 @@ _WITH_SCALING = frozenset({"ADALORA", "LOHA", "LOKR", "LORA", "RANDLORA"})
 
 
 def embedding_modules(model: torch.nn.Module) -> tuple[torch.nn.Module | None, torch.nn.Module | None]:
-    """get_input_embeddings() and get_output_embeddings(), where the model has them."""
+    """get_input_embeddings() and get_output_embeddings(), if the model has them."""
     found = []
     for name in ("get_input_embeddings", "get_output_embeddings"):
         try:

@@ -36,7 +36,7 @@ def is_peft_model(model: torch.nn.Module) -> bool:
 
 
 def configs_of(model: torch.nn.Module) -> dict[str, Any]:
-    """The config of each adapter. Raises TypeError where `model` has none."""
+    """The config of each adapter. Raises TypeError if `model` has none."""
     configs = getattr(model, "peft_config", None) if isinstance(model, torch.nn.Module) else None
     if not isinstance(configs, dict) or not configs:
         raise TypeError(f"model must be a PeftModel, a PeftMixedModel or a model with injected adapters, "
@@ -84,7 +84,7 @@ class Structure:
         self._own_rules: dict[type, bool] = {}
 
     def base_children(self, module: torch.nn.Module) -> tuple[str, ...] | None:
-        """None for a module of the base model, which holds nothing of an adapter's."""
+        """None for a module of the base model without tensors of an adapter."""
         kind = type(module)
         try:
             return self._known[kind]
@@ -128,5 +128,5 @@ def own_state(module: torch.nn.Module, prefix: str, into: dict[str, Any]) -> Non
 
 
 def has_own_state_dict(model: torch.nn.Module) -> bool:
-    """Whether somebody decided what the model's state dict is: then that is what gets saved."""
+    """Whether the model has its own state_dict(): then that is what gets saved."""
     return "state_dict" in vars(model) or type(model).state_dict is not torch.nn.Module.state_dict

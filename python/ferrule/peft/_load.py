@@ -16,7 +16,7 @@ from .. import _pending
 from .._errors import CorruptError
 from . import _live_model as live
 
-#: PEFT's own, whatever is patched.
+#: PEFT's own, patched or not.
 stock_load = save_and_load.load_peft_weights
 
 
@@ -95,7 +95,7 @@ class _Watch:
 
 
 def _place_projections(model: Any, tensors: dict[str, Any], adapter_name: str, result: Any) -> None:
-    """What the layers of VeRA and its like share: PEFT up to 0.20 makes it anew from a seed."""
+    """What the layers of VeRA and similar methods share: PEFT up to 0.20 makes it again from a seed."""
     for key in list(result.unexpected_keys):
         owner, _, name = key.rpartition(".")
         buffers = getattr(model.base_model, name, None) if owner == "base_model" else None
@@ -149,7 +149,7 @@ _SHARED = ("vblora_vector_bank", "prompt_encoder", ".tinylora_v.")
 
 
 def _is_missing(key: str, model: Any, name: str) -> bool:
-    """As PEFT judges: the base and other adapters are not in the file, nor are views of shared memory."""
+    """As in PEFT: the base and other adapters are not in the file, and views of shared memory are not either."""
     config = model.peft_config[name]
     if any(part in key for part in _SHARED):
         return False
@@ -161,20 +161,20 @@ def _is_missing(key: str, model: Any, name: str) -> bool:
 
 
 def _prefix_of(model: Any, config: Any) -> str | None:
-    """What the names of the method's tensors begin with. PEFT before 0.16 says it in the tuner alone."""
+    """What the names of the method's tensors begin with. PEFT before 0.16 has it only in the tuner."""
     mapping = getattr(peft.mapping, "PEFT_TYPE_TO_PREFIX_MAPPING", {})
     return mapping.get(config.peft_type) or getattr(model.base_model, "prefix", None)
 
 
 def _module_of(key: str, marks: set[str]) -> str:
-    """The module that a disk key belongs to: what stands before the first part that names a tensor."""
+    """The module that a disk key belongs to: the parts in front of the first one that names a tensor."""
     parts = key.split(".")
     cut = next((i for i, part in enumerate(parts) if part in marks), len(parts) - 1)
     return ".".join(parts[:cut])
 
 
 def _problem(model: Any, name: str, given: list[str], result: Any) -> tuple[str, str] | None:
-    """The rule, and what is missing where."""
+    """The rule, and what is missing in which module."""
     missing = [key for key in result.missing_keys if _is_missing(key, model, name)]
     config = model.peft_config[name]
     unexpected = [] if config.is_prompt_learning else list(result.unexpected_keys)
@@ -198,6 +198,6 @@ def _listed(keys: list[str]) -> str:
 
 
 def _take_off(model: Any) -> None:
-    """Gives the base its own layers back, where the method can."""
+    """Gives the base its own layers back, if the method can."""
     with contextlib.suppress(Exception):
         model.unload()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is done natively, and PEFT's own functions for the rest."""
+"""Which adapters are saved natively, and PEFT's own function for the rest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import _live_model as live
 
 _KNOWN = frozenset(_ferrule.peft_types())
 
-#: PEFT's own, whatever is patched.
+#: PEFT's own, patched or not.
 stock_save = peft.PeftModel.save_pretrained
 
 
@@ -26,7 +26,7 @@ def _is_known(config: Any) -> bool:
 
 
 def can_save(configs: Mapping[str, Any]) -> bool:
-    """False where a method is not one of PEFT's."""
+    """False if a method is not one of PEFT's."""
     return all(_is_known(config) for config in configs.values())
 
 

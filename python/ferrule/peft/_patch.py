@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``patch``: PEFT, and all that saves and loads through it, works through Ferrule from then on."""
+"""``patch``: makes PEFT, and everything that saves and loads through it, use Ferrule."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from .._errors import CorruptError
 from . import _load, _native, _push, _save
 
 _lock = threading.RLock()
-#: (owner, attribute, what stood there, what we put there), in the order in which it was done.
+#: (owner, attribute, the value that was there, our value), in the order in which they were replaced.
 _replaced: list[tuple[Any, str, Any, Any]] = []
 _level = 0  # 0 nothing, 1 the leaf functions, 2 natively
 _waits = False
-#: What stood there was inherited.
+#: The value was inherited.
 _INHERITED = object()
 
 
@@ -67,15 +67,15 @@ def _native_save() -> Callable[..., None]:
         except CorruptError as error:
             if not error.rule.startswith(("AD-", "KY-")) or kwargs.get("asynchronous"):
                 raise
-            # PEFT's contract: a tensor that looks wrong is worth a warning and blocks no save.
-            warnings.warn(f"saved as PEFT does what Ferrule would refuse: {error}", stacklevel=2)
+            # PEFT's contract: a tensor that looks wrong gives a warning and does not stop the save.
+            warnings.warn(f"saved by PEFT, although Ferrule refuses this adapter: {error}", stacklevel=2)
             return stock(self, *args, **kwargs)
 
     return save_pretrained
 
 
 def _waiting(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of PEFT's that first waits for the save of the path that is its first argument."""
+    """Wraps a method of PEFT so that it first waits for saves into the path that is its first argument."""
 
     @functools.wraps(function)
     def waiting(self: Any, path: Any, *args: Any, **kwargs: Any) -> Any:
@@ -83,7 +83,7 @@ def _waiting(function: Callable[..., Any]) -> Callable[..., Any]:
             _pending.wait_for(path)
         return function(self, path, *args, **kwargs)
 
-    # The argument may come by its name.
+    # The argument can be given by name.
     @functools.wraps(function)
     def by_name(self: Any, *args: Any, **kwargs: Any) -> Any:
         if args:
@@ -108,7 +108,7 @@ def _waiting_function(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _put_waits() -> None:
-    """Whoever reads, deletes or uploads what is still being written waits."""
+    """Makes code wait that reads, deletes or uploads what is still being written."""
     for module, name in ((ferrule, "open"), (ferrule, "verify"), (ferrule.torch, "load_file"),
                          (ferrule.torch, "load_model")):
         _put(module, name, _waiting_function(vars(module)[name]))
@@ -130,16 +130,16 @@ def _put_waits() -> None:
     from huggingface_hub import HfApi
 
     upload = vars(HfApi).get("_prepare_upload_folder_additions")
-    if upload is not None:  # What every upload of a folder goes through.
+    if upload is not None:  # Every upload of a folder calls it.
         _put(HfApi, "_prepare_upload_folder_additions", _waiting(upload))
 
 
 def _apply(level: int, waits: bool) -> None:
-    """Puts in place what that state asks for, from PEFT's own functions up."""
+    """Replaces what that state asks for, starting from PEFT's own functions."""
     global _level, _waits
     while _replaced:
         owner, name, before, ours = _replaced.pop()
-        # Somebody who replaced ours since then knows what he does.
+        # Other code replaced ours since then: leave that alone.
         if vars(owner).get(name) is not ours:
             continue
         if before is _INHERITED:
@@ -166,14 +166,14 @@ def patch(native: bool = False) -> None:
     stay PEFT's. With ``native`` so are ``PeftModel.save_pretrained``, ``PeftModel.push_to_hub`` and
     ``load_peft_weights``, and with them the reading side of everything that ends there:
     ``PeftModel.from_pretrained``, ``load_adapter``, Trainer, TRL, transformers. Calling it again changes the level;
-    calling it twice is as once.
+    calling it twice has no further effect.
     """
     with _lock:
         _apply(2 if native else 1, _waits)
 
 
 def unpatch() -> None:
-    """Gives PEFT its own functions back. Waits for pending saves, since nobody else would any more."""
+    """Gives PEFT its own functions back. Waits for pending saves first: nothing would wait for them afterwards."""
     _pending.finish()
     with _lock:
         _apply(0, False)

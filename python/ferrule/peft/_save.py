@@ -18,17 +18,17 @@ from .._ferrule import LiveTensors, SavePlan, Snapshot
 from . import _collect, _embeddings, _facts, _native, _shards
 from . import _live_model as live
 
-#: More snapshots than this are not held at a time: the next save waits for the first to be written.
-_MOST_IN_FLIGHT = 2
+#: The most snapshots at a time: the next save waits until the first is written.
+_MAX_IN_FLIGHT = 2
 
 
 class _TensorParallel(Exception):
-    """The adapters are spread over ranks by a plan of transformers': PEFT gathers them."""
+    """transformers' tensor parallelism splits the adapters over ranks: PEFT gathers them."""
 
 
 @dataclass
 class _Job:
-    """One transaction: tensors, and what to make of them."""
+    """One transaction: tensors, and how to save them."""
 
     tensors: LiveTensors
     plan: SavePlan
@@ -68,18 +68,17 @@ def save_pretrained(
 ) -> _pending.PendingSave | None:
     """Saves the adapters of a PeftModel, a PeftMixedModel or a model with injected adapters.
 
-    The files are those of ``PeftModel.save_pretrained``; the arguments are its, too, and keywords that are
-    not listed here are ignored as PEFT ignores them. Weights, config and card of all adapters appear together
+    The files and the arguments are those of ``PeftModel.save_pretrained``. Weights, config and card of all adapters appear together
     or not at all. The base model's tensors are not touched, and the network is not.
 
-    state_dict: where to take the tensors from, if the caller has gathered them (FSDP, DeepSpeed).
-    asynchronous: copy the adapters' tensors and return at once a :class:`PendingSave`; the files are written in
-        the background. Errors raise from its ``wait()``, from the next save, or are printed at exit.
+    state_dict: the tensors, if the caller has gathered them (FSDP, DeepSpeed).
+    asynchronous: copy the adapters' tensors and return a :class:`PendingSave` at once; the files are written in
+        the background. Errors are raised by its ``wait()``, by the next save, or are printed at exit.
     durability: "fast" (nothing is flushed), "safe" (old or new, whole, after a loss of power), or "full"
         (and the new one is on disk when the call returns).
 
-    Raises TypeError or ValueError for wrong arguments, and :class:`ferrule.Error` where the save is refused
-    (docs/rules) or the system fails; the directory is then as it was.
+    Raises TypeError or ValueError for wrong arguments, and :class:`ferrule.Error` if the save is refused
+    (docs/rules) or the system fails; the directory is then unchanged.
     """
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
@@ -161,9 +160,9 @@ def _refuse_conversion(configs: Mapping[str, Any], names: list[str]) -> None:
 
 
 def _groups(configs: Mapping[str, Any], names: list[str]) -> list[list[str]]:
-    """Adapters that are saved from one look at the model.
+    """Groups the adapters that are collected and saved together.
 
-    Adaption prompts hang in the model one at a time, so several of them are several looks, and transactions.
+    Only one adaption prompt is in the model at a time, so each of them is its own transaction.
     """
     alone = [name for name in names if live.type_of(configs[name]) == "ADAPTION_PROMPT"]
     if len(alone) < 2:
@@ -191,7 +190,7 @@ def _prepare(model: torch.nn.Module, configs: Mapping[str, Any], names: list[str
     if any(embeddings.values()):
         modules = _facts.embedding_modules(model)
         found = _walk(model, configs, names, tuple(module for module in modules if module is not None))
-    # An adaption prompt that was swapped in only now is in nobody's state dict.
+    # An adaption prompt that was swapped in only now is not in the caller's state dict.
     tensors = found.tensors if state_dict is None else _collect.from_state_dict(found, state_dict)
     tensors.update(found.beside)
     for name in names:
@@ -202,7 +201,7 @@ def _prepare(model: torch.nn.Module, configs: Mapping[str, Any], names: list[str
     base_name = live.base_of(model).__dict__.get("name_or_path", None) or None
     for name in names:
         if configs[name].base_model_name_or_path is None:
-            # PEFT leaves this in the live config, too.
+            # PEFT changes the live config too.
             configs[name].base_model_name_or_path = base_name
     texts = [(name, _facts.config_text(config), embeddings.get(name, False)) for name, config in configs.items()
              if len(names) > 1 or live.type_of(config) != "ADAPTION_PROMPT" or name in names]
@@ -212,7 +211,7 @@ def _prepare(model: torch.nn.Module, configs: Mapping[str, Any], names: list[str
 
 
 def _save_later(jobs: list[_Job], directory: str) -> _pending.PendingSave:
-    _pending.wait_for_room(_MOST_IN_FLIGHT)
+    _pending.wait_for_room(_MAX_IN_FLIGHT)
     copies = [(Snapshot(job.tensors), job.plan) for job in jobs]
 
     def work() -> None:
@@ -225,7 +224,7 @@ def _save_later(jobs: list[_Job], directory: str) -> _pending.PendingSave:
 
 def _with_peft(model: torch.nn.Module, directory: str, asynchronous: bool,
                **arguments: Any) -> _pending.PendingSave | None:
-    """What the native selection does not know (a method of the user's own, tensor parallel) PEFT selects."""
+    """Saves with PEFT what the native selection does not handle (the user's own method, tensor parallelism)."""
     _pending.wait_for(directory)
     _native.peft_save(model, directory, **arguments)
     return _pending.PendingSave(directory, None) if asynchronous else None

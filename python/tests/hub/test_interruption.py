@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Progress is told to the thread that calls, and that thread can end the call."""
+"""Progress is reported to the calling thread, which can end the call."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 from adapters import content, make_adapter
 from emulator import faults
 
-#: Seconds after which nobody would believe that the interruption was noticed.
+#: Seconds within which the interruption must be noticed.
 SOON = 20
 
 

@@ -141,7 +141,7 @@ def test_what_we_refuse_is_warned_of_and_pushed_by_peft(stage):
     model = make("lora")
     weight = model.base_model.model.model.layers[0].self_attn.q_proj.lora_A["default"].weight
     weight.data = weight.data.flatten()
-    with pytest.warns(UserWarning, match="pushed as PEFT does what Ferrule would refuse"):
+    with pytest.warns(UserWarning, match="pushed by PEFT, although Ferrule refuses this adapter"):
         done = model.push_to_hub(stage.repo_id)
     assert done.oid == stage.hub.repo(stage.repo_id).head().oid
     assert "adapter_model.safetensors" in stage.stored()

@@ -159,7 +159,7 @@ def _works(case):
     return True
 
 
-#: What an older PEFT has not, or cannot make on the transformers beside it: tools/peft_versions.py prints it.
+#: What an older PEFT does not have, or cannot make with the transformers installed: tools/peft_versions.py prints it.
 ABSENT = sorted(_LATER.keys() - CASES.keys())
 if peft.__version__ == "0.21.2":
     assert not ABSENT, f"misspelled: {ABSENT}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is refused, by which exception, and what is left behind: nothing."""
+"""What is refused, by which exception, and that nothing is left on the disk."""
 
 import inspect
 import json

@@ -20,7 +20,7 @@ def saved_by_peft(model, folder, **arguments):
     return folder
 
 
-#: What older PEFTs write otherwise, and until which one: keys that stand in one of the two files alone.
+#: What older PEFTs write differently, and until which version: keys that only one of the two files has.
 OLDER = {
     # They forget that the layer they saved the bias of has been wrapped.
     "lora_bias_only": ("0.20.0", set(), {
@@ -91,7 +91,7 @@ def test_several_adapters(tmp_path):
 @pytest.mark.parametrize(("first", "second"), [("c_attn", "c_attn"), ("c_fc", "c_attn"), ("c_fc", "attn.c_proj")])
 @pytest.mark.parametrize("kind", [kind for kind in ("VeraConfig", "PveraConfig") if hasattr(peft, kind)])
 def test_a_second_adapter_carries_the_projections_of_its_own_layers(kind, first, second, tmp_path):
-    """The weights of GPT-2 lie transposed (Conv1D): what is in and what is out is told by the trained vector over the
+    """The weights of GPT-2 are transposed (Conv1D): what is in and what is out is known from the trained vector over the
     output. PEFT writes what the first adapter needed, and cannot load it (docs/differences.md)."""
     config = getattr(peft, kind)
     model = peft.get_peft_model(gpt2(), config(target_modules=[first], r=4))
