@@ -4,7 +4,7 @@
 
     check_layers.py [ROOT]
 
-    base <- format, io, regex <- container <- peft <- adapter <- model, update <- check <- edit <- hub
+    base <- format, io, regex <- container <- peft <- adapter <- model, update <- check <- edit <- report, hub
     <- cli, python/src (nanobind), torch/include (LibTorch): these see public headers only
     Inside hub: transport <- files <- huggingface, object_store <- the room's own files.
     Inside io: the room's own files <- transaction.
@@ -29,6 +29,7 @@ MAY_INCLUDE = {
     "update": {"format", "io", "container", "peft", "adapter"},
     "check": {"format", "io", "regex", "container", "peft", "adapter", "model", "update"},
     "edit": {"format", "io", "regex", "container", "peft", "adapter", "model", "update", "check"},
+    "report": {"format", "io", "container", "peft", "adapter", "model", "update", "check", "edit"},
     "hub": {"format", "io", "container", "peft", "adapter", "edit"},
 }
 
@@ -59,6 +60,7 @@ PUBLIC = {
     "update": "diff",
     "check": "check explain",
     "edit": "convert fix normalize",
+    "report": "report_json",
     "hub": "hub",
     "cli": "ferrule",
 }

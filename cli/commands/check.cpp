@@ -29,18 +29,12 @@ struct Options {
   CheckOptions check;
 };
 
-Json::Object to_json(Verdict verdict, std::uint64_t matched, std::uint64_t total,
-                     const std::vector<Finding>& findings) {
-  return Json::Object{
-      {"verdict", verdict_name(verdict)},
-      {"modules", Json::Object{{"matched", number(matched)}, {"total", number(total)}}},
-      {"findings", cli::to_json(findings)}};
-}
-
 /// The document keeps its fixed fields if there was nothing to compare.
 int fail_check(const Error& error, const Options& options, const std::string& given,
                Verdict verdict) {
-  return fail(error, given, options.json, to_json(verdict, 0, 0, {to_finding(error)}));
+  return fail(error, given, options.json,
+              to_json(CheckReport{
+                  .verdict = verdict, .matched = 0, .total = 0, .findings = {to_finding(error)}}));
 }
 
 Color color_of(Verdict verdict) {
@@ -93,7 +87,7 @@ int run(const Options& options) {
   const auto checked = check(std::filesystem::path(options.adapter), *base, options.check);
   if (!checked) return fail_check(checked.error(), options, options.adapter, Verdict::kBad);
   if (options.json) {
-    print_document(to_json(checked->verdict, checked->matched, checked->total, checked->findings));
+    print_document(to_json(*checked));
   } else {
     print_human(*checked, options);
   }

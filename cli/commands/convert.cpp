@@ -23,21 +23,6 @@ struct Options {
   ConvertOptions convert;
 };
 
-Json::Object to_json(const ConvertReport& report, const std::string& output) {
-  Json::Array adapters;
-  for (const auto& adapter : report.adapters) {
-    Json::Array copied(adapter.copied.begin(), adapter.copied.end());
-    adapters.push_back(Json::Object{{"folder", adapter.folder},
-                                    {"from", adapter.from},
-                                    {"to", adapter.to},
-                                    {"tensor_count", number(adapter.tensors)},
-                                    {"from_bytes", number(adapter.from_bytes)},
-                                    {"copied", std::move(copied)}});
-  }
-  return Json::Object{
-      {"directory", output}, {"in_place", report.in_place}, {"adapters", std::move(adapters)}};
-}
-
 int run(const Options& options) {
   const auto report = convert(options.adapter, options.output, options.convert);
   if (!report) return fail(report.error(), options.adapter, options.json);

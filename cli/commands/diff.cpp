@@ -26,58 +26,6 @@ struct Options {
   bool json = false;
 };
 
-void set_measure(Json& json, const DiffMeasure& measure) {
-  json.set("verdict", diff_verdict_name(measure.verdict));
-  json.set("factor", real(measure.factor));
-  json.set("relative_distance", real(measure.relative_distance));
-  json.set("cosine", real(measure.cosine));
-}
-
-Json dtype_json(const std::optional<Dtype>& dtype) {
-  return dtype ? Json(dtype_name(*dtype)) : Json();
-}
-
-Json module_json(const ModuleDiff& module, bool tensors) {
-  Json json;
-  json.set("module", module.path);
-  set_measure(json, module.measure);
-  if (!tensors) return json;
-  Json::Array rows;
-  for (const auto& tensor : module.tensors) {
-    Json row;
-    row.set("tensor", tensor.name);
-    set_measure(row, tensor.measure);
-    row.set("largest_difference", real(tensor.largest_difference));
-    row.set("dtype_a", dtype_json(tensor.dtype_a));
-    row.set("dtype_b", dtype_json(tensor.dtype_b));
-    row.set("shape_a", tensor.dtype_a ? to_json(tensor.shape_a) : Json());
-    row.set("shape_b", tensor.dtype_b ? to_json(tensor.shape_b) : Json());
-    rows.push_back(std::move(row));
-  }
-  json.set("tensors", std::move(rows));
-  return json;
-}
-
-Json::Object report_json(const DiffReport& report, const Options& options) {
-  Json json;
-  json.set("a", options.a);
-  json.set("b", options.b);
-  set_measure(json, report.measure);
-  Json::Array modules;
-  for (const auto& module : report.modules) {
-    modules.push_back(module_json(module, options.tensors));
-  }
-  json.set("modules", std::move(modules));
-  Json::Array config;
-  for (const auto& field : report.config) {
-    config.push_back(Json::Object{
-        {"field", field.field}, {"a", field.a.value_or(Json())}, {"b", field.b.value_or(Json())}});
-  }
-  json.set("config", std::move(config));
-  json.set("findings", cli::to_json(report.findings));
-  return fields_of(std::move(json));
-}
-
 std::string cell(const std::optional<double>& number) {
   return number ? plain_number(*number) : "-";
 }
@@ -141,7 +89,7 @@ int run(const Options& options) {
   if (!b) return b_code;
   const auto difference = diff(*a, *b, {.tensors = options.tensors, .threads = 0});
   if (options.json) {
-    print_document(report_json(difference, options));
+    print_document(to_json(difference, options.a, options.b, options.tensors));
   } else {
     report(difference.findings);
     print_report(difference);

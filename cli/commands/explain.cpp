@@ -25,29 +25,6 @@ struct Options {
   bool json = false;
 };
 
-Json::Object to_json(const StrengthReport& report, const Adapter& adapter) {
-  Json::Array modules;
-  for (const auto& [path, resolved] : report.modules) {
-    modules.push_back(Json::Object{{"module", path},
-                                   {"strength", real(resolved.strength)},
-                                   {"rank", real(resolved.rank)},
-                                   {"alpha", real(resolved.alpha)},
-                                   {"rule", resolved.rule}});
-  }
-  Json::Array patterns;
-  for (const auto& use : report.patterns) {
-    patterns.push_back(Json::Object{{"field", use.field},
-                                    {"pattern", use.pattern},
-                                    {"value", real(use.value)},
-                                    {"modules", number(use.modules)}});
-  }
-  return Json::Object{{"path", adapter.directory().string()},
-                      {"peft_type", adapter.config().peft_type()},
-                      {"modules", std::move(modules)},
-                      {"patterns", std::move(patterns)},
-                      {"findings", cli::to_json(adapter.findings())}};
-}
-
 std::string number_text(const std::optional<double>& value) {
   return value ? plain_number(*value) : "-";
 }

@@ -27,26 +27,6 @@ struct Options {
   FixOptions fix;
 };
 
-Json::Object to_json(const FixReport& fixed, const Options& options) {
-  Json::Array adapters;
-  for (const auto& adapter : fixed.adapters) {
-    Json::Array mended;
-    for (const auto& thing : adapter.mended) {
-      mended.push_back(Json::Object{{"what", Json(thing.what)},
-                                    {"message", Json(thing.message)},
-                                    {"tensors", number(thing.tensors)}});
-    }
-    adapters.push_back(Json::Object{{"folder", Json(adapter.folder)},
-                                    {"mended", std::move(mended)},
-                                    {"left", cli::to_json(adapter.left)}});
-  }
-  return Json::Object{{"good", fixed.good()},
-                      {"written", fixed.good()},
-                      {"directory", Json(options.output)},
-                      {"in_place", fixed.in_place},
-                      {"adapters", std::move(adapters)}};
-}
-
 void print_human(const FixReport& fixed, const Options& options) {
   for (const auto& adapter : fixed.adapters) {
     auto where = printable(options.output);
@@ -75,7 +55,7 @@ int run(Options& options) {
   const auto fixed = fix(options.adapter, options.output, options.fix);
   if (!fixed) return fail(fixed.error(), options.adapter, options.json);
   if (options.json) {
-    print_document(to_json(*fixed, options));
+    print_document(to_json(*fixed, options.output));
   } else {
     print_human(*fixed, options);
   }

@@ -23,23 +23,6 @@ struct Options {
   NormalizeOptions normalize;
 };
 
-Json::Object to_json(const NormalizeReport& report, const Options& options) {
-  Json::Array copied(report.copied.begin(), report.copied.end());
-  return Json::Object{
-      {"directory", options.output},
-      {"in_place", report.in_place},
-      {"weights_file", report.weights_file},
-      {"rank", number(report.rank)},
-      {"modules", number(report.modules)},
-      {"padded", number(report.padded)},
-      {"folded", number(report.folded)},
-      {"exact", report.exact},
-      {"largest_relative_error", real(report.largest_relative_error)},
-      {"worst_module", report.worst_module.empty() ? Json() : Json(report.worst_module)},
-      {"copied", std::move(copied)},
-      {"findings", cli::to_json(report.findings)}};
-}
-
 void print_report(const NormalizeReport& report, const Options& options) {
   std::string text =
       printable(options.output) + ": " + counted(report.modules, "module") + " of strength 1, ";
@@ -61,7 +44,7 @@ int run(const Options& options) {
   const auto done = normalize(options.adapter, options.output, options.normalize);
   if (!done) return fail(done.error(), options.adapter, options.json);
   if (options.json) {
-    print_document(to_json(*done, options));
+    print_document(to_json(*done, options.output));
     return kGood;
   }
   report(done->findings);

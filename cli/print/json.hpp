@@ -2,27 +2,19 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 
-#include "ferrule/error.hpp"
-#include "ferrule/finding.hpp"
 #include "ferrule/json.hpp"
+#include "ferrule/report_json.hpp"
 
 namespace ferrule::cli {
 
 // FINDING, ERROR and SHAPE as docs/cli.md describes them.
-Json to_json(const Finding& finding);
-Json to_json(std::span<const Finding> findings);
-Json to_json(const Error& error);
+using ferrule::to_json;
 Json to_json(std::span<const std::uint64_t> shape);
 
 /// An integer of a report as JSON.
 inline Json number(std::uint64_t value) { return Json(value); }
-
-/// A number of a report as JSON: an integer if it is whole, null if it does not exist or is not
-/// finite.
-Json real(const std::optional<double>& value);
 
 /// The members of an object that was put together with set().
 Json::Object fields_of(Json object);

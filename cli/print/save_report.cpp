@@ -62,31 +62,4 @@ void print_report(const SaveReport& report) {
   cli::report(report.findings);
 }
 
-Json::Object to_json(const SaveReport& report) {
-  Json::Array adapters;
-  for (const auto& adapter : report.adapters) {
-    Json json;
-    json.set("name", adapter.name);
-    json.set("directory", adapter.directory.string());
-    json.set("peft_type", adapter.peft_type);
-    json.set("tensor_count", number(adapter.tensors));
-    json.set("parameters", number(adapter.parameters));
-    json.set("file_bytes", number(adapter.file_bytes));
-    Json::Array files(adapter.files.begin(), adapter.files.end());
-    json.set("files", std::move(files));
-    adapters.push_back(std::move(json));
-  }
-  Json::Array left_out;
-  for (const auto& item : report.left_out) {
-    left_out.push_back(Json::Object{{"key", item.key}, {"why", item.why}});
-  }
-  Json json;
-  json.set("adapters", std::move(adapters));
-  json.set("state_bytes", number(report.state_bytes));
-  json.set("saved_bytes", number(saved_bytes(report)));
-  json.set("left_out", std::move(left_out));
-  json.set("findings", to_json(report.findings));
-  return fields_of(std::move(json));
-}
-
 }  // namespace ferrule::cli

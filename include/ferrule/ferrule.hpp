@@ -25,6 +25,7 @@
 #include "ferrule/normalize.hpp"           // IWYU pragma: export
 #include "ferrule/pickle_scan.hpp"         // IWYU pragma: export
 #include "ferrule/read_limits.hpp"         // IWYU pragma: export
+#include "ferrule/report_json.hpp"         // IWYU pragma: export
 #include "ferrule/result.hpp"              // IWYU pragma: export
 #include "ferrule/safetensors_file.hpp"    // IWYU pragma: export
 #include "ferrule/safetensors_writer.hpp"  // IWYU pragma: export
