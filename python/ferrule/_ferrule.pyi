@@ -1,6 +1,6 @@
-"""The native half of ferrule. Its public names stand in the package."""
+"""The native half of ferrule. Import its public names from `ferrule`."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import os
 from typing import Any, Literal, overload
 
@@ -15,7 +15,18 @@ version: str = '0.1.0'
 peft_version: str = '0.21.2'
 
 class Finding:
-    """One thing a check has to say; rules are numbered in docs/rules."""
+    """One result of a check; rules are numbered in docs/rules."""
+
+    def __init__(self, severity: object, rule: object = '', path: object = '', key: object = '', message: object = '', advice: object = '') -> None: ...
+
+    def __eq__(self, other: object) -> bool: ...
+
+    def __hash__(self) -> int: ...
+
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+    def to_dict(self) -> dict[str, str]:
+        """The FINDING of docs/cli.md."""
 
     @property
     def severity(self) -> Literal['error', 'warning', 'note']:
@@ -46,7 +57,7 @@ class Finding:
     def __repr__(self) -> str: ...
 
 class VerifyReport:
-    """What verify() found. True where it is good."""
+    """What verify() found. True if it is good."""
 
     @property
     def good(self) -> bool:
@@ -54,12 +65,12 @@ class VerifyReport:
 
     @property
     def findings(self) -> list[Finding]:
-        """Everything that was found; notes and warnings alone mean good."""
+        """All findings; if there are only notes and warnings, the path is good."""
 
     @property
     def system_error(self) -> ferrule.Error | None:
         """
-        What kept the system from answering, as opposed to bad data; not raised.
+        The system error that prevented a verdict, as opposed to bad data; not raised.
         """
 
     def __bool__(self) -> bool: ...
@@ -68,7 +79,7 @@ class VerifyReport:
 
 def verify(path: str | os.PathLike[str], *, backing: Literal['map', 'copy'] = 'map') -> VerifyReport:
     """
-    Judges a directory as an adapter, a single file as a container, by the same rules as the command `ferrule verify`. Never raises for what is at the path: that is in the report. "hf://user/repo[@revision][/subfolder]" is pulled through the cache first, which may raise.
+    Verifies a directory as an adapter, a single file as a container, by the same rules as the command `ferrule verify`. Problems of the path are in the report and never raised. "hf://user/repo[@revision][/subfolder]" is pulled through the cache first, which may raise.
     """
 
 class ModuleStrength:
@@ -76,9 +87,7 @@ class ModuleStrength:
 
     @property
     def strength(self) -> float | None:
-        """
-        The factor on the update: PEFT's scaling; None where the method has none.
-        """
+        """The factor on the update: PEFT's scaling; None if the method has none."""
 
     @property
     def rank(self) -> float | None: ...
@@ -112,7 +121,13 @@ class AdapterConfig:
     @staticmethod
     def make(peft_type: str, **fields: Any) -> AdapterConfig:
         """
-        A new config of that type: PEFT's defaults, with these fields set. Raises InvalidArgumentError for an unknown type or field, CorruptError for a value that the field cannot hold.
+        A new config of that type: PEFT's defaults, with these fields set. Raises InvalidArgumentError for an unknown type or field, and for a value that the field cannot hold.
+        """
+
+    @staticmethod
+    def upgrade(path: str | os.PathLike[str], output: str | os.PathLike[str] | None = None) -> AdapterConfig:
+        """
+        Reads a config as open() does, with types and fields of older PEFT releases renamed and defaults added (see findings), and writes PEFT's text of it to the file `output`, which can be `path` itself.
         """
 
     @property
@@ -129,9 +144,9 @@ class AdapterConfig:
 
     def get(self, field: str, default: Any = None) -> Any: ...
 
-    def set(self, field: str, value: Any) -> None:
+    def set(self, field: str, value: Any, *, force: bool = False) -> None:
         """
-        Replaces or adds a field. Raises CorruptError where the field cannot hold the value.
+        Sets a field. Raises InvalidArgumentError if the type has no such field (unless force) or if the field cannot hold the value; the config is then unchanged.
         """
 
     def to_json(self) -> str:
@@ -139,18 +154,34 @@ class AdapterConfig:
 
     @property
     def findings(self) -> list[Finding]:
-        """What reading it turned up: upgrades, unknown fields."""
+        """What was found while reading it: upgrades, unknown fields."""
 
     def resolve_strength(self, module_path: str) -> ModuleStrength:
         """
         Resolves r, alpha, rsLoRA and the patterns for a module of the base model, as PEFT does at injection.
         """
 
+    def __getattr__(self, name: str) -> Any:
+        """
+        The field of that name, as PEFT's configs have it: config.r, config.lora_alpha.
+        """
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all fields are equal."""
+
+    def __getstate__(self) -> str: ...
+
+    def __setstate__(self, state: str) -> None: ...
+
+    def copy(self) -> AdapterConfig: ...
+
     def __copy__(self) -> AdapterConfig: ...
 
     def __deepcopy__(self, memo: Any) -> AdapterConfig: ...
 
     def __repr__(self) -> str: ...
+
+    __hash__: None = None
 
     @property
     def task_type(self) -> str | None: ...
@@ -178,11 +209,11 @@ class AdapterConfig:
 
     @property
     def rank(self) -> int | None:
-        """`r`, or the field that plays its part."""
+        """`r`, or the method's field for it."""
 
     @property
     def alpha(self) -> float | None:
-        """`lora_alpha`, or the field that plays its part."""
+        """`lora_alpha`, or the method's field for it."""
 
     @property
     def use_rslora(self) -> bool: ...
@@ -201,7 +232,7 @@ def peft_types() -> list[str]:
 
 class AdapterTensor:
     """
-    A tensor of an adapter: its key in the file and what it is to its method. Holds no copy.
+    A tensor of an adapter: its key in the file and its role in the method. Not a copy.
     """
 
     @property
@@ -210,7 +241,7 @@ class AdapterTensor:
 
     @property
     def role(self) -> str:
-        """The method's word for it ("lora_A"); empty where nothing explains it."""
+        """The method's word for it ("lora_A"); empty if nothing explains it."""
 
     @property
     def leaf(self) -> str:
@@ -244,7 +275,7 @@ class Module:
     @property
     def strength(self) -> float:
         """
-        The factor on the update, r, alpha, rsLoRA and patterns resolved; 1 where the method has none.
+        The factor on the update, with r, alpha, rsLoRA and patterns resolved; 1 if the method has none.
         """
 
     @property
@@ -262,7 +293,7 @@ class Module:
 
     def tensor(self, role: str) -> AdapterTensor | None:
         """
-        The tensor of that role; where a role has several the weight, or ask with the leaf ("lora_B.bias").
+        The tensor of that role, or None. If a role has several, the weight; ask with the leaf ("lora_B.bias") for another one.
         """
 
     def __repr__(self) -> str: ...
@@ -277,9 +308,9 @@ class Adapter:
         """
         Opens an adapter's directory as PEFT finds it (adapter_model.safetensors, then .bin), without torch. "hf://user/repo[@revision][/subfolder]" is pulled through the cache first.
 
-        backing="map" maps the weights: pages load on first touch, and if somebody truncates the file meanwhile, touching a lost page ends the process (SIGBUS). backing="copy" reads them into memory. torch_key names the entry of a .bin that holds the state dict one level down.
+        backing="map" maps the weights: pages load on first touch, and if another program truncates the file, touching a lost page ends the process (SIGBUS). backing="copy" reads them into memory. torch_key names the entry of a .bin that holds the state dict one level down.
 
-        What can be read but is wrong stands in findings. Raises NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.
+        Problems of an adapter that can be read are listed in findings. Raises NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.
         """
 
     @property
@@ -295,7 +326,7 @@ class Adapter:
 
     @property
     def findings(self) -> list[Finding]:
-        """Everything the AD, KY and CF rules have to say, errors first."""
+        """All findings by the AD, KY and CF rules, errors first."""
 
     @property
     def directory(self) -> str: ...
@@ -318,8 +349,31 @@ class Adapter:
         """
         The tensors by name: keys="live" as a PEFT model's state_dict() spells them, keys="disk" as the file does.
 
-        Nothing is copied: the tensors are views of the file's private mapping and keep it alive. They may be written to; the file never changes. Raises UnsupportedError for a dtype that the framework has not.
+        Nothing is copied: the tensors are views of the file's private mapping and keep it alive. They may be written to; the file never changes. Raises UnsupportedError for a dtype that the framework does not have.
         """
+
+    def __len__(self) -> int:
+        """The number of modules."""
+
+    def __iter__(self) -> Iterator[Module]: ...
+
+    def __getitem__(self, path: str) -> Module:
+        """
+        The module at that path. Raises KeyError if the adapter does not change it.
+        """
+
+    def __contains__(self, path: object) -> bool: ...
+
+    def __bool__(self) -> bool: ...
+
+    def close(self) -> None:
+        """
+        Gives the mapping back as soon as no tensor, module or other object of the adapter uses it. Afterwards the adapter itself raises ValueError.
+        """
+
+    def __enter__(self) -> Adapter: ...
+
+    def __exit__(self, *arguments: object) -> None: ...
 
     def __repr__(self) -> str: ...
 
@@ -327,10 +381,44 @@ def open(path: str | os.PathLike[str], *, backing: Literal['map', 'copy'] = 'map
     """
     Opens an adapter's directory as PEFT finds it (adapter_model.safetensors, then .bin), without torch. "hf://user/repo[@revision][/subfolder]" is pulled through the cache first.
 
-    backing="map" maps the weights: pages load on first touch, and if somebody truncates the file meanwhile, touching a lost page ends the process (SIGBUS). backing="copy" reads them into memory. torch_key names the entry of a .bin that holds the state dict one level down.
+    backing="map" maps the weights: pages load on first touch, and if another program truncates the file, touching a lost page ends the process (SIGBUS). backing="copy" reads them into memory. torch_key names the entry of a .bin that holds the state dict one level down.
 
-    What can be read but is wrong stands in findings. Raises NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.
+    Problems of an adapter that can be read are listed in findings. Raises NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.
     """
+
+class BaseModel:
+    """
+    A base model as its headers describe it: names, shapes and config, no weights. Open it once and check any number of adapters against it.
+    """
+
+    @staticmethod
+    def open(path: str | os.PathLike[str], *, offline: bool = False) -> BaseModel:
+        """
+        Opens a directory (weights and their config.json), an index, a file of tensors, or a config.json. Of "hf://user/repo[@revision]" only headers are fetched; with offline=True only the cache is used. Raises NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.
+        """
+
+    @property
+    def has_tensors(self) -> bool:
+        """False if only a config.json was given."""
+
+    @property
+    def tensor_count(self) -> int: ...
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """The config.json, or None. A copy."""
+
+    @property
+    def class_name(self) -> str:
+        """The first class that the config names, or ""."""
+
+    @property
+    def fingerprint(self) -> str:
+        """
+        SHA-256 of the names and shapes, 64 hexadecimal digits; empty without tensors.
+        """
+
+    def __repr__(self) -> str: ...
 
 class Checkpoint:
     """
@@ -362,7 +450,7 @@ class Checkpoint:
     def __repr__(self) -> str: ...
 
 class Progress:
-    """How far a push or pull has come."""
+    """The progress of a push or pull."""
 
     @property
     def bytes_done(self) -> int: ...
@@ -383,7 +471,7 @@ class PushReport:
 
     @property
     def repo(self) -> str:
-        """With its namespace."""
+        """The repository with its namespace."""
 
     @property
     def revision(self) -> str:
@@ -392,24 +480,24 @@ class PushReport:
     @property
     def commit(self) -> str:
         """
-        The head after the push: the commit made, or the one that holds all this already.
+        The head after the push: the new commit, or the one that already had all files.
         """
 
     @property
     def url(self) -> str:
-        """Of that commit."""
+        """URL of that commit."""
 
     @property
     def pr_url(self) -> str | None:
-        """Of the pull request, where one was opened."""
+        """URL of the pull request, if one was opened."""
 
     @property
     def uploaded(self) -> list[str]:
-        """Paths in the repository that were sent."""
+        """Paths in the repository that were uploaded."""
 
     @property
     def unchanged(self) -> list[str]:
-        """Paths that the Hub had already."""
+        """Paths that the Hub already had."""
 
     def __repr__(self) -> str: ...
 
@@ -420,7 +508,7 @@ class PushReport:
 
 class PullReport:
     """
-    What a pull brought. dict(report) has the fields of `ferrule pull --json`.
+    What a pull fetched. dict(report) has the fields of `ferrule pull --json`.
     """
 
     @property
@@ -428,11 +516,11 @@ class PullReport:
 
     @property
     def revision(self) -> str:
-        """As it was asked for."""
+        """The revision that was asked for."""
 
     @property
     def commit(self) -> str:
-        """What that was when it was pulled."""
+        """The commit that the revision was when it was pulled."""
 
     @property
     def path(self) -> str:
@@ -449,20 +537,20 @@ class PullReport:
 
     def __getitem__(self, key: str) -> Any: ...
 
-def push_to_hub(directory: str | os.PathLike[str], repo_id: str, *, revision: str | None = None, private: bool | None = None, create_pr: bool = False, commit_message: str | None = None, commit_description: str | None = None, token: str | bool | None = None, allow_public: bool = False, progress: Callable[[Progress], object] | None = None) -> PushReport:
+def push(directory: str | os.PathLike[str], repo_id: str, *, revision: str | None = None, private: bool | None = None, create_pr: bool = False, commit_message: str | None = None, commit_description: str | None = None, token: str | bool | None = None, allow_public: bool = False, progress: Callable[[Progress], object] | None = None) -> PushReport:
     """
     Verifies an adapter's directory and sends it to the Hugging Face Hub (or to "s3://bucket/prefix"), as one commit or none.
 
-    What the Hub has already is neither hashed twice nor sent; repository and branch are made where they are missing. private=True onto a public repository is refused unless allow_public. token: None takes that of the environment or of `hf auth login`, False none. A save that is pending there is waited for. The GIL is released; progress is called from this thread, and its exception, or Ctrl-C, ends the push: the same call again sends what is missing.
+    Files that the Hub already has are not sent; the repository and the branch are created if they do not exist. private=True for a public repository is refused unless allow_public. token: None takes that of the environment or of `hf auth login`, False none. Pending saves there are waited for. The GIL is released; progress is called from this thread, and its exception, or Ctrl-C, ends the push: the same call again sends what is missing.
 
-    Raises CorruptError before any request for what is no good adapter, NotFoundError, NetworkError (a ConnectionError), PermissionDeniedError, IoError; the rules are HB-* (docs/rules/HB.md).
+    Raises CorruptError for an adapter that is not good, before any request, NotFoundError, NetworkError (a ConnectionError), PermissionDeniedError, IoError; the rules are HB-* (docs/rules/HB.md).
     """
 
 def pull(repo_id: str, *, revision: str | None = None, cache_dir: str | os.PathLike[str] | None = None, output: str | os.PathLike[str] | None = None, files: Iterable[str] | None = None, offline: bool = False, token: str | bool | None = None, progress: Callable[[Progress], object] | None = None) -> PullReport:
     """
     Fetches a repository of the Hugging Face Hub (or "s3://bucket/prefix", or the https:// address of a folder) at a branch, tag or commit.
 
-    The files stay in the cache that huggingface_hub uses, too, or are copied into `output`, together or not at all. Each is checked against the hash that the Hub lists, also those that were cached. offline=True makes no request. For token, progress and errors see push_to_hub.
+    The files stay in the cache that huggingface_hub uses too, or are copied into `output`, together or not at all. Each is checked against the hash that the Hub lists, cached ones too. offline=True makes no request. For token, progress and errors see push.
     """
 
 class TensorTotals:
@@ -496,7 +584,7 @@ class AdapterSummary:
 
     @property
     def peft_type(self) -> str:
-        """Empty where the config could not be read."""
+        """Empty if the config could not be read."""
 
     @property
     def task_type(self) -> str | None: ...
@@ -524,7 +612,7 @@ class AdapterSummary:
 
     @property
     def system_error(self) -> ferrule.Error | None:
-        """What kept the system from answering; not raised."""
+        """The system error that prevented a verdict; not raised."""
 
     def __repr__(self) -> str: ...
 
@@ -607,7 +695,7 @@ def inspect(path: str | os.PathLike[str]) -> AdapterSummary | FolderSummary | Co
 
 class LiveTensors:
     """
-    Tensors of torch or numpy as native code reads them: where their bytes are, without a copy where they are contiguous in host memory.
+    Tensors of torch or numpy as native code reads them: the addresses of their bytes, without a copy if they are contiguous in host memory.
     """
 
     def __init__(self, tensors: object | None, accept: str = 'any') -> None: ...
@@ -620,7 +708,7 @@ class LiveTensors:
 
     @property
     def all_in_place(self) -> bool:
-        """Whether every tensor was taken as it stands in memory."""
+        """Whether no tensor had to be copied."""
 
     @property
     def byte_count(self) -> int:
@@ -633,6 +721,30 @@ class LiveTensors:
 
     def serialize_safetensors(self, metadata: dict[str, str] | None = None) -> bytes:
         """The same bytes in memory."""
+
+def check(adapter: Adapter, base: BaseModel, engines: object | None, values: bool, allow_partial: bool) -> object:
+    """The document of the command's --json."""
+
+def explain(adapter: Adapter, module: object | None) -> object:
+    """The document of the command's --json."""
+
+def diff(a: Adapter, b: Adapter, a_path: object, b_path: object, tensors: bool) -> object:
+    """The document of the command's --json."""
+
+def content_id(adapter: Adapter) -> str:
+    """64 hexadecimal digits."""
+
+def convert(adapter: object | None, output: object | None, to: object | None, torch_key: object | None, durability: object | None) -> object:
+    """The document of the command's --json."""
+
+def normalize(adapter: object | None, output: object | None, rank: object | None, scale: object | None, engines: object | None, torch_key: object | None, durability: object | None) -> object:
+    """The document of the command's --json."""
+
+def fix(adapter: object | None, output: object | None, base: BaseModel | None, durability: object | None) -> object:
+    """The document of the command's --json."""
+
+def save(state: object | None, directory: object | None, config: dict, select: object | None, format: object | None, embeddings: object | None, initial: object | None, base: BaseModel | None, fingerprint: bool, facts: object | None, card: bool, dtype: object | None, durability: object | None) -> object:
+    """The document of the command's --json."""
 
 class Snapshot:
     """A copy of LiveTensors at one moment."""
@@ -652,7 +764,7 @@ class SavePlan:
 
     @overload
     def write(self, tensors: LiveTensors, directory: str | os.PathLike) -> list:
-        """Saves, and returns what there is to say about it."""
+        """Saves, and returns the findings."""
 
     @overload
     def write(self, tensors: Snapshot, directory: str | os.PathLike) -> list: ...

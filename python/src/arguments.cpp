@@ -10,21 +10,16 @@ namespace ferrule::python {
 
 namespace nb = nanobind;
 
-namespace {
-
-[[noreturn]] void wrong_type(std::string_view argument, const char* expected, nb::handle found) {
+void wrong_type(std::string_view argument, const char* expected, nb::handle found) {
   const auto text =
       std::string(argument) + ": expected " + expected + ", found " + type_name_of(found);
   throw nb::type_error(text.c_str());
 }
 
-[[noreturn]] void wrong_value(std::string_view argument, const char* expected,
-                              std::string_view found) {
+void wrong_value(std::string_view argument, const char* expected, std::string_view found) {
   const auto text = std::string(argument) + ": expected " + expected + ", found " + quote(found);
   throw nb::value_error(text.c_str());
 }
-
-}  // namespace
 
 std::filesystem::path path_of(nb::handle value, std::string_view argument) {
   PyObject* encoded = nullptr;
@@ -51,8 +46,22 @@ std::string str_of(nb::handle value, std::string_view argument) {
   return std::string(utf8_of(value));
 }
 
+std::string bytes_of(nb::handle value, std::string_view argument) {
+  if (!PyUnicode_Check(value.ptr())) wrong_type(argument, "str", value);
+  const nb::object bytes =
+      nb::steal(PyUnicode_AsEncodedString(value.ptr(), "utf-8", "surrogateescape"));
+  char* data = nullptr;
+  Py_ssize_t size = 0;
+  if (!bytes.is_valid() || PyBytes_AsStringAndSize(bytes.ptr(), &data, &size) != 0) {
+    throw nb::python_error();
+  }
+  return {data, static_cast<std::size_t>(size)};
+}
+
 std::vector<std::string> strs_of(nb::handle value, std::string_view argument) {
-  if (PyUnicode_Check(value.ptr())) wrong_type(argument, "a list of str", value);
+  if (PyUnicode_Check(value.ptr()) || PyObject_HasAttrString(value.ptr(), "__iter__") == 0) {
+    wrong_type(argument, "a list of str", value);
+  }
   std::vector<std::string> texts;
   for (const nb::handle item : nb::iter(value)) texts.push_back(str_of(item, argument));
   return texts;
@@ -86,6 +95,10 @@ Metadata metadata_of(nb::handle value, std::string_view argument) {
     metadata.emplace_back(utf8_of(key), utf8_of(text));
   }
   return metadata;
+}
+
+EmptyMetadata empty_metadata_of(nb::handle metadata) {
+  return metadata.is_none() ? EmptyMetadata::kLeaveOut : EmptyMetadata::kKeep;
 }
 
 nb::dict from_metadata(const Metadata& metadata) {

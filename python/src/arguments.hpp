@@ -11,10 +11,17 @@
 #include "ferrule/durability.hpp"
 #include "ferrule/read_limits.hpp"
 #include "ferrule/safetensors_file.hpp"
+#include "ferrule/write_options.hpp"
 
 /// Arguments of Python as values of the library. Each raises TypeError or ValueError that names the
 /// argument.
 namespace ferrule::python {
+
+/// Raise "ARGUMENT: expected EXPECTED, found TYPE" or "..., found VALUE".
+[[noreturn]] void wrong_type(std::string_view argument, const char* expected,
+                             nanobind::handle found);
+[[noreturn]] void wrong_value(std::string_view argument, const char* expected,
+                              std::string_view found);
 
 /// str, bytes or os.PathLike.
 std::filesystem::path path_of(nanobind::handle value, std::string_view argument);
@@ -24,6 +31,9 @@ nanobind::object to_path_str(const std::filesystem::path& path);
 
 /// A str.
 std::string str_of(nanobind::handle value, std::string_view argument);
+
+/// A str as bytes: surrogates stand for bytes that are not UTF-8, as to_str() makes them.
+std::string bytes_of(nanobind::handle value, std::string_view argument);
 
 /// Several strs. A single str is refused: it would be taken as a list of letters.
 std::vector<std::string> strs_of(nanobind::handle value, std::string_view argument);
@@ -36,6 +46,9 @@ Durability durability_of(std::string_view value);
 
 /// None, or a dict of str to str, in its order.
 Metadata metadata_of(nanobind::handle value, std::string_view argument);
+
+/// None leaves empty metadata out, as safetensors does; an empty dict is written.
+EmptyMetadata empty_metadata_of(nanobind::handle metadata);
 
 nanobind::dict from_metadata(const Metadata& metadata);
 

@@ -5,12 +5,14 @@
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "adapter_objects.hpp"
 #include "arguments.hpp"
 #include "bindings.hpp"
 #include "errors.hpp"
@@ -26,14 +28,12 @@ namespace ferrule::python {
 namespace nb = nanobind;
 using namespace nb::literals;
 
+const SharedAdapter& held_by(const OpenedAdapter& self) {
+  if (!self.adapter) throw nb::value_error("the adapter is closed");
+  return self.adapter;
+}
+
 namespace {
-
-using SharedAdapter = std::shared_ptr<const Adapter>;
-
-/// The adapter lives as long as the last object or tensor that comes from it.
-struct OpenedAdapter {
-  SharedAdapter adapter;
-};
 
 struct ModuleOfAdapter {
   SharedAdapter adapter;
@@ -53,6 +53,36 @@ OpenedAdapter open_adapter(nb::handle path, std::string_view backing, std::strin
   return {std::make_shared<const Adapter>(std::move(opened))};
 }
 
+nb::object module_at(const OpenedAdapter& self, nb::handle path) {
+  const auto& adapter = held_by(self);
+  const auto wanted = str_of(path, "path");
+  std::vector<std::string_view> known;
+  for (const auto& module : adapter->modules()) {
+    if (module.path() == wanted) return nb::cast(ModuleOfAdapter{adapter, &module});
+    known.push_back(module.path());
+  }
+  std::string text = "the adapter does not change a module " + quote(wanted);
+  if (const auto nearest = suggest(wanted, known))
+    text += "; did you mean " + quote(*nearest) + "?";
+  throw nb::key_error(text.c_str());
+}
+
+bool has_module(const OpenedAdapter& self, nb::handle path) {
+  if (!PyUnicode_Check(path.ptr())) return false;
+  const auto wanted = str_of(path, "path");
+  const auto modules = held_by(self)->modules();
+  return std::any_of(modules.begin(), modules.end(),
+                     [&](const auto& module) { return module.path() == wanted; });
+}
+
+nb::list modules_of(const OpenedAdapter& self) {
+  nb::list list;
+  for (const auto& one : held_by(self)->modules()) {
+    list.append(nb::cast(ModuleOfAdapter{self.adapter, &one}));
+  }
+  return list;
+}
+
 nb::object to_tensor(const TensorOfAdapter& self, Framework framework) {
   return to_tensor(framework, self.tensor.key, self.tensor.tensor, self.adapter);
 }
@@ -60,7 +90,7 @@ nb::object to_tensor(const TensorOfAdapter& self, Framework framework) {
 nb::dict state_dict(const OpenedAdapter& self, std::string_view framework,
                     std::string_view adapter_name, std::string_view keys) {
   const auto library = framework_of(framework);
-  const auto& adapter = *self.adapter;
+  const auto& adapter = *held_by(self);
   nb::dict dict;
   if (keys == "disk") {
     for (const auto& tensor : adapter.tensors()) {
@@ -184,46 +214,37 @@ void bind_adapter(nb::module_& module) {
                             "role of its method.")
       .def_static("open", &open_adapter, "path"_a.none(), nb::kw_only(), "backing"_a = "map",
                   "torch_key"_a = "", nb::sig(kOpenSignature), kOpenText)
-      .def_prop_ro("config", [](const OpenedAdapter& self) { return self.adapter->config(); })
-      .def_prop_ro(
-          "modules",
-          [](const OpenedAdapter& self) {
-            nb::list list;
-            for (const auto& one : self.adapter->modules()) {
-              list.append(nb::cast(ModuleOfAdapter{self.adapter, &one}));
-            }
-            return list;
-          },
-          nb::sig("def modules(self) -> list[Module]"),
-          "Sorted by path; what belongs to the whole model comes first.")
+      .def_prop_ro("config", [](const OpenedAdapter& self) { return held_by(self)->config(); })
+      .def_prop_ro("modules", &modules_of, nb::sig("def modules(self) -> list[Module]"),
+                   "Sorted by path; what belongs to the whole model comes first.")
       .def_prop_ro(
           "tensors",
           [](const OpenedAdapter& self) {
-            return tensors_of(self.adapter, self.adapter->tensors());
+            return tensors_of(held_by(self), held_by(self)->tensors());
           },
           nb::sig("def tensors(self) -> list[AdapterTensor]"), "Every tensor of the file.")
       .def_prop_ro(
-          "findings", [](const OpenedAdapter& self) { return to_list(self.adapter->findings()); },
+          "findings", [](const OpenedAdapter& self) { return to_list(held_by(self)->findings()); },
           nb::sig("def findings(self) -> list[Finding]"),
           "All findings by the AD, KY and CF rules, errors first.")
       .def_prop_ro(
           "directory",
-          [](const OpenedAdapter& self) { return to_path_str(self.adapter->directory()); },
+          [](const OpenedAdapter& self) { return to_path_str(held_by(self)->directory()); },
           nb::sig("def directory(self) -> str"))
       .def_prop_ro(
           "weights_file",
-          [](const OpenedAdapter& self) { return to_path_str(self.adapter->weights_file()); },
+          [](const OpenedAdapter& self) { return to_path_str(held_by(self)->weights_file()); },
           nb::sig("def weights_file(self) -> str"))
       .def_prop_ro(
           "metadata",
-          [](const OpenedAdapter& self) { return from_metadata(self.adapter->metadata()); },
+          [](const OpenedAdapter& self) { return from_metadata(held_by(self)->metadata()); },
           nb::sig("def metadata(self) -> dict[str, str]"))
       .def_prop_ro("file_bytes",
-                   [](const OpenedAdapter& self) { return self.adapter->file_bytes(); })
+                   [](const OpenedAdapter& self) { return held_by(self)->file_bytes(); })
       .def(
           "live_key",
           [](const OpenedAdapter& self, std::string_view disk_key, std::string_view adapter_name) {
-            return self.adapter->live_key(disk_key, adapter_name);
+            return held_by(self)->live_key(disk_key, adapter_name);
           },
           "disk_key"_a, "adapter_name"_a = "default",
           "The key under which a PEFT model with an adapter of that name holds the tensor.")
@@ -236,10 +257,33 @@ void bind_adapter(nb::module_& module) {
            "keys=\"disk\" as the file does.\n\nNothing is copied: the tensors are views of the "
            "file's private mapping and keep it alive. They may be written to; the file never "
            "changes. Raises UnsupportedError for a dtype that the framework does not have.")
+      .def(
+          "__len__", [](const OpenedAdapter& self) { return held_by(self)->modules().size(); },
+          "The number of modules.")
+      .def(
+          "__iter__", [](const OpenedAdapter& self) { return nb::iter(modules_of(self)); },
+          nb::sig("def __iter__(self) -> collections.abc.Iterator[Module]"))
+      .def("__getitem__", &module_at, "path"_a,
+           nb::sig("def __getitem__(self, path: str) -> Module"),
+           "The module at that path. Raises KeyError if the adapter does not change it.")
+      .def("__contains__", &has_module, "path"_a,
+           nb::sig("def __contains__(self, path: object) -> bool"))
+      .def("__bool__", [](const OpenedAdapter&) { return true; })
+      .def(
+          "close", [](OpenedAdapter& self) { self.adapter.reset(); },
+          "Gives the mapping back as soon as no tensor, module or other object of the adapter uses "
+          "it. Afterwards the adapter itself raises ValueError.")
+      .def(
+          "__enter__", [](nb::handle self) { return nb::borrow(self); },
+          nb::sig("def __enter__(self) -> Adapter"))
+      .def(
+          "__exit__", [](OpenedAdapter& self, const nb::args&) { self.adapter.reset(); },
+          nb::sig("def __exit__(self, *arguments: object) -> None"))
       .def("__repr__", [](const OpenedAdapter& self) {
-        return to_str("<ferrule.Adapter " + self.adapter->config().peft_type() + " " +
-                      quote(self.adapter->directory().native()) + ", " +
-                      std::to_string(self.adapter->tensors().size()) + " tensors>");
+        if (!self.adapter) return to_str("<ferrule.Adapter closed>");
+        return to_str("<ferrule.Adapter " + held_by(self)->config().peft_type() + " " +
+                      quote(held_by(self)->directory().native()) + ", " +
+                      std::to_string(held_by(self)->tensors().size()) + " tensors>");
       });
   module.def("open", &open_adapter, "path"_a.none(), nb::kw_only(), "backing"_a = "map",
              "torch_key"_a = "", nb::sig(kOpenSignature), kOpenText);

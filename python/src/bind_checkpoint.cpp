@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "adapter_objects.hpp"
 #include "arguments.hpp"
 #include "bindings.hpp"
 #include "errors.hpp"
@@ -23,10 +24,6 @@ namespace nb = nanobind;
 using namespace nb::literals;
 
 namespace {
-
-struct OpenedCheckpoint {
-  std::shared_ptr<const Checkpoint> checkpoint;
-};
 
 OpenedCheckpoint open_checkpoint(nb::handle path, std::string_view backing, std::string torch_key) {
   std::vector<std::filesystem::path> paths;
@@ -44,7 +41,7 @@ OpenedCheckpoint open_checkpoint(nb::handle path, std::string_view backing, std:
   return {std::make_shared<const Checkpoint>(std::move(opened))};
 }
 
-nb::dict state_dict(const OpenedCheckpoint& self, std::string_view framework) {
+nb::dict checkpoint_state_dict(const OpenedCheckpoint& self, std::string_view framework) {
   const auto library = framework_of(framework);
   nb::dict dict;
   for (const auto& [name, view] : self.checkpoint->tensors()) {
@@ -87,7 +84,7 @@ void bind_checkpoint(nb::module_& module) {
             return list;
           },
           nb::sig("def names(self) -> list[str]"))
-      .def("state_dict", &state_dict, "framework"_a = "torch",
+      .def("state_dict", &checkpoint_state_dict, "framework"_a = "torch",
            nb::sig("def state_dict(self, framework: typing.Literal['torch', 'numpy'] = 'torch') "
                    "-> dict[str, typing.Any]"),
            "The tensors by name, without copies: views of private mappings, which they keep alive.")

@@ -13,6 +13,8 @@
 #include "bindings.hpp"
 #include "errors.hpp"
 #include "ferrule/adapter_config.hpp"
+#include "ferrule/text.hpp"
+#include "ferrule/text_file.hpp"
 #include "findings.hpp"
 #include "json_value.hpp"
 #include "text.hpp"
@@ -34,7 +36,45 @@ AdapterConfig make_config(std::string_view peft_type, const nb::kwargs& fields) 
   for (const auto& [name, value] : fields) {
     members.emplace_back(utf8_of(name), to_json(value, utf8_of(name)));
   }
-  return value_or_raise(AdapterConfig::make(peft_type, members));
+  return argument_or_raise(AdapterConfig::make(peft_type, members));
+}
+
+/// A field is known if the file or the type has it, or if make() takes it.
+void set_field(AdapterConfig& config, nb::handle field, nb::handle value, bool force) {
+  const auto name = str_of(field, "field");
+  auto json = to_json(value, name);
+  if (!force && config.find(name) == nullptr) {
+    argument_or_raise(
+        AdapterConfig::make(config.peft_type(), std::vector{Json::Member{name, json}}));
+  }
+  argument_or_raise(config.set(name, std::move(json)));
+}
+
+/// PEFT's configs have their fields as attributes.
+nb::object attribute(const AdapterConfig& config, nb::handle name) {
+  const auto field = str_of(name, "name");
+  if (const auto* value = config.find(field)) return from_json(*value);
+  std::string text = "AdapterConfig has no attribute " + quote(field);
+  if (!field.starts_with("__")) {
+    std::vector<std::string_view> known;
+    for (const auto& [key, value] : *config.document().if_object()) known.push_back(key);
+    text += ", and " + config.peft_type() + " no such field";
+    if (const auto nearest = suggest(field, known))
+      text += "; did you mean " + quote(*nearest) + "?";
+  }
+  throw nb::attribute_error(text.c_str());
+}
+
+void restore(AdapterConfig& self, nb::handle text) {
+  new (&self) AdapterConfig(value_or_raise(AdapterConfig::parse(str_of(text, "state"))));
+}
+
+AdapterConfig upgrade_config(nb::handle path, nb::handle output) {
+  auto config = open_config(path);
+  if (output.is_none()) return config;
+  const auto where = path_of(output, "output");
+  value_or_raise(without_gil([&] { return write_text_file(where, config.to_json()); }));
+  return config;
 }
 
 /// str for a pattern, a list of names, or None.
@@ -117,8 +157,14 @@ void bind_config(nb::module_& module) {
       .def_static("make", &make_config, "peft_type"_a, "fields"_a,
                   nb::sig("def make(peft_type: str, **fields: typing.Any) -> AdapterConfig"),
                   "A new config of that type: PEFT's defaults, with these fields set. Raises "
-                  "InvalidArgumentError for an unknown type or field, CorruptError for a value "
-                  "that the field cannot hold.")
+                  "InvalidArgumentError for an unknown type or field, and for a value that the "
+                  "field cannot hold.")
+      .def_static("upgrade", &upgrade_config, "path"_a.none(), "output"_a.none() = nb::none(),
+                  nb::sig("def upgrade(path: str | os.PathLike[str], output: str | "
+                          "os.PathLike[str] | None = None) -> AdapterConfig"),
+                  "Reads a config as open() does, with types and fields of older PEFT releases "
+                  "renamed and defaults added (see findings), and writes PEFT's text of it to the "
+                  "file `output`, which can be `path` itself.")
       .def_prop_ro(
           "peft_type", [](const AdapterConfig& self) { return self.peft_type(); },
           "The exact type, such as \"LORA\".")
@@ -138,14 +184,10 @@ void bind_config(nb::module_& module) {
           },
           "field"_a, "default"_a = nb::none(),
           nb::sig("def get(self, field: str, default: typing.Any = None) -> typing.Any"))
-      .def(
-          "set",
-          [](AdapterConfig& self, std::string_view field, nb::handle value) {
-            value_or_raise(self.set(field, to_json(value, field)));
-          },
-          "field"_a, "value"_a.none(),
-          nb::sig("def set(self, field: str, value: typing.Any) -> None"),
-          "Replaces or adds a field. Raises CorruptError if the field cannot hold the value.")
+      .def("set", &set_field, "field"_a.none(), "value"_a.none(), nb::kw_only(), "force"_a = false,
+           nb::sig("def set(self, field: str, value: typing.Any, *, force: bool = False) -> None"),
+           "Sets a field. Raises InvalidArgumentError if the type has no such field (unless force) "
+           "or if the field cannot hold the value; the config is then unchanged.")
       .def("to_json", &AdapterConfig::to_json, "The text that PEFT writes of this config.")
       .def_prop_ro(
           "findings", [](const AdapterConfig& self) { return to_list(self.findings()); },
@@ -159,6 +201,24 @@ void bind_config(nb::module_& module) {
           "module_path"_a,
           "Resolves r, alpha, rsLoRA and the patterns for a module of the base model, as PEFT does "
           "at injection.")
+      .def("__getattr__", &attribute, "name"_a,
+           nb::sig("def __getattr__(self, name: str) -> typing.Any"),
+           "The field of that name, as PEFT's configs have it: config.r, config.lora_alpha.")
+      .def(
+          "__eq__",
+          [](const AdapterConfig& self, nb::handle other) {
+            return nb::isinstance<AdapterConfig>(other) &&
+                   self.document() == nb::cast<const AdapterConfig&>(other).document();
+          },
+          "other"_a, nb::sig("def __eq__(self, other: object) -> bool"),
+          "Whether all fields are equal.")
+      .def(
+          "__getstate__",
+          [](const AdapterConfig& self) { return to_str(self.document().dump_python(-1, false)); },
+          nb::sig("def __getstate__(self) -> str"))
+      .def("__setstate__", &restore, "state"_a,
+           nb::sig("def __setstate__(self, state: str) -> None"))
+      .def("copy", [](const AdapterConfig& self) { return self; })
       .def("__copy__", [](const AdapterConfig& self) { return self; })
       .def(
           "__deepcopy__", [](const AdapterConfig& self, nb::handle) { return self; }, "memo"_a,
@@ -166,6 +226,8 @@ void bind_config(nb::module_& module) {
       .def("__repr__", [](const AdapterConfig& self) {
         return to_str("<ferrule.AdapterConfig " + self.peft_type() + ">");
       });
+  // Equal by value and changeable: not a key of a dict.
+  config.attr("__hash__") = nb::none();
   bind_readings(config);
 
   module.def(

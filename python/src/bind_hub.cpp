@@ -89,7 +89,7 @@ hub::PullReport pull(nb::handle repo_id, nb::handle revision, nb::handle cache_d
   return call.run([&] { return hub::pull(source, options, settings); });
 }
 
-nb::list to_list(const std::vector<std::string>& names) {
+nb::list str_list(const std::vector<std::string>& names) {
   nb::list list;
   for (const auto& name : names) list.append(to_str(name));
   return list;
@@ -123,7 +123,7 @@ void add_mapping(Class& report, const std::array<const char*, kCount>& fields) {
           "key"_a, nb::sig("def __getitem__(self, key: str) -> typing.Any"));
 }
 
-void bind_reports(nb::module_& module) {
+void bind_transfer_reports(nb::module_& module) {
   using hub::PullReport;
   using hub::PushReport;
   auto push =
@@ -151,11 +151,11 @@ void bind_reports(nb::module_& module) {
               nb::sig("def pr_url(self) -> str | None"),
               "URL of the pull request, if one was opened.")
           .def_prop_ro(
-              "uploaded", [](const PushReport& self) { return to_list(self.uploaded); },
+              "uploaded", [](const PushReport& self) { return str_list(self.uploaded); },
               nb::sig("def uploaded(self) -> list[str]"),
               "Paths in the repository that were uploaded.")
           .def_prop_ro(
-              "unchanged", [](const PushReport& self) { return to_list(self.unchanged); },
+              "unchanged", [](const PushReport& self) { return str_list(self.unchanged); },
               nb::sig("def unchanged(self) -> list[str]"), "Paths that the Hub already had.")
           .def("__repr__", [](const PushReport& self) {
             return to_str("<ferrule.PushReport " + quote(self.repo) + " " + self.commit + ", " +
@@ -181,7 +181,7 @@ void bind_reports(nb::module_& module) {
               "path", [](const PullReport& self) { return to_path_str(self.path); },
               nb::sig("def path(self) -> str"), "The snapshot in the cache, or the output folder.")
           .def_prop_ro(
-              "files", [](const PullReport& self) { return to_list(self.files); },
+              "files", [](const PullReport& self) { return str_list(self.files); },
               nb::sig("def files(self) -> list[str]"), "Relative to it, sorted.")
           .def("__repr__", [](const PullReport& self) {
             return to_str("<ferrule.PullReport " + quote(self.repo) + " " + self.commit + ", " +
@@ -204,7 +204,7 @@ void bind_hub(nb::module_& module) {
                       std::to_string(self.files_done) + " of " + std::to_string(self.files_total) +
                       " files>");
       });
-  bind_reports(module);
+  bind_transfer_reports(module);
   module.def(
       "push", &push, "directory"_a.none(), "repo_id"_a.none(), nb::kw_only(),
       "revision"_a = nb::none(), "private"_a = nb::none(), "create_pr"_a = false,

@@ -29,25 +29,21 @@ Accept accept_of(std::string_view kind) {
   throw nb::value_error(text.c_str());
 }
 
-EmptyMetadata empty_of(nb::handle metadata) {
-  return metadata.is_none() ? EmptyMetadata::kLeaveOut : EmptyMetadata::kKeep;
-}
-
-void write(const LiveTensors& self, nb::handle path, nb::handle metadata,
-           std::string_view durability) {
+void write_live(const LiveTensors& self, nb::handle path, nb::handle metadata,
+                std::string_view durability) {
   const auto where = path_of(path, "path");
   const auto pairs = metadata_of(metadata, "metadata");
   const auto flush = durability_of(durability);
-  const auto empty = empty_of(metadata);
+  const auto empty = empty_metadata_of(metadata);
   value_or_raise(without_gil([&] {
     return write_safetensors(where, self.tensors(), pairs,
                              {.durability = flush, .empty_metadata = empty});
   }));
 }
 
-nb::bytes serialize(const LiveTensors& self, nb::handle metadata) {
+nb::bytes serialize_live(const LiveTensors& self, nb::handle metadata) {
   const auto pairs = metadata_of(metadata, "metadata");
-  const auto empty = empty_of(metadata);
+  const auto empty = empty_metadata_of(metadata);
   const auto bytes = value_or_raise(
       without_gil([&] { return serialize_safetensors(self.tensors(), pairs, empty); }));
   return nb::bytes(bytes.data(), bytes.size());
@@ -68,14 +64,14 @@ void bind_live_tensors(nb::module_& module) {
       .def_prop_ro("all_in_place", &LiveTensors::all_in_place,
                    "Whether no tensor had to be copied.")
       .def_prop_ro("byte_count", &LiveTensors::byte_count, "Bytes of all tensors.")
-      .def("write_safetensors", &write, "path"_a.none(), "metadata"_a = nb::none(), nb::kw_only(),
-           "durability"_a = "safe",
+      .def("write_safetensors", &write_live, "path"_a.none(), "metadata"_a = nb::none(),
+           nb::kw_only(), "durability"_a = "safe",
            nb::sig("def write_safetensors(self, path: str | os.PathLike[str], metadata: "
                    "dict[str, str] | None = None, *, durability: typing.Literal['fast', 'safe', "
                    "'full'] = 'safe') -> None"),
            "Writes the bytes that safetensors writes. The file appears whole or not at all; the "
            "GIL is released meanwhile. Raises InvalidArgumentError, IoError, LimitExceededError.")
-      .def("serialize_safetensors", &serialize, "metadata"_a = nb::none(),
+      .def("serialize_safetensors", &serialize_live, "metadata"_a = nb::none(),
            nb::sig("def serialize_safetensors(self, metadata: dict[str, str] | None = None) -> "
                    "bytes"),
            "The same bytes in memory.");

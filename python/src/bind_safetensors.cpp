@@ -62,7 +62,7 @@ TensorView view_of(const SharedFile& self, std::string_view name) {
   return *view;
 }
 
-nb::dict tensors_of(const SharedFile& self, std::string_view framework) {
+nb::dict file_tensors(const SharedFile& self, std::string_view framework) {
   const auto library = framework_of(framework);
   nb::dict dict;
   for (const auto& [name, view] : self.file().tensors()) {
@@ -126,7 +126,7 @@ void bind_safetensors(nb::module_& module) {
                   "'torch') -> typing.Any"),
           "A view of the file's private mapping, which it keeps alive: writable, the file never "
           "changes.")
-      .def("tensors", &tensors_of, "framework"_a = "torch",
+      .def("tensors", &file_tensors, "framework"_a = "torch",
            nb::sig("def tensors(self, framework: typing.Literal['torch', 'numpy'] = 'torch') -> "
                    "dict[str, typing.Any]"),
            "All of them by name, in the order of their data in the file.")

@@ -15,6 +15,7 @@
 #include <tuple>
 #include <vector>
 
+#include "arguments.hpp"
 #include "bindings.hpp"
 #include "errors.hpp"
 #include "ferrule/save_pretrained.hpp"
@@ -31,14 +32,6 @@ namespace {
 
 /// An adapter's name, the text of its config, and whether embeddings are saved with it.
 using LiveConfig = std::tuple<std::string, std::string, bool>;
-
-Durability durability_named(const std::string& name) {
-  if (name == "fast") return Durability::kFast;
-  if (name == "safe") return Durability::kSafe;
-  if (name == "full") return Durability::kFull;
-  raise(ErrorCode::kInvalidArgument,
-        "durability must be \"fast\", \"safe\" or \"full\", not \"" + name + "\"");
-}
 
 /// What a save needs in addition to the tensors: made and checked once, before anything is written.
 struct SavePlan {
@@ -70,11 +63,11 @@ SavePlan make_plan(const std::vector<LiveConfig>& configs, std::vector<std::stri
   plan.options.trust_initial = true;
   plan.options.threads = 0;
   plan.options.card = card ? WriteCard::kYes : WriteCard::kNo;
-  plan.options.durability = durability_named(durability);
+  plan.options.durability = durability_of(durability);
   return plan;
 }
 
-nb::list to_list(const std::vector<Finding>& findings) {
+nb::list finding_dicts(const std::vector<Finding>& findings) {
   nb::list out;
   for (const auto& finding : findings) {
     nb::dict item;
@@ -93,7 +86,7 @@ template <typename Source>
 nb::list write(const SavePlan& plan, const Source& tensors,
                const std::filesystem::path& directory) {
   auto report = without_gil([&] { return save(tensors, plan.configs, directory, plan.options); });
-  return to_list(value_or_raise(std::move(report)).findings);
+  return finding_dicts(value_or_raise(std::move(report)).findings);
 }
 
 std::shared_ptr<Snapshot> take_snapshot(const LiveTensors& tensors) {

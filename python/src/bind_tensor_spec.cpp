@@ -117,14 +117,10 @@ Specs specs_of(nb::dict tensor_dict) {
   return specs;
 }
 
-EmptyMetadata empty_of(nb::handle metadata) {
-  return metadata.is_none() ? EmptyMetadata::kLeaveOut : EmptyMetadata::kKeep;
-}
-
 nb::bytes serialize(nb::dict tensor_dict, nb::handle metadata) {
   const auto specs = specs_of(std::move(tensor_dict));
   const auto pairs = metadata_of(metadata, "metadata");
-  const auto empty = empty_of(metadata);
+  const auto empty = empty_metadata_of(metadata);
   const auto bytes =
       without_gil([&] { return serialize_safetensors(specs.tensors, pairs, empty); });
   if (!bytes) raise_safetensor_error("Error while serializing: " + bytes.error().to_string());
@@ -135,7 +131,7 @@ void serialize_file(nb::dict tensor_dict, nb::handle filename, nb::handle metada
   const auto specs = specs_of(std::move(tensor_dict));
   const auto path = path_of(filename, "filename");
   const auto pairs = metadata_of(metadata, "metadata");
-  const auto empty = empty_of(metadata);
+  const auto empty = empty_metadata_of(metadata);
   const auto wrote = without_gil([&] {
     return write_safetensors(path, specs.tensors, pairs,
                              {.durability = Durability::kFast, .empty_metadata = empty});

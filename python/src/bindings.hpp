@@ -10,10 +10,12 @@ namespace ferrule::python {
 void bind_findings(nanobind::module_& module);
 void bind_config(nanobind::module_& module);
 void bind_adapter(nanobind::module_& module);
+void bind_base_model(nanobind::module_& module);
 void bind_checkpoint(nanobind::module_& module);
 void bind_hub(nanobind::module_& module);
 void bind_inspect(nanobind::module_& module);
 void bind_live_tensors(nanobind::module_& module);
+void bind_reports(nanobind::module_& module);
 void bind_save(nanobind::module_& module);
 void bind_safetensors(nanobind::module_& module);
 void bind_tensor_spec(nanobind::module_& module);

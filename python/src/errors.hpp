@@ -27,6 +27,18 @@ T value_or_raise(Result<T> result) {
   if constexpr (!std::is_void_v<T>) return std::move(result).value();
 }
 
+/// The same for a value that the caller gave: what would be corrupt in a file is an invalid
+/// argument.
+template <typename T>
+T argument_or_raise(Result<T> result) {
+  if (!result && result.error().code == ErrorCode::kCorrupt) {
+    auto error = result.error();
+    error.code = ErrorCode::kInvalidArgument;
+    raise(error);
+  }
+  return value_or_raise(std::move(result));
+}
+
 /// Runs `work` without the GIL: it must not use anything of Python.
 template <typename Work>
 auto without_gil(Work&& work) {

@@ -13,10 +13,12 @@ NB_MODULE(_ferrule, module) {
   py::bind_findings(module);
   py::bind_config(module);
   py::bind_adapter(module);
+  py::bind_base_model(module);
   py::bind_checkpoint(module);
   py::bind_hub(module);
   py::bind_inspect(module);
   py::bind_live_tensors(module);
+  py::bind_reports(module);
   py::bind_save(module);
   py::bind_safetensors(module);
   py::bind_tensor_spec(module);

@@ -14,13 +14,13 @@ namespace nb = nanobind;
 
 namespace {
 
-struct Row {
+struct NumpyRow {
   std::string_view name;
   Dtype dtype;
   bool of_ml_dtypes;
 };
 
-constexpr Row kRows[] = {
+constexpr NumpyRow kRows[] = {
     {"float32", Dtype::kF32, false},
     {"float16", Dtype::kF16, false},
     {"int64", Dtype::kI64, false},
@@ -42,7 +42,7 @@ constexpr Row kRows[] = {
     {"float8_e8m0fnu", Dtype::kF8E8M0, true},
 };
 
-const NumpyFacts* known = nullptr;
+const NumpyFacts* known_numpy = nullptr;
 
 }  // namespace
 
@@ -50,21 +50,21 @@ NumpyFacts::NumpyFacts(nb::object numpy)
     : module(std::move(numpy)), array_type(module.attr("ndarray")) {}
 
 const NumpyFacts* NumpyFacts::loaded() {
-  if (known != nullptr) return known;
+  if (known_numpy != nullptr) return known_numpy;
   const nb::dict modules = nb::cast<nb::dict>(nb::module_::import_("sys").attr("modules"));
   if (!modules.contains("numpy")) return nullptr;
   const nb::object numpy = modules["numpy"];
   if (!nb::hasattr(numpy, "ndarray")) return nullptr;
-  known = new NumpyFacts(numpy);
-  return known;
+  known_numpy = new NumpyFacts(numpy);
+  return known_numpy;
 }
 
 const NumpyFacts& NumpyFacts::import_it() {
   if (loaded() == nullptr) {
     nb::object numpy = nb::module_::import_("numpy");
-    if (known == nullptr) known = new NumpyFacts(std::move(numpy));
+    if (known_numpy == nullptr) known_numpy = new NumpyFacts(std::move(numpy));
   }
-  return *known;
+  return *known_numpy;
 }
 
 bool NumpyFacts::is_array(nb::handle object) const {

@@ -18,7 +18,9 @@ struct LocalPath {
 };
 
 /// As path_of(); a str with "hf://", "s3://" or "https://" is pulled through the cache. With
-/// `headers_only` only the headers of large weights are fetched. Raises what a pull raises.
-LocalPath local_path_of(nanobind::handle value, std::string_view argument, bool headers_only);
+/// `headers_only` only the headers of large weights are fetched. With `offline`
+/// only the cache is used. Raises what a pull raises.
+LocalPath local_path_of(nanobind::handle value, std::string_view argument, bool headers_only,
+                        bool offline = false);
 
 }  // namespace ferrule::python

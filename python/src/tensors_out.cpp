@@ -55,7 +55,7 @@ std::pair<TensorView, Owner> aligned_copy(const TensorView& view) {
           copy};
 }
 
-[[noreturn]] void refuse(std::string_view name, const std::string& why) {
+[[noreturn]] void cannot_make(std::string_view name, const std::string& why) {
   raise(ErrorCode::kUnsupported, "tensor " + quote(name) + " " + why);
 }
 
@@ -64,20 +64,21 @@ std::vector<std::int64_t> torch_shape(std::string_view name, const TensorView& v
   std::vector<std::int64_t> shape(view.shape().begin(), view.shape().end());
   if (view.dtype() != Dtype::kF4) return shape;
   if (shape.empty() || shape.back() % 2 != 0) {
-    refuse(name, "is F4 with an odd last dimension, and torch keeps F4 in pairs");
+    cannot_make(name, "is F4 with an odd last dimension, and torch keeps F4 in pairs");
   }
   shape.back() /= 2;
   return shape;
 }
 
-[[noreturn]] void refuse_dtype(std::string_view name, const TensorView& view) {
-  refuse(name, "is " + std::string(dtype_name(view.dtype())) + ", which this torch does not have");
+[[noreturn]] void cannot_make_dtype(std::string_view name, const TensorView& view) {
+  cannot_make(name,
+              "is " + std::string(dtype_name(view.dtype())) + ", which this torch does not have");
 }
 
 nb::object by_exchange(const TorchFacts& torch, std::string_view name, const TensorView& view,
                        const Owner& owner) {
   const auto type = dlpack::from_dtype(view.dtype());
-  if (!type || !torch.torch_dtype(view.dtype()).is_valid()) refuse_dtype(name, view);
+  if (!type || !torch.torch_dtype(view.dtype()).is_valid()) cannot_make_dtype(name, view);
   const auto rank = view.shape().size();
   auto handed = std::make_unique<Handed>();
   std::int64_t* shape = handed->few;
@@ -125,7 +126,7 @@ nb::object buffer_of(const TensorView& view, const Owner& owner) {
 nb::object by_frombuffer(const TorchFacts& torch, std::string_view name, const TensorView& view,
                          const Owner& owner) {
   const nb::handle dtype = torch.torch_dtype(view.dtype());
-  if (!dtype.is_valid()) refuse_dtype(name, view);
+  if (!dtype.is_valid()) cannot_make_dtype(name, view);
   nb::list shape;
   for (const auto extent : torch_shape(name, view)) shape.append(extent);
   if (view.bytes().empty()) {

@@ -134,10 +134,10 @@ def test_config_fields_can_be_set_and_are_checked():
     assert (config.rank, config.target_modules, config.rank_pattern) == (4, ["k", "q"], {"q": 2.0})
     other = copy.deepcopy(config)
     other.set("r", 8)
-    other.set("of_my_own", [2**70, -(2**70), 1.5, None, True, {"a": "ä"}])
+    other.set("of_my_own", [2**70, -(2**70), 1.5, None, True, {"a": "ä"}], force=True)
     assert config["r"] == 4 and other["r"] == 8
     assert other["of_my_own"] == [2**70, -(2**70), 1.5, None, True, {"a": "ä"}]
-    with pytest.raises(ferrule.CorruptError, match="CF-8"):
+    with pytest.raises(ferrule.InvalidArgumentError, match="CF-8"):
         config.set("r", "four")
     with pytest.raises(TypeError, match="^lora_alpha: JSON has no object"):
         config.set("lora_alpha", object())
@@ -199,3 +199,30 @@ def test_importing_ferrule_imports_neither_torch_nor_numpy():
 def test_importing_ferrule_loads_no_network_library():
     code = "import ferrule; print([line for line in open('/proc/self/maps') if 'curl' in line])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_an_adapter_is_a_collection_of_modules(lora):
+    adapter = ferrule.open(lora)
+    assert len(adapter) == len(adapter.modules) and adapter
+    assert [module.path for module in adapter] == [module.path for module in adapter.modules]
+    path = adapter.modules[-1].path
+    assert adapter[path].path == path and path in adapter
+    assert "no such module" not in adapter and 3 not in adapter
+    with pytest.raises(KeyError, match="did you mean"):
+        adapter[path + "x"]
+    with pytest.raises(TypeError, match="^path: expected str"):
+        adapter[3]
+
+
+def test_a_closed_adapter_says_so_and_its_tensors_live_on(lora):
+    with ferrule.open(lora) as adapter:
+        key, tensor = next(iter(adapter.state_dict("torch", keys="disk").items()))
+        module = adapter.modules[0]
+    same(tensor, of_peers(ferrule.open(lora))[key])
+    assert module.tensors
+    for call in (lambda: adapter.config, lambda: len(adapter), lambda: adapter.state_dict("torch"),
+                 lambda: ferrule.explain(adapter), lambda: ferrule.content_id(adapter)):
+        with pytest.raises(ValueError, match="the adapter is closed"):
+            call()
+    adapter.close()
+    assert "closed" in repr(adapter)

@@ -33,6 +33,22 @@ std::vector<std::string_view> field_names(const TypeSchema& schema) {
   return names;
 }
 
+/// The field that was probably meant: a similar name, the only one that ends in it ("alpha" for
+/// lora_alpha), or `r` for "rank".
+std::string field_hint(std::string_view name, const TypeSchema& schema) {
+  const auto names = field_names(schema);
+  if (auto hint = did_you_mean(name, names); !hint.empty()) return hint;
+  if (name == "rank" && schema.find("r") != nullptr) return "; did you mean \"r\"?";
+  const auto ends_in_name = [&](std::string_view field) {
+    return field.ends_with(name) && field.size() > name.size() &&
+           field[field.size() - name.size() - 1] == '_';
+  };
+  const auto found = std::find_if(names.begin(), names.end(), ends_in_name);
+  if (found == names.end() || std::count_if(names.begin(), names.end(), ends_in_name) != 1)
+    return {};
+  return "; did you mean " + quote(*found) + "?";
+}
+
 /// True where every number in the value is finite (a NaN anywhere spoils what it is used for).
 bool all_finite(const Json& value) {
   if (const auto* number = value.if_float()) return std::isfinite(*number);
@@ -197,7 +213,7 @@ Result<AdapterConfig> AdapterConfig::make(std::string_view peft_type,
     const auto* field = schema->find(name);
     if (field == nullptr || name == "peft_type") {
       return base::invalid("CF-9", std::string(schema->name) + " has no field " + quote(name) +
-                                       " to set" + did_you_mean(name, field_names(*schema)));
+                                       " to set" + field_hint(name, *schema));
     }
     FERRULE_CHECK(check_field(*field, value));
     config.document_.set(name, value);

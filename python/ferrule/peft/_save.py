@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import os
 import sys
 import warnings
@@ -20,6 +21,10 @@ from . import _live_model as live
 
 #: The most snapshots at a time: the next save waits until the first is written.
 _MAX_IN_FLIGHT = 2
+
+
+#: Keywords that PEFT and transformers pass along.
+_IGNORED = frozenset({"max_shard_size", "push_to_hub", "save_function", "subfolder", "token", "variant"})
 
 
 class _TensorParallel(Exception):
@@ -68,7 +73,8 @@ def save_pretrained(
 ) -> _pending.PendingSave | None:
     """Saves the adapters of a PeftModel, a PeftMixedModel or a model with injected adapters.
 
-    The files and the arguments are those of ``PeftModel.save_pretrained``. Weights, config and card of all adapters appear together
+    The files and the arguments are those of ``PeftModel.save_pretrained``. A keyword that is misspelled is a
+    TypeError; other keywords that are not listed here are ignored, as PEFT ignores them. Weights, config and card of all adapters appear together
     or not at all. The base model's tensors are not touched, and the network is not.
 
     state_dict: the tensors, if the caller has gathered them (FSDP, DeepSpeed).
@@ -80,6 +86,7 @@ def save_pretrained(
     Raises TypeError or ValueError for wrong arguments, and :class:`ferrule.Error` if the save is refused
     (docs/rules) or the system fails; the directory is then unchanged.
     """
+    _refuse_misspelled(kwargs)
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
     model = live.unwrap(model)
@@ -117,6 +124,18 @@ def save_pretrained(
     for job in jobs:
         job.write(directory)
     return None
+
+
+def _refuse_misspelled(keywords: Mapping[str, Any]) -> None:
+    if not keywords:
+        return
+    import difflib
+
+    known = inspect.signature(save_pretrained).parameters
+    for name in keywords:
+        meant = difflib.get_close_matches(name, known, 1, 0.8)
+        if meant and name not in _IGNORED:
+            raise TypeError(f"save_pretrained() got an unexpected keyword argument {name!r}; did you mean {meant[0]!r}?")
 
 
 def _checked_directory(path: Any) -> str:

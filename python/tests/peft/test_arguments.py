@@ -152,3 +152,13 @@ def test_a_method_of_the_users_own_is_selected_by_peft(tmp_path, monkeypatch):
     model = make("lora")
     ferrule.peft.save_pretrained(model, tmp_path)
     assert len(peft.load_peft_weights(tmp_path)) == 8
+
+
+@pytest.mark.parametrize(("keyword", "meant"), [
+    ("selected_adapter", "selected_adapters"), ("durabilty", "durability"), ("asynchronus", "asynchronous"),
+    ("safe_serialisation", "safe_serialization"), ("save_embeddings_layers", "save_embedding_layers"),
+])
+def test_a_misspelled_keyword_is_a_type_error_with_a_suggestion(keyword, meant, tmp_path):
+    with pytest.raises(TypeError, match=f"'{keyword}'; did you mean '{meant}'"):
+        ferrule.peft.save_pretrained(make("lora"), tmp_path / "out", **{keyword: True})
+    assert not (tmp_path / "out").exists()

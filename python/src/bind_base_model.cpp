@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "adapter_objects.hpp"
+#include "arguments.hpp"
+#include "bindings.hpp"
+#include "errors.hpp"
+#include "ferrule/base_model.hpp"
+#include "ferrule/text.hpp"
+#include "json_value.hpp"
+#include "remote_path.hpp"
+#include "text.hpp"
+
+namespace ferrule::python {
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+OpenedBase open_base(nb::handle path, bool offline) {
+  const auto local = local_path_of(path, "path", true, offline);
+  auto opened = value_or_raise(without_gil([&] { return BaseModel::open(local.path); }));
+  return {std::make_shared<const BaseModel>(std::move(opened))};
+}
+
+}  // namespace
+
+void bind_base_model(nb::module_& module) {
+  nb::class_<OpenedBase>(module, "BaseModel",
+                         "A base model as its headers describe it: names, shapes and config, no "
+                         "weights. Open it once and check any number of adapters against it.")
+      .def_static(
+          "open", &open_base, "path"_a.none(), nb::kw_only(), "offline"_a = false,
+          nb::sig("def open(path: str | os.PathLike[str], *, offline: bool = False) -> BaseModel"),
+          "Opens a directory (weights and their config.json), an index, a file of tensors, or a "
+          "config.json. Of \"hf://user/repo[@revision]\" only headers are fetched; with "
+          "offline=True "
+          "only the cache is used. Raises NotFoundError, IoError, CorruptError, UnsupportedError, "
+          "LimitExceededError.")
+      .def_prop_ro(
+          "has_tensors", [](const OpenedBase& self) { return self.base->has_tensors(); },
+          "False if only a config.json was given.")
+      .def_prop_ro("tensor_count", [](const OpenedBase& self) { return self.base->tensor_count(); })
+      .def_prop_ro(
+          "config", [](const OpenedBase& self) { return from_json(self.base->config()); },
+          nb::sig("def config(self) -> dict[str, typing.Any] | None"),
+          "The config.json, or None. A copy.")
+      .def_prop_ro(
+          "class_name", [](const OpenedBase& self) { return to_str(self.base->class_name()); },
+          nb::sig("def class_name(self) -> str"), "The first class that the config names, or \"\".")
+      .def_prop_ro(
+          "fingerprint", [](const OpenedBase& self) { return to_str(self.base->fingerprint()); },
+          nb::sig("def fingerprint(self) -> str"),
+          "SHA-256 of the names and shapes, 64 hexadecimal digits; empty without tensors.")
+      .def("__repr__", [](const OpenedBase& self) {
+        const auto& name = self.base->class_name();
+        return to_str("<ferrule.BaseModel " + (name.empty() ? "" : printable(name) + ", ") +
+                      std::to_string(self.base->tensor_count()) + " tensors>");
+      });
+}
+
+}  // namespace ferrule::python

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+// The verbs that give a report. Each returns the document that the command prints with --json;
+// ferrule/_verbs.py makes typed reports of them.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "adapter_objects.hpp"
+#include "arguments.hpp"
+#include "bindings.hpp"
+#include "errors.hpp"
+#include "ferrule/content_id.hpp"
+#include "ferrule/report_json.hpp"
+#include "ferrule/text.hpp"
+#include "json_value.hpp"
+#include "long_call.hpp"
+#include "tensors_in.hpp"
+#include "text.hpp"
+
+namespace ferrule::python {
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+nb::object document_of(Json::Object fields) {
+  return from_json(report_document(std::move(fields)));
+}
+
+nb::object check_document(const OpenedAdapter& adapter, const OpenedBase& base, nb::handle engines,
+                          bool values, bool allow_partial) {
+  CheckOptions options;
+  options.values = values;
+  options.allow_partial = allow_partial;
+  options.engines = strs_of(engines, "engines");
+  auto report = long_read([held = held_by(adapter), model = base.base, options] {
+    return check(*held, *model, options);
+  });
+  return document_of(to_json(value_or_raise(std::move(report))));
+}
+
+nb::object explain_document(const OpenedAdapter& adapter, nb::handle module) {
+  const auto glob = module.is_none() ? std::string() : str_of(module, "module");
+  const auto report = long_read([held = held_by(adapter), glob] { return explain(*held, glob); });
+  return document_of(to_json(report, *held_by(adapter)));
+}
+
+nb::object diff_document(const OpenedAdapter& a, const OpenedAdapter& b, nb::handle a_path,
+                         nb::handle b_path, bool tensors) {
+  const auto report = long_read([a = held_by(a), b = held_by(b), tensors] {
+    return diff(*a, *b, {.tensors = tensors, .threads = 0});
+  });
+  return document_of(to_json(report, path_of(a_path, "a"), path_of(b_path, "b"), tensors));
+}
+
+nb::str content_id_of(const OpenedAdapter& adapter) {
+  return to_str(long_read([held = held_by(adapter)] { return content_id(*held, {.threads = 0}); }));
+}
+
+WeightsFormat format_of(std::string_view value, std::string_view argument) {
+  if (value == "safetensors") return WeightsFormat::kSafetensors;
+  if (value == "bin") return WeightsFormat::kBin;
+  wrong_value(argument, R"("safetensors" or "bin")", value);
+}
+
+NormalRank normal_rank_of(std::string_view value) {
+  if (value == "uniform") return NormalRank::kUniform;
+  if (value == "keep") return NormalRank::kKeep;
+  wrong_value("rank", R"("uniform" or "keep")", value);
+}
+
+ScalePlace scale_place_of(std::string_view value) {
+  if (value == "b") return ScalePlace::kB;
+  if (value == "a") return ScalePlace::kA;
+  if (value == "split") return ScalePlace::kSplit;
+  wrong_value("scale", R"("b", "a" or "split")", value);
+}
+
+StoredDtype stored_dtype_of(std::string_view value) {
+  if (value == "keep") return StoredDtype::kKeep;
+  if (value == "f32") return StoredDtype::kF32;
+  if (value == "bf16") return StoredDtype::kBF16;
+  if (value == "f16") return StoredDtype::kF16;
+  wrong_value("dtype", R"("keep", "f32", "bf16" or "f16")", value);
+}
+
+SaveEmbeddings embeddings_of(std::string_view value) {
+  if (value == "auto") return SaveEmbeddings::kAuto;
+  if (value == "always") return SaveEmbeddings::kAlways;
+  if (value == "never") return SaveEmbeddings::kNever;
+  wrong_value("embeddings", R"("auto", "always" or "never")", value);
+}
+
+nb::object convert_document(nb::handle adapter, nb::handle output, nb::handle to,
+                            nb::handle torch_key, nb::handle durability) {
+  const auto from = path_of(adapter, "adapter");
+  const auto where = path_of(output, "output");
+  ConvertOptions options;
+  options.threads = 0;
+  options.format = format_of(str_of(to, "to"), "to");
+  options.durability = durability_of(str_of(durability, "durability"));
+  options.open.torch_key = str_of(torch_key, "torch_key");
+  const auto report = value_or_raise(long_write([&] { return convert(from, where, options); }));
+  return document_of(to_json(report, where));
+}
+
+nb::object normalize_document(nb::handle adapter, nb::handle output, nb::handle rank,
+                              nb::handle scale, nb::handle engines, nb::handle torch_key,
+                              nb::handle durability) {
+  const auto from = path_of(adapter, "adapter");
+  const auto where = path_of(output, "output");
+  NormalizeOptions options;
+  options.threads = 0;
+  options.rank = normal_rank_of(str_of(rank, "rank"));
+  options.scale = scale_place_of(str_of(scale, "scale"));
+  options.engines = strs_of(engines, "engines");
+  options.durability = durability_of(str_of(durability, "durability"));
+  options.open.torch_key = str_of(torch_key, "torch_key");
+  const auto report = value_or_raise(long_write([&] { return normalize(from, where, options); }));
+  return document_of(to_json(report, where));
+}
+
+nb::object fix_document(nb::handle adapter, nb::handle output, const OpenedBase* base,
+                        nb::handle durability) {
+  const auto from = path_of(adapter, "adapter");
+  const auto where = path_of(output, "output");
+  FixOptions options;
+  options.base = base == nullptr ? nullptr : base->base.get();
+  options.durability = durability_of(str_of(durability, "durability"));
+  const auto report = value_or_raise(long_write([&] { return fix(from, where, options); }));
+  return document_of(to_json(report, where));
+}
+
+/// The pairs of a dict of str to AdapterConfig, in its order.
+std::vector<NamedConfig> configs_of(nb::dict configs) {
+  std::vector<NamedConfig> named;
+  for (const auto& [name, config] : configs) {
+    named.push_back({.name = str_of(name, "config"), .config = nb::cast<AdapterConfig>(config)});
+  }
+  return named;
+}
+
+/// What save() takes besides the tensors, checked.
+SaveOptions save_options(nb::handle select, nb::handle format, nb::handle embeddings,
+                         nb::handle initial, const OpenedBase* base, bool fingerprint,
+                         nb::handle facts, bool card, nb::handle dtype, nb::handle durability) {
+  SaveOptions options;
+  options.threads = 0;
+  if (!select.is_none()) options.selected_adapters = strs_of(select, "select");
+  options.format = format_of(str_of(format, "format"), "format");
+  options.save_embedding_layers = embeddings_of(str_of(embeddings, "embeddings"));
+  if (!initial.is_none()) options.initial = path_of(initial, "initial");
+  if (base != nullptr) {
+    options.base_config = base->base->config();
+    if (fingerprint && !base->base->has_tensors()) {
+      raise(ErrorCode::kInvalidArgument,
+            "fingerprint needs the base's weights or their index, not only its config");
+    }
+    if (fingerprint) options.base_fingerprint = base->base->fingerprint();
+  } else if (fingerprint) {
+    raise(ErrorCode::kInvalidArgument, "fingerprint needs base");
+  }
+  if (!facts.is_none()) {
+    options.facts = value_or_raise(ModelFacts::parse(to_json(facts, "facts").dump()));
+  }
+  options.card = card ? WriteCard::kYes : WriteCard::kNo;
+  options.dtype = stored_dtype_of(str_of(dtype, "dtype"));
+  options.durability = durability_of(str_of(durability, "durability"));
+  return options;
+}
+
+nb::object save_document(nb::handle state, nb::handle directory, nb::dict config, nb::handle select,
+                         nb::handle format, nb::handle embeddings, nb::handle initial,
+                         const OpenedBase* base, bool fingerprint, nb::handle facts, bool card,
+                         nb::handle dtype, nb::handle durability) {
+  const auto where = path_of(directory, "directory");
+  const auto configs = configs_of(config);
+  const auto options = save_options(select, format, embeddings, initial, base, fingerprint, facts,
+                                    card, dtype, durability);
+  const TensorSource* source = nullptr;
+  std::shared_ptr<LiveTensors> live;
+  if (nb::isinstance<OpenedCheckpoint>(state)) {
+    source = nb::cast<const OpenedCheckpoint&>(state).checkpoint.get();
+  } else {
+    live = LiveTensors::of(state, "state");
+    source = live.get();
+  }
+  const auto report =
+      value_or_raise(long_write([&] { return save(*source, configs, where, options); }));
+  return document_of(to_json(report));
+}
+
+}  // namespace
+
+void bind_reports(nb::module_& module) {
+  constexpr const char* kDocument = "The document of the command's --json.";
+  module.def("check", &check_document, "adapter"_a, "base"_a, "engines"_a.none(), "values"_a,
+             "allow_partial"_a, kDocument);
+  module.def("explain", &explain_document, "adapter"_a, "module"_a.none(), kDocument);
+  module.def("diff", &diff_document, "a"_a, "b"_a, "a_path"_a, "b_path"_a, "tensors"_a, kDocument);
+  module.def("content_id", &content_id_of, "adapter"_a, "64 hexadecimal digits.");
+  module.def("convert", &convert_document, "adapter"_a.none(), "output"_a.none(), "to"_a.none(),
+             "torch_key"_a.none(), "durability"_a.none(), kDocument);
+  module.def("normalize", &normalize_document, "adapter"_a.none(), "output"_a.none(),
+             "rank"_a.none(), "scale"_a.none(), "engines"_a.none(), "torch_key"_a.none(),
+             "durability"_a.none(), kDocument);
+  module.def("fix", &fix_document, "adapter"_a.none(), "output"_a.none(), "base"_a.none(),
+             "durability"_a.none(), kDocument);
+  module.def("save", &save_document, "state"_a.none(), "directory"_a.none(), "config"_a,
+             "select"_a.none(), "format"_a.none(), "embeddings"_a.none(), "initial"_a.none(),
+             "base"_a.none(), "fingerprint"_a, "facts"_a.none(), "card"_a, "dtype"_a.none(),
+             "durability"_a.none(), kDocument);
+}
+
+}  // namespace ferrule::python
