@@ -45,6 +45,11 @@ Argument& Argument::required() {
   return *this;
 }
 
+Argument& Argument::required_unless(std::string spelling) {
+  required_unless_ = std::move(spelling);
+  return *this;
+}
+
 Argument& Argument::alias(std::string spelling) {
   aliases_.push_back(std::move(spelling));
   return *this;
@@ -317,7 +322,10 @@ class Arguments::Parser {
     }
     for (const auto& argument : command_->list_) {
       const bool is_given = given_.contains(argument.get());
-      if (argument->is_required() && !is_given) {
+      const auto& unless = argument->required_unless_;
+      const bool is_wanted =
+          argument->is_required() || (!unless.empty() && !given_.contains(command_->find(unless)));
+      if (is_wanted && !is_given) {
         result_.mistakes.push_back(with_value(*argument) + " is required");
       }
       if (!is_given) continue;

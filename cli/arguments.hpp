@@ -26,6 +26,8 @@ class Argument {
   enum class Kind : std::uint8_t { kText, kPath, kDirectory };
 
   Argument& required();
+  /// Required if the option of that spelling is not given.
+  Argument& required_unless(std::string spelling);
   /// A spelling that works and is not listed: of older releases, or that a user may guess.
   Argument& alias(std::string spelling);
   /// Completions offer these words; others are allowed too.
@@ -50,6 +52,8 @@ class Argument {
   bool is_flag() const { return value_name_.empty(); }
   bool is_positional() const { return is_positional_; }
   bool is_required() const { return is_required_; }
+  /// True if it is required, or may only be left out because of another option.
+  bool is_expected() const { return is_required_ || !required_unless_.empty(); }
   bool is_repeatable() const { return is_repeatable_; }
   bool answers_to(std::string_view word) const;
 
@@ -65,6 +69,7 @@ class Argument {
   std::vector<std::string> needs_;
   bool is_positional_ = false;
   bool is_required_ = false;
+  std::string required_unless_;
   bool is_repeatable_ = false;
   std::vector<std::function<std::string(const std::string&)>> checkers_;
   std::function<void(const std::string&)> store_;

@@ -144,7 +144,7 @@ void describe(const Arguments& command, Json::Array& list) {
                                      {"value", argument->value_name()},
                                      {"choices", texts(argument->choices())},
                                      {"suggestions", texts(argument->suggestions())},
-                                     {"required", argument->is_required()},
+                                     {"required", argument->is_expected()},
                                      {"repeatable", argument->is_repeatable()},
                                      {"help", argument->help()}});
   }
@@ -168,7 +168,7 @@ std::string usage_line(const Arguments& command) {
   for (const auto& argument : command.list()) {
     if (argument->is_positional()) {
       const auto name = argument->name() + (argument->is_repeatable() ? "..." : "");
-      positional += " " + (argument->is_required() ? name : "[" + name + "]");
+      positional += " " + (argument->is_expected() ? name : "[" + name + "]");
     } else if (argument->is_required()) {
       required += " " + argument->spellings().front() + " " + argument->value_name();
     } else {

@@ -12,6 +12,7 @@
 #include "ferrule/version.hpp"
 #include "help.hpp"
 #include "print/failure.hpp"
+#include "signals.hpp"
 #include "terminal.hpp"
 
 namespace ferrule::cli {
@@ -56,6 +57,7 @@ int main(int argc, char** argv) {
   using ferrule::cli::print;
   using ferrule::cli::Stream;
   ferrule::cli::ignore_broken_pipes();
+  ferrule::cli::handle_signals();
   int code = ferrule::cli::kSystem;
   try {
     code = ferrule::cli::run(std::vector<std::string>(argv + 1, argv + argc));
@@ -65,5 +67,7 @@ int main(int argc, char** argv) {
     print(Stream::kErr, "ferrule: " + ferrule::printable(error.what()) + "\n");
   }
   const int finished = ferrule::cli::finish();
+  // A save that was complete before the signal came is reported as any other.
+  if (code != ferrule::cli::kGood) ferrule::cli::die_if_interrupted();
   return finished != 0 ? finished : code;
 }

@@ -63,6 +63,30 @@ int finish() {
   return kSystem;
 }
 
+Result<std::string> read_standard_input(std::size_t limit) {
+  constexpr std::size_t kPiece = std::size_t{1} << 16;
+  std::string text;
+  for (;;) {
+    const auto size = text.size();
+    text.resize(size + kPiece);
+    errno = 0;
+    const auto got = std::fread(text.data() + size, 1, kPiece, stdin);
+    text.resize(size + got);
+    if (got == 0 && std::ferror(stdin) != 0) {
+      return Error{.code = ErrorCode::kIo,
+                   .message = "cannot read standard input: " + std::string(std::strerror(errno)),
+                   .path = "-",
+                   .system_errno = errno};
+    }
+    if (got == 0) return text;
+    if (text.size() > limit) {
+      return Error{.code = ErrorCode::kLimitExceeded,
+                   .message = "standard input has more than " + std::to_string(limit) + " bytes",
+                   .path = "-"};
+    }
+  }
+}
+
 bool is_terminal(Stream stream) { return ::isatty(::fileno(file_of(stream))) == 1; }
 
 std::size_t terminal_columns(Stream stream) {

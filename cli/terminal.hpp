@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "ferrule/result.hpp"
+
 /// The streams of the process: the only place of the command that talks to the terminal.
 namespace ferrule::cli {
 
@@ -17,6 +19,9 @@ void print(Stream stream, std::string_view text);
 /// Flushes standard output: 0, or the exit code for a full disk. A reader that went away (`| head`)
 /// is not a failure.
 int finish();
+
+/// All of standard input. Fails with kIo, or with kLimitExceeded beyond `limit` bytes.
+Result<std::string> read_standard_input(std::size_t limit);
 
 bool is_terminal(Stream stream);
 

@@ -34,10 +34,20 @@ _ferrule() {
     "state-dict -o" | "state-dict --output") files="-f" ;;
     "state-dict --adapter") return ;;
     "state-dict --torch-key") words="state_dict model module" ;;
+    "verify --files-from") files="-f" ;;
+    "verify --id") return ;;
     "verify --torch-key") words="state_dict model module" ;;
+    "verify --format") words="text json sarif" ;;
     "check --base") files="-f" ;;
     "check --engine") words="llama.cpp lmdeploy lorax mistral.rs mlx openvino sglang tensorrt-llm vllm" ;;
+    "check --format") words="text json sarif" ;;
     "explain --module") return ;;
+    "diff --format") words="text json sarif" ;;
+    "id --files-from") files="-f" ;;
+    "scan --files-from") files="-f" ;;
+    "scan --allow") return ;;
+    "scan --fail-on") words="dangerous unknown any" ;;
+    "scan --format") words="text json sarif" ;;
     "fix -o" | "fix --output") files="-d" ;;
     "fix --base") files="-f" ;;
     "fix --durability") words="fast safe full" ;;
@@ -60,7 +70,7 @@ _ferrule() {
   esac
   if [[ -z $words$files ]]; then
     case $command in
-      "") options="--help --version" words="save inspect config state-dict verify check explain diff id scan fix normalize convert push pull help" ;;
+      "") options="--help --version" words="save inspect config state-dict verify check explain diff id scan fix normalize convert clean push pull help" ;;
       "save") options="--help --output --config --select --format --embeddings --dtype --durability --torch-key --initial --base --fingerprint --facts --push --no-card --json" files="-f" ;;
       "inspect") options="--help --tensors --torch-key --json" files="-f" ;;
       "config") options="--help" words="new show upgrade" ;;
@@ -68,15 +78,16 @@ _ferrule() {
       "config show") options="--help --json" files="-f" ;;
       "config upgrade") options="--help --output --json" files="-f" ;;
       "state-dict") options="--help --output --adapter --torch-key --json" files="-d" ;;
-      "verify") options="--help --torch-key --json" files="-f" ;;
-      "check") options="--help --base --values --engine --allow-partial --json" files="-d" ;;
+      "verify") options="--help --files-from --values --id --quiet --all --torch-key --format --json" files="-f" ;;
+      "check") options="--help --base --values --engine --allow-partial --all --format --json" files="-d" ;;
       "explain") options="--help --module --json" files="-d" ;;
-      "diff") options="--help --tensors --json" files="-d" ;;
-      "id") options="--help --json" files="-d" ;;
-      "scan") options="--help --json" files="-f" ;;
-      "fix") options="--help --output --base --durability --json" files="-d" ;;
-      "normalize") options="--help --output --rank --scale --engine --torch-key --durability --json" files="-d" ;;
-      "convert") options="--help --output --to --torch-key --durability --json" files="-d" ;;
+      "diff") options="--help --tensors --exit-code --format --json" files="-d" ;;
+      "id") options="--help --files-from --json" files="-d" ;;
+      "scan") options="--help --files-from --allow --fail-on --quiet --format --json" files="-f" ;;
+      "fix") options="--help --output --base --keep-going --durability --json" files="-d" ;;
+      "normalize") options="--help --output --rank --scale --engine --keep-going --torch-key --durability --json" files="-d" ;;
+      "convert") options="--help --output --to --keep-going --torch-key --durability --json" files="-d" ;;
+      "clean") options="--help --json" files="-d" ;;
       "push") options="--help --revision --private --allow-public --create-pr --commit-message --commit-description --json" files="-d" ;;
       "pull") options="--help --revision --cache-dir --output --offline --json" ;;
       "help") options="--help --json" ;;

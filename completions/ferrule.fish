@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Made by tools/make_command_docs.py.
-set -l commands save inspect config state-dict verify check explain diff id scan fix normalize convert push pull help
+set -l commands save inspect config state-dict verify check explain diff id scan fix normalize convert clean push pull help
 complete -c ferrule -f
 complete -c ferrule -s h -l help -d 'Print this help'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -s V -l version -d 'Print the version'
@@ -17,6 +17,7 @@ complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a scan -d 'L
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a fix -d 'Repair problems that have exactly one fix'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a normalize -d 'Rewrite a LoRA so that every engine reads it the same way'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a convert -d 'Write an adapter\'s weights in another format'
+complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a clean -d 'Remove what interrupted saves left behind'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a push -d 'Upload an adapter to the Hugging Face Hub or to S3'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a pull -d 'Download an adapter from the Hub, S3 or a web folder'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a help -d 'Show the help of a command'
@@ -57,28 +58,45 @@ complete -c ferrule -n '__fish_seen_subcommand_from state-dict' -l adapter -x -d
 complete -c ferrule -n '__fish_seen_subcommand_from state-dict' -l torch-key -x -a 'state_dict model module' -d 'In a torch file that nests its state dict: the key of the state dict'
 complete -c ferrule -n '__fish_seen_subcommand_from state-dict' -l json -d 'Print one JSON document (docs/cli.md)'
 complete -c ferrule -n '__fish_seen_subcommand_from verify' -F
+complete -c ferrule -n '__fish_seen_subcommand_from verify' -l files-from -r -F -d 'Also take the lines of this file as paths; - is standard input'
+complete -c ferrule -n '__fish_seen_subcommand_from verify' -l values -d 'Read every value too: NaN, Inf, an update that is all zeros'
+complete -c ferrule -n '__fish_seen_subcommand_from verify' -l id -x -d 'The content id that the adapter must have'
+complete -c ferrule -n '__fish_seen_subcommand_from verify' -s q -l quiet -d 'Print findings only'
+complete -c ferrule -n '__fish_seen_subcommand_from verify' -l all -d 'List every finding instead of one line for each cause'
 complete -c ferrule -n '__fish_seen_subcommand_from verify' -l torch-key -x -a 'state_dict model module' -d 'In a torch file that nests its state dict: the key of the state dict'
-complete -c ferrule -n '__fish_seen_subcommand_from verify' -l json -d 'Print one JSON document (docs/cli.md)'
+complete -c ferrule -n '__fish_seen_subcommand_from verify' -l format -x -a 'text json sarif' -d 'What to print: text, one JSON document (docs/cli.md), or a SARIF 2.1.0 log (default: text)'
+complete -c ferrule -n '__fish_seen_subcommand_from verify' -l json -d 'The same as --format json'
 complete -c ferrule -n '__fish_seen_subcommand_from check' -F
 complete -c ferrule -n '__fish_seen_subcommand_from check' -l base -r -F -d 'The base model: its directory, an index, a file of tensors, or a config.json'
 complete -c ferrule -n '__fish_seen_subcommand_from check' -l values -d 'Read values too: NaN, Inf, a B that is all zeros'
 complete -c ferrule -n '__fish_seen_subcommand_from check' -l engine -x -a 'llama.cpp lmdeploy lorax mistral.rs mlx openvino sglang tensorrt-llm vllm' -d 'Also check against this serving engine'
 complete -c ferrule -n '__fish_seen_subcommand_from check' -l allow-partial -d 'Accept modules that the base does not have if at least one is found; a wrong shape is still an error'
-complete -c ferrule -n '__fish_seen_subcommand_from check' -l json -d 'Print one JSON document (docs/cli.md)'
+complete -c ferrule -n '__fish_seen_subcommand_from check' -l all -d 'List every finding instead of one line for each cause'
+complete -c ferrule -n '__fish_seen_subcommand_from check' -l format -x -a 'text json sarif' -d 'What to print: text, one JSON document (docs/cli.md), or a SARIF 2.1.0 log (default: text)'
+complete -c ferrule -n '__fish_seen_subcommand_from check' -l json -d 'The same as --format json'
 complete -c ferrule -n '__fish_seen_subcommand_from explain' -F
 complete -c ferrule -n '__fish_seen_subcommand_from explain' -l module -x -d 'Only modules whose path, or the end of it after a dot, matches (* and ?)'
 complete -c ferrule -n '__fish_seen_subcommand_from explain' -l json -d 'Print one JSON document (docs/cli.md)'
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -F
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -F
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -l tensors -d 'List the tensors of each module too'
-complete -c ferrule -n '__fish_seen_subcommand_from diff' -l json -d 'Print one JSON document (docs/cli.md)'
+complete -c ferrule -n '__fish_seen_subcommand_from diff' -l exit-code -d 'Exit with 1 if the adapters are not the same'
+complete -c ferrule -n '__fish_seen_subcommand_from diff' -l format -x -a 'text json sarif' -d 'What to print: text, one JSON document (docs/cli.md), or a SARIF 2.1.0 log (default: text)'
+complete -c ferrule -n '__fish_seen_subcommand_from diff' -l json -d 'The same as --format json'
 complete -c ferrule -n '__fish_seen_subcommand_from id' -F
+complete -c ferrule -n '__fish_seen_subcommand_from id' -l files-from -r -F -d 'Also take the lines of this file as paths; - is standard input'
 complete -c ferrule -n '__fish_seen_subcommand_from id' -l json -d 'Print one JSON document (docs/cli.md)'
 complete -c ferrule -n '__fish_seen_subcommand_from scan' -F
-complete -c ferrule -n '__fish_seen_subcommand_from scan' -l json -d 'Print one JSON document (docs/cli.md)'
+complete -c ferrule -n '__fish_seen_subcommand_from scan' -l files-from -r -F -d 'Also take the lines of this file as paths; - is standard input'
+complete -c ferrule -n '__fish_seen_subcommand_from scan' -l allow -x -d 'Accept files whose path or name matches, and globals whose name matches (* and ?)'
+complete -c ferrule -n '__fish_seen_subcommand_from scan' -l fail-on -x -a 'dangerous unknown any' -d 'The least severity that fails the scan; any includes training state (default: unknown)'
+complete -c ferrule -n '__fish_seen_subcommand_from scan' -s q -l quiet -d 'Print only what fails the scan'
+complete -c ferrule -n '__fish_seen_subcommand_from scan' -l format -x -a 'text json sarif' -d 'What to print: text, one JSON document (docs/cli.md), or a SARIF 2.1.0 log (default: text)'
+complete -c ferrule -n '__fish_seen_subcommand_from scan' -l json -d 'The same as --format json'
 complete -c ferrule -n '__fish_seen_subcommand_from fix' -F
 complete -c ferrule -n '__fish_seen_subcommand_from fix' -s o -l output -r -F -d 'Where to write; ADAPTER itself repairs it in place'
 complete -c ferrule -n '__fish_seen_subcommand_from fix' -l base -r -F -d 'The base model, which tells the prefixes of wrappers'
+complete -c ferrule -n '__fish_seen_subcommand_from fix' -l keep-going -d 'For a folder of adapters: write each on its own, and go on after one that fails'
 complete -c ferrule -n '__fish_seen_subcommand_from fix' -l durability -x -a 'fast safe full' -d 'How the files survive a power loss: fast may lose or tear them, safe never tears them, full has them on disk before it returns (default: safe)'
 complete -c ferrule -n '__fish_seen_subcommand_from fix' -l json -d 'Print one JSON document (docs/cli.md)'
 complete -c ferrule -n '__fish_seen_subcommand_from normalize' -F
@@ -86,15 +104,19 @@ complete -c ferrule -n '__fish_seen_subcommand_from normalize' -s o -l output -r
 complete -c ferrule -n '__fish_seen_subcommand_from normalize' -l rank -x -a 'uniform keep' -d 'One rank for all modules, padded with zeros, or each rank as it is (default: uniform)'
 complete -c ferrule -n '__fish_seen_subcommand_from normalize' -l scale -x -a 'b a split' -d 'Which factor takes the strength (default: b)'
 complete -c ferrule -n '__fish_seen_subcommand_from normalize' -l engine -x -a 'llama.cpp lmdeploy lorax mistral.rs mlx openvino sglang tensorrt-llm vllm' -d 'Also refuse what this serving engine would refuse or ignore'
+complete -c ferrule -n '__fish_seen_subcommand_from normalize' -l keep-going -d 'For a folder of adapters: write each on its own, and go on after one that fails'
 complete -c ferrule -n '__fish_seen_subcommand_from normalize' -l torch-key -x -a 'state_dict model module' -d 'In a torch file that nests its state dict: the key of the state dict'
 complete -c ferrule -n '__fish_seen_subcommand_from normalize' -l durability -x -a 'fast safe full' -d 'How the files survive a power loss: fast may lose or tear them, safe never tears them, full has them on disk before it returns (default: safe)'
 complete -c ferrule -n '__fish_seen_subcommand_from normalize' -l json -d 'Print one JSON document (docs/cli.md)'
 complete -c ferrule -n '__fish_seen_subcommand_from convert' -F
 complete -c ferrule -n '__fish_seen_subcommand_from convert' -s o -l output -r -F -d 'Where to write; ADAPTER itself converts in place'
 complete -c ferrule -n '__fish_seen_subcommand_from convert' -l to -x -a 'safetensors bin' -d 'The format to write (default: safetensors)'
+complete -c ferrule -n '__fish_seen_subcommand_from convert' -l keep-going -d 'For a folder of adapters: write each on its own, and go on after one that fails'
 complete -c ferrule -n '__fish_seen_subcommand_from convert' -l torch-key -x -a 'state_dict model module' -d 'In a torch file that nests its state dict: the key of the state dict'
 complete -c ferrule -n '__fish_seen_subcommand_from convert' -l durability -x -a 'fast safe full' -d 'How the files survive a power loss: fast may lose or tear them, safe never tears them, full has them on disk before it returns (default: safe)'
 complete -c ferrule -n '__fish_seen_subcommand_from convert' -l json -d 'Print one JSON document (docs/cli.md)'
+complete -c ferrule -n '__fish_seen_subcommand_from clean' -F
+complete -c ferrule -n '__fish_seen_subcommand_from clean' -l json -d 'Print one JSON document (docs/cli.md)'
 complete -c ferrule -n '__fish_seen_subcommand_from push' -F
 complete -c ferrule -n '__fish_seen_subcommand_from push' -l revision -x -d 'The branch, created if it does not exist (default: main)'
 complete -c ferrule -n '__fish_seen_subcommand_from push' -l private -d 'Create a private repository; a public one that exists is refused'

@@ -51,7 +51,7 @@ ON_TOP = {"io": {"transaction"}}
 PUBLIC = {
     "base": "durability dtype error export file_names finding read_limits result tensor_source tensor_view text version",
     "format": "file_kind json",
-    "io": "written_file",
+    "io": "save_control written_file",
     "container": "checkpoint pickle_scan safetensors_file safetensors_writer tensor_stream text_file torch_file torch_writer weights_format"
     " write_options",
     "peft": "adapter_config method_roles model_facts selection targeting",
@@ -59,7 +59,7 @@ PUBLIC = {
     "model": "base_model",
     "update": "diff",
     "check": "check explain",
-    "edit": "convert fix normalize",
+    "edit": "clean convert fix normalize",
     "report": "report_json",
     "hub": "hub",
     "cli": "ferrule",

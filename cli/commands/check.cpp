@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "commands/options.hpp"
 #include "ferrule/text.hpp"
 #include "print/failure.hpp"
+#include "print/findings.hpp"
 #include "print/json.hpp"
 #include "print/table.hpp"
 #include "print/text.hpp"
@@ -25,14 +27,20 @@ constexpr std::size_t kMaxRows = 50;
 struct Options {
   std::string adapter;
   std::string base;
-  bool json = false;
+  bool list_all = false;
+  Output output;
   CheckOptions check;
 };
 
 /// The document keeps its fixed fields if there was nothing to compare.
 int fail_check(const Error& error, const Options& options, const std::string& given,
                Verdict verdict) {
-  return fail(error, given, options.json,
+  if (options.output.is_sarif()) {
+    report(error);
+    print_sarif("check", std::vector{to_finding(error)}, {});
+    return exit_code(error, given);
+  }
+  return fail(error, given, options.output.is_json(),
               to_json(CheckReport{
                   .verdict = verdict, .matched = 0, .total = 0, .findings = {to_finding(error)}}));
 }
@@ -59,16 +67,16 @@ void print_human(const CheckReport& checked, const Options& options) {
       advice.push_back(finding.advice);
     }
   }
-  std::size_t rows = 0;
-  for (const auto& finding : checked.findings) {
-    if (rows++ == kMaxRows) break;
+  const auto causes = causes_of(checked.findings, options.list_all);
+  const auto shown = options.list_all ? causes.size() : std::min(causes.size(), kMaxRows);
+  for (const auto& cause : std::span(causes).first(shown)) {
+    const auto& finding = *cause.first;
     table.add({std::string(severity_name(finding.severity)), finding.rule,
-               printable(finding.key.empty() ? "-" : finding.key), printable(finding.message)});
+               printable(finding.key.empty() ? "-" : finding.key), printable(cause.message())});
   }
   if (!table.empty()) print(Stream::kOut, table.to_string(terminal_columns()) + "\n");
-  if (checked.findings.size() > kMaxRows) {
-    print(Stream::kOut, "... and " + grouped(checked.findings.size() - kMaxRows) +
-                            " more (--json lists them all)\n");
+  if (causes.size() > shown) {
+    print(Stream::kOut, "... and " + grouped(causes.size() - shown) + " more (--all lists them)\n");
   }
   for (std::size_t i = 0; i < advice.size() && i < 8; ++i) {
     print(Stream::kOut, "advice: " + printable(advice[i]) + "\n");
@@ -86,7 +94,9 @@ int run(const Options& options) {
   if (!base) return fail_check(base.error(), options, options.base, Verdict::kUnknown);
   const auto checked = check(std::filesystem::path(options.adapter), *base, options.check);
   if (!checked) return fail_check(checked.error(), options, options.adapter, Verdict::kBad);
-  if (options.json) {
+  if (options.output.is_sarif()) {
+    print_sarif("check", checked->findings, {});
+  } else if (options.output.is_json()) {
     print_document(to_json(*checked));
   } else {
     print_human(*checked, options);
@@ -109,7 +119,8 @@ void add_check(Arguments& command) {
   command.flag("--allow-partial", options->check.allow_partial,
                "Accept modules that the base does not have if at least one is found; a wrong shape "
                "is still an error");
-  add_json(command, options->json);
+  command.flag("--all", options->list_all, "List every finding instead of one line for each cause");
+  add_output(command, options->output);
   command.about(
       "Only headers are read. Exit status: 0 for ok and warn, 1 for bad and unknown.\n"
       "\n"

@@ -35,6 +35,7 @@ constexpr std::array kCommands = {
     Command{kChange, "normalize", "Rewrite a LoRA so that every engine reads it the same way",
             add_normalize},
     Command{kChange, "convert", "Write an adapter's weights in another format", add_convert},
+    Command{kChange, "clean", "Remove what interrupted saves left behind", add_clean},
 #ifdef FERRULE_HAS_HUB
     Command{"Ship", "push", "Upload an adapter to the Hugging Face Hub or to S3", add_push},
     Command{"Ship", "pull", "Download an adapter from the Hub, S3 or a web folder", add_pull},

@@ -10,6 +10,7 @@ void add_commands(Arguments& root);
 
 // Each adds its arguments and its action to `command`.
 void add_check(Arguments& command);
+void add_clean(Arguments& command);
 void add_config(Arguments& command);
 void add_convert(Arguments& command);
 void add_diff(Arguments& command);

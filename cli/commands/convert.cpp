@@ -5,11 +5,13 @@
 #include <string>
 #include <utility>
 
+#include "commands/batch.hpp"
 #include "commands/command.hpp"
 #include "commands/options.hpp"
 #include "ferrule/text.hpp"
 #include "print/failure.hpp"
 #include "print/json.hpp"
+#include "print/progress.hpp"
 #include "print/text.hpp"
 #include "terminal.hpp"
 
@@ -19,23 +21,47 @@ namespace {
 struct Options {
   std::string adapter;
   std::string output;
+  bool keep_going = false;
   bool json = false;
   ConvertOptions convert;
 };
 
-int run(const Options& options) {
-  const auto report = convert(options.adapter, options.output, options.convert);
-  if (!report) return fail(report.error(), options.adapter, options.json);
-  if (options.json) {
-    print_document(to_json(*report, options.output));
-    return kGood;
-  }
-  for (const auto& adapter : report->adapters) {
+void print_report(const ConvertReport& report, const std::string& output) {
+  for (const auto& adapter : report.adapters) {
     const std::string where =
-        printable(options.output) + (adapter.folder.empty() ? "" : "/" + printable(adapter.folder));
+        printable(output) + (adapter.folder.empty() ? "" : "/" + printable(adapter.folder));
     print(Stream::kOut, where + ": " + adapter.from + " to " + adapter.to + ", " +
                             counted(adapter.tensors, "tensor") + ", " +
                             human_bytes(adapter.from_bytes) + "\n");
+  }
+}
+
+Result<Rewritten> convert_one(const std::string& from, const std::string& to,
+                              const Options& options) {
+  Working working("converting " + printable(from));
+  const auto report = convert(from, to, options.convert);
+  working.stop();
+  if (!report) return report.error();
+  Rewritten done;
+  done.adapters = adapters_of(to_json(*report, to));
+  if (!options.json) print_report(*report, to);
+  return done;
+}
+
+int run(const Options& options) {
+  if (options.keep_going) {
+    return rewrite_each(
+        options.adapter, options.output, options.json,
+        [&](const auto& from, const auto& to) { return convert_one(from, to, options); });
+  }
+  Working working("converting " + printable(options.adapter));
+  const auto report = convert(options.adapter, options.output, options.convert);
+  working.stop();
+  if (!report) return fail(report.error(), options.adapter, options.json);
+  if (options.json) {
+    print_document(to_json(*report, options.output));
+  } else {
+    print_report(*report, options.output);
   }
   return kGood;
 }
@@ -56,6 +82,7 @@ void add_convert(Arguments& command) {
           {{"safetensors", WeightsFormat::kSafetensors}, {"bin", WeightsFormat::kBin}},
           "The format to write (default: safetensors)")
       .alias("--format");
+  add_keep_going(command, options->keep_going);
   add_torch_key(command, options->convert.open);
   add_durability(command, options->convert.durability);
   add_json(command, options->json);

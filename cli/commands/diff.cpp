@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "commands/command.hpp"
 #include "commands/options.hpp"
@@ -12,6 +13,7 @@
 #include "print/failure.hpp"
 #include "print/findings.hpp"
 #include "print/json.hpp"
+#include "print/progress.hpp"
 #include "print/table.hpp"
 #include "print/text.hpp"
 #include "terminal.hpp"
@@ -23,7 +25,8 @@ struct Options {
   std::string a;
   std::string b;
   bool tensors = false;
-  bool json = false;
+  bool exit_code = false;
+  Output output;
 };
 
 std::string cell(const std::optional<double>& number) {
@@ -69,6 +72,33 @@ void print_report(const DiffReport& report) {
   print(Stream::kOut, text + "\n");
 }
 
+/// Every module that is not the same, and every field that means something else, as a finding.
+std::vector<Finding> differences(const DiffReport& report, const Options& options) {
+  auto findings = report.findings;
+  const auto add = [&](std::string rule, const std::string& key, std::string message) {
+    findings.push_back({.severity = Severity::kWarning,
+                        .rule = std::move(rule),
+                        .path = options.b,
+                        .key = key,
+                        .message = std::move(message),
+                        .advice = {}});
+  };
+  for (const auto& module : report.modules) {
+    if (module.measure.verdict == DiffVerdict::kSame) continue;
+    const std::string verdict(diff_verdict_name(module.measure.verdict));
+    add("diff-" + verdict, module.path,
+        "compared with " + quote(options.a) + ": " + verdict + ", factor " +
+            cell(module.measure.factor) + ", relative distance " +
+            cell(module.measure.relative_distance));
+  }
+  for (const auto& field : report.config) {
+    add("diff-config", field.field,
+        "the field is " + (field.b ? printable(field.b->dump(), 200) : "absent") + ", in " +
+            quote(options.a) + " it is " + (field.a ? printable(field.a->dump(), 200) : "absent"));
+  }
+  return findings;
+}
+
 /// The exit code, and the adapter if it is good.
 std::pair<int, std::optional<Adapter>> open_good(const std::string& path, bool json) {
   auto adapter = Adapter::open(path);
@@ -83,18 +113,23 @@ std::pair<int, std::optional<Adapter>> open_good(const std::string& path, bool j
 }
 
 int run(const Options& options) {
-  const auto [a_code, a] = open_good(options.a, options.json);
+  const auto [a_code, a] = open_good(options.a, options.output.is_json());
   if (!a) return a_code;
-  const auto [b_code, b] = open_good(options.b, options.json);
+  const auto [b_code, b] = open_good(options.b, options.output.is_json());
   if (!b) return b_code;
+  Working working("comparing");
   const auto difference = diff(*a, *b, {.tensors = options.tensors, .threads = 0});
-  if (options.json) {
+  working.stop();
+  if (options.output.is_sarif()) {
+    print_sarif("diff", differences(difference, options), {});
+  } else if (options.output.is_json()) {
     print_document(to_json(difference, options.a, options.b, options.tensors));
   } else {
     report(difference.findings);
     print_report(difference);
   }
-  return kGood;
+  const bool is_same = difference.measure.verdict == DiffVerdict::kSame;
+  return options.exit_code && !is_same ? kBad : kGood;
 }
 
 }  // namespace
@@ -104,11 +139,12 @@ void add_diff(Arguments& command) {
   command.positional("A", options->a, "Directory of an adapter").required();
   command.positional("B", options->b, "Directory of another adapter").required();
   command.flag("--tensors", options->tensors, "List the tensors of each module too");
-  add_json(command, options->json);
+  command.flag("--exit-code", options->exit_code, "Exit with 1 if the adapters are not the same");
+  add_output(command, options->output);
   command.about(
       R"(Compares what the adapters do to a base, not how they are written: factors that were
 rescaled or rotated are the same. FACTOR is B over A, DISTANCE is |A - B| / |A|.
-The exit status is 0 whether they differ or not.
+The exit status is 0 whether they differ or not, unless --exit-code is given.
 
 Example:
   ferrule diff my-adapter my-adapter-normalized)");

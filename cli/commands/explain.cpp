@@ -69,11 +69,17 @@ int run(const Options& options) {
   const auto strengths = explain(*adapter, options.glob);
   const auto findings = adapter->findings();
   const int code = has_error(findings) ? kBad : kGood;
+  const bool is_empty = strengths.modules.empty() && !options.glob.empty();
+  if (is_empty) {
+    print(Stream::kErr,
+          printable(options.path) + ": no module matches " + quote(options.glob) + "\n");
+  }
   if (options.json) {
     print_document(to_json(strengths, *adapter));
-    return code;
+    return is_empty ? kBad : code;
   }
   report(findings);
+  if (is_empty) return kBad;
   warn_of_idle_patterns(strengths, options.path);
   print_table(strengths, *adapter);
   return code;

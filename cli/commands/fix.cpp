@@ -7,12 +7,14 @@
 #include <utility>
 #include <vector>
 
+#include "commands/batch.hpp"
 #include "commands/command.hpp"
 #include "commands/options.hpp"
 #include "ferrule/text.hpp"
 #include "print/failure.hpp"
 #include "print/findings.hpp"
 #include "print/json.hpp"
+#include "print/progress.hpp"
 #include "print/text.hpp"
 #include "terminal.hpp"
 
@@ -23,13 +25,14 @@ struct Options {
   std::string adapter;
   std::string output;
   std::string base;
+  bool keep_going = false;
   bool json = false;
   FixOptions fix;
 };
 
-void print_human(const FixReport& fixed, const Options& options) {
+void print_human(const FixReport& fixed, const std::string& output) {
   for (const auto& adapter : fixed.adapters) {
-    auto where = printable(options.output);
+    auto where = printable(output);
     if (!adapter.folder.empty()) where.append("/").append(printable(adapter.folder));
     if (adapter.mended.empty()) print(Stream::kOut, where + ": nothing to fix\n");
     for (const auto& thing : adapter.mended) {
@@ -44,6 +47,18 @@ void print_human(const FixReport& fixed, const Options& options) {
   }
 }
 
+Result<Rewritten> fix_one(const std::string& from, const std::string& to, const Options& options) {
+  Working working("fixing " + printable(from));
+  const auto fixed = fix(from, to, options.fix);
+  working.stop();
+  if (!fixed) return fixed.error();
+  Rewritten done;
+  done.code = fixed->good() ? kGood : kBad;
+  done.adapters = adapters_of(to_json(*fixed, to));
+  if (!options.json) print_human(*fixed, to);
+  return done;
+}
+
 int run(Options& options) {
   std::optional<BaseModel> base;
   if (!options.base.empty()) {
@@ -52,12 +67,19 @@ int run(Options& options) {
     base = std::move(opened).value();
     options.fix.base = &*base;
   }
+  if (options.keep_going) {
+    return rewrite_each(
+        options.adapter, options.output, options.json,
+        [&](const auto& from, const auto& to) { return fix_one(from, to, options); });
+  }
+  Working working("fixing " + printable(options.adapter));
   const auto fixed = fix(options.adapter, options.output, options.fix);
+  working.stop();
   if (!fixed) return fail(fixed.error(), options.adapter, options.json);
   if (options.json) {
     print_document(to_json(*fixed, options.output));
   } else {
-    print_human(*fixed, options);
+    print_human(*fixed, options.output);
   }
   return fixed->good() ? kGood : kBad;
 }
@@ -73,6 +95,7 @@ void add_fix(Arguments& command) {
       .required();
   command.option("--base", options->base, "PATH",
                  "The base model, which tells the prefixes of wrappers");
+  add_keep_going(command, options->keep_going);
   add_durability(command, options->fix.durability);
   add_json(command, options->json);
   command.about(

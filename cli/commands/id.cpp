@@ -1,57 +1,100 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "commands/command.hpp"
 #include "commands/options.hpp"
+#include "commands/path_list.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/content_id.hpp"
+#include "ferrule/text.hpp"
 #include "print/failure.hpp"
 #include "print/findings.hpp"
 #include "print/json.hpp"
+#include "print/progress.hpp"
 #include "terminal.hpp"
 
 namespace ferrule::cli {
 namespace {
 
 struct Options {
-  std::string path;
+  PathList paths;
   bool json = false;
 };
 
-int run(const Options& options) {
-  const auto adapter = Adapter::open(options.path);
-  if (!adapter) return fail(adapter.error(), options.path, options.json);
-  const auto findings = adapter->findings();
-  const bool good = !has_error(findings);
-  const auto id = good ? content_id(*adapter, {.threads = 0}) : std::string();
-  if (options.json) {
-    Json::Array adapters;
-    adapters.push_back(Json::Object{{"path", options.path},
-                                    {"id", good ? Json(id) : Json()},
-                                    {"findings", to_json(findings)},
-                                    {"error", Json()}});
-    print_document({{"adapters", std::move(adapters)}});
-  } else if (good) {
-    print(Stream::kOut, id + "\n");
-  } else {
-    report(findings);
+/// The id of one adapter, or why it has none.
+struct Answer {
+  std::string id;
+  std::vector<Finding> findings;
+  std::optional<Error> error;
+  int code = kGood;
+};
+
+Answer id_of(const std::string& path) {
+  Answer answer;
+  const auto adapter = Adapter::open(path);
+  if (!adapter) {
+    answer.error = adapter.error();
+    answer.code = exit_code(adapter.error(), path);
+    return answer;
   }
-  return good ? kGood : kBad;
+  answer.findings.assign(adapter->findings().begin(), adapter->findings().end());
+  if (has_error(answer.findings)) {
+    answer.code = kBad;
+  } else {
+    answer.id = content_id(*adapter, {.threads = 0});
+  }
+  return answer;
+}
+
+Json to_json(const Answer& answer, const std::string& path) {
+  return Json::Object{{"path", path},
+                      {"id", answer.id.empty() ? Json() : Json(answer.id)},
+                      {"findings", cli::to_json(answer.findings)},
+                      {"error", answer.error ? cli::to_json(*answer.error) : Json()}};
+}
+
+int run(const Options& options) {
+  const auto paths = options.paths.read(options.json);
+  if (!paths) return paths.exit_code();
+  int worst = kGood;
+  Json::Array adapters;
+  for (const auto& path : *paths) {
+    Working working("hashing " + printable(path));
+    const auto answer = id_of(path);
+    working.stop();
+    worst = std::max(worst, answer.code);
+    if (answer.error) report(*answer.error);
+    if (options.json) {
+      adapters.push_back(to_json(answer, path));
+    } else if (answer.id.empty()) {
+      report(answer.findings);
+    } else {
+      print(Stream::kOut, answer.id + (paths->size() > 1 ? "  " + printable(path) : "") + "\n");
+    }
+  }
+  if (options.json) print_document({{"adapters", std::move(adapters)}});
+  return worst;
 }
 
 }  // namespace
 
 void add_id(Arguments& command) {
   auto options = std::make_shared<Options>();
-  command.positional("ADAPTER", options->path, "Directory of an adapter").required();
+  options->paths.add_to(command, "ADAPTER", "Directories of adapters");
   add_json(command, options->json);
   command.about(R"(Prints 64 hexadecimal digits that name the adapter's content: the same for every
 container, file order, metadata, card and spelling of the config; different after any
-change of a tensor or of what the config means.
+change of a tensor or of what the config means. Of several adapters one a line, with the
+path, as sha256sum does.
 
-Example:
-  ferrule id my-adapter)");
+Examples:
+  ferrule id my-adapter > my-adapter.id
+  ferrule id adapters/*/)");
   command.action([options] { return run(*options); });
 }
 

@@ -4,12 +4,14 @@
 #include <memory>
 #include <string>
 
+#include "commands/batch.hpp"
 #include "commands/command.hpp"
 #include "commands/options.hpp"
 #include "ferrule/text.hpp"
 #include "print/failure.hpp"
 #include "print/findings.hpp"
 #include "print/json.hpp"
+#include "print/progress.hpp"
 #include "print/text.hpp"
 #include "terminal.hpp"
 
@@ -19,13 +21,15 @@ namespace {
 struct Options {
   std::string adapter;
   std::string output;
+  bool keep_going = false;
   bool json = false;
   NormalizeOptions normalize;
 };
 
-void print_report(const NormalizeReport& report, const Options& options) {
+void print_report(const NormalizeReport& report, const std::string& output,
+                  const Options& options) {
   std::string text =
-      printable(options.output) + ": " + counted(report.modules, "module") + " of strength 1, ";
+      printable(output) + ": " + counted(report.modules, "module") + " of strength 1, ";
   text += options.normalize.rank == NormalRank::kUniform ? "rank " : "r ";
   text += grouped(report.rank) + " (" + grouped(report.padded) + " padded, " +
           grouped(report.folded) + " folded)\n";
@@ -40,15 +44,37 @@ void print_report(const NormalizeReport& report, const Options& options) {
   print(Stream::kOut, text);
 }
 
+Result<Rewritten> normalize_one(const std::string& from, const std::string& to,
+                                const Options& options) {
+  Working working("normalizing " + printable(from));
+  const auto report = normalize(from, to, options.normalize);
+  working.stop();
+  if (!report) return report.error();
+  Rewritten done;
+  done.adapters.emplace_back(to_json(*report, to));
+  if (!options.json) {
+    cli::report(report->findings);
+    print_report(*report, to, options);
+  }
+  return done;
+}
+
 int run(const Options& options) {
+  if (options.keep_going) {
+    return rewrite_each(
+        options.adapter, options.output, options.json,
+        [&](const auto& from, const auto& to) { return normalize_one(from, to, options); });
+  }
+  Working working("normalizing " + printable(options.adapter));
   const auto done = normalize(options.adapter, options.output, options.normalize);
+  working.stop();
   if (!done) return fail(done.error(), options.adapter, options.json);
   if (options.json) {
     print_document(to_json(*done, options.output));
     return kGood;
   }
   report(done->findings);
-  print_report(*done, options);
+  print_report(*done, options.output, options);
   return kGood;
 }
 
@@ -72,6 +98,7 @@ void add_normalize(Arguments& command) {
       "Which factor takes the strength (default: b)");
   add_engine(command, options->normalize.engines,
              "Also refuse what this serving engine would refuse or ignore");
+  add_keep_going(command, options->keep_going);
   add_torch_key(command, options->normalize.open);
   add_durability(command, options->normalize.durability);
   add_json(command, options->json);

@@ -22,6 +22,16 @@ void add_json(Arguments& command, bool& json) {
   command.flag("--json", json, "Print one JSON document (docs/cli.md)");
 }
 
+void add_output(Arguments& command, Output& output) {
+  command.choice<OutputFormat>("--format", output.format,
+                               {{"text", OutputFormat::kText},
+                                {"json", OutputFormat::kJson},
+                                {"sarif", OutputFormat::kSarif}},
+                               "What to print: text, one JSON document (docs/cli.md), or a SARIF "
+                               "2.1.0 log (default: text)");
+  command.flag("--json", output.json, "The same as --format json").excludes("--format");
+}
+
 void add_torch_key(Arguments& command, OpenOptions& open) {
   command
       .option("--torch-key", open.torch_key, "NAME",

@@ -7,12 +7,24 @@
 #include "arguments.hpp"
 #include "ferrule/durability.hpp"
 #include "ferrule/read_limits.hpp"
+#include "print/sarif.hpp"
 
 /// Options that several commands have, each with one name and one help.
 namespace ferrule::cli {
 
 /// `--json`.
 void add_json(Arguments& command, bool& json);
+
+/// `--format text|json|sarif` and `--json`, of commands that report findings.
+struct Output {
+  OutputFormat format = OutputFormat::kText;
+  bool json = false;
+
+  bool is_json() const { return json || format == OutputFormat::kJson; }
+  bool is_sarif() const { return !json && format == OutputFormat::kSarif; }
+  bool is_text() const { return !is_json() && !is_sarif(); }
+};
+void add_output(Arguments& command, Output& output);
 
 /// `--torch-key NAME`: the key of the state dict in a torch file that nests it.
 void add_torch_key(Arguments& command, OpenOptions& open);

@@ -19,6 +19,7 @@
 #include "print/failure.hpp"
 #include "print/findings.hpp"
 #include "print/json.hpp"
+#include "print/progress.hpp"
 #include "print/save_report.hpp"
 #include "terminal.hpp"
 #ifdef FERRULE_HAS_HUB
@@ -151,7 +152,9 @@ int save(Options& options) {
     const bool named = !state.error().path.empty();
     return failed({state.error(), named ? state.error().path : options.states.front()});
   }
+  Working working("saving to " + printable(options.output));
   auto saved = save(*state, configs, options.output, options.save);
+  working.stop();
   if (!saved) {
     const bool initial = saved.error().path.starts_with(options.initial);
     return failed(

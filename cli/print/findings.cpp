@@ -2,6 +2,8 @@
 #include "print/findings.hpp"
 
 #include <algorithm>
+#include <map>
+#include <string_view>
 
 #include "ferrule/text.hpp"
 #include "print/text.hpp"
@@ -10,11 +12,27 @@
 namespace ferrule::cli {
 namespace {
 
-constexpr std::size_t kMaxFindings = 50;
+constexpr std::size_t kMaxCauses = 50;
 
-}  // namespace
+/// What stays of a message without names and numbers: messages of one cause have it in common.
+std::string skeleton(std::string_view message) {
+  std::string text;
+  bool quoted = false;
+  for (std::size_t i = 0; i < message.size(); ++i) {
+    const char c = message[i];
+    if (quoted && c == '\\') ++i;
+    if (c == '"') quoted = !quoted;
+    if (quoted) continue;
+    if (c < '0' || c > '9') {
+      text += c;
+    } else if (text.empty() || text.back() != '#') {
+      text += '#';
+    }
+  }
+  return text;
+}
 
-void report(const Finding& finding) {
+void print_finding(const Finding& finding, const std::string& message) {
   const bool error = finding.severity == Severity::kError;
   const auto color = error                                    ? Color::kRed
                      : finding.severity == Severity::kWarning ? Color::kYellow
@@ -25,20 +43,48 @@ void report(const Finding& finding) {
   if (!finding.rule.empty()) {
     text += colored(Stream::kErr, color, "[" + finding.rule + "]") + " ";
   }
-  text += finding.message + "\n";
+  text += message + "\n";
   if (!finding.advice.empty()) text += "    " + finding.advice + "\n";
   print(Stream::kErr, text);
 }
 
+}  // namespace
+
+std::string Cause::message() const {
+  if (findings == 1) return first->message;
+  return first->message + " (" + grouped(findings - 1) + " more like it)";
+}
+
+std::vector<Cause> causes_of(std::span<const Finding> findings, bool list_all) {
+  std::vector<Cause> causes;
+  std::map<std::string, std::size_t> known;
+  for (const auto& finding : findings) {
+    const auto name = finding.path + '\0' + finding.rule + '\0' +
+                      std::string(severity_name(finding.severity)) + '\0' + finding.advice + '\0' +
+                      skeleton(finding.message);
+    const auto [found, is_new] = known.emplace(name, causes.size());
+    if (is_new || list_all) {
+      causes.push_back({&finding, 1});
+    } else {
+      ++causes[found->second].findings;
+    }
+  }
+  return causes;
+}
+
+void report(const Finding& finding) { print_finding(finding, finding.message); }
+
 void report(const Error& error) { report(to_finding(error)); }
 
-void report(std::span<const Finding> findings) {
-  for (const auto& finding : findings.first(std::min(findings.size(), kMaxFindings))) {
-    report(finding);
+void report(std::span<const Finding> findings, bool list_all) {
+  const auto causes = causes_of(findings, list_all);
+  const auto shown = list_all ? causes.size() : std::min(causes.size(), kMaxCauses);
+  for (const auto& cause : std::span(causes).first(shown)) {
+    print_finding(*cause.first, cause.message());
   }
-  if (findings.size() > kMaxFindings) {
+  if (causes.size() > shown) {
     print(Stream::kErr,
-          "... and " + grouped(findings.size() - kMaxFindings) + " more (--json lists them all)\n");
+          "... and " + grouped(causes.size() - shown) + " more (--json lists them all)\n");
   }
 }
 

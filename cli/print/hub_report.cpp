@@ -9,6 +9,7 @@
 #include "print/findings.hpp"
 #include "print/json.hpp"
 #include "print/text.hpp"
+#include "signals.hpp"
 #include "terminal.hpp"
 
 namespace ferrule::cli {
@@ -62,7 +63,8 @@ hub::Watcher HubWatcher::watcher() {
           [this](std::string_view text) {
             line_.clear();
             print(Stream::kErr, "warning: " + printable(text) + "\n");
-          }};
+          },
+          [] { return is_interrupted(); }};
 }
 
 void HubWatcher::show(const hub::Progress& progress) {

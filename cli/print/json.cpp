@@ -19,4 +19,12 @@ void print_document(Json::Object fields) {
   print(Stream::kOut, report_document(std::move(fields)).dump_python(2, false) + "\n");
 }
 
+Json::Array adapters_of(const Json::Object& document) {
+  for (const auto& [name, value] : document) {
+    if (name != "adapters") continue;
+    if (const auto* adapters = value.if_array()) return *adapters;
+  }
+  return {};
+}
+
 }  // namespace ferrule::cli

@@ -24,4 +24,7 @@ Json::Object fields_of(Json object);
 /// removed.
 void print_document(Json::Object fields);
 
+/// The "adapters" of a report's document: what a batch collects of each of its reports.
+Json::Array adapters_of(const Json::Object& document);
+
 }  // namespace ferrule::cli

@@ -2,7 +2,10 @@
 #include "print/progress.hpp"
 
 #include <string>
+#include <system_error>
+#include <utility>
 
+#include "ferrule/save_control.hpp"
 #include "print/text.hpp"
 #include "terminal.hpp"
 
@@ -32,6 +35,39 @@ void ProgressLine::clear() {
   if (!shown_) return;
   print(Stream::kErr, "\r\033[K");
   shown_ = false;
+}
+
+Working::Working(std::string what) : what_(std::move(what)) {
+  if (!is_terminal(Stream::kErr)) return;
+  try {
+    thread_ = std::thread([this] { tick(); });
+  } catch (const std::system_error&) {
+    // The work is done without a display.
+  }
+}
+
+void Working::tick() {
+  const auto start = std::chrono::steady_clock::now();
+  const auto written_before = bytes_staged();
+  std::unique_lock lock(mutex_);
+  while (!changed_.wait_for(lock, kDelay / 2, [&] { return stopped_; })) {
+    const auto seconds =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - start);
+    auto text = what_ + ", " + std::to_string(seconds.count()) + " s";
+    const auto written = bytes_staged() - written_before;
+    if (written > 0) text += ", " + human_bytes(written) + " written";
+    line_.show(text);
+  }
+}
+
+void Working::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+  line_.clear();
 }
 
 }  // namespace ferrule::cli

@@ -2,6 +2,8 @@
 #include "print/table.hpp"
 
 #include <algorithm>
+#include <numeric>
+#include <string_view>
 
 #include "print/text.hpp"
 #include "terminal.hpp"
@@ -23,24 +25,56 @@ std::string without_trailing_space(std::string line) {
 
 }  // namespace
 
-std::string Table::to_string(std::size_t columns) const {
+std::vector<std::size_t> Table::natural_widths() const {
   std::vector<std::size_t> widths;
   for (const auto& column : columns_) widths.push_back(width_of(column.title));
   for (const auto& row : rows_) {
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
   }
-  std::size_t total = 2 * (widths.size() - 1);
-  for (const auto width : widths) total += width;
-  while (columns > 0 && total > columns) {
-    std::size_t widest = widths.size();
-    for (std::size_t i = 0; i < widths.size(); ++i) {
-      if (columns_[i].align != Align::kLeft || widths[i] <= kMinWidth) continue;
-      if (widest == widths.size() || widths[i] > widths[widest]) widest = i;
+  return widths;
+}
+
+Table Table::without_common_prefix() const {
+  Table shorter = *this;
+  if (rows_.size() < 2) return shorter;
+  std::string_view prefix = rows_[0][0];
+  for (const auto& row : rows_) {
+    const std::string_view cell = row[0];
+    std::size_t same = 0;
+    while (same < std::min(prefix.size(), cell.size()) && prefix[same] == cell[same]) ++same;
+    prefix = prefix.substr(0, same);
+  }
+  // Whole components only: "model.layers.".
+  const auto end = prefix.find_last_of("./");
+  if (end == std::string_view::npos) return shorter;
+  shorter.columns_[0].title += " (" + std::string(prefix.substr(0, end + 1)) + "*)";
+  for (auto& row : shorter.rows_) row[0].erase(0, end + 1);
+  return shorter;
+}
+
+std::string Table::to_string(std::size_t columns) const {
+  auto widths = natural_widths();
+  const auto total_of = [](const std::vector<std::size_t>& each) {
+    return std::accumulate(each.begin(), each.end(), 2 * (each.size() - 1));
+  };
+  std::size_t total = total_of(widths);
+  if (columns > 0 && total > columns && !rows_.empty()) {
+    const auto shorter = without_common_prefix();
+    if (total_of(shorter.natural_widths()) < total) return shorter.to_string(columns);
+  }
+  // The first column names the row: it is cut last.
+  for (const bool first : {false, true}) {
+    while (columns > 0 && total > columns) {
+      std::size_t widest = widths.size();
+      for (std::size_t i = first ? 0 : 1; i < (first ? 1 : widths.size()); ++i) {
+        if (columns_[i].align != Align::kLeft || widths[i] <= kMinWidth) continue;
+        if (widest == widths.size() || widths[i] > widths[widest]) widest = i;
+      }
+      if (widest == widths.size()) break;
+      const auto cut = std::min(total - columns, widths[widest] - kMinWidth);
+      widths[widest] -= cut;
+      total -= cut;
     }
-    if (widest == widths.size()) break;
-    const auto cut = std::min(total - columns, widths[widest] - kMinWidth);
-    widths[widest] -= cut;
-    total -= cut;
   }
   const auto line = [&](const auto& cell_of) {
     std::string text;

@@ -11,8 +11,9 @@ namespace ferrule::cli {
 
 enum class Align : std::uint8_t { kLeft, kRight };
 
-/// Rows under a header. Cells must be printable already. Wider than the terminal, the widest left
-/// column is cut in the middle, where paths differ least.
+/// Rows under a header. Cells must be printable already. In a terminal that is too narrow the first
+/// column loses the components that all rows share, then the other left columns are cut in the
+/// middle, then the first.
 class Table {
  public:
   struct Column {
@@ -26,6 +27,9 @@ class Table {
   std::string to_string(std::size_t columns) const;
 
  private:
+  std::vector<std::size_t> natural_widths() const;
+  Table without_common_prefix() const;
+
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;
 };

@@ -7,6 +7,7 @@
 #include "ferrule/base_model.hpp"          // IWYU pragma: export
 #include "ferrule/check.hpp"               // IWYU pragma: export
 #include "ferrule/checkpoint.hpp"          // IWYU pragma: export
+#include "ferrule/clean.hpp"               // IWYU pragma: export
 #include "ferrule/content_id.hpp"          // IWYU pragma: export
 #include "ferrule/convert.hpp"             // IWYU pragma: export
 #include "ferrule/diff.hpp"                // IWYU pragma: export
@@ -29,6 +30,7 @@
 #include "ferrule/result.hpp"              // IWYU pragma: export
 #include "ferrule/safetensors_file.hpp"    // IWYU pragma: export
 #include "ferrule/safetensors_writer.hpp"  // IWYU pragma: export
+#include "ferrule/save_control.hpp"        // IWYU pragma: export
 #include "ferrule/save_pretrained.hpp"     // IWYU pragma: export
 #include "ferrule/selection.hpp"           // IWYU pragma: export
 #include "ferrule/targeting.hpp"           // IWYU pragma: export

@@ -80,7 +80,8 @@ struct FolderOptions {
 };
 
 /// An adapter is a folder with an adapter_config.json or with
-/// adapter_model.safetensors or .bin. Links to folders are not followed, links to files are.
+/// adapter_model.safetensors or .bin. Links are followed, each
+/// folder is visited once; what belongs to a save that is not finished is left out.
 /// Fails with kNotFound, kIo or kUnsupported if `folder` itself cannot be listed.
 FERRULE_API Result<FolderSummary> inspect_folder(const std::filesystem::path& folder,
                                                  const FolderOptions& options = {});

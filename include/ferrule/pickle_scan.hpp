@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ferrule/error.hpp"
@@ -14,6 +17,20 @@
 #include "ferrule/result.hpp"
 
 namespace ferrule {
+
+/// How bad something is that unpickling would import or call.
+enum class ScanSeverity : std::uint8_t {
+  /// Known from what trainers write next to a checkpoint (training_args.bin, rng_state.pth): builds
+  /// enumerations, settings and arrays.
+  kTrainingState,
+  /// Nothing is known about it, or the file could not be read to its end.
+  kUnknown,
+  /// Runs commands or code, reaches files or the network, or any function by its name.
+  kDangerous,
+};
+
+/// "training_state", "unknown" or "dangerous".
+FERRULE_API std::string_view scan_severity_name(ScanSeverity severity) noexcept;
 
 /// Something that would run code if the file were unpickled: a global that is not on the list of
 /// what a state dict needs, or an opcode that can reach one.
@@ -29,6 +46,7 @@ struct ScanHit {
   std::string global;
   /// In words; names in it are quoted.
   std::string why;
+  ScanSeverity severity = ScanSeverity::kUnknown;
 };
 
 /// A part that could not be read to its end: what it would run is not known.
@@ -42,13 +60,19 @@ struct ScanGap {
 struct ScannedFile {
   std::filesystem::path path;
   FileKind kind = FileKind::kUnknown;
+  /// Those that were read to their end.
   std::uint64_t pickles = 0;
+  /// True if the file is of a kind that is looked into; false for source code, HDF5, text and
+  /// everything else that is not known.
+  bool examined = false;
   std::vector<ScanHit> hits;
   std::vector<ScanGap> gaps;
   /// The I/O error that prevented an answer.
   std::optional<Error> system_error;
 
-  /// Nothing would run, and all of it was read.
+  /// The worst of the hits; a gap counts as kUnknown. nullopt if there is none of either.
+  FERRULE_API std::optional<ScanSeverity> severity() const noexcept;
+  /// Nothing would run, and all of it was read. Says nothing of a file that was not examined.
   bool harmless() const noexcept { return !system_error && hits.empty() && gaps.empty(); }
 };
 
@@ -58,8 +82,14 @@ struct ScannedFile {
 FERRULE_API ScannedFile scan_file(const std::filesystem::path& path,
                                   const OpenOptions& options = {});
 
+/// The same for the content of a file that is in memory; `name` is only put into the result.
+FERRULE_API ScannedFile scan_bytes(std::span<const std::byte> bytes,
+                                   const std::filesystem::path& name,
+                                   const OpenOptions& options = {});
+
 /// The same for every file in a folder and below it, sorted by path; for a file, that one. The
-/// content decides what is looked into, never the name. Links to folders are not followed.
+/// content decides what is looked into, never the name. Links are followed, each folder is visited
+/// once; a save in progress is left out.
 /// May be called from any number of threads at once.
 /// Fails with kNotFound or kIo if `path` itself cannot be listed.
 FERRULE_API Result<std::vector<ScannedFile>> scan(const std::filesystem::path& path,

@@ -5,21 +5,11 @@
 #include <mutex>
 #include <utility>
 
+#include "adapter/open_adapter.hpp"
 #include "base/try.hpp"
-#include "ferrule/file_names.hpp"
 #include "io/walk.hpp"
 
 namespace ferrule {
-namespace {
-
-bool is_adapter(const io::Listing& listing) {
-  return std::any_of(listing.files.begin(), listing.files.end(), [](const std::string& name) {
-    return name == kConfigFile || name == kSafetensorsFile || name == kBinFile;
-  });
-}
-
-}  // namespace
-
 void TensorTotals::add(const TensorView& tensor) {
   ++tensors;
   parameters += tensor.element_count();
@@ -84,7 +74,7 @@ Result<FolderSummary> inspect_folder(const std::filesystem::path& folder,
   FERRULE_TRY(auto walked,
               io::walk_directories(
                   folder, options.threads, [&](const auto& directory, const auto& listing) {
-                    if (!is_adapter(listing)) return;
+                    if (!adapter::holds_adapter(listing.files)) return;
                     auto adapter = inspect_adapter(directory, options.open);
                     const std::lock_guard lock(mutex);
                     summary.adapters.push_back(std::move(adapter));
@@ -104,7 +94,8 @@ Result<FolderSummary> inspect_folder(const std::filesystem::path& folder,
 
 Result<PathKind> path_kind(const std::filesystem::path& path) {
   const auto listing = io::list_by_kind(path);
-  if (listing) return is_adapter(*listing) ? PathKind::kAdapter : PathKind::kFolder;
+  if (listing)
+    return adapter::holds_adapter(listing->files) ? PathKind::kAdapter : PathKind::kFolder;
   if (listing.error().system_errno == ENOTDIR) return PathKind::kFile;
   return listing.error();
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "adapter/open_adapter.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "adapter/other_things.hpp"
@@ -77,6 +78,12 @@ Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOpti
 }
 
 }  // namespace
+
+bool adapter::holds_adapter(const std::vector<std::string>& files) {
+  return std::any_of(files.begin(), files.end(), [](const std::string& name) {
+    return name == kConfigFile || name == kSafetensorsFile || name == kBinFile;
+  });
+}
 
 Result<AdapterFiles> open_adapter_files(const fs::path& directory, const OpenOptions& options,
                                         EmptyWeights empty) {

@@ -3,6 +3,8 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "ferrule/adapter_config.hpp"
 #include "ferrule/read_limits.hpp"
@@ -11,6 +13,13 @@
 #include "ferrule/tensor_source.hpp"
 
 namespace ferrule::adapter {
+
+namespace adapter {
+
+/// True if a directory with these files is an adapter, whole or not: PEFT's config or weights.
+bool holds_adapter(const std::vector<std::string>& files);
+
+}  // namespace adapter
 
 /// The parts of an adapter's directory, all of one generation.
 struct AdapterFiles {

@@ -2,17 +2,21 @@
 #include "ferrule/verify.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "adapter/card.hpp"
+#include "adapter/examine.hpp"
 #include "adapter/open_adapter.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/checkpoint.hpp"
+#include "ferrule/content_id.hpp"
 #include "ferrule/file_names.hpp"
+#include "ferrule/inspect.hpp"
 #include "ferrule/text.hpp"
-#include "io/kind_at.hpp"
 #include "io/transaction/directory_reader.hpp"
 #include "io/walk.hpp"
 #include "peft/strength.hpp"
@@ -22,103 +26,169 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// PEFT puts adapter `a/b` into DIR/a/b; deeper than this no save goes.
-constexpr int kMaxAdapterDepth = 8;
-constexpr std::size_t kMaxAdapters = 100'000;
+/// What was found in one adapter or file.
+struct Verified {
+  fs::path path;
+  std::vector<Finding> findings;
+  std::optional<Error> system_error;
 
-void take_error(const Error& error, VerifyReport& report) {
-  if (is_system_failure(error)) {
-    if (!report.system_error) report.system_error = error;
-    return;
+  bool good() const noexcept { return !system_error && !has_error(findings); }
+
+  void take(const Error& error) {
+    if (is_system_failure(error)) {
+      system_error = error;
+    } else {
+      findings.push_back(to_finding(error));
+    }
   }
-  report.findings.push_back(to_finding(error));
-}
+};
 
-void verify_card(const fs::path& directory, const ReadLimits& limits, VerifyReport& report) {
+void verify_card(const fs::path& directory, const ReadLimits& limits, Verified& verified) {
   const auto reader = io::DirectoryReader::open(directory);
   if (!reader) return;
   auto file = reader->open_file(kCardFile);
   const auto path = (directory / kCardFile).string();
-  if (!file || !*file) return;  // A card is optional, and a bad one never a refusal.
+  if (!file || !*file) return;  // A card is optional.
   const auto text = (*file)->read_text(limits.text_bytes);
   if (!text) {
-    report.findings.push_back({.severity = Severity::kWarning,
-                               .rule = "MC-1",
-                               .path = path,
-                               .key = {},
-                               .message = text.error().message,
-                               .advice = {}});
+    verified.findings.push_back({.severity = Severity::kWarning,
+                                 .rule = "MC-1",
+                                 .path = path,
+                                 .key = {},
+                                 .message = text.error().message,
+                                 .advice = {}});
     return;
   }
   auto findings = adapter::check_card(*text, path);
-  std::move(findings.begin(), findings.end(), std::back_inserter(report.findings));
+  std::move(findings.begin(), findings.end(), std::back_inserter(verified.findings));
 }
 
-void verify_adapter(const fs::path& directory, const OpenOptions& options, VerifyReport& report) {
-  const auto adapter = Adapter::open(directory, options);
+/// AD-20 and AD-21 as errors: a save only warns about them, because training may go on.
+void verify_values(const Adapter& adapter, Verified& verified) {
+  for (auto& finding : examine_values(adapter.config(), AdapterAccess::of(adapter))) {
+    if (finding.rule == "AD-20" || finding.rule == "AD-21") finding.severity = Severity::kError;
+    finding.path = adapter.weights_file().string();
+    verified.findings.push_back(std::move(finding));
+  }
+}
+
+Finding other_id(const fs::path& path, std::string found) {
+  return {.severity = Severity::kError,
+          .rule = "AD-30",
+          .path = path.string(),
+          .key = {},
+          .message = std::move(found),
+          .advice = "it is not the adapter that was pinned; get it again from its source"};
+}
+
+/// AD-30, of an adapter without errors.
+void verify_id(const Adapter& adapter, const VerifyOptions& options, Verified& verified) {
+  if (options.id.empty() || !verified.good()) return;
+  const auto id = content_id(adapter, {.threads = options.threads});
+  if (id == options.id) return;
+  verified.findings.push_back(
+      other_id(adapter.directory(), "the content id is " + id + ", expected " + options.id));
+}
+
+Verified verify_adapter(const fs::path& directory, const VerifyOptions& options) {
+  Verified verified{.path = directory, .findings = {}, .system_error = {}};
+  const auto adapter = Adapter::open(directory, options.open);
   if (!adapter) {
-    take_error(adapter.error(), report);
+    verified.take(adapter.error());
+    return verified;
+  }
+  verified.findings.assign(adapter->findings().begin(), adapter->findings().end());
+  if (options.values) verify_values(*adapter, verified);
+  verify_id(*adapter, options, verified);
+  verify_card(directory, options.open.limits, verified);
+  return verified;
+}
+
+Verified verify_file(const fs::path& path, const VerifyOptions& options) {
+  Verified verified{.path = path, .findings = {}, .system_error = {}};
+  if (!options.id.empty()) {
+    verified.findings.push_back(other_id(path,
+                                         "expected the directory of an adapter with the "
+                                         "content id " +
+                                             options.id + ", found a file"));
+    return verified;
+  }
+  if (path.filename() != kConfigFile) {
+    if (const auto file = Checkpoint::open(path, options.open); !file) verified.take(file.error());
+    return verified;
+  }
+  const auto config = AdapterConfig::open(path);
+  if (!config) {
+    verified.take(config.error());
+    return verified;
+  }
+  verified.findings = config->findings();
+  for (auto& finding : peft::pattern_findings(*config)) {
+    finding.path = path.string();
+    verified.findings.push_back(std::move(finding));
+  }
+  return verified;
+}
+
+/// AD-16 as a note: where the only adapter of a folder is.
+Finding elsewhere(const fs::path& folder, const fs::path& adapter) {
+  return {.severity = Severity::kNote,
+          .rule = "AD-16",
+          .path = folder.string(),
+          .key = {},
+          .message = "this folder is not an adapter itself; the adapter is in " +
+                     quote(adapter.lexically_relative(folder).string()),
+          .advice = {}};
+}
+
+/// The adapter in `folder` and those below it, in the order of their paths.
+std::vector<Verified> verify_folder(const fs::path& folder, const VerifyOptions& options,
+                                    VerifyReport& report) {
+  std::vector<Verified> all;
+  std::mutex mutex;
+  const auto visit = [&](const fs::path& directory, const io::Listing& listing) {
+    if (!adapter::holds_adapter(listing.files)) return;
+    auto verified = verify_adapter(directory, options);
+    const std::lock_guard lock(mutex);
+    all.push_back(std::move(verified));
+    constexpr std::size_t kSometimes = 64;
+    if (options.progress && all.size() % kSometimes == 0) options.progress(all.size());
+  };
+  auto walked = io::walk_directories(folder, options.threads, visit);
+  if (walked) {
+    report.unreadable = std::move(walked->unreadable);
   } else {
-    report.findings.insert(report.findings.end(), adapter->findings().begin(),
-                           adapter->findings().end());
-    verify_card(directory, options.limits, report);
+    report.unreadable = {std::move(walked).error()};
   }
-}
-
-/// Adapters below `directory` (not in it), as PEFT lays out named ones. Links are not followed.
-void find_adapters(const fs::path& directory, int depth, std::vector<fs::path>& found) {
-  if (depth > kMaxAdapterDepth || found.size() >= kMaxAdapters) return;
-  auto listing = io::list_by_kind(directory);
-  if (!listing) return;
-  std::sort(listing->directories.begin(), listing->directories.end());
-  for (const auto& name : listing->directories) {
-    if (name.starts_with('.')) continue;
-    const auto child = directory / name;
-    const auto inner = io::list_by_kind(child);
-    if (inner &&
-        std::find(inner->files.begin(), inner->files.end(), kConfigFile) != inner->files.end()) {
-      found.push_back(child);
-    }
-    find_adapters(child, depth + 1, found);
+  std::sort(all.begin(), all.end(),
+            [](const Verified& a, const Verified& b) { return a.path.native() < b.path.native(); });
+  if (all.empty() && walked) all.push_back(verify_adapter(folder, options));
+  if (all.size() == 1 && all[0].path != folder) {
+    report.findings.push_back(elsewhere(folder, all[0].path));
   }
-}
-
-void verify_directory(const fs::path& path, const OpenOptions& options, VerifyReport& report) {
-  const auto reader = io::DirectoryReader::open(path);
-  if (!reader) return take_error(reader.error(), report);
-  const auto config = reader->open_file(kConfigFile);
-  const auto weights = reader->open_file(kSafetensorsFile);
-  const auto bin = reader->open_file(kBinFile);
-  std::vector<fs::path> below;
-  find_adapters(path, 1, below);
-  const bool absent = config && !*config && weights && !*weights && bin && !*bin;
-  if (!absent || below.empty()) verify_adapter(path, options, report);
-  for (const auto& adapter : below) verify_adapter(adapter, options, report);
+  return all;
 }
 
 }  // namespace
 
-VerifyReport verify(const fs::path& path, const OpenOptions& options) {
+VerifyReport verify(const fs::path& path, const VerifyOptions& options) {
   VerifyReport report;
-  const auto kind = io::kind_at(path);
-  if (!kind) {
-    take_error(kind.error(), report);
-  } else if (*kind == io::EntryKind::kFolder) {
-    verify_directory(path, options, report);
-  } else if (path.filename() == kConfigFile) {
-    const auto config = AdapterConfig::open(path);
-    if (!config) {
-      take_error(config.error(), report);
-    } else {
-      report.findings = config->findings();
-      for (auto& finding : peft::pattern_findings(*config)) {
-        finding.path = path.string();
-        report.findings.push_back(std::move(finding));
-      }
-    }
-  } else if (const auto file = Checkpoint::open(path, options); !file) {
-    take_error(file.error(), report);
+  std::vector<Verified> all;
+  if (const auto kind = path_kind(path); kind && *kind != PathKind::kFile) {
+    all = verify_folder(path, options, report);
+  } else {
+    all.push_back(verify_file(path, options));
   }
+  report.verified = all.size();
+  for (auto& verified : all) {
+    if (!verified.good()) ++report.bad;
+    if (verified.system_error) report.unreadable.push_back(*std::move(verified.system_error));
+    std::move(verified.findings.begin(), verified.findings.end(),
+              std::back_inserter(report.findings));
+  }
+  std::stable_sort(report.unreadable.begin(), report.unreadable.end(),
+                   [](const Error& a, const Error& b) { return a.path < b.path; });
+  if (!report.unreadable.empty()) report.system_error = report.unreadable.front();
   sort_by_severity(report.findings);
   return report;
 }

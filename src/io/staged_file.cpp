@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/try.hpp"
+#include "io/save_control.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
 
@@ -80,6 +81,7 @@ Result<void> StagedFile::write(std::span<const std::span<const std::byte>> piece
   advance(pieces, skip, 0);
   Batch batch;
   while (!pieces.empty()) {
+    FERRULE_CHECK(unless_canceled(path_));
     batch.fill(pieces, skip);
     FERRULE_CHECK(check_room(written_ + batch.bytes));
     const ssize_t wrote = uninterrupted([&] {
@@ -88,6 +90,7 @@ Result<void> StagedFile::write(std::span<const std::span<const std::byte>> piece
     if (wrote < 0) return system_error(errno, "cannot write it", path_);
     if (wrote == 0) return system_error(EIO, "cannot write it (the system takes no bytes)", path_);
     written_ += static_cast<std::uint64_t>(wrote);
+    count_staged(static_cast<std::uint64_t>(wrote));
     advance(pieces, skip, static_cast<std::size_t>(wrote));
     FERRULE_CHECK(start_writeback());
   }
@@ -123,13 +126,16 @@ Result<void> StagedFile::reserve(std::uint64_t bytes) {
 
 Result<void> StagedFile::write_at(std::uint64_t offset, std::span<const std::byte> piece) {
   while (!piece.empty()) {
+    FERRULE_CHECK(unless_canceled(path_));
     const ssize_t wrote = uninterrupted([&] {
-      return sys().pwrite(fd_.get(), piece.data(), piece.size(), static_cast<off_t>(offset));
+      return sys().pwrite(fd_.get(), piece.data(), std::min(piece.size(), kWritebackBytes),
+                          static_cast<off_t>(offset));
     });
     if (wrote < 0) return system_error(errno, "cannot write it", path_);
     if (wrote == 0) return system_error(EIO, "cannot write it (the system takes no bytes)", path_);
     offset += static_cast<std::uint64_t>(wrote);
     written_at_ += static_cast<std::uint64_t>(wrote);
+    count_staged(static_cast<std::uint64_t>(wrote));
     piece = piece.subspan(static_cast<std::size_t>(wrote));
   }
   return {};

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstddef>
 
+#include "io/save_control.hpp"
+
 struct statx;
 
 namespace ferrule::io {
@@ -51,11 +53,11 @@ struct Syscalls {
 /// The table in force; the real calls unless a test changed it.
 Syscalls& sys() noexcept;
 
-/// TX-9: repeats a call for as long as a signal interrupts it.
+/// TX-9: repeats a call for as long as a signal interrupts it, unless saves are canceled.
 template <typename Call>
 auto uninterrupted(Call call) {
   auto result = call();
-  while (result < 0 && errno == EINTR) result = call();
+  while (result < 0 && errno == EINTR && !saves_canceled()) result = call();
   return result;
 }
 

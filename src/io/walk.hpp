@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ferrule/error.hpp"
@@ -13,13 +14,23 @@
 namespace ferrule::io {
 
 /// The names in a directory by what they are, in no order. FIFOs, devices, sockets and links that
-/// lead nowhere or to a directory are in neither list.
+/// lead nowhere are not listed.
 struct Listing {
   std::vector<std::string> files;  ///< Regular files, and links to them.
   std::vector<std::string> directories;
+  std::vector<std::string> linked;  ///< Links to directories.
+  std::vector<std::string> ours;    ///< What belongs to saves and is left out of the others.
+  /// Device and inode of the directory itself.
+  std::pair<std::uint64_t, std::uint64_t> identity;
 };
 
-Result<Listing> list_by_kind(const std::filesystem::path& directory);
+/// What to do with files and folders that belong to a save (TX-8).
+enum class Stages : std::uint8_t {
+  kSkip,        ///< Leave them out: they are not adapters.
+  kSkipLocked,  ///< Leave them out if a saver is at work on them. A name alone hides nothing.
+};
+
+Result<Listing> list_by_kind(const std::filesystem::path& directory, Stages stages = Stages::kSkip);
 
 struct WalkResult {
   std::uint64_t directories = 0;
@@ -28,10 +39,12 @@ struct WalkResult {
 };
 
 /// Lists `root` and every directory below it on `threads` threads (0: as many as there are cores)
-/// and calls `visit` for each, from several threads at once. Links to directories are not followed,
-/// so that the walk ends. Fails where `root` itself cannot be listed.
+/// and calls `visit` for each, from several threads at once. Every directory is visited once:
+/// directories behind links come after all others, unless they were visited already or contain
+/// `root`, so that the walk ends. Fails if `root` itself cannot be listed.
 Result<WalkResult> walk_directories(
     const std::filesystem::path& root, unsigned threads,
-    const std::function<void(const std::filesystem::path&, const Listing&)>& visit);
+    const std::function<void(const std::filesystem::path&, const Listing&)>& visit,
+    Stages stages = Stages::kSkip);
 
 }  // namespace ferrule::io

@@ -2,11 +2,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <deque>
+#include <filesystem>
+#include <limits>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ferrule/ferrule.hpp"
+#include "io/syscalls.hpp"
 #include "temp_dir.hpp"
 
 namespace ferrule {
@@ -182,6 +187,135 @@ TEST(VerifyFile, AnAdapterWithoutWeightsOrConfigIsBad) {
   const auto no_config = verify(dir / "b");
   ASSERT_EQ(no_config.findings.size(), 1U);
   EXPECT_EQ(no_config.findings[0].rule, "AD-16");
+}
+
+void write_good(const std::filesystem::path& directory, float b = 1.0F) {
+  const std::vector<Json::Member> fields = {{"r", Json(2)}};
+  test::write_file(directory / "adapter_config.json",
+                   AdapterConfig::make("LORA", fields).value().to_json());
+  const std::vector<std::uint64_t> shape = {2, 2};
+  const std::vector<float> ones(4, 1.0F);
+  const std::vector<float> filled(4, b);
+  const auto view = [&](const std::vector<float>& values) {
+    return TensorView::make(Dtype::kF32, shape, std::as_bytes(std::span(values))).value();
+  };
+  const std::string a_name = kQ + ".lora_A.weight";
+  const std::string b_name = kQ + ".lora_B.weight";
+  const std::vector<NamedTensor> tensors = {{a_name, view(ones)}, {b_name, view(filled)}};
+  ASSERT_TRUE(write_safetensors(directory / "adapter_model.safetensors", tensors, {}));
+}
+
+std::vector<std::string> rules_of(const VerifyReport& report) {
+  std::vector<std::string> rules;
+  for (const auto& finding : report.findings) rules.push_back(finding.rule);
+  return rules;
+}
+
+TEST(VerifyFolder, CountsHiddenLinkedAndDeepAdapters) {
+  const test::TempDir dir;
+  const auto root = dir / "root";
+  write_good(root / "good");
+  test::write_file(root / ".hidden" / "adapter_config.json", "{");
+  test::write_file(root / "1/2/3/4/5/6/7/8/9/10" / "adapter_config.json", "{");
+  test::write_file(root / "bare" / "adapter_model.safetensors", "");
+  test::write_file(dir / "outside" / "adapter_model.bin", "");
+  std::filesystem::create_directory_symlink(dir / "outside", root / "link");
+  const auto report = verify(root);
+  EXPECT_EQ(report.verified, 5U);
+  EXPECT_EQ(report.bad, 4U);
+  EXPECT_FALSE(report.system_error);
+  EXPECT_FALSE(report.good());
+}
+
+TEST(VerifyFolder, ASaveInProgressIsNotAnAdapter) {
+  const test::TempDir dir;
+  write_good(dir / "good");
+  test::write_file(dir / ".ferrule-0123456789abcdef" / "new" / "adapter_config.json", "{");
+  const auto report = verify(dir.path());
+  EXPECT_TRUE(report.good());
+  EXPECT_EQ(report.verified, 1U);
+}
+
+TEST(VerifyFolder, SaysWhereTheOnlyAdapterIs) {
+  const test::TempDir dir;
+  write_good(dir / "run" / "checkpoint-12");
+  const auto report = verify(dir.path());
+  EXPECT_TRUE(report.good());
+  ASSERT_EQ(report.findings.size(), 1U);
+  EXPECT_EQ(report.findings[0].severity, Severity::kNote);
+  EXPECT_NE(report.findings[0].message.find("run/checkpoint-12"), std::string::npos);
+}
+
+TEST(VerifyFolder, WithoutAnAdapterItIsBad) {
+  const test::TempDir dir;
+  test::write_file(dir / "sub" / "notes.txt", "");
+  const auto report = verify(dir.path());
+  EXPECT_FALSE(report.good());
+  EXPECT_EQ(rules_of(report), std::vector<std::string>{"AD-16"});
+}
+
+/// Refuses to open any folder called "closed", as the system does without permission.
+class ClosedFolders {
+ public:
+  ClosedFolders() {
+    real_ = io::sys().openat;
+    io::sys().openat = [](int at, const char* path, int flags, mode_t mode) {
+      if (!std::string_view(path).ends_with("/closed")) return real_(at, path, flags, mode);
+      errno = EACCES;
+      return -1;
+    };
+  }
+  ~ClosedFolders() { io::sys().openat = real_; }
+
+ private:
+  static inline int (*real_)(int, const char*, int, mode_t) = nullptr;
+};
+
+TEST(VerifyFolder, AFolderThatCannotBeListedIsNotGood) {
+  const test::TempDir dir;
+  write_good(dir / "good");
+  std::filesystem::create_directory(dir / "closed");
+  const ClosedFolders closed;
+  const auto report = verify(dir.path());
+  EXPECT_FALSE(report.good());
+  EXPECT_EQ(report.verified, 1U);
+  ASSERT_EQ(report.unreadable.size(), 1U);
+  ASSERT_TRUE(report.system_error);
+  EXPECT_EQ(report.system_error->system_errno, EACCES);
+}
+
+TEST(VerifyFile, AMissingPathIsASystemError) {
+  const test::TempDir dir;
+  const auto report = verify(dir / "missing");
+  ASSERT_TRUE(report.system_error);
+  EXPECT_EQ(report.system_error->code, ErrorCode::kNotFound);
+  EXPECT_EQ(report.verified, 1U);
+  EXPECT_EQ(report.bad, 1U);
+}
+
+TEST(VerifyValues, NanAndAZeroUpdateAreErrorsOnlyIfAskedFor) {
+  const test::TempDir dir;
+  write_good(dir / "nan", std::numeric_limits<float>::quiet_NaN());
+  write_good(dir / "zero", 0.0F);
+  VerifyOptions options;
+  EXPECT_TRUE(verify(dir / "nan", options).good());
+  EXPECT_TRUE(verify(dir / "zero", options).good());
+  options.values = true;
+  EXPECT_EQ(rules_of(verify(dir / "nan", options)), std::vector<std::string>{"AD-20"});
+  EXPECT_EQ(rules_of(verify(dir / "zero", options)), std::vector<std::string>{"AD-21"});
+  EXPECT_FALSE(verify(dir / "nan", options).good());
+}
+
+TEST(VerifyId, PinsTheContent) {
+  const test::TempDir dir;
+  write_good(dir / "a");
+  write_good(dir / "b", 2.0F);
+  VerifyOptions options;
+  options.id = content_id(Adapter::open(dir / "a").value());
+  EXPECT_TRUE(verify(dir / "a", options).good());
+  EXPECT_EQ(rules_of(verify(dir / "b", options)), std::vector<std::string>{"AD-30"});
+  EXPECT_EQ(rules_of(verify(dir / "a" / "adapter_model.safetensors", options)),
+            std::vector<std::string>{"AD-30"});
 }
 
 TEST(VerifyFile, ABadSafetensorsFileNeverFallsBackToTheOther) {

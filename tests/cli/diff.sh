@@ -9,5 +9,7 @@ cp "$CASES/lora/expected/adapter_model.safetensors" bad
 sed 's/"r": 4/"r": 3/' "$CASES/lora/expected/adapter_config.json" > bad/adapter_config.json
 "$FERRULE" diff bad "$CASES/lora/expected" 2>&1 | head -n 1 | cut -c 1-40
 "$FERRULE" diff "$CASES/lora/expected" bad --json 2> /dev/null > answer; echo "exit $?"
+"$FERRULE" diff "$CASES/lora/expected" "$CASES/rslora/expected" --exit-code > /dev/null; echo "exit $?"
+"$FERRULE" diff "$CASES/lora/expected" "$CASES/lora/expected" --exit-code > /dev/null; echo "exit $?"
 "$FERRULE" diff "$CASES/lora/expected" missing; echo "exit $?"
 "$FERRULE" diff "$CASES/lora/expected"; echo "exit $?"

@@ -7,6 +7,7 @@ mkdir idle
 cp "$CASES/lora/expected/adapter_model.safetensors" idle
 sed 's/"rank_pattern": {}/"rank_pattern": {"o_proj": 2}/' "$CASES/lora/expected/adapter_config.json" > idle/adapter_config.json
 "$FERRULE" explain idle --module 'layers.0.*q_proj'; echo "exit $?"
+"$FERRULE" explain idle --module nope; echo "exit $?"
 "$FERRULE" explain missing; echo "exit $?"
 mkdir empty
 "$FERRULE" explain empty; echo "exit $?"

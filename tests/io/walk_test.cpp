@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/walk.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -31,6 +34,7 @@ TEST(ListByKind, LinksToFilesAreFilesAndEverythingElseIsLeftOut) {
   std::sort(listing->files.begin(), listing->files.end());
   EXPECT_EQ(listing->files, (std::vector<std::string>{"file", "link"}));
   EXPECT_EQ(listing->directories, std::vector<std::string>{"folder"});
+  EXPECT_EQ(listing->linked, std::vector<std::string>{"folder_link"});
 }
 
 TEST(ListByKind, MissingAndNoDirectory) {
@@ -44,7 +48,7 @@ TEST(ListByKind, MissingAndNoDirectory) {
 
 class WalkOnThreads : public testing::TestWithParam<unsigned> {};
 
-TEST_P(WalkOnThreads, VisitsEveryDirectoryOnceAndEndsAtLinks) {
+TEST_P(WalkOnThreads, VisitsEveryDirectoryOnceAndEndsAtLinksUpwards) {
   const test::TempDir dir;
   std::set<std::string> expected = {dir.path().string()};
   for (int i = 0; i < 20; ++i) {
@@ -70,7 +74,45 @@ TEST_P(WalkOnThreads, VisitsEveryDirectoryOnceAndEndsAtLinks) {
 
 INSTANTIATE_TEST_SUITE_P(Threads, WalkOnThreads, testing::Values(1U, 2U, 8U, 0U));
 
-TEST(Walk, FailsOnlyWhereTheRootCannotBeListed) {
+std::set<std::string> names_visited(const fs::path& root, Stages stages = Stages::kSkip) {
+  std::mutex mutex;
+  std::set<std::string> visited;
+  const auto visit = [&](const fs::path& path, const Listing&) {
+    const std::lock_guard lock(mutex);
+    EXPECT_TRUE(visited.insert(path.lexically_relative(root).string()).second) << path;
+  };
+  EXPECT_TRUE(walk_directories(root, 2, visit, stages));
+  return visited;
+}
+
+TEST(Walk, FollowsEachLinkToADirectoryUnlessItWasVisited) {
+  const test::TempDir dir;
+  const auto root = dir / "root";
+  test::write_file(dir / "outside" / "below" / "file", "x");
+  test::write_file(root / "real" / "file", "x");
+  fs::create_directory_symlink(dir / "outside", root / "link");
+  fs::create_directory_symlink(dir / "outside" / "below", root / "another");
+  fs::create_directory_symlink(root / "real", root / "again");
+  fs::create_directory_symlink(root, dir / "outside" / "back");
+  fs::create_directory_symlink("/", root / "everything");
+  EXPECT_EQ(names_visited(root), (std::set<std::string>{".", "real", "another", "link"}));
+}
+
+TEST(Walk, ASaveInProgressIsLeftOutAndANameAloneHidesNothing) {
+  const test::TempDir dir;
+  const std::string running = ".ferrule-0123456789abcdef";
+  const std::string stale = ".ferrule-fedcba9876543210";
+  for (const auto& name : {running, stale}) test::write_file(dir / name / "new" / "file", "x");
+  const int fd = ::open((dir / running).c_str(), O_RDONLY | O_DIRECTORY);
+  ASSERT_GE(fd, 0);
+  ASSERT_EQ(::flock(fd, LOCK_EX), 0);
+  EXPECT_EQ(names_visited(dir.path()), std::set<std::string>{"."});
+  EXPECT_EQ(names_visited(dir.path(), Stages::kSkipLocked),
+            (std::set<std::string>{".", stale, stale + "/new"}));
+  ::close(fd);
+}
+
+TEST(Walk, FailsOnlyIfTheRootCannotBeListed) {
   const test::TempDir dir;
   const auto result = walk_directories(dir / "missing", 2, [](const auto&, const auto&) {});
   ASSERT_FALSE(result);

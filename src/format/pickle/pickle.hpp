@@ -79,6 +79,7 @@ struct PickleEvent {
   std::string global;
   /// In words, where the opcode alone does not say it.
   std::string note;
+  GlobalThreat threat = GlobalThreat::kUnknown;
 };
 
 /// Bounds on what a pickle may make us hold; all are checked before memory is taken (PK-7).

@@ -18,11 +18,12 @@ Result<void> PickleCalls::global(std::string_view module, std::string_view name)
   if (!facts) {
     const std::string full = std::string(module) + "." + std::string(name);
     const auto why = notorious_global(module, name);
-    FERRULE_CHECK(forbidden("PK-3", full,
-                            "names " + quote(full) +
-                                ", which is not on the list of what a "
-                                "state dict needs" +
-                                (why.empty() ? std::string() : "; it " + std::string(why))));
+    const auto threat = threat_of(module, name);
+    std::string what =
+        "names " + quote(full) + ", which is not on the list of what a state dict needs";
+    if (!why.empty()) what += "; it " + std::string(why);
+    if (threat == GlobalThreat::kTrainingState) what += "; trainers write it";
+    FERRULE_CHECK(forbidden("PK-3", full, what, threat));
   }
   FERRULE_CHECK(spend());
   const PickleValue value(Kind::kGlobal, pickle_.globals_.size());
@@ -94,7 +95,8 @@ Result<void> PickleCalls::build() {
   if (object->kind == Kind::kGlobal) {
     const auto& target = pickle_.global(*object);
     const std::string full = std::string(target.module) + "." + std::string(target.name);
-    return forbidden("PK-8", full, "changes attributes of " + quote(full) + " itself");
+    return forbidden("PK-8", full, "changes attributes of " + quote(full) + " itself",
+                     GlobalThreat::kDangerous);
   }
   if (policy_ != PicklePolicy::kRefuse) return {};
   return corrupt("PK-8", "sets attributes of " + std::string(describe(object->kind)));

@@ -229,6 +229,46 @@ constexpr Notorious kNotorious[] = {
     {"torch.utils", "", kCode},
 };
 
+struct Known {
+  std::string_view module;
+  std::string_view name;
+};
+
+/// What transformers' Trainer writes beside a checkpoint: training_args.bin (enumerations and
+/// dataclasses, transformers 4.40 to 5.24 with accelerate) and rng_state.pth (numpy 1 and 2).
+constexpr Known kTrainingState[] = {
+    {"numpy", "dtype"},
+    {"numpy", "ndarray"},
+    {"numpy.core.multiarray", "_reconstruct"},
+    {"numpy._core.multiarray", "_reconstruct"},
+    {"numpy.core.multiarray", "scalar"},
+    {"numpy._core.multiarray", "scalar"},
+    {"collections", "deque"},
+    {"collections", "defaultdict"},
+    {"datetime", "timedelta"},
+    {"accelerate.state", "PartialState"},
+    {"accelerate.utils.dataclasses", "DistributedType"},
+    {"accelerate.utils.dataclasses", "DynamoBackend"},
+    {"transformers.trainer_pt_utils", "AcceleratorConfig"},
+    {"transformers.trainer_utils", "EvaluationStrategy"},
+    {"transformers.trainer_utils", "FSDPOption"},
+    {"transformers.trainer_utils", "HubStrategy"},
+    {"transformers.trainer_utils", "IntervalStrategy"},
+    {"transformers.trainer_utils", "SaveStrategy"},
+    {"transformers.trainer_utils", "SchedulerType"},
+    {"transformers.training_args", "OptimizerNames"},
+    {"transformers.training_args", "ParallelMode"},
+    {"transformers.training_args", "TrainingArguments"},
+    {"transformers.training_args_seq2seq", "Seq2SeqTrainingArguments"},
+    {"trl.trainer.sft_config", "SFTConfig"},
+    {"trl.trainer.dpo_config", "DPOConfig"},
+    {"trl.trainer.dpo_config", "FDivergenceType"},
+    {"trl.trainer.grpo_config", "GRPOConfig"},
+    {"trl.trainer.kto_config", "KTOConfig"},
+    {"trl.trainer.orpo_config", "ORPOConfig"},
+    {"trl.trainer.reward_config", "RewardConfig"},
+};
+
 bool module_matches(std::string_view module, std::string_view listed) noexcept {
   return module == listed || (module.size() > listed.size() && module.starts_with(listed) &&
                               module[listed.size()] == '.');
@@ -241,6 +281,14 @@ std::optional<GlobalFacts> find_global(std::string_view module, std::string_view
     if (row.name == name && row.module == module) return row.facts;
   }
   return std::nullopt;
+}
+
+GlobalThreat threat_of(std::string_view module, std::string_view name) noexcept {
+  if (!notorious_global(module, name).empty()) return GlobalThreat::kDangerous;
+  for (const auto& known : kTrainingState) {
+    if (known.module == module && known.name == name) return GlobalThreat::kTrainingState;
+  }
+  return GlobalThreat::kUnknown;
 }
 
 std::string_view notorious_global(std::string_view module, std::string_view name) noexcept {

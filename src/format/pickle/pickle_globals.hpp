@@ -43,6 +43,15 @@ struct GlobalFacts {
 /// known as well.
 std::optional<GlobalFacts> find_global(std::string_view module, std::string_view name) noexcept;
 
+/// What a global that is not on the list may do. Only for reports: everything that is not on the
+/// list is refused.
+enum class GlobalThreat : std::uint8_t {
+  kDangerous,      ///< Runs commands or code, reaches files or the network, or reaches anything.
+  kUnknown,        ///< Nothing is known about it.
+  kTrainingState,  ///< Known from the files that trainers write; builds plain values.
+};
+GlobalThreat threat_of(std::string_view module, std::string_view name) noexcept;
+
 /// Why a global that is not on the list is notorious ("runs shell commands"), or an empty text.
 /// Only for messages: no decision hangs on it.
 std::string_view notorious_global(std::string_view module, std::string_view name) noexcept;

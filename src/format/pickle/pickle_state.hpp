@@ -47,11 +47,16 @@ class PickleState {
   }
 
   /// Something that the policy decides about.
-  Result<void> forbidden(std::string rule, const std::string& global, const std::string& what) {
+  Result<void> forbidden(std::string rule, const std::string& global, const std::string& what,
+                         GlobalThreat threat = GlobalThreat::kUnknown) {
     if (policy_ == PicklePolicy::kRefuse) return corrupt(std::move(rule), what);
     if (policy_ == PicklePolicy::kSkip) return {};
     if (events_.size() == kMaxEvents) return limit("is one of more than 1000 things to report");
-    events_.push_back({.opcode = op_.code, .offset = op_.offset, .global = global, .note = what});
+    events_.push_back({.opcode = op_.code,
+                       .offset = op_.offset,
+                       .global = global,
+                       .note = what,
+                       .threat = threat});
     return {};
   }
 

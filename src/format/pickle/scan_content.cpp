@@ -53,6 +53,8 @@ class Scanner {
 
   ContentScan scan(std::span<const std::byte> bytes) {
     scan_bytes(bytes, {}, 0);
+    result_.examined =
+        result_.examined || result_.pickles > 0 || !result_.hits.empty() || !result_.gaps.empty();
     return std::move(result_);
   }
 
@@ -68,11 +70,15 @@ class Scanner {
   void scan_bytes(std::span<const std::byte> bytes, const std::string& entry, int nesting) {
     const auto head = bytes.first(std::min(bytes.size(), kHeadBytes));
     const std::string_view text = text_of(bytes);
-    if (text.starts_with("\x93NUMPY")) return scan_numpy(bytes, entry);
+    if (text.starts_with("\x93NUMPY")) {
+      result_.examined = true;
+      return scan_numpy(bytes, entry);
+    }
     switch (const FileKind kind = recognize(head, bytes.size())) {
       case FileKind::kTorchZip:
       case FileKind::kTorchScript:
       case FileKind::kZip:
+        result_.examined = true;
         return scan_zip(bytes, entry, nesting);
       case FileKind::kGzip:
       case FileKind::kTar:
@@ -82,6 +88,7 @@ class Scanner {
       case FileKind::kSafetensors:
       case FileKind::kGguf:
       case FileKind::kEmpty:
+        result_.examined = true;
         return scan_appended_zip(bytes, entry);
       default:
         break;
@@ -160,7 +167,8 @@ class Scanner {
                               .offset = base + event.offset,
                               .opcode = std::string(opcode_name(event.opcode)),
                               .global = event.global,
-                              .why = event.note});
+                              .why = event.note,
+                              .threat = event.threat});
     }
   }
 

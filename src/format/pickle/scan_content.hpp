@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ferrule/read_limits.hpp"
+#include "format/pickle/pickle_globals.hpp"
 
 namespace ferrule::format {
 
@@ -20,6 +21,7 @@ struct ContentHit {
   std::string opcode;
   std::string global;
   std::string why;
+  GlobalThreat threat = GlobalThreat::kUnknown;
 };
 
 /// A part that could not be read to its end, so that nobody knows what it would run.
@@ -30,7 +32,11 @@ struct ContentGap {
 };
 
 struct ContentScan {
+  /// Those that were read to their end.
   std::uint64_t pickles = 0;
+  /// True if the content is of a kind that is looked into: a pickle, an archive, an array, or a
+  /// format that can hold none.
+  bool examined = false;
   std::vector<ContentHit> hits;
   std::vector<ContentGap> gaps;
 };

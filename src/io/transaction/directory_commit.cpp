@@ -208,6 +208,7 @@ Result<void> DirectoryTransaction::commit() {
   if (rep.published)
     return base::at(base::invalid("TX-10", "the save is committed already"), rep.path());
   FERRULE_CHECK(rep.finish_files());
+  FERRULE_CHECK(unless_canceled(rep.path()));
   while (!rep.target.directory) {
     FERRULE_TRY(const bool moved, rep.move_in());
     if (moved) return {};

@@ -10,6 +10,7 @@
 #include "ferrule/text.hpp"
 #include "io/folder_flags.hpp"
 #include "io/open_regular.hpp"
+#include "io/our_name.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
 #include "io/transaction/directory_transaction_rep.hpp"

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "io/save_control.hpp"
 #include "io/staged_file.hpp"
 #include "io/transaction/directory_transaction.hpp"
 #include "io/transaction/directory_tree.hpp"
@@ -23,6 +24,7 @@ namespace ferrule::io {
 
 struct DirectoryTransaction::Rep {
   // In this order: what is declared later goes first.
+  SaveMark mark;
   Target target;
   Durability durability = Durability::kSafe;
   UniqueFd parent_lock;  // Shared: who replaces the parent waits for us.

@@ -12,6 +12,7 @@
 #include "ferrule/text.hpp"
 #include "io/folder_flags.hpp"
 #include "io/list_directory.hpp"
+#include "io/our_name.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
 #include "io/transaction/target.hpp"
@@ -22,7 +23,7 @@ namespace ferrule::io {
 namespace {
 
 // Each level holds two descriptors and a frame. Deeper trees are not swapped but changed in place.
-constexpr int kMaxDepth = 64;
+constexpr int kMaxTreeDepth = 64;
 
 /// The call said that this cannot be done here at all, not that it went wrong.
 bool is_impossible(int number) noexcept {
@@ -91,7 +92,7 @@ class Carrier {
       if (is_impossible(errno)) return false;
       return system_error(errno, "cannot open " + quote(place), path_);
     }
-    if (depth >= kMaxDepth || is_mount_point(old.get())) return false;
+    if (depth >= kMaxTreeDepth || is_mount_point(old.get())) return false;
     struct stat info {};
     if (sys().fstat(old.get(), &info) != 0) {
       return system_error(errno, "cannot examine " + quote(place), path_);
@@ -251,14 +252,6 @@ std::optional<Carried> Carried::decode(std::string_view text) {
     }
   }
   return std::nullopt;
-}
-
-bool is_our_name(std::string_view name) noexcept {
-  constexpr std::string_view kPrefix = ".ferrule-";
-  if (name.substr(0, kPrefix.size()) != kPrefix) return false;
-  name.remove_prefix(kPrefix.size());
-  return name == "stage" || name == "pending" ||
-         (name.size() == 16 && name.find_first_not_of("0123456789abcdef") == name.npos);
 }
 
 Result<bool> carry_over(int from, int to, Carried& carried, Durability durability,

@@ -28,9 +28,6 @@ struct Carried {
   static std::optional<Carried> decode(std::string_view text);
 };
 
-/// TX-8: names that only Ferrule makes: stages, records, temporary files.
-bool is_our_name(std::string_view name) noexcept;
-
 /// TX-4: puts everything of `from` but `carried.managed` into `to` as well: files as hard links,
 /// folders made again with owner, mode and times, and notes it in `carried`. False where that
 /// cannot be done (another's file, another file system): then the directory cannot be swapped.

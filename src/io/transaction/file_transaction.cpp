@@ -12,6 +12,7 @@
 #include "base/try.hpp"
 #include "io/folder_flags.hpp"
 #include "io/output_file.hpp"
+#include "io/save_control.hpp"
 #include "io/staged_file.hpp"
 #include "io/syscalls.hpp"
 #include "io/system_error.hpp"
@@ -45,6 +46,7 @@ Result<std::filesystem::path> follow_links(std::filesystem::path path) {
 }  // namespace
 
 struct FileTransaction::Rep {
+  SaveMark mark;
   std::filesystem::path path;  // As the caller named it.
   std::string name;
   std::string temporary;
@@ -194,6 +196,7 @@ Result<void> FileTransaction::commit() {
     return base::at(base::invalid("TX-10", "it is committed already"), rep.path);
   }
   FERRULE_CHECK(rep.file->finish());
+  FERRULE_CHECK(unless_canceled(rep.path));
   if (sys().renameat2(rep.parent.get(), rep.temporary.c_str(), rep.parent.get(), rep.name.c_str(),
                       0) != 0) {
     return system_error(errno, "cannot publish it", rep.path);

@@ -20,7 +20,7 @@ namespace ferrule::io {
 namespace {
 
 constexpr const char* kRecord = "record";
-constexpr std::uint64_t kMaxRecord = std::uint64_t{1} << 30;
+constexpr std::uint64_t kMaxSwapRecord = std::uint64_t{1} << 30;
 constexpr int kAttempts = 8;
 constexpr int kMaxLevels = 16;
 
@@ -78,6 +78,19 @@ std::string hidden_name(int parent, const std::string& target_name, int attempt)
     if (::gethostname(host.data(), host.size() - 1) == 0) hash.add(host.data());
   }
   return ".ferrule-" + hash.hex();
+}
+
+std::vector<std::string> stages_of(const std::filesystem::path& target) {
+  const auto directory = target.has_parent_path() ? target.parent_path() : ".";
+  const UniqueFd parent(uninterrupted([&] {
+    return sys().openat(AT_FDCWD, directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+  }));
+  std::vector<std::string> names;
+  if (!parent) return names;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    names.push_back(hidden_name(parent.get(), target.filename().string(), attempt));
+  }
+  return names;
 }
 
 Staging::Staging(int parent, std::string name, std::filesystem::path path) noexcept
@@ -205,8 +218,8 @@ Result<std::optional<Carried>> Staging::read_record() const {
     if (opened.error().code == ErrorCode::kNotFound) return std::optional<Carried>();
     return std::move(opened).error();
   }
-  if (opened->size > kMaxRecord) return std::optional<Carried>();
-  FERRULE_TRY(const std::string text, read_opened(*opened, kMaxRecord, path_));
+  if (opened->size > kMaxSwapRecord) return std::optional<Carried>();
+  FERRULE_TRY(const std::string text, read_opened(*opened, kMaxSwapRecord, path_));
   return Carried::decode(text);
 }
 

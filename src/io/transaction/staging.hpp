@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ferrule/result.hpp"
 #include "io/transaction/directory_tree.hpp"
@@ -62,6 +63,9 @@ class Staging {
   bool owned_ = false;    // The lock is ours.
   bool cleared_ = false;  // What an earlier save left is dealt with: all in it is ours.
 };
+
+/// The names next to `target` under which a saver of it may have left a stage or a file.
+std::vector<std::string> stages_of(const std::filesystem::path& target);
 
 /// The name for something that belongs to `target_name`: ".ferrule-" and a hash of it and of who we
 /// are; `attempt` counts up where a name is another's.
