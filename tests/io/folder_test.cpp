@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include "io/faults.hpp"
-#include "io/hollow_folder.hpp"
 #include "io/transaction/scene.hpp"
 
 namespace ferrule::test {
@@ -179,38 +178,6 @@ TEST(Folder, FailuresOfLookingAreTold) {
   EXPECT_TRUE(fails("mkdirat", [&] { return folder.make_below("b"); }));
   EXPECT_TRUE(fails("mkdirat", [&] { return Folder::make(dir / "c/d"); }));
   EXPECT_TRUE(fails("fstat", [&] { return io::identity_of(folder.fd(), dir.path()); }));
-}
-
-TEST(HollowFolder, HoldsFilesThatTakeNoRoom) {
-  std::filesystem::path path;
-  {
-    const auto folder = io::HollowFolder::make();
-    ASSERT_TRUE(folder) << folder.error().to_string();
-    path = folder->path();
-    struct stat info {};
-    ASSERT_EQ(::stat(path.c_str(), &info), 0);
-    EXPECT_EQ(info.st_mode & 0777U, 0700U);
-    ASSERT_TRUE(folder->write("weights", "head", std::uint64_t{1} << 40));
-    ASSERT_EQ(::stat((path / "weights").c_str(), &info), 0);
-    EXPECT_EQ(info.st_size, std::int64_t{1} << 40);
-    EXPECT_LT(info.st_blocks, 64);
-    const auto second = io::HollowFolder::make();
-    ASSERT_TRUE(second);
-    EXPECT_NE(second->path(), path);
-  }
-  EXPECT_FALSE(std::filesystem::exists(path));
-}
-
-TEST(HollowFolder, NeverTakesWhatIsThere) {
-  int refusals = 0;
-  {
-    const Faults faults(
-        [&](const Call& call) { return call.name == "mkdirat" && ++refusals <= 3 ? EEXIST : 0; });
-    ASSERT_TRUE(io::HollowFolder::make());
-  }
-  EXPECT_EQ(refusals, 4);
-  const Faults faults([](const Call& call) { return call.name == "mkdirat" ? ENOSPC : 0; });
-  EXPECT_EQ(io::HollowFolder::make().error().system_errno, ENOSPC);
 }
 
 }  // namespace

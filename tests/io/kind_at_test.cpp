@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "faults.hpp"
+#include "io/faults.hpp"
 #include "io/remove_tree.hpp"
 #include "temp_dir.hpp"
 

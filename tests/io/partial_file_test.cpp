@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "faults.hpp"
+#include "io/faults.hpp"
 #include "temp_dir.hpp"
 
 namespace ferrule::test {

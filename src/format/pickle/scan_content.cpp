@@ -117,15 +117,17 @@ class Scanner {
 
   // Pickles.
 
-  /// One pickle after the other, until something else follows.
-  void scan_pickles(std::span<const std::byte> bytes, const std::string& entry) {
-    std::uint64_t at = 0;
+  /// One pickle after the other from byte `start` on, until something else follows.
+  void scan_pickles(std::span<const std::byte> bytes, const std::string& entry,
+                    std::uint64_t start = 0) {
+    std::uint64_t at = start;
     for (std::size_t count = 0; at < bytes.size(); ++count) {
       if (count == kMaxPickles) {
         return gap(entry, "PK-7", "has more than 10000 pickles in a row");
       }
       const auto rest = bytes.subspan(at);
-      const bool announced = has_protocol(text_of(rest)) || (at == 0 && ends_like_a_pickle(entry));
+      const bool announced =
+          has_protocol(text_of(rest)) || (at == start && ends_like_a_pickle(entry));
       auto scan = Pickle::scan(rest);
       if (!announced && !is_convincing(scan)) return;
       add_hits(scan, at, entry);
@@ -181,7 +183,7 @@ class Scanner {
         prefix == 10 ? load_le<std::uint16_t>(bytes, 8) : load_le<std::uint32_t>(bytes, 8);
     if (length > text.size() - prefix) return gap(entry, {}, "is a numpy array cut short");
     if (text.substr(prefix, length).find('O') == std::string_view::npos) return;
-    scan_pickles(bytes.subspan(prefix + length), entry);
+    scan_pickles(bytes, entry, prefix + length);
   }
 
   // Archives.

@@ -5,6 +5,8 @@
 #include <linux/fs.h>
 
 #include <array>
+#include <charconv>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -217,12 +219,11 @@ std::optional<Carried> Carried::decode(std::string_view text) {
   };
   const auto number = [&field]() -> std::optional<std::uint64_t> {
     const auto digits = field();
-    if (!digits || digits->empty() || digits->size() > 20) return std::nullopt;
+    if (!digits) return std::nullopt;
     std::uint64_t value = 0;
-    for (const char digit : *digits) {
-      if (digit < '0' || digit > '9') return std::nullopt;
-      value = value * 10 + static_cast<std::uint64_t>(digit - '0');
-    }
+    const char* const end = digits->data() + digits->size();
+    const auto [stop, failure] = std::from_chars(digits->data(), end, value);
+    if (failure != std::errc() || stop != end) return std::nullopt;
     return value;
   };
   if (field() != "ferrule swap 1") return std::nullopt;

@@ -2,10 +2,6 @@
 #include "io/transaction/directory_transaction.hpp"
 
 #include <gtest/gtest.h>
-#include <linux/fs.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <sys/xattr.h>
 
 #include <algorithm>
 
@@ -72,21 +68,6 @@ TEST(DirectoryTransaction, ReachesTheDirectoryByAnyPath) {
     EXPECT_TRUE(std::filesystem::is_symlink(dir / "link"));
     EXPECT_EQ(names(dir.path()), (Names{"link", "out"})) << path;
   }
-}
-
-TEST(DirectoryTransaction, KeepsTheWorkingDirectoryOfWhoSavesIntoIt) {
-  TempDir dir;
-  write_file(dir / "out/sub/mine", "x");
-  const auto standing = std::filesystem::current_path();
-  for (const auto& [from, path] : {std::pair{"out", "."}, std::pair{"out/sub", ".."}}) {
-    std::filesystem::current_path(dir / from);
-    const auto done = put(path, "a/b", "new");
-    EXPECT_EQ(std::filesystem::current_path(), std::filesystem::canonical(dir / from));
-    EXPECT_EQ(read_file(std::filesystem::path(path) / "a/b"), "new");
-    std::filesystem::current_path(standing);
-    EXPECT_TRUE(done);
-  }
-  EXPECT_EQ(names(dir.path()), (Names{"out"}));
 }
 
 TEST(DirectoryTransaction, RefusesNamesThatLeaveTheDirectory) {
@@ -176,29 +157,6 @@ TEST(DirectoryTransaction, ReplacesALinkAndLeavesWhatItLedTo) {
   EXPECT_EQ(read_file(dir / "out/b"), "new");
 }
 
-TEST(DirectoryTransaction, KeepsTimesAttributesAndInodesOfTheUsersFiles) {
-  TempDir dir;
-  write_file(dir / "out/sub/mine", "x");
-  const struct timespec times[2] = {{1000, 0}, {2000, 0}};
-  ASSERT_EQ(::utimensat(AT_FDCWD, (dir / "out/sub").c_str(), times, 0), 0);
-  const bool attributes = ::setxattr((dir / "out").c_str(), "user.origin", "me", 2, 0) == 0 &&
-                          ::setxattr((dir / "out/sub").c_str(), "user.origin", "me", 2, 0) == 0;
-  struct stat before {};
-  ASSERT_EQ(::stat((dir / "out/sub/mine").c_str(), &before), 0);
-  ASSERT_TRUE(put(dir / "out", "a", "new"));
-  struct stat after {};
-  ASSERT_EQ(::stat((dir / "out/sub/mine").c_str(), &after), 0);
-  EXPECT_EQ(after.st_ino, before.st_ino);
-  EXPECT_EQ(after.st_nlink, 1U);
-  ASSERT_EQ(::stat((dir / "out/sub").c_str(), &after), 0);
-  EXPECT_EQ(after.st_mtim.tv_sec, 2000);
-  for (const std::string name : {"out", "out/sub"}) {
-    char value[8];
-    EXPECT_EQ(::getxattr((dir / name).c_str(), "user.origin", value, sizeof(value)),
-              attributes ? 2 : -1);
-  }
-}
-
 TEST(DirectoryTransaction, KeepsOwnersWhereItMay) {
   if (::geteuid() != 0) {
     // Without the right to give files away there is but one owner: ours stays ours.
@@ -222,85 +180,6 @@ TEST(DirectoryTransaction, KeepsOwnersWhereItMay) {
     EXPECT_EQ(info.st_uid, 65534U) << name;
     EXPECT_EQ(info.st_gid, 65534U) << name;
   }
-}
-
-TEST(DirectoryTransaction, CommitsOnce) {
-  TempDir dir;
-  auto begun = DirectoryTransaction::begin(dir / "out", Durability::kFast);
-  ASSERT_TRUE(begun);
-  ASSERT_TRUE(begun->create("a", "x"));
-  DirectoryTransaction moved = std::move(*begun);
-  ASSERT_TRUE(moved.commit());
-  EXPECT_EQ(moved.commit().error().code, ErrorCode::kInvalidArgument);
-}
-
-// ------------------------------------------------------------------------------- TX-9: writing
-
-TEST(Writing, CarriesOnAfterShortWrites) {
-  TempDir dir;
-  const io::Syscalls real = io::sys();
-  io::sys().writev = [](int fd, const struct iovec* pieces, int) {
-    return ::write(fd, pieces[0].iov_base, (pieces[0].iov_len + 2) / 3);
-  };
-  io::sys().pwrite = [](int fd, const void* bytes, std::size_t size, off_t at) {
-    return ::pwrite(fd, bytes, (size + 2) / 3, at);
-  };
-  auto begun = DirectoryTransaction::begin(dir / "out", Durability::kSafe);
-  auto* file = begun->create("a").value();
-  const std::string texts[] = {"", "0123456789", "", "abcdefghij", ""};
-  std::vector<std::span<const std::byte>> pieces;
-  for (const auto& text : texts) pieces.push_back(std::as_bytes(std::span(text)));
-  const auto wrote = file->write(pieces);
-  const auto patched = file->write_at(2, std::as_bytes(std::span(texts[3])));
-  io::sys() = real;
-  ASSERT_TRUE(wrote);
-  ASSERT_TRUE(patched);
-  ASSERT_TRUE(begun->commit());
-  EXPECT_EQ(read_file(dir / "out/a"), "01abcdefghijcdefghij");
-}
-
-TEST(Writing, TakesMorePiecesThanOneCallDoesAndMoreBytesThanOneBatch) {
-  TempDir dir;
-  auto begun = DirectoryTransaction::begin(dir / "out", Durability::kSafe);
-  auto* file = begun->create("a").value();
-  const std::string large((std::size_t{9} << 20) + 3, 'x');
-  std::string expected;
-  std::vector<std::string> texts;
-  for (int i = 0; i < 3000; ++i) texts.push_back(std::to_string(i));
-  std::vector<std::span<const std::byte>> pieces;
-  for (const auto& text : texts) {
-    pieces.push_back(std::as_bytes(std::span(text)));
-    expected += text;
-  }
-  pieces.push_back(std::as_bytes(std::span(large)));
-  ASSERT_TRUE(file->reserve(expected.size() + large.size()));
-  ASSERT_TRUE(file->write(pieces));
-  ASSERT_TRUE(begun->commit());
-  EXPECT_TRUE(read_file(dir / "out/a") == expected + large);
-}
-
-TEST(Writing, AWriteOfNothingIsAnErrorAndNoLoop) {
-  TempDir dir;
-  const io::Syscalls real = io::sys();
-  io::sys().writev = [](int, const struct iovec*, int) -> ssize_t { return 0; };
-  const auto done = put(dir / "out", "a", "x");
-  io::sys() = real;
-  ASSERT_FALSE(done);
-  EXPECT_EQ(done.error().code, ErrorCode::kIo);
-  EXPECT_EQ(names(dir.path()), Names{});
-}
-
-TEST(Writing, TheLimitOfTheProcessIsAnErrorAndNoSignal) {
-  TempDir dir;
-  struct rlimit limit {};
-  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &limit), 0);
-  const struct rlimit small { 1000, limit.rlim_max };
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  const auto done = put(dir / "out", "a", std::string(1001, 'x'));
-  ::setrlimit(RLIMIT_FSIZE, &limit);
-  ASSERT_FALSE(done);
-  EXPECT_EQ(done.error().system_errno, EFBIG);
-  EXPECT_EQ(names(dir.path()), Names{});
 }
 
 }  // namespace
