@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ferrule/adapter_config.hpp"
+#include "peft/pattern_order.hpp"
 #include "peft/strength.hpp"
 
 namespace {
@@ -36,7 +37,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const auto& finding : ferrule::peft::pattern_findings(*config)) {
     require(finding.rule == "CF-20" || finding.rule == "CF-21");
   }
-  static_cast<void>(ferrule::peft::pattern_order_findings(*config, paths));
+  auto settled = *config;
+  static_cast<void>(ferrule::peft::settle_patterns(settled, {}, {}));
   const auto strength = ferrule::resolve_strength(*config, paths[0]);
   require(strength || !strength.error().rule.empty());
   return 0;

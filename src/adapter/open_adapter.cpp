@@ -79,7 +79,7 @@ Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOpti
 
 }  // namespace
 
-bool adapter::holds_adapter(const std::vector<std::string>& files) {
+bool holds_adapter(const std::vector<std::string>& files) {
   return std::any_of(files.begin(), files.end(), [](const std::string& name) {
     return name == kConfigFile || name == kSafetensorsFile || name == kBinFile;
   });

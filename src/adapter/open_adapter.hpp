@@ -14,12 +14,8 @@
 
 namespace ferrule::adapter {
 
-namespace adapter {
-
 /// True if a directory with these files is an adapter, whole or not: PEFT's config or weights.
 bool holds_adapter(const std::vector<std::string>& files);
-
-}  // namespace adapter
 
 /// The parts of an adapter's directory, all of one generation.
 struct AdapterFiles {

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "io/faults.hpp"
+#include "io/our_name.hpp"
 #include "io/unique_fd.hpp"
 #include "temp_dir.hpp"
 
