@@ -10,8 +10,8 @@
 
 #include "format/torch/torch_pickles.hpp"
 #include "format/zip/zip_bytes.hpp"
-#include "io/transaction/file_transaction.hpp"
 #include "io/input_file.hpp"
+#include "io/transaction/file_transaction.hpp"
 #include "temp_dir.hpp"
 
 namespace ferrule::container {
