@@ -69,12 +69,16 @@ TEST(PickleScans, OfAFileIsThatFile) {
   EXPECT_EQ(scan(dir / "f").value().size(), 1U);
 }
 
-TEST(PickleScans, DoNotFollowLinksToFolders) {
+TEST(PickleScans, FollowLinksToFoldersAsLoadersDo) {
   const test::TempDir dir;
   test::write_file(dir / "out/side", kCall);
   fs::create_directory(dir / "in");
   fs::create_directory_symlink(dir / "out", dir / "in/link");
-  EXPECT_TRUE(scan(dir / "in").value().empty());
+  fs::create_directory_symlink(dir / "in", dir / "in/loop");
+  const auto found = scan(dir / "in");
+  ASSERT_TRUE(found) << found.error().to_string();
+  ASSERT_EQ(found->size(), 1U);
+  EXPECT_EQ((*found)[0].path, dir / "in/link/side");
 }
 
 }  // namespace
