@@ -14,15 +14,18 @@ namespace {
 
 constexpr std::size_t kMaxCauses = 50;
 
-/// What stays of a message without names and numbers: messages of one cause have it in common.
+/// What stays of a message without names and numbers: messages of one cause have it in common. An
+/// answer that names a neighbor ("the nearest is") is another one for another name, but the same in
+/// every layer.
 std::string skeleton(std::string_view message) {
+  const bool names_matter = message.find("; the nearest is ") != std::string_view::npos;
   std::string text;
   bool quoted = false;
   for (std::size_t i = 0; i < message.size(); ++i) {
     const char c = message[i];
     if (quoted && c == '\\') ++i;
     if (c == '"') quoted = !quoted;
-    if (quoted) continue;
+    if (quoted && !names_matter) continue;
     if (c < '0' || c > '9') {
       text += c;
     } else if (text.empty() || text.back() != '#') {

@@ -164,7 +164,11 @@ void judge_ranks(const AdapterConfig& config, const peft::Method& method,
   if (rows == columns || (divided && columns != 0 && rows % columns == 0)) return;
   out.push_back(error("AD-5", b->key,
                       "tensor " + quote(b->key) + " of shape " + shape_text(b->tensor) +
-                          " does not fit lora_A of shape " + shape_text(a->tensor)));
+                          " does not fit lora_A of shape " + shape_text(a->tensor) +
+                          (a->tensor.shape().size() == 3 && b->tensor.shape().size() == 3
+                               ? ": factors of three dimensions are one per expert; PEFT keeps "
+                                 "those of all experts in flat ones, with target_parameters"
+                               : "")));
 }
 
 struct Required {
@@ -254,6 +258,23 @@ std::string look_alike(std::string_view path, const AdapterConfig& config) {
   return plain ? std::string() : "; one of the two has a letter that only looks like another";
 }
 
+// AD-23: a PeftModel that was wrapped again has its own prefix in every path.
+void judge_prefix(const Examination& examination, std::vector<Finding>& out) {
+  constexpr std::string_view kPrefix = "base_model.model.";
+  std::size_t twice = 0;
+  const AdapterModule* first = nullptr;
+  for (const auto& module : examination.modules) {
+    if (!module.path().starts_with(kPrefix)) continue;
+    if (twice++ == 0) first = &module;
+  }
+  if (first == nullptr || twice != examination.modules.size()) return;
+  out.push_back(
+      warning("AD-23", first->path(),
+              "every key starts with \"base_model.model.\" twice, as a PeftModel that "
+              "was wrapped again saves them: PEFT finds none of the modules in the base"));
+  out.back().advice = "ferrule fix --base removes the second one";
+}
+
 // AD-14: tensors of a module that the config does not target are dropped on load.
 void judge_targets(const AdapterConfig& config, const Examination& examination,
                    std::vector<Finding>& out) {
@@ -339,6 +360,7 @@ std::vector<Finding> judge_modules(const AdapterConfig& config, const peft::Meth
     judge_required(config, examination, out);
     judge_saved_modules(config, examination, out);
     judge_targets(config, examination, out);
+    judge_prefix(examination, out);
   }
   return out;
 }

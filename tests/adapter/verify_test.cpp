@@ -88,6 +88,13 @@ INSTANTIATE_TEST_SUITE_P(
     Rules, Verify,
     testing::Values(
         Broken{"Empty", "AD-1", kError, "LORA", lora_fields(), {}},
+        Broken{"PrefixTwice",
+               "AD-23",
+               Severity::kWarning,
+               "LORA",
+               lora_fields(),
+               {{"base_model.model." + kQ + ".lora_A.weight", kA},
+                {"base_model.model." + kQ + ".lora_B.weight", kB}}},
         Broken{"SizeZero",
                "AD-3",
                kError,
