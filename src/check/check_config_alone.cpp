@@ -88,14 +88,14 @@ std::vector<Finding> compare_with_config_alone(const Adapter& adapter,
                           "it was trained on a model of another size"));
     }
     const auto path = module.path();
-    const auto highest =
-        trains_tokens(module) ? highest_token(adapter.config(), path) : std::nullopt;
-    if (vocabulary && *vocabulary > 0 && highest &&
-        *highest >= static_cast<std::uint64_t>(*vocabulary)) {
-      out.push_back(about(Severity::kError, "BS-9", path,
-                          "the adapter trains token " + std::to_string(*highest) +
-                              ", the base has " + std::to_string(*vocabulary) + " rows",
-                          "resize the base's embeddings before loading"));
+    if (vocabulary && *vocabulary > 0 && trains_tokens(module)) {
+      const auto highest = highest_token(adapter.config(), path);
+      if (highest && *highest >= static_cast<std::uint64_t>(*vocabulary)) {
+        out.push_back(about(Severity::kError, "BS-9", path,
+                            "the adapter trains token " + std::to_string(*highest) +
+                                ", the base has " + std::to_string(*vocabulary) + " rows",
+                            "resize the base's embeddings before loading"));
+      }
     }
     const auto rows = module.tensor("lora_embedding_A");
     const auto own = vocabulary_rows(module);
