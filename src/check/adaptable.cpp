@@ -19,7 +19,7 @@ struct Takes {
   std::string_view kinds;
 };
 
-// Measured with PEFT 0.21 by tests/check/adaptable_peft.py. Types that are not here adapt whatever
+// Measured with PEFT 0.21 by tests/check/sweep.py. Types that are not here adapt whatever
 // they are pointed at, or choose their layers themselves.
 constexpr Takes kTakes[] = {
     {"ADALORA", "LC2"},   {"ADAMSS", "L"},     {"BEFT", "L"},
