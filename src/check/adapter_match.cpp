@@ -13,7 +13,7 @@
 #include "check/module_shapes.hpp"
 #include "ferrule/text.hpp"
 #include "peft/method.hpp"
-#include "peft/state_layout.hpp"
+#include "peft/key_path.hpp"
 
 namespace ferrule::checks {
 namespace {

@@ -9,7 +9,7 @@
 #include "check/module_path.hpp"
 #include "check/neighbors.hpp"
 #include "ferrule/text.hpp"
-#include "peft/state_layout.hpp"
+#include "peft/key_path.hpp"
 
 namespace ferrule::checks {
 namespace {

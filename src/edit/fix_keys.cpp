@@ -11,7 +11,7 @@
 #include "ferrule/text.hpp"
 #include "peft/disk_key.hpp"
 #include "peft/method.hpp"
-#include "peft/state_layout.hpp"
+#include "peft/key_path.hpp"
 #include "peft/targets.hpp"
 
 namespace ferrule::edit {

@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "peft/state_layout.hpp"
+#include "peft/key_path.hpp"
 
 namespace ferrule::peft {
 namespace {
@@ -120,59 +120,119 @@ DiskKey plain(KeyKind kind, std::string_view key, std::string_view attribute) {
           .other = {}};
 }
 
+// Recognizers ------------------------------------------------------------------------------------
+
+struct Candidate {
+  std::string_view key;
+  std::vector<std::string_view> parts;
+  const AdapterConfig& config;
+  const Method& method;
+};
+
+/// What the key is, or nullopt if it is nothing that this one knows.
+using Recognizer = std::optional<DiskKey> (*)(const Candidate& candidate);
+
+std::optional<DiskKey> prompt(const Candidate& candidate) {
+  const auto key = candidate.key;
+  if (!candidate.method.prompt_learning) return std::nullopt;
+  const auto& type = candidate.config.peft_type();
+  const bool multitask = type == "MULTITASK_PROMPT_TUNING" &&
+                         (key == "prefix_task_cols" || key == "prefix_task_rows");
+  if (key != "prompt_embeddings" && !multitask) return std::nullopt;
+  const auto in_encoder = multitask             ? key
+                          : type == "CARTRIDGE" ? "trainable_embedding"
+                                                : "embedding.weight";
+  return DiskKey{.kind = KeyKind::kPrompt,
+                 .scope = Scope::kModel,
+                 .role = nullptr,
+                 .module = {},
+                 .attribute = key,
+                 .leaf = {},
+                 .other = in_encoder};
+}
+
+std::optional<DiskKey> own_tensor(const Candidate& candidate) {
+  if (candidate.method.prompt_learning) return std::nullopt;
+  return parse_method_key(candidate.key, candidate.parts, candidate.method);
+}
+
+std::optional<DiskKey> tokens(const Candidate& candidate) {
+  const auto key = candidate.key;
+  if (!key.ends_with(kTokensTail) || !candidate.config.has_trainable_token_indices()) {
+    return std::nullopt;
+  }
+  auto found = plain(KeyKind::kTokens, key, "trainable_tokens");
+  found.module = key.substr(0, key.size() - kTokensTail.size());
+  found.leaf = {};
+  return found;
+}
+
+std::optional<DiskKey> saved_module(const Candidate& candidate) {
+  return parse_saved_module(candidate.key, candidate.parts, candidate.config);
+}
+
+std::optional<DiskKey> of_an_old_release(const Candidate& candidate) {
+  const auto last = candidate.parts.back();
+  if (candidate.method.peft_type == "BOFT" && last == "boft_P") {
+    return plain(KeyKind::kIgnored, candidate.key, last);
+  }
+  if (candidate.method.peft_type == "OFT" && (last == "oft_r" || last == "oft_s")) {
+    return plain(KeyKind::kObsolete, candidate.key, last);
+  }
+  return std::nullopt;
+}
+
+std::optional<DiskKey> foreign_tensor(const Candidate& candidate) {
+  const auto* other = foreign_method(candidate.key, candidate.parts, candidate.method);
+  if (other == nullptr) return std::nullopt;
+  auto found = plain(KeyKind::kForeign, candidate.key, candidate.parts.back());
+  found.other = other->peft_type;
+  return found;
+}
+
+std::optional<DiskKey> base_bias(const Candidate& candidate) {
+  const auto key = candidate.key;
+  const bool bias = key == "bias" || key.ends_with(".bias");
+  if (!bias || candidate.config.bias() == "none") return std::nullopt;
+  return plain(KeyKind::kBias, key, "bias");
+}
+
+std::optional<DiskKey> base_embedding(const Candidate& candidate) {
+  const auto key = candidate.key;
+  const auto last = candidate.parts.back();
+  if (candidate.parts.size() <= 2 || !key.starts_with(kPeftPrefix) ||
+      (last != "weight" && last != "bias") ||
+      !looks_like_embedding(key.substr(0, key.rfind('.')))) {
+    return std::nullopt;
+  }
+  // With ensure_weight_tying the module tied to a saved one is wrapped in the same way, and the
+  // config does not name it.
+  if (candidate.config.flag("ensure_weight_tying") && !candidate.config.modules_to_save().empty() &&
+      key.find(".base_layer.") == std::string_view::npos) {
+    return plain(KeyKind::kModulesToSave, key, "modules_to_save");
+  }
+  return plain(KeyKind::kEmbedding, key, "embedding");
+}
+
+/// Tried in this order, and the first answer counts: what the config asks for comes before what a
+/// name merely looks like.
+constexpr Recognizer kRecognizers[] = {
+    prompt,             // prompt_embeddings
+    own_tensor,         // PATH.lora_A.weight, if the method is LORA
+    tokens,             // PATH.token_adapter.trainable_tokens_delta
+    saved_module,       // PATH.weight, if modules_to_save names the end of PATH
+    of_an_old_release,  // PATH.boft_P, PATH.oft_r
+    foreign_tensor,     // PATH.lora_A.weight, if the method is another one
+    base_bias,          // PATH.bias, if `bias` is not "none"
+    base_embedding,     // base_model.model.PATH.lm_head.weight
+};
+
 }  // namespace
 
 DiskKey parse_disk_key(std::string_view key, const AdapterConfig& config, const Method& method) {
-  const auto parts = split(key);
-  if (method.prompt_learning) {
-    const bool multitask = config.peft_type() == "MULTITASK_PROMPT_TUNING";
-    if (key == "prompt_embeddings" ||
-        (multitask && (key == "prefix_task_cols" || key == "prefix_task_rows"))) {
-      const auto in_encoder = key != "prompt_embeddings"          ? key
-                              : config.peft_type() == "CARTRIDGE" ? "trainable_embedding"
-                                                                  : "embedding.weight";
-      return {.kind = KeyKind::kPrompt,
-              .scope = Scope::kModel,
-              .role = nullptr,
-              .module = {},
-              .attribute = key,
-              .leaf = {},
-              .other = in_encoder};
-    }
-  } else if (auto found = parse_method_key(key, parts, method)) {
-    return *found;
-  }
-  if (key.ends_with(kTokensTail) && config.has_trainable_token_indices()) {
-    auto found = plain(KeyKind::kTokens, key, "trainable_tokens");
-    found.module = key.substr(0, key.size() - kTokensTail.size());
-    found.leaf = {};
-    return found;
-  }
-  if (const auto found = parse_saved_module(key, parts, config)) return *found;
-  if (parts.back() == "boft_P" && method.peft_type == "BOFT") {
-    return plain(KeyKind::kIgnored, key, "boft_P");
-  }
-  if (method.peft_type == "OFT" && (parts.back() == "oft_r" || parts.back() == "oft_s")) {
-    return plain(KeyKind::kObsolete, key, parts.back());
-  }
-  if (const auto* other = foreign_method(key, parts, method)) {
-    auto found = plain(KeyKind::kForeign, key, parts.back());
-    found.other = other->peft_type;
-    return found;
-  }
-  if ((key == "bias" || key.ends_with(".bias")) && config.bias() != "none") {
-    return plain(KeyKind::kBias, key, "bias");
-  }
-  if (parts.size() > 2 && key.starts_with(kPeftPrefix) &&
-      (parts.back() == "weight" || parts.back() == "bias") &&
-      looks_like_embedding(key.substr(0, key.rfind('.')))) {
-    // With ensure_weight_tying the module tied to a saved one is wrapped as it is, and named
-    // nowhere in the config.
-    if (config.flag("ensure_weight_tying") && !config.modules_to_save().empty() &&
-        key.find(".base_layer.") == std::string_view::npos) {
-      return plain(KeyKind::kModulesToSave, key, "modules_to_save");
-    }
-    return plain(KeyKind::kEmbedding, key, "embedding");
+  const Candidate candidate{.key = key, .parts = split(key), .config = config, .method = method};
+  for (const auto recognizer : kRecognizers) {
+    if (auto found = recognizer(candidate)) return *found;
   }
   return plain(KeyKind::kUnknown, key, {});
 }

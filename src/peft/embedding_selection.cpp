@@ -157,23 +157,23 @@ Result<void> select_embeddings(SelectionBuilder& builder) {
     const bool resized = has_facts ? vocabulary_resized(context, config)
                                    : input && rows_differ(context, *input, config);
     if (!(targeted && !tokens) && !resized) return {};
-    builder.find(Severity::kNote, "KY-5", {},
+    builder.add_finding(Severity::kNote, "KY-5", {},
                  targeted && !tokens
                      ? "the embeddings are saved because target_modules names them"
                      : "the embeddings are saved because the vocabulary was resized");
   }
   if (context.facts.is_transformers == false && !context.facts.input_embeddings) {
-    builder.find(Severity::kWarning, "KY-5", {},
+    builder.add_finding(Severity::kWarning, "KY-5", {},
                  "no embeddings are saved: the model is no transformers model");
     return {};
   }
   if (!input && !output) {
-    builder.find(Severity::kWarning, "KY-5", {},
+    builder.add_finding(Severity::kWarning, "KY-5", {},
                  "no embeddings are saved: no module is known by name as one");
     return {};
   }
   if ((input && !context.facts.input_embeddings) || (output && !context.facts.output_embeddings)) {
-    builder.find(Severity::kNote, "KY-5", {},
+    builder.add_finding(Severity::kNote, "KY-5", {},
                  "took " + (input ? quote(*input) : std::string("nothing")) +
                      " for the input embedding and " +
                      (output ? quote(*output) : std::string("nothing")) +

@@ -360,7 +360,7 @@ Result<void> shape_method_tensors(SelectionBuilder& builder) {
         builder.context().configs.begin(), builder.context().configs.end(),
         [](const NamedConfig& other) { return other.config.peft_type() == "ADAPTION_PROMPT"; });
     if (prompts > 1) {
-      builder.find(
+      builder.add_finding(
           Severity::kWarning, "KY-7", {},
           "a state dict holds the tensors of the active adaption prompt only, and does not "
           "say whose they are: they are taken for this adapter's");

@@ -79,7 +79,7 @@ void SelectionBuilder::add(TensorStream tensor) {
   selection_.tensors.push_back(std::move(tensor));
 }
 
-void SelectionBuilder::find(Severity severity, std::string_view rule, std::string_view key,
+void SelectionBuilder::add_finding(Severity severity, std::string_view rule, std::string_view key,
                             std::string message, std::string advice) {
   selection_.findings.push_back(
       {.severity = severity,

@@ -71,7 +71,7 @@ class SelectionBuilder {
   void add(std::string_view key, const TensorView& view);
   void add(TensorStream tensor);
   bool has(std::string_view key) const { return keys_.contains(key); }
-  void find(Severity severity, std::string_view rule, std::string_view key, std::string message,
+  void add_finding(Severity severity, std::string_view rule, std::string_view key, std::string message,
             std::string advice = {});
   Selection& selection() noexcept { return selection_; }
   Selection take();

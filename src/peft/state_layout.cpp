@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/errors.hpp"
+#include "base/try.hpp"
 #include "ferrule/text.hpp"
 
 namespace ferrule::peft {
@@ -65,16 +66,6 @@ bool is_prompt_key(std::string_view key) noexcept {
          key == "prefix_task_rows";
 }
 
-std::vector<std::string_view> split(std::string_view key) {
-  std::vector<std::string_view> parts;
-  while (true) {
-    const auto dot = key.find('.');
-    parts.push_back(key.substr(0, dot));
-    if (dot == std::string_view::npos) return parts;
-    key.remove_prefix(dot + 1);
-  }
-}
-
 bool same_memory(const TensorView& a, const TensorView& b) noexcept {
   return a.bytes().data() == b.bytes().data() && a.bytes().size() == b.bytes().size() &&
          !a.bytes().empty();
@@ -82,7 +73,14 @@ bool same_memory(const TensorView& a, const TensorView& b) noexcept {
 
 Result<StateLayout> StateLayout::read(const TensorSource& state, const ModelFacts& facts) {
   StateLayout layout;
-  std::vector<std::pair<std::string, TensorView>> tensors;
+  auto tensors = layout.without_prefixes(state);
+  FERRULE_CHECK(layout.enter(tensors));
+  layout.find_tuner_layers(facts);
+  return layout;
+}
+
+std::vector<StateLayout::KeyedTensor> StateLayout::without_prefixes(const TensorSource& state) {
+  std::vector<KeyedTensor> tensors;
   tensors.reserve(state.tensors().size() + state.aliases().size());
   bool unwrapped = false;
   for (const auto& [name, view] : state.tensors()) {
@@ -93,13 +91,12 @@ Result<StateLayout> StateLayout::read(const TensorSource& state, const ModelFact
       tensors.emplace_back(without_wrappers(removed, unwrapped), *view);
     }
   }
-  if (unwrapped) layout.notes_.push_back(note("took off the wrappers of torch.compile or FSDP"));
-
+  if (unwrapped) notes_.push_back(note("took off the wrappers of torch.compile or FSDP"));
   const auto strip = [&](std::string_view prefix) {
     for (auto& [key, view] : tensors) {
       if (key.starts_with(prefix)) key.erase(0, prefix.size());
     }
-    layout.notes_.push_back(note("took off the prefix " + quote(prefix)));
+    notes_.push_back(note("took off the prefix " + quote(prefix)));
   };
   while (!tensors.empty() && std::all_of(tensors.begin(), tensors.end(), [](const auto& tensor) {
     return tensor.first.starts_with("module.");
@@ -107,43 +104,49 @@ Result<StateLayout> StateLayout::read(const TensorSource& state, const ModelFact
     strip("module.");
   }
   if (const auto prefix = outer_prefix(tensors); !prefix.empty()) strip(prefix);
+  return tensors;
+}
 
-  layout.injected_ =
+Result<void> StateLayout::enter(std::vector<KeyedTensor>& tensors) {
+  injected_ =
       !tensors.empty() && std::none_of(tensors.begin(), tensors.end(), [](const auto& tensor) {
         return tensor.first.starts_with("base_model.") || is_prompt_key(tensor.first);
       });
-  if (layout.injected_) {
-    layout.notes_.push_back(
+  if (injected_) {
+    notes_.push_back(
         note("the keys have no `base_model.model.`, as those of a model with injected layers: "
              "added it"));
   }
   for (auto& [key, view] : tensors) {
-    auto normalized = layout.injected_ ? std::string(kModelPrefix) + key : std::move(key);
+    auto normalized = injected_ ? std::string(kModelPrefix) + key : std::move(key);
     // A model that X-LoRA wraps hangs one level deeper; its sub-adapters are plain LoRA on disk.
     constexpr std::string_view kXlora = "base_model.lora_model.model.";
     if (normalized.starts_with(kXlora)) {
       normalized = std::string(kModelPrefix) + normalized.substr(kXlora.size());
     }
-    const auto [place, inserted] = layout.entries_.emplace(std::move(normalized), view);
+    const auto [place, inserted] = entries_.emplace(std::move(normalized), view);
     if (!inserted && !same_memory(place->second, view)) {
       return base::corrupt("KY-2", "two tensors are called " + quote(place->first) +
                                        " once wrappers' prefixes are taken off");
     }
   }
+  return {};
+}
+
+void StateLayout::find_tuner_layers(const ModelFacts& facts) {
   if (facts.tuner_layers) {
-    layout.structure_known_ = true;
+    structure_known_ = true;
     for (const auto& path : *facts.tuner_layers) {
-      layout.tuner_layers_.insert(std::string(kModelPrefix) + path);
+      tuner_layers_.insert(std::string(kModelPrefix) + path);
     }
-    return layout;
+    return;
   }
-  for (const auto& [key, view] : layout.entries_) {
+  for (const auto& [key, view] : entries_) {
     for (auto at = key.find(".base_layer."); at != std::string::npos;
          at = key.find(".base_layer.", at + 1)) {
-      layout.tuner_layers_.insert(key.substr(0, at));
+      tuner_layers_.insert(key.substr(0, at));
     }
   }
-  return layout;
 }
 
 std::optional<TensorView> StateLayout::find(std::string_view key) const {

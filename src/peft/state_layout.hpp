@@ -6,17 +6,17 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ferrule/finding.hpp"
 #include "ferrule/model_facts.hpp"
 #include "ferrule/result.hpp"
 #include "ferrule/tensor_source.hpp"
+#include "peft/key_path.hpp"
 #include "peft/method.hpp"
 
 namespace ferrule::peft {
-
-inline constexpr std::string_view kModelPrefix = "base_model.model.";
 
 /// A live key taken apart for one adapter: `base_model.model.PATH.ATTRIBUTE.NAME.LEAF`.
 struct AdapterKey {
@@ -64,6 +64,13 @@ class StateLayout {
   const std::vector<Finding>& notes() const noexcept { return notes_; }
 
  private:
+  using KeyedTensor = std::pair<std::string, TensorView>;
+
+  /// The tensors and dropped aliases without what wrappers put in front of their keys.
+  std::vector<KeyedTensor> without_prefixes(const TensorSource& state);
+  Result<void> enter(std::vector<KeyedTensor>& tensors);
+  void find_tuner_layers(const ModelFacts& facts);
+
   Entries entries_;
   std::set<std::string, std::less<>> tuner_layers_;
   std::vector<Finding> notes_;
@@ -73,9 +80,6 @@ class StateLayout {
 
 /// True for a tensor of a prompt, live or saved: it belongs to no layer.
 bool is_prompt_key(std::string_view key) noexcept;
-
-/// The components of a dotted key.
-std::vector<std::string_view> split(std::string_view key);
 
 /// True where the views are the same memory.
 bool same_memory(const TensorView& a, const TensorView& b) noexcept;

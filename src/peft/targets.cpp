@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/try.hpp"
-#include "peft/state_layout.hpp"
+#include "peft/key_path.hpp"
 
 namespace ferrule::peft {
 namespace {

@@ -45,5 +45,17 @@ TEST(Checked, WorksInConstantExpressions) {
   static_assert(checked_mul(6, 7) == 42);
 }
 
+TEST(Checked, RunningSumsAndProductsGoOnAfterTheyLeft64Bits) {
+  std::uint64_t value = 1ULL << 60;
+  EXPECT_TRUE(multiply_by(value, 8));
+  EXPECT_FALSE(multiply_by(value, 2));
+  EXPECT_TRUE(multiply_by(value, 0));  // A product of 0 at last; callers keep the earlier answer.
+  EXPECT_EQ(value, 0U);
+  value = kMax - 1;
+  EXPECT_TRUE(add_to(value, 1));
+  EXPECT_EQ(value, kMax);
+  EXPECT_FALSE(add_to(value, 1));
+}
+
 }  // namespace
 }  // namespace ferrule::base

@@ -1,6 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+// Reads a pickle without running it (rules: docs/rules/PK.md).
+//
+// A pickle is a program for a small stack machine: one byte an opcode, its operand after it, STOP at
+// the end (PK-1, PK-4). Protocols 0 to 5 add opcodes and change none (PK-2).
+//
+//   stack   values                                 BININT 1 pushes, TUPLE2 takes two and pushes one
+//   marks   heights of the stack                   MARK notes one, TUPLE takes all above it (PK-5)
+//   memo    values by number                       PUT stores the top, GET pushes it again (PK-6)
+//
+// Four kinds of opcodes reach outside. CPython imports and calls for them; here they become values:
+//
+//   GLOBAL       kGlobal: module and name, known or not, compared with an allow-list (PK-3, PK-7)
+//   REDUCE       kCall: what would be called with which arguments (PK-8)
+//   BUILD        one more item of that kCall: the state that would be set (PK-8)
+//   BINPERSID    kPersistent: the id by which torch finds a storage (PK-9)
+//
+// PicklePolicy::kRefuse ends at the first thing that no state dict needs; kNote goes on and lists all
+// of them, for `ferrule scan`.
+
 #include <cstdint>
 #include <deque>
 #include <optional>

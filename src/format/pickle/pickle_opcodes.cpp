@@ -141,13 +141,17 @@ Result<PickleOp> PickleOpReader::next() {
   }
   const auto code = std::to_integer<std::uint8_t>(bytes_[at_]);
   op.code = static_cast<Opcode>(code);
-  const Operand operand = kTable[code].operand;
-  if (operand == Operand::kUnknown) {
+  if (kTable[code].operand == Operand::kUnknown) {
     return base::corrupt("PK-2", "pickle offset " + std::to_string(at_) + ": " + hex_byte(code) +
                                      " is no pickle opcode");
   }
   ++at_;
-  switch (operand) {
+  FERRULE_CHECK(read_operand(op));
+  return op;
+}
+
+Result<void> PickleOpReader::read_operand(PickleOp& op) {
+  switch (kTable[static_cast<std::size_t>(op.code)].operand) {
     case Operand::kUnknown:
     case Operand::kNothing:
       break;
@@ -197,7 +201,7 @@ Result<PickleOp> PickleOpReader::next() {
       break;
     }
   }
-  return op;
+  return {};
 }
 
 Result<std::string_view> PickleOpReader::take(std::uint64_t bytes, const PickleOp& op) {

@@ -110,6 +110,7 @@ class PickleOpReader {
   std::uint64_t offset() const noexcept { return at_; }
 
  private:
+  Result<void> read_operand(PickleOp& op);
   Result<std::string_view> take(std::uint64_t bytes, const PickleOp& op);
   Result<std::string_view> take_line(const PickleOp& op);
   Result<std::uint64_t> take_number(std::size_t width, const PickleOp& op);

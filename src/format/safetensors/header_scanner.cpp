@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/ascii.hpp"
+#include "base/checked.hpp"
 #include "base/errors.hpp"
 #include "base/utf8.hpp"
 #include "ferrule/text.hpp"
@@ -52,7 +53,7 @@ bool is_low_surrogate(std::uint32_t unit) noexcept { return unit >= 0xdc00 && un
 
 }  // namespace
 
-bool HeaderScanner::fail(std::string_view rule, std::string message, ErrorCode code) {
+bool HeaderScanner::refuse(std::string_view rule, std::string message, ErrorCode code) {
   if (!failed()) error_ = base::make_error(code, rule, std::move(message));
   return false;
 }
@@ -66,20 +67,20 @@ std::string HeaderScanner::found() {
 
 bool HeaderScanner::expect(char token, std::string_view where) {
   if (take(token)) return true;
-  return fail("ST-4", "expected '" + std::string(1, token) + "' " + std::string(where) +
+  return refuse("ST-4", "expected '" + std::string(1, token) + "' " + std::string(where) +
                           ", found " + found());
 }
 
 bool HeaderScanner::string(std::string_view& raw, bool& escaped, std::string_view what) {
   if (!take('"')) {
-    return fail("ST-4", "expected " + std::string(what) + " (a string), found " + found());
+    return refuse("ST-4", "expected " + std::string(what) + " (a string), found " + found());
   }
   const char* const start = at_;
   escaped = false;
   while (true) {
     at_ = skip_plain(at_, end_);
     if (at_ >= end_) {
-      return fail("ST-4", "the header ends inside " + std::string(what) + ", a string");
+      return refuse("ST-4", "the header ends inside " + std::string(what) + ", a string");
     }
     if (*at_ == '"') break;
     if (*at_ == '\\') {
@@ -90,7 +91,7 @@ bool HeaderScanner::string(std::string_view& raw, bool& escaped, std::string_vie
     const auto point =
         base::decode_utf8(std::string_view(at_, static_cast<std::size_t>(end_ - at_)));
     if (!point || point->value < 0x20) {
-      return fail("ST-5",
+      return refuse("ST-5",
                   std::string(what) +
                       (point ? " holds an unescaped control character" : " is not valid UTF-8") +
                       " at header byte " + std::to_string(offset()));
@@ -116,7 +117,7 @@ bool HeaderScanner::four_hex_digits(std::uint32_t& value) noexcept {
 bool HeaderScanner::escape_sequence(std::string_view what) {
   const std::uint64_t start = offset();
   const auto bad = [&](std::string_view rule, std::string_view why) {
-    return fail(rule, std::string(what) + " holds " + std::string(why) + " at header byte " +
+    return refuse(rule, std::string(what) + " holds " + std::string(why) + " at header byte " +
                           std::to_string(start));
   };
   ++at_;  // The backslash.
@@ -137,7 +138,7 @@ bool HeaderScanner::escape_sequence(std::string_view what) {
 
 bool HeaderScanner::integer(std::uint64_t& value, std::string_view what, std::string_view name) {
   const auto bad = [&](std::string_view why) {
-    return fail("ST-8", std::string(what) + quote(name) +
+    return refuse("ST-8", std::string(what) + quote(name) +
                             " must be a plain unsigned integer below 2^64, found " + found() +
                             std::string(why));
   };
@@ -145,13 +146,13 @@ bool HeaderScanner::integer(std::uint64_t& value, std::string_view what, std::st
   const char* const start = at_;
   const char* p = at_;
   value = 0;
-  bool overflow = false;
+  bool fits = true;
   for (; p < end_ && base::is_digit(*p); ++p) {
-    overflow |= __builtin_mul_overflow(value, std::uint64_t{10}, &value);
-    overflow |= __builtin_add_overflow(value, static_cast<std::uint64_t>(*p - '0'), &value);
+    fits &= base::multiply_by(value, 10);
+    fits &= base::add_to(value, static_cast<std::uint64_t>(*p - '0'));
   }
   if (*start == '0' && p - start > 1) return bad(" (a leading zero)");
-  if (overflow) return bad(" (too large)");
+  if (!fits) return bad(" (too large)");
   if (p < end_ && (*p == '.' || *p == 'e' || *p == 'E')) return bad("");
   at_ = p;
   return true;

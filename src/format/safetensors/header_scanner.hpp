@@ -58,7 +58,7 @@ class HeaderScanner {
   bool integer(std::uint64_t& value, std::string_view what, std::string_view name);
 
   /// Records the failure and returns false.
-  bool fail(std::string_view rule, std::string message, ErrorCode code = ErrorCode::kCorrupt);
+  bool refuse(std::string_view rule, std::string message, ErrorCode code = ErrorCode::kCorrupt);
   bool failed() const noexcept { return !error_.message.empty(); }
   Error& error() noexcept { return error_; }
 

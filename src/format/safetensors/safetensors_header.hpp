@@ -1,6 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+// The header of a safetensors file (rules: docs/rules/ST.md).
+//
+//   offset 0     8 bytes    N, little-endian: at most 100,000,000 (ST-2) and inside the file (ST-3)
+//          8     N bytes    JSON: {"NAME": ENTRY, ..., "__metadata__": {"KEY": "TEXT", ...}}
+//                           '{' first, white space after the last '}' (ST-4), UTF-8 (ST-5), no
+//                           name twice (ST-6)
+//          8+N   the rest   the data of all tensors
+//
+//   ENTRY = {"dtype": "F32", "shape": [2, 3], "data_offsets": [BEGIN, END]}
+//
+// The integers are plain and below 2^64 (ST-8, ST-9). BEGIN and END count from 8+N. END - BEGIN is
+// the size that dtype and shape need (ST-10, ST-11), and the tensors cover the data without a hole,
+// an overlap or a rest (ST-7). A writer orders tensors by descending rank of their dtype, then by
+// name, and pads the JSON with spaces to a multiple of 8 bytes (ST-16).
+
 #include <cstddef>
 #include <cstdint>
 #include <span>

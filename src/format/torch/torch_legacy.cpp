@@ -1,4 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
+// What torch.save wrote before 1.6, and still writes with _use_new_zipfile_serialization=False
+// (rules: docs/rules/PK.md).
+//
+//   pickle 1   0x1950a86a20f9469cfc6c, the magic number           PK-17
+//   pickle 2   1001, the protocol                                 PK-17
+//   pickle 3   {"little_endian": True, ...}, of the machine       PK-17
+//   pickle 4   the object: a dictionary of tensors                PK-1 to PK-16
+//              Each tensor names its storage by a persistent id.
+//   pickle 5   ["KEY", ...], the storages in the order below      PK-18
+//   then, for every key:
+//              8 bytes   the number of elements, little-endian    PK-19
+//              the elements                                       PK-19
+//   end of the file                                               PK-20
+//
+// No length precedes a pickle: each is read up to its STOP in a window at the start of the file,
+// which grows until the pickle fits. The data are not read here, only located.
 #include <algorithm>
 #include <optional>
 #include <string>

@@ -3,9 +3,7 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <string_view>
-#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
@@ -13,6 +11,7 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
+#include "format/torch/torch_storages.hpp"
 
 namespace ferrule::format {
 namespace {
@@ -26,28 +25,13 @@ constexpr std::uint64_t kExpansionSpare = std::uint64_t{16} << 20;
 
 std::string article(Kind kind) { return std::string(describe(kind)); }
 
-/// The part of a storage that a persistent id stands for (all of it but in very old files).
-struct StorageUse {
-  std::size_t storage = 0;
-  std::uint64_t offset = 0;
-  std::uint64_t bytes = 0;
-  friend bool operator==(const StorageUse&, const StorageUse&) = default;
-};
-
 class TensorReader {
  public:
   TensorReader(const Pickle& pickle, TorchContainer container, const ReadLimits& limits)
-      : pickle_(pickle), container_(container), limits_(limits) {}
+      : pickle_(pickle), limits_(limits), storages_(pickle, container) {}
 
   Result<TorchLayout> read(std::string_view key) {
-    // A legacy file has no directory: what follows a storage is found by that storage's size.
-    const bool may_skip = !key.empty() && container_ == TorchContainer::kZip;
-    for (const auto& id : pickle_.persistent_ids()) {
-      auto read = read_storage(id);
-      if (read) continue;
-      if (!may_skip) return std::move(read).error();
-      unreadable_.emplace(id.ref, std::move(read).error());
-    }
+    FERRULE_TRY(layout_.storages, storages_.read(!key.empty()));
     FERRULE_TRY(const auto root, find_root(key));
     FERRULE_CHECK(read_entries(root));
     FERRULE_CHECK(check_expansion());
@@ -55,106 +39,6 @@ class TensorReader {
   }
 
  private:
-  // Storages.
-
-  Result<void> read_storage(const PickleValue& persistent) {
-    const auto& id = pickle_.node(persistent).items.front();
-    const std::size_t length = container_ == TorchContainer::kZip ? 5 : 6;
-    if (id.kind != Kind::kTuple || pickle_.node(id).items.size() != length) {
-      return base::corrupt("PK-9", "a persistent id is " + article(id.kind) +
-                                       "; expected a tuple of " + std::to_string(length) +
-                                       " that names a storage");
-    }
-    const auto& items = pickle_.node(id).items;
-    if (items[0].kind != Kind::kString || items[0].string() != "storage" ||
-        items[1].kind != Kind::kGlobal || items[2].kind != Kind::kString ||
-        items[3].kind != Kind::kString || items[4].kind != Kind::kInt) {
-      return base::corrupt("PK-9",
-                           "a persistent id should be ('storage', class, key, location, count)");
-    }
-    FERRULE_TRY(auto storage, describe_storage(items));
-    const auto [known, is_new] = by_key_.try_emplace(items[2].string(), layout_.storages.size());
-    if (is_new) {
-      layout_.storages.push_back(std::move(storage));
-    } else {
-      const auto& before = layout_.storages[known->second];
-      if (before.dtype != storage.dtype || before.elements != storage.elements ||
-          before.bytes != storage.bytes) {
-        return base::corrupt("PK-14", "storage " + quote(storage.key) + " has " +
-                                          std::to_string(storage.elements) + " elements of " +
-                                          std::string(dtype_name(storage.dtype)) + " here and " +
-                                          std::to_string(before.elements) + " of " +
-                                          std::string(dtype_name(before.dtype)) + " before");
-      }
-    }
-    StorageUse use{.storage = known->second, .bytes = layout_.storages[known->second].bytes};
-    if (length == 6) FERRULE_CHECK(apply_view(items[5], use));
-    uses_.emplace(persistent.ref, use);
-    return {};
-  }
-
-  Result<TorchStorage> describe_storage(const std::vector<PickleValue>& items) const {
-    TorchStorage storage;
-    storage.key = items[2].string();
-    const auto& type = pickle_.global(items[1]);
-    switch (type.facts.id) {
-      case GlobalId::kStorage:
-        storage.dtype = type.facts.dtype;
-        break;
-      case GlobalId::kUntypedStorage:
-        break;
-      case GlobalId::kRefusedDtype:
-        return base::unsupported("PK-16", "storage " + quote(storage.key) + " is of " +
-                                              std::string(type.facts.what) + " (" +
-                                              quote(type.name) + ")");
-      default:
-        return base::corrupt("PK-9", "storage " + quote(storage.key) + " has " + quote(type.name) +
-                                         " for its class, which is no storage class");
-    }
-    if (storage.key.empty() || storage.key.find('\0') != std::string::npos ||
-        storage.key.find('/') != std::string::npos) {
-      return base::corrupt("PK-9", quote(storage.key) + " is no key of a storage");
-    }
-    if (items[4].integer < 0) {
-      return base::corrupt("PK-9", "storage " + quote(storage.key) + " has " +
-                                       std::to_string(items[4].integer) + " elements");
-    }
-    storage.elements = static_cast<std::uint64_t>(items[4].integer);
-    const auto bytes = base::checked_mul(storage.elements, bit_width(storage.dtype) / 8);
-    if (!bytes)
-      return base::corrupt("PK-9", "storage " + quote(storage.key) + " is larger than 64 bits");
-    storage.bytes = *bytes;
-    return storage;
-  }
-
-  /// None, or (key, first element, elements) of a view: torch before 0.4 wrote those.
-  Result<void> apply_view(const PickleValue& metadata, StorageUse& use) {
-    if (metadata.kind == Kind::kNone) return {};
-    const auto& storage = layout_.storages[use.storage];
-    const auto bad = [&storage] {
-      return base::corrupt("PK-9", "storage " + quote(storage.key) +
-                                       ": its view should be (key, offset, size) inside it");
-    };
-    if (metadata.kind != Kind::kTuple) return bad();
-    const auto& items = pickle_.node(metadata).items;
-    if (items.size() != 3 || items[0].kind != Kind::kString || items[1].kind != Kind::kInt ||
-        items[2].kind != Kind::kInt || items[1].integer < 0 || items[2].integer < 0) {
-      return bad();
-    }
-    const auto offset = static_cast<std::uint64_t>(items[1].integer);
-    const auto size = static_cast<std::uint64_t>(items[2].integer);
-    if (offset > storage.elements || size > storage.elements - offset) return bad();
-    const std::uint64_t item = bit_width(storage.dtype) / 8;
-    use.offset = offset * item;
-    use.bytes = size * item;
-    const auto [known, is_new] = views_.try_emplace(items[0].string(), use);
-    if (!is_new && known->second != use) {
-      return base::corrupt("PK-14", "the view " + quote(items[0].string()) + " of storage " +
-                                        quote(storage.key) + " is another one than before");
-    }
-    return {};
-  }
-
   // The state dict.
 
   Result<PickleValue> find_root(std::string_view key) const {
@@ -272,10 +156,7 @@ class TensorReader {
     if (args.size() == most && most > 4 && !is_empty(args.back())) {
       return base::unsupported("PK-16", "is a lazily conjugated or negated tensor");
     }
-    if (const auto bad = unreadable_.find(args[0].ref); bad != unreadable_.end()) {
-      return bad->second;
-    }
-    const auto& use = uses_.at(args[0].ref);
+    FERRULE_TRY(const auto use, storages_.use_of(args[0]));
     TorchTensor tensor;
     tensor.storage = use.storage;
     tensor.dtype = layout_.storages[use.storage].dtype;
@@ -406,14 +287,9 @@ class TensorReader {
   }
 
   const Pickle& pickle_;
-  TorchContainer container_;
   const ReadLimits& limits_;
+  StorageReader storages_;
   TorchLayout layout_;
-  std::unordered_map<std::string_view, std::size_t> by_key_;
-  std::unordered_map<std::uint32_t, StorageUse> uses_;  // By node of the persistent id.
-  /// Why others cannot be used: only a tensor that needs one is refused for it.
-  std::unordered_map<std::uint32_t, Error> unreadable_;
-  std::map<std::string_view, StorageUse> views_;
 };
 
 }  // namespace

@@ -1,4 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
+// The directory of a zip archive. Section numbers are those of APPNOTE.TXT 6.3 by PKWARE; rules are
+// in docs/rules/TZ.md.
+//
+//   [local header 4.3.7][name][extra][data][data descriptor 4.3.9]   one for each entry
+//   ...
+//   [central header 4.3.12][name][extra][comment]                    one for each entry
+//   ...
+//   [zip64 end record 4.3.14][zip64 locator 4.3.15]                  in large archives
+//   [end record 4.3.16][comment]                                     the end of the file
+//
+// 1. Find the end record, and from it the central directory: zip_end.cpp (TZ-1 to TZ-5).
+// 2. Read every central header; sizes and offsets of 0xffffffff are in its zip64 field (TZ-6).
+// 3. Refuse what readers take in different ways: encryption, methods other than stored and deflated
+//    (TZ-7), names that are not plain paths or appear twice (TZ-9).
+// 4. Compare each entry with its local header, and its data descriptor if it has one (TZ-6).
+// 5. Check that entries neither overlap nor, in torch's archives, leave gaps (TZ-8).
 #include "format/zip/zip_directory.hpp"
 
 #include <algorithm>
@@ -15,16 +31,18 @@
 namespace ferrule::format {
 namespace {
 
-constexpr std::uint32_t kLocalSignature = 0x04034b50;
-constexpr std::uint32_t kDescriptorSignature = 0x08074b50;
-constexpr std::uint32_t kCentralSignature = 0x02014b50;
-constexpr std::uint64_t kLocalBytes = 30;
+constexpr std::uint32_t kLocalSignature = 0x04034b50;       // 4.3.7
+constexpr std::uint64_t kLocalBytes = 30;                   // Without name and extra fields.
+constexpr std::uint32_t kDescriptorSignature = 0x08074b50;  // 4.3.9.3
+constexpr std::uint32_t kCentralSignature = 0x02014b50;     // 4.3.12
+// General purpose bits, 4.4.4.
 constexpr std::uint16_t kFlagEncrypted = 0x0001;
 constexpr std::uint16_t kFlagDeflateLevel = 0x0006;
 constexpr std::uint16_t kFlagDescriptor = 0x0008;
 constexpr std::uint16_t kFlagUtf8 = 0x0800;
-constexpr std::uint16_t kExtraZip64 = 0x0001;
-constexpr std::uint16_t kExtraUnicodePath = 0x7075;
+// Extra fields.
+constexpr std::uint16_t kExtraZip64 = 0x0001;        // 4.5.3
+constexpr std::uint16_t kExtraUnicodePath = 0x7075;  // 4.6.9
 
 /// The size and offset fields of a header after its zip64 extra field was applied.
 struct WideFields {

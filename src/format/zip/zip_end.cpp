@@ -12,9 +12,9 @@
 namespace ferrule::format {
 namespace {
 
-constexpr std::uint32_t kEndSignature = 0x06054b50;
-constexpr std::uint32_t kEnd64Signature = 0x06064b50;
-constexpr std::uint32_t kLocatorSignature = 0x07064b50;
+constexpr std::uint32_t kEndSignature = 0x06054b50;      // APPNOTE.TXT 4.3.16
+constexpr std::uint32_t kEnd64Signature = 0x06064b50;    // 4.3.14
+constexpr std::uint32_t kLocatorSignature = 0x07064b50;  // 4.3.15
 constexpr std::uint64_t kEndBytes = 22;
 constexpr std::uint64_t kEnd64Bytes = 56;
 constexpr std::uint64_t kLocatorBytes = 20;

@@ -1,4 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
+// How a save becomes visible (rules: docs/rules/TX.md). Before commit() all files are in a hidden
+// directory next to the target, "new"; the savers' locks are held (TX-7).
+//
+//   1. Flush and close the files (TX-3, TX-9): finish_files().
+//   2. The target does not exist: rename "new" to it, without replacing anything: move_in(). If
+//      another program has made it meanwhile, go on as if it had been there: meet_new_directory().
+//   3. The target exists: swap_in().
+//      a. Link the user's other files into "new" (TX-4); copy owner, mode and attributes (TX-5).
+//      b. Write the record of what was there, for a saver who finds a crash (TX-1, TX-4).
+//      c. Flush "new" and the directories in it (TX-3), lock it (TX-7), look at the names again.
+//      d. Exchange the two with one renameat2(RENAME_EXCHANGE): the commit (TX-1).
+//      e. If the process works in the old one, bring that up to date and exchange them back (TX-1):
+//         swap_back().
+//      f. Flush the parent (TX-3, `full`), carry over what others changed meanwhile (TX-4), and
+//         remove the old directory (TX-8).
+//   4. It cannot be exchanged: move the files into the directory and rename them there one by one
+//      under a record (TX-6): change_in_place(), in_place.cpp.
+//
+// Up to 3d or 4 an error leaves the old files in place; after that its message begins with "it is
+// saved, but" (TX-2).
 #include <linux/fs.h>
 #include <sys/file.h>
 #include <unistd.h>

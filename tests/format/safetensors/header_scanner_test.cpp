@@ -48,8 +48,8 @@ TEST(HeaderScanner, AFailureSaysWhatWasExpectedAndFound) {
 
 TEST(HeaderScanner, TheFirstFailureIsKept) {
   HeaderScanner scanner("");
-  EXPECT_FALSE(scanner.fail("ST-1", "first"));
-  EXPECT_FALSE(scanner.fail("ST-2", "second"));
+  EXPECT_FALSE(scanner.refuse("ST-1", "first"));
+  EXPECT_FALSE(scanner.refuse("ST-2", "second"));
   EXPECT_EQ(scanner.error().message, "first");
 }
 
