@@ -51,11 +51,11 @@ FERRULE_API std::optional<Dtype> dtype_from_name(std::string_view name) noexcept
 /// True for real floating-point types (not C64, not F8_E8M0, which holds exponents only).
 FERRULE_API bool is_floating_point(Dtype dtype) noexcept;
 
-/// Elements of a tensor of that shape (1 for rank 0), or nullopt where the product leaves 64 bits.
+/// Elements of a tensor of that shape (1 for rank 0), or nullopt if the product leaves 64 bits.
 FERRULE_API std::optional<std::uint64_t> element_count(
     std::span<const std::uint64_t> shape) noexcept;
 
-/// Bytes of a tensor: elements first, then bits, as the reference multiplies. nullopt where a
+/// Bytes of a tensor: elements first, then bits, as the reference multiplies. nullopt if a
 /// product leaves 64 bits or a sub-byte tensor does not end on a byte.
 FERRULE_API std::optional<std::uint64_t> byte_size(Dtype dtype,
                                                    std::span<const std::uint64_t> shape) noexcept;

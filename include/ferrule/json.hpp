@@ -96,7 +96,7 @@ class FERRULE_API Json {
   /// no object it replaces the value.
   void set(std::string_view key, Json value);
 
-  /// Removes a member; false where there is none.
+  /// Removes a member; false if there is none.
   bool erase(std::string_view key);
 
   /// Same types, values and order of members.
@@ -116,7 +116,7 @@ class FERRULE_API Json {
   static Result<Json> parse(std::string_view text);
 
   /// Compact text, UTF-8 kept, members in their order. Always valid JSON: a number that is not
-  /// finite becomes null, bytes of a caller's string that are no UTF-8 become U+FFFD.
+  /// finite becomes null, bytes of a caller's string that are not UTF-8 become U+FFFD.
   std::string dump() const;
 
   /// The text of Python's `json.dumps(value, indent=2, sort_keys=True)`: ASCII with \uXXXX escapes,

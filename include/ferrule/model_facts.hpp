@@ -32,7 +32,7 @@ struct FERRULE_API ModelFacts {
   /// Whether the base model is a transformers PreTrainedModel.
   std::optional<bool> is_transformers;
   std::optional<std::string> model_type;
-  /// AdapterModule path -> class name, for every module.
+  /// Module path -> class name, for every module.
   std::map<std::string, std::string, std::less<>> modules;
   /// Class name -> the torch.nn class it derives from.
   std::map<std::string, std::string, std::less<>> class_bases;

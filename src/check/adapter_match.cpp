@@ -12,8 +12,8 @@
 #include "check/module_path.hpp"
 #include "check/module_shapes.hpp"
 #include "ferrule/text.hpp"
-#include "peft/method.hpp"
 #include "peft/key_path.hpp"
+#include "peft/method.hpp"
 
 namespace ferrule::checks {
 namespace {

@@ -10,8 +10,8 @@
 #include "check/check_causes.hpp"
 #include "ferrule/text.hpp"
 #include "peft/disk_key.hpp"
-#include "peft/method.hpp"
 #include "peft/key_path.hpp"
+#include "peft/method.hpp"
 #include "peft/targets.hpp"
 
 namespace ferrule::edit {

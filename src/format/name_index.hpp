@@ -27,14 +27,14 @@ class NameIndex {
   /// Announces how many names are coming. At most 2^31.
   void expect(std::size_t names) noexcept { expected_ = names; }
 
-  /// Adds tensors.back() at its position. False where an earlier one has the same name.
+  /// Adds tensors.back() at its position. False if an earlier one has the same name.
   bool add_last(std::span<const NamedTensor> tensors);
 
-  /// Ends a series of add_last(): false where names that went unchecked because of collisions
+  /// Ends a series of add_last(): false if names that went unchecked because of collisions
   /// contain a pair of equal ones, whose later position is then in `duplicate`.
   bool finish(std::span<const NamedTensor> tensors, std::size_t& duplicate);
 
-  /// Builds the index for a whole list; false where a name stands in it twice.
+  /// Builds the index for a whole list; false if it has a name twice.
   bool build(std::span<const NamedTensor> tensors, std::size_t& duplicate);
 
   std::optional<std::size_t> find(std::span<const NamedTensor> tensors,

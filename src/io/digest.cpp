@@ -14,7 +14,7 @@ struct DigestContext {
   DigestContext& operator=(const DigestContext&) = delete;
   ~DigestContext() = default;
 
-  // OpenSSL fails here for want of memory alone: SHA-2 and SHA-1 are in its default provider.
+  // OpenSSL fails here only without memory: SHA-2 and SHA-1 are in its default provider.
   void start() {
     if (!evp || EVP_DigestInit_ex(evp.get(), type, nullptr) != 1) throw std::bad_alloc();
   }

@@ -37,7 +37,7 @@ class Sha256 {
 
   void update(std::span<const std::byte> bytes);
 
-  /// The sum of everything so far; starts anew.
+  /// The sum of everything so far; starts again.
   Sha256Sum finish();
 
  private:
@@ -59,7 +59,7 @@ class Sha1 {
   std::unique_ptr<DigestContext> context_;
 };
 
-/// A running SHA-1 of a git blob: it stands behind git's header, and takes `bytes` of content.
+/// A running SHA-1 of a git blob: git's header, and then `bytes` of content.
 Sha1 git_blob(std::uint64_t bytes);
 
 /// Of a whole text, in hexadecimal digits.
@@ -68,7 +68,7 @@ std::string sha256_hex(std::string_view text);
 /// A running MD5, used as Sha256 is.
 class Md5 {
  public:
-  /// nullopt on systems that are told to do without MD5.
+  /// nullopt on systems that are configured without MD5.
   static std::optional<Md5> make();
   Md5(Md5&&) noexcept;
   Md5& operator=(Md5&&) noexcept;

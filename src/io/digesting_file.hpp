@@ -21,7 +21,7 @@ class DigestingFile final : public OutputFile {
   std::uint64_t bytes_written() const noexcept override { return file_.bytes_written(); }
   Result<FileIdentity> identity() const override { return file_.identity(); }
 
-  /// Of everything written, in hexadecimal; nullopt where some of it was overwritten.
+  /// Of everything written, in hexadecimal; nullopt if some of it was overwritten.
   std::optional<std::string> sha256();
 
  private:

@@ -14,7 +14,7 @@ namespace ferrule::io {
 /// file stays when the lock goes.
 class FileLock {
  public:
-  /// nullopt where another holds it. Creates the file (mode 0664 less the umask) in a folder that
+  /// nullopt if another holds it. Creates the file (mode 0664 less the umask) in a folder that
   /// exists. On file systems that have no such locks nobody is kept out.
   static Result<std::optional<FileLock>> try_acquire(const std::filesystem::path& path);
 

@@ -180,7 +180,7 @@ Result<void> Folder::hard_link(const std::string& name, const Folder& to,
     return system_error(errno, "cannot give the file another name", to.path_ / as);
   }
   auto done = to.move_to(scratch, to, as);
-  // Also where both names were of one file: the rename does nothing then.
+  // Also if both names were of one file: the rename does nothing then.
   (void)sys().unlinkat(to.fd_.get(), scratch.c_str(), 0);
   return done;
 }

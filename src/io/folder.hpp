@@ -27,23 +27,23 @@ class Folder {
   /// Makes `path` and its missing parents. Links on the way to it are the caller's and are
   /// followed.
   static Result<Folder> make(const std::filesystem::path& path);
-  /// nullopt where there is none.
+  /// nullopt if there is none.
   static Result<std::optional<Folder>> open(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const noexcept { return path_; }
   int fd() const noexcept { return fd_.get(); }
 
-  /// The folder `relative` ("a/b"; empty for this one), made where it is missing.
+  /// The folder `relative` ("a/b"; empty for this one), made if it is missing.
   Result<Folder> make_below(std::string_view relative) const;
-  /// The same, or nullopt where it is missing.
+  /// The same, or nullopt if it is missing.
   Result<std::optional<Folder>> open_below(std::string_view relative) const;
 
   Result<EntryKind> look(const std::string& name) const;
   /// Plain names, sorted.
   Result<std::vector<std::string>> names() const;
-  /// What the link says, or nullopt where `name` is none.
+  /// What the link says, or nullopt if `name` is none.
   Result<std::optional<std::string>> read_link(const std::string& name) const;
-  /// A regular file, or a link to one, opened for reading; nullopt where there is none.
+  /// A regular file, or a link to one, opened for reading; nullopt if there is none.
   Result<std::optional<OpenedFile>> open_file(const std::string& name) const;
 
   /// The file appears whole or not at all, with a mode of the umask.
@@ -53,7 +53,7 @@ class Folder {
   /// A second name, `as` in `to`, for the file `name` (or for the one that it links to).
   Result<void> hard_link(const std::string& name, const Folder& to, const std::string& as) const;
   Result<void> move_to(const std::string& name, const Folder& to, const std::string& as) const;
-  /// No error where there is nothing.
+  /// Not an error if there is nothing.
   Result<void> remove(const std::string& name) const;
 
  private:

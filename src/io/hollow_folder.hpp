@@ -10,8 +10,8 @@
 
 namespace ferrule::io {
 
-/// A temporary folder of small files, and of large ones whose beginning alone is there: the rest is
-/// a hole that takes no room. Goes with the object.
+/// A temporary folder of small files, and of large ones of which only the beginning is there: the
+/// rest is a hole that takes no room. Goes with the object.
 class HollowFolder {
  public:
   static Result<HollowFolder> make();

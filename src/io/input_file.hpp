@@ -30,7 +30,7 @@ class InputFile {
   /// (truncated since open) is kCorrupt.
   Result<void> read_at(std::uint64_t offset, std::span<std::byte> out) const;
 
-  /// The whole file as text; kLimitExceeded where it is larger than `limit`.
+  /// The whole file as text; kLimitExceeded if it is larger than `limit`.
   Result<std::string> read_text(std::uint64_t limit) const;
 
  private:

@@ -24,7 +24,7 @@ Error not_regular(unsigned mode, const std::filesystem::path& path) {
 }  // namespace
 
 Result<OpenedFile> open_regular(int dir, const char* name, const std::filesystem::path& path) {
-  // O_NONBLOCK: opening a FIFO or a device must neither wait nor ring anybody's bell.
+  // O_NONBLOCK: opening a FIFO or a device must neither wait nor have an effect.
   UniqueFd fd(uninterrupted(
       [&] { return sys().openat(dir, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0); }));
   if (!fd) {

@@ -21,11 +21,11 @@ struct OpenedFile {
 /// ever blocking. `path` is what errors call it. Fails with kNotFound, kIo or kUnsupported.
 Result<OpenedFile> open_regular(int dir, const char* name, const std::filesystem::path& path);
 
-/// Fills `out` from `offset`; kCorrupt where the file ends before.
+/// Fills `out` from `offset`; kCorrupt if the file ends too early.
 Result<void> read_fully(int fd, std::uint64_t offset, std::span<std::byte> out,
                         const std::filesystem::path& path);
 
-/// The whole content; kLimitExceeded where it is more than `limit` bytes.
+/// The whole content; kLimitExceeded if it is more than `limit` bytes.
 Result<std::string> read_opened(const OpenedFile& file, std::uint64_t limit,
                                 const std::filesystem::path& path);
 

@@ -38,7 +38,7 @@ class PartialFile {
   std::uint64_t size_;
 };
 
-/// Adds a line to a file that several processes add lines to; never a torn one. Where there is no
+/// Adds a line to a file that several processes add lines to; never a torn one. If there is no
 /// file yet it gets that mode, less the umask.
 Result<void> append_line(const Folder& folder, const std::string& name, std::string_view line,
                          mode_t mode = 0666);

@@ -8,7 +8,7 @@
 
 namespace ferrule::io {
 
-/// Removes what `name` in `dir` is, folders with all they hold. No error where there is nothing.
+/// Removes what `name` in `dir` is, folders with all they hold. Not an error if there is nothing.
 Result<void> remove_tree(int dir, const std::string& name, const std::filesystem::path& path);
 
 /// Removes the file or the whole folder at `path`. Not an error if there is nothing.

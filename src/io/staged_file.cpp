@@ -42,7 +42,7 @@ struct Batch {
   }
 };
 
-/// Drops `bytes` from the front of `pieces`; `skip` is where in the first piece we stand.
+/// Drops `bytes` from the front of `pieces`; `skip` is the position in the first piece.
 void advance(std::span<const std::span<const std::byte>>& pieces, std::size_t& skip,
              std::size_t bytes) {
   while (!pieces.empty() && bytes >= pieces.front().size() - skip) {

@@ -14,7 +14,7 @@
 
 namespace ferrule::io {
 
-/// A new file under a name that nobody looks at yet.
+/// A new file under a hidden name, before it gets its own.
 class StagedFile final : public OutputFile {
  public:
   /// Takes over `fd`, opened for writing; `path` is the final name, for messages.
@@ -30,7 +30,7 @@ class StagedFile final : public OutputFile {
 
   int fd() const noexcept { return fd_.get(); }
 
-  /// Flushes the data as the durability asks (TX-3) and closes, looking at what close says.
+  /// Flushes the data as the durability asks (TX-3) and closes, checking the result of close.
   Result<void> finish();
 
  private:
@@ -40,7 +40,7 @@ class StagedFile final : public OutputFile {
   UniqueFd fd_;
   std::filesystem::path path_;
   Durability durability_;
-  std::uint64_t written_ = 0;                  // By write(): where it goes on.
+  std::uint64_t written_ = 0;                  // By write(): the position of the next one.
   std::atomic<std::uint64_t> written_at_ = 0;  // By write_at(), in any thread.
   std::uint64_t writeback_ = 0;                // Where the last early writeback ended.
 };

@@ -36,7 +36,7 @@ std::string_view kind_of(unsigned mode) noexcept {
   if (S_ISSOCK(mode)) return "a socket";
   if (S_ISCHR(mode) || S_ISBLK(mode)) return "a device";
   if (S_ISLNK(mode)) return "a symbolic link";
-  return "something that is no regular file";
+  return "something that is not a regular file";
 }
 
 }  // namespace ferrule::io

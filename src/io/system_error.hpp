@@ -15,7 +15,7 @@ Error system_error(int number, std::string_view what, const std::filesystem::pat
 /// As system_error(), but kNotFound for ENOENT.
 Error open_error(int number, std::string_view what, const std::filesystem::path& path);
 
-/// "a directory", "a FIFO", ... for the st_mode of something that is no regular file.
+/// "a directory", "a FIFO", ... for the st_mode of something that is not a regular file.
 std::string_view kind_of(unsigned mode) noexcept;
 
 }  // namespace ferrule::io

@@ -5,8 +5,8 @@
 
 namespace ferrule::io {
 
-/// Owner of a file descriptor. Errors of close are lost here: whoever wrote through the descriptor
-/// closes it explicitly and looks.
+/// Owner of a file descriptor. Errors of close are lost here: code that wrote through the
+/// descriptor closes it explicitly and looks.
 class UniqueFd {
  public:
   UniqueFd() noexcept = default;

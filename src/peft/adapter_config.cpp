@@ -49,7 +49,7 @@ std::string field_hint(std::string_view name, const TypeSchema& schema) {
   return "; did you mean " + quote(*found) + "?";
 }
 
-/// True where every number in the value is finite (a NaN anywhere spoils what it is used for).
+/// True if every number in the value is finite (a NaN anywhere spoils what it is used for).
 bool all_finite(const Json& value) {
   if (const auto* number = value.if_float()) return std::isfinite(*number);
   if (const auto* items = value.if_array()) {
@@ -77,7 +77,7 @@ Result<void> check_field(const FieldSchema& field, const Json& value) {
   const auto tasks = peft::task_types();
   if (std::find(tasks.begin(), tasks.end(), *value.if_string()) != tasks.end()) return {};
   return base::corrupt("CF-7", "field \"task_type\" holds " + quote(*value.if_string()) +
-                                   ", which is no task type of PEFT" +
+                                   ", which is not a task type of PEFT" +
                                    did_you_mean(*value.if_string(), tasks));
 }
 
@@ -107,7 +107,7 @@ Result<const TypeSchema*> schema_of(const Json& document) {
   }
   if (const auto* schema = peft::find_type(*type->if_string())) return schema;
   return base::corrupt("CF-6", "field \"peft_type\" holds " + quote(*type->if_string()) +
-                                   ", which is no type of PEFT" +
+                                   ", which is not a type of PEFT" +
                                    did_you_mean(*type->if_string(), peft_types()));
 }
 
@@ -203,8 +203,8 @@ Result<AdapterConfig> AdapterConfig::make(std::string_view peft_type,
                                           std::span<const Json::Member> fields) {
   const auto* schema = peft::find_type(peft_type);
   if (schema == nullptr) {
-    return base::invalid(
-        "CF-6", quote(peft_type) + " is no type of PEFT" + did_you_mean(peft_type, peft_types()));
+    return base::invalid("CF-6", quote(peft_type) + " is not a type of PEFT" +
+                                     did_you_mean(peft_type, peft_types()));
   }
   AdapterConfig config;
   config.peft_type_ = schema->name;

@@ -92,7 +92,7 @@ Result<bool> hits(const regex::Pattern& pattern, bool anchored, const std::strin
   return anchored ? pattern.match(path) : pattern.search(path);
 }
 
-/// True where two entries of different values match one module, so that the first one decides.
+/// True if two entries of different values match one module, so that the first one decides.
 bool order_decides(std::string_view peft_type, const Json::Object& table,
                    std::span<const std::string> paths) {
   const bool anchored =

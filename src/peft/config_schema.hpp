@@ -29,7 +29,7 @@ inline constexpr std::uint32_t kIntListObject = 1U << 12;
 inline constexpr std::uint32_t kBoolListObject = 1U << 13;
 }  // namespace kind
 
-/// True where a value is of one of these kinds.
+/// True if a value is of one of these kinds.
 bool holds(std::uint32_t kinds, const Json& value) noexcept;
 
 /// "an integer or null", for messages.

@@ -136,8 +136,8 @@ std::optional<DiskKey> prompt(const Candidate& candidate) {
   const auto key = candidate.key;
   if (!candidate.method.prompt_learning) return std::nullopt;
   const auto& type = candidate.config.peft_type();
-  const bool multitask = type == "MULTITASK_PROMPT_TUNING" &&
-                         (key == "prefix_task_cols" || key == "prefix_task_rows");
+  const bool multitask =
+      type == "MULTITASK_PROMPT_TUNING" && (key == "prefix_task_cols" || key == "prefix_task_rows");
   if (key != "prompt_embeddings" && !multitask) return std::nullopt;
   const auto in_encoder = multitask             ? key
                           : type == "CARTRIDGE" ? "trainable_embedding"

@@ -34,7 +34,7 @@ struct DiskKey {
   std::string_view module;
   /// The attribute ("lora_A"), or the tensor's own name for other kinds.
   std::string_view attribute;
-  /// What stands behind the attribute.
+  /// What follows the attribute.
   std::string_view leaf;
   /// kForeign: that method's type; kNameLeft: the adapter's name; kPrompt: what the encoder of a
   /// live model calls it.

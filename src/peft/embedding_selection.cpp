@@ -158,26 +158,26 @@ Result<void> select_embeddings(SelectionBuilder& builder) {
                                    : input && rows_differ(context, *input, config);
     if (!(targeted && !tokens) && !resized) return {};
     builder.add_finding(Severity::kNote, "KY-5", {},
-                 targeted && !tokens
-                     ? "the embeddings are saved because target_modules names them"
-                     : "the embeddings are saved because the vocabulary was resized");
+                        targeted && !tokens
+                            ? "the embeddings are saved because target_modules names them"
+                            : "the embeddings are saved because the vocabulary was resized");
   }
   if (context.facts.is_transformers == false && !context.facts.input_embeddings) {
     builder.add_finding(Severity::kWarning, "KY-5", {},
-                 "no embeddings are saved: the model is no transformers model");
+                        "no embeddings are saved: the model is not a transformers model");
     return {};
   }
   if (!input && !output) {
     builder.add_finding(Severity::kWarning, "KY-5", {},
-                 "no embeddings are saved: no module is known by name as one");
+                        "no embeddings are saved: no module is known by name as one");
     return {};
   }
   if ((input && !context.facts.input_embeddings) || (output && !context.facts.output_embeddings)) {
     builder.add_finding(Severity::kNote, "KY-5", {},
-                 "took " + (input ? quote(*input) : std::string("nothing")) +
-                     " for the input embedding and " +
-                     (output ? quote(*output) : std::string("nothing")) +
-                     " for the output embedding, by their names");
+                        "took " + (input ? quote(*input) : std::string("nothing")) +
+                            " for the input embedding and " +
+                            (output ? quote(*output) : std::string("nothing")) +
+                            " for the output embedding, by their names");
   }
   for (const auto& module : {input, output}) {
     if (module) add_module(builder, *module, targeted);

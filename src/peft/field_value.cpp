@@ -49,7 +49,7 @@ std::optional<Json> as_list(std::uint32_t kinds, std::string_view text) {
   }
   if ((kinds & peft::kind::kIntList) != 0 && numbers.size() == parts.size()) return Json(numbers);
   if ((kinds & peft::kind::kStringList) == 0) return std::nullopt;
-  // Where a pattern may stand too, a list is what consists of names alone: "a{1,2}" is a pattern.
+  // If a pattern is allowed too, only names make a list: "a{1,2}" is a pattern.
   const bool pattern_too = (kinds & peft::kind::kString) != 0;
   const bool names = std::all_of(parts.begin(), parts.end(), is_name);
   if (pattern_too && (!names || text.find(',') == std::string_view::npos)) return std::nullopt;
@@ -62,8 +62,8 @@ Result<Json> parse_field_value(std::string_view peft_type, std::string_view fiel
                                std::string_view text) {
   const auto* schema = peft::find_type(peft_type);
   if (schema == nullptr) {
-    return base::invalid(
-        "CF-6", quote(peft_type) + " is no type of PEFT" + did_you_mean(peft_type, peft_types()));
+    return base::invalid("CF-6", quote(peft_type) + " is not a type of PEFT" +
+                                     did_you_mean(peft_type, peft_types()));
   }
   const auto* known = schema->find(field);
   if (known == nullptr) {

@@ -13,7 +13,7 @@ namespace ferrule::peft {
 /// A0 and B0 as they were right after initialization, and the config follows
 /// (`path_initial_model_for_weight_conversion` of PEFT's save_pretrained). Tensors that are no
 /// halves of a pair stay, where PEFT drops them. The initial folder is only read.
-/// Fails with kCorrupt (KY-10) where the two do not fit, kUnsupported for other types or rsLoRA
+/// Fails with kCorrupt (KY-10) if the two do not fit, kUnsupported for other types or rsLoRA
 /// with patterns.
 Result<void> convert_from_initial(Selection& selection, const AdapterConfig& initial_config,
                                   const TensorSource& initial, bool trusted = false);

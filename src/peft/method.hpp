@@ -76,7 +76,7 @@ std::span<const Method> all_methods() noexcept;
 /// The role of that attribute in that scope, or nullptr.
 const Role* find_role(const Method& method, Scope scope, std::string_view attribute) noexcept;
 
-/// True where `leaf` is one of `role.leaves`.
+/// True if `leaf` is one of `role.leaves`.
 bool leaf_fits(const Role& role, std::string_view leaf) noexcept;
 
 }  // namespace ferrule::peft

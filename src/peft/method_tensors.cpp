@@ -87,7 +87,7 @@ Result<void> apply_rank_pattern(SelectionBuilder& builder) {
     const auto* flags = mask.if_array();
     if (flags == nullptr || !clean.ends_with(".lora_E")) {
       return unfit(builder,
-                   "rank_pattern entry " + quote(key) + " is no list of booleans for a lora_E");
+                   "rank_pattern entry " + quote(key) + " is not a list of booleans for a lora_E");
     }
     std::vector<std::uint64_t> kept;
     for (std::size_t i = 0; i < flags->size(); ++i) {

@@ -19,7 +19,7 @@ Error wrong_type(std::string_view key, std::string_view expected, const Json& fo
                                     " or null, found " + std::string(found.type_name()));
 }
 
-/// The member of that name, or nullptr where it is absent or null: both mean "not known".
+/// The member of that name, or nullptr if it is absent or null: both mean "not known".
 const Json* known(const Json& facts, std::string_view key) {
   const auto* value = facts.find(key);
   return value == nullptr || value->is_null() ? nullptr : value;

@@ -80,7 +80,7 @@ void SelectionBuilder::add(TensorStream tensor) {
 }
 
 void SelectionBuilder::add_finding(Severity severity, std::string_view rule, std::string_view key,
-                            std::string message, std::string advice) {
+                                   std::string message, std::string advice) {
   selection_.findings.push_back(
       {.severity = severity,
        .rule = std::string(rule),

@@ -40,7 +40,7 @@ struct Selection {
 
 /// Selects the tensors that PEFT's get_peft_model_state_dict returns for that adapter, by structure
 /// and exact names; where PEFT loses or mixes tensors, what is right (docs/differences.md).
-/// Fails with kCorrupt (KY-*) where the state cannot give what the config demands.
+/// Fails with kCorrupt (KY-*) if the state cannot give what the config demands.
 Result<Selection> select_adapter(const SelectionContext& context, const NamedConfig& adapter);
 
 /// The same out of a state that is a saved adapter already (KY-11), which holds that adapter alone;
@@ -71,8 +71,8 @@ class SelectionBuilder {
   void add(std::string_view key, const TensorView& view);
   void add(TensorStream tensor);
   bool has(std::string_view key) const { return keys_.contains(key); }
-  void add_finding(Severity severity, std::string_view rule, std::string_view key, std::string message,
-            std::string advice = {});
+  void add_finding(Severity severity, std::string_view rule, std::string_view key,
+                   std::string message, std::string advice = {});
   Selection& selection() noexcept { return selection_; }
   Selection take();
 

@@ -44,7 +44,7 @@ std::string without_wrappers(std::string_view key, bool& changed) {
   return out;
 }
 
-/// What stands before the first `base_model.` component in all keys that have one; empty where a
+/// What precedes the first `base_model.` component in all keys that have one; empty if a
 /// key starts with it.
 std::string outer_prefix(const std::vector<std::pair<std::string, TensorView>>& tensors) {
   std::optional<std::string> prefix;
@@ -91,12 +91,12 @@ std::vector<StateLayout::KeyedTensor> StateLayout::without_prefixes(const Tensor
       tensors.emplace_back(without_wrappers(removed, unwrapped), *view);
     }
   }
-  if (unwrapped) notes_.push_back(note("took off the wrappers of torch.compile or FSDP"));
+  if (unwrapped) notes_.push_back(note("removed the wrappers of torch.compile or FSDP"));
   const auto strip = [&](std::string_view prefix) {
     for (auto& [key, view] : tensors) {
       if (key.starts_with(prefix)) key.erase(0, prefix.size());
     }
-    notes_.push_back(note("took off the prefix " + quote(prefix)));
+    notes_.push_back(note("removed the prefix " + quote(prefix)));
   };
   while (!tensors.empty() && std::all_of(tensors.begin(), tensors.end(), [](const auto& tensor) {
     return tensor.first.starts_with("module.");
@@ -127,7 +127,7 @@ Result<void> StateLayout::enter(std::vector<KeyedTensor>& tensors) {
     const auto [place, inserted] = entries_.emplace(std::move(normalized), view);
     if (!inserted && !same_memory(place->second, view)) {
       return base::corrupt("KY-2", "two tensors are called " + quote(place->first) +
-                                       " once wrappers' prefixes are taken off");
+                                       " once wrappers' prefixes are removed");
     }
   }
   return {};

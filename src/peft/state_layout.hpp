@@ -23,21 +23,21 @@ struct AdapterKey {
   const Role* role;
   /// Live path of the tuner layer, "base_model." for the model's own tensors.
   std::string_view path;
-  /// What stands behind the adapter's name (before it for NamePlace::kAtEnd); may be empty.
+  /// What follows the adapter's name (precedes it for NamePlace::kAtEnd); may be empty.
   std::string_view leaf;
-  /// The attribute as it stands in the key: a role's, or one that only its prefix explains.
+  /// The attribute as the key has it: a role's, or one that only its prefix explains.
   std::string_view attribute;
 };
 
-/// A state dict with its wrappers taken off and its structure read from the names: which modules
+/// A state dict without its wrappers and with its structure read from the names: which modules
 /// are tuner layers, and which keys are shared memory. Views live as long as the source.
 class StateLayout {
  public:
-  /// Takes off `module.` (DDP), `_orig_mod` (torch.compile), `_fsdp_wrapped_module` and
-  /// `_checkpoint_wrapped_module`, and whatever stands before `base_model.`; puts
-  /// `base_model.model.` before the keys of a model with injected layers. Each step is a note.
-  /// Which modules are tuner layers is what `facts` say, or else what the names show.
-  /// Fails with kCorrupt (KY-2) where two keys become one.
+  /// Removes `module.` (DDP), `_orig_mod` (torch.compile), `_fsdp_wrapped_module` and
+  /// `_checkpoint_wrapped_module`, and anything in front of `base_model.`; puts
+  /// `base_model.model.` in front of the keys of a model with injected layers. Each step is a note.
+  /// `facts` say which modules are tuner layers; without them, the names show it.
+  /// Fails with kCorrupt (KY-2) if two keys become one.
   static Result<StateLayout> read(const TensorSource& state, const ModelFacts& facts);
 
   using Entries = std::map<std::string, TensorView, std::less<>>;
@@ -45,16 +45,16 @@ class StateLayout {
   const Entries& entries() const noexcept { return entries_; }
   std::optional<TensorView> find(std::string_view key) const;
 
-  /// True where the module at that live path owns a `base_layer`.
+  /// True if the module at that live path owns a `base_layer`.
   bool is_tuner_layer(std::string_view path) const { return tuner_layers_.contains(path); }
   bool has_tuner_layers() const noexcept { return structure_known_ || !tuner_layers_.empty(); }
 
-  /// Takes `key` apart as a tensor of adapter `name`, or nullopt where it is none. Known attributes
+  /// Takes `key` apart as a tensor of adapter `name`, or nullopt if it is not one. Known attributes
   /// are found anywhere; unknown ones only below a tuner layer and with the method's prefix.
   std::optional<AdapterKey> parse(std::string_view key, const Method& method,
                                   std::string_view name) const;
 
-  /// True where the key belongs to some adapter (any method, any name) or to a wrapper's copy of a
+  /// True if the key belongs to some adapter (any method, any name) or to a wrapper's copy of a
   /// module, and not to the base model.
   bool is_adapter_key(std::string_view key) const;
 
@@ -81,7 +81,7 @@ class StateLayout {
 /// True for a tensor of a prompt, live or saved: it belongs to no layer.
 bool is_prompt_key(std::string_view key) noexcept;
 
-/// True where the views are the same memory.
+/// True if the views are the same memory.
 bool same_memory(const TensorView& a, const TensorView& b) noexcept;
 
 }  // namespace ferrule::peft

@@ -56,7 +56,7 @@ struct ModuleTargets::Rep {
 
 namespace {
 
-/// The layers that layers_to_transform names; nullopt where it names none, which means all.
+/// The layers that layers_to_transform names; nullopt if it names none, which means all.
 std::optional<std::vector<std::int64_t>> chosen_layers(const AdapterConfig& config) {
   if (const auto one = config.integer("layers_to_transform")) return std::vector{*one};
   const auto* value = config.find("layers_to_transform");

@@ -19,7 +19,7 @@ class TargetRule {
   /// Fails with kCorrupt or kUnsupported (CF-20, CF-21) on an expression.
   static Result<TargetRule> compile(const AdapterConfig& config);
 
-  /// True where the config has target_modules that can be asked (not the shorthand "all-linear").
+  /// True if the config has target_modules that can be asked (not the shorthand "all-linear").
   bool known() const noexcept { return modules_.has_value(); }
 
   /// Whether a layer is made for the module at that path. Fails with kLimitExceeded (CF-22).
@@ -34,7 +34,7 @@ class TargetRule {
 };
 
 /// The number of the layer that a path lies in, as PEFT finds it without a pattern: the first
-/// number that has two components before it or more and something behind it. nullopt where there is
+/// number that has two components before it or more and something behind it. nullopt if there is
 /// none.
 std::optional<std::uint64_t> layer_number(std::string_view path);
 

@@ -41,7 +41,7 @@ bool is_plain(std::string_view text) {
   });
 }
 
-/// Where a dot of an expression is any one character, and "$" the end alone.
+/// The places of an expression where a dot means any character, and "$" only the end.
 bool is_printable_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
 }
@@ -71,7 +71,7 @@ using Owned = std::unique_ptr<T, Free>;
 
 struct Pattern::Rep {
   std::string expression;
-  /// What compile_entry was given, where it is letters, digits, underscores and dots alone. An
+  /// What compile_entry was given, if it is only letters, digits, underscores and dots. An
   /// adapter may have thousands of such entries and thousands of modules.
   std::optional<std::string> plain;
   Owned<pcre2_code> code;

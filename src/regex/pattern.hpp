@@ -28,7 +28,7 @@ class Pattern {
   Result<bool> search(std::string_view text) const;
 
   /// As re.search, with what each group matched: the whole first, then by number; views into
-  /// `text`, without data where a group took no part. Empty where nothing matches.
+  /// `text`, without data where a group took no part. Empty if nothing matches.
   Result<std::vector<std::string_view>> search_groups(std::string_view text) const;
 
   /// As re.match(...).group(): what matched, or nullopt.

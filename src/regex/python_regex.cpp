@@ -49,7 +49,7 @@ void Translator::literal(char32_t c) {
   }
 }
 
-/// Flags for the whole expression, which stand at its very start only.
+/// Flags for the whole expression, which only its very start can have.
 Result<void> Translator::global_flags() {
   while (text_.substr(at_, 2) == "(?") {
     const std::size_t end = text_.find_first_not_of("aiLmsux", at_ + 2);
@@ -133,7 +133,7 @@ Result<Width> Translator::sequence(Flags flags, int depth) {
   }
 }
 
-/// Reads a quantifier, if one stands here, and applies it to the item before it.
+/// Reads a quantifier, if there is one, and applies it to the item before it.
 Result<bool> Translator::quantifier(Item item, Width& width) {
   const std::size_t before = at_;
   std::uint64_t least = 0;
@@ -150,7 +150,7 @@ Result<bool> Translator::quantifier(Item item, Width& width) {
       }
       return value;
     };
-    // "{}" and what is no repeat at all stand for themselves.
+    // "{}", and anything else that is not a repeat, stands for itself.
     const bool empty = next_is('}');
     least = number(0);
     most = take(',') ? number(kUnbounded) : least;

@@ -149,7 +149,7 @@ Result<Width> Translator::escape(Flags flags, Item& item) {
   return Width{1, 1};
 }
 
-/// The character of an escape in a class, or nullopt where it was a category.
+/// The character of an escape in a class, or nullopt if it was a category.
 Result<std::optional<char32_t>> Translator::class_escape(Flags flags) {
   if (done()) return invalid("unterminated character set");
   const char c = text_[at_];

@@ -133,7 +133,7 @@ Result<Width> Translator::conditional(Flags flags, int depth) {
   return width;
 }
 
-/// (?flags-flags:...). Flags for the rest of the expression are refused: they stand at its start.
+/// (?flags-flags:...). Flags for the rest of the expression are refused: they belong at its start.
 Result<Width> Translator::flagged(Flags flags, int depth) {
   std::string added;
   std::string removed;

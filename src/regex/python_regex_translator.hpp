@@ -48,7 +48,7 @@ struct Flags {
   bool ascii = false;
 };
 
-/// What stands before a quantifier.
+/// The item before a quantifier.
 enum class Item { kNothing, kPosition, kRepeat, kOther };
 
 /// Writes the text for PCRE2 while it reads Python's; one production a function.

@@ -9,7 +9,7 @@
 namespace ferrule::format {
 
 /// The text of a card with the line `- PEFT <version>`, as PEFT adds it (MC-8): two lines after
-/// "### Framework versions", or both at the end. Every other byte stays; where the line is there,
+/// "### Framework versions", or both at the end. Every other byte stays; if the line is there,
 /// all of them do.
 std::string with_framework_line(std::string_view body, std::string_view version,
                                 std::string_view eol);
@@ -26,7 +26,7 @@ struct GeneratedPart {
 /// `content` between its marks, without a line break at the end. `content` ends with "\n".
 std::string mark_generated(std::string_view content);
 
-/// The first marked part of a card's text; nullopt where there is none.
+/// The first marked part of a card's text; nullopt if there is none.
 std::optional<GeneratedPart> find_generated(std::string_view body) noexcept;
 
 }  // namespace ferrule::format

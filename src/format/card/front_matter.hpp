@@ -88,7 +88,7 @@ struct YamlEdit {
 /// The front matter with these keys set, every other byte as it was: comments, order, quotes, line
 /// breaks. A key that holds its value already is not touched; a new one is added at the end, in the
 /// order of `edits`, as PyYAML dumps it. The result has been read back and holds what was asked.
-/// Fails as parse_yaml_block does, or with kUnsupported (MC-7) where the text gives no place to
+/// Fails as parse_yaml_block does, or with kUnsupported (MC-7) if the text gives no place to
 /// edit.
 Result<std::string> edit_yaml_block(std::string_view yaml, std::span<const YamlEdit> edits,
                                     std::string_view eol);

@@ -76,7 +76,7 @@ void append_escaped(std::string& out, char32_t c, bool ascii) {
 void append_string(std::string& out, std::string_view text, bool ascii) {
   out += '"';
   while (!text.empty()) {
-    // Only a caller's own string can hold bytes that are no UTF-8: they become U+FFFD, so that
+    // Only a caller's own string can hold bytes that are not UTF-8: they become U+FFFD, so that
     // the text stays valid.
     const auto point = base::decode_utf8(text).value_or(base::CodePoint{0xfffd, 1});
     append_escaped(out, point.value, ascii);

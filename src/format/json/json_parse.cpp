@@ -36,7 +36,7 @@ struct NonFinite {
 
 /// The document without Python's words for numbers that JSON does not have.
 struct Prepared {
-  std::string rewritten;  ///< Empty where nothing had to be rewritten.
+  std::string rewritten;  ///< Empty if nothing had to be rewritten.
   std::vector<NonFinite> non_finite;
 };
 
@@ -205,7 +205,7 @@ class Builder {
     const auto twice = std::adjacent_find(names.begin(), names.end());
     if (twice == names.end()) return true;
     error_ = base::corrupt("CF-2", "key " + quote(*twice) +
-                                       " stands twice in the JSON object that ends at byte " +
+                                       " is twice in the JSON object that ends at byte " +
                                        std::to_string(offset()));
     return false;
   }

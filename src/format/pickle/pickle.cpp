@@ -285,7 +285,7 @@ class PickleMachine : PickleCalls {
                           : op_.code == Opcode::kAddItems ? Kind::kSet
                                                           : Kind::kList;
     if (container->kind != expected) {
-      // Where it is a stand-in, what made it was noted already; Python sets items of lists, too.
+      // If it is a stand-in, what made it was noted already; Python sets items of lists, too.
       if (policy_ != PicklePolicy::kRefuse) return {};
       return corrupt("PK-5", "expects " + std::string(describe(expected)) + ", finds " +
                                  std::string(describe(container->kind)));

@@ -3,8 +3,8 @@
 
 // Reads a pickle without running it (rules: docs/rules/PK.md).
 //
-// A pickle is a program for a small stack machine: one byte an opcode, its operand after it, STOP at
-// the end (PK-1, PK-4). Protocols 0 to 5 add opcodes and change none (PK-2).
+// A pickle is a program for a small stack machine: one byte an opcode, its operand after it, STOP
+// at the end (PK-1, PK-4). Protocols 0 to 5 add opcodes and change none (PK-2).
 //
 //   stack   values                                 BININT 1 pushes, TUPLE2 takes two and pushes one
 //   marks   heights of the stack                   MARK notes one, TUPLE takes all above it (PK-5)
@@ -17,8 +17,8 @@
 //   BUILD        one more item of that kCall: the state that would be set (PK-8)
 //   BINPERSID    kPersistent: the id by which torch finds a storage (PK-9)
 //
-// PicklePolicy::kRefuse ends at the first thing that no state dict needs; kNote goes on and lists all
-// of them, for `ferrule scan`.
+// PicklePolicy says what happens at a thing that no state dict needs: kRefuse ends there, kNote
+// lists it and goes on (for `ferrule scan`), kSkip goes on with a stand-in.
 
 #include <cstdint>
 #include <deque>
@@ -94,7 +94,7 @@ struct PickleGlobal {
 struct PickleEvent {
   Opcode opcode = Opcode::kGlobal;
   std::uint64_t offset = 0;
-  /// What it names, "module.name"; empty where that is computed.
+  /// What it names, "module.name"; empty if that is computed.
   std::string global;
   /// In words, where the opcode alone does not say it.
   std::string note;
@@ -135,9 +135,10 @@ class Pickle {
   /// Reads as far as it can be read, and tells what would run up to there.
   struct Scan {
     std::vector<PickleEvent> events;
-    /// Calls among what would run: an import alone happens by chance in a text that is no pickle.
+    /// Calls among what would run: an import by itself happens by chance in a text that is not a
+    /// pickle.
     std::uint64_t calls = 0;
-    /// Behind STOP, or where reading broke off.
+    /// After STOP, or where reading broke off.
     std::uint64_t end = 0;
     /// Why it broke off; nothing after `end` is known then.
     std::optional<Error> failure;

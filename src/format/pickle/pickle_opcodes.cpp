@@ -143,7 +143,7 @@ Result<PickleOp> PickleOpReader::next() {
   op.code = static_cast<Opcode>(code);
   if (kTable[code].operand == Operand::kUnknown) {
     return base::corrupt("PK-2", "pickle offset " + std::to_string(at_) + ": " + hex_byte(code) +
-                                     " is no pickle opcode");
+                                     " is not a pickle opcode");
   }
   ++at_;
   FERRULE_CHECK(read_operand(op));

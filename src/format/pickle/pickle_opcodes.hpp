@@ -103,7 +103,7 @@ class PickleOpReader {
  public:
   explicit PickleOpReader(std::span<const std::byte> bytes) noexcept : bytes_(bytes) {}
 
-  /// Fails with kCorrupt: PK-1 where the bytes end, PK-2 where there is no such opcode, PK-4 where
+  /// Fails with kCorrupt: PK-1 if the bytes end, PK-2 if there is no such opcode, PK-4 if
   /// its operand does not lie inside the bytes.
   Result<PickleOp> next();
 

@@ -8,8 +8,8 @@
 
 namespace ferrule::format {
 
-// The operands of the text opcodes of protocol 0, as Python reads them; nullopt where Python would
-// refuse them or where a number does not fit 64 bits.
+// The operands of the text opcodes of protocol 0, as Python reads them; nullopt if Python would
+// refuse them or if a number does not fit 64 bits.
 
 /// A decimal integer with an optional sign, as in INT, LONG (with its trailing L), GET and PUT.
 std::optional<std::int64_t> parse_decimal(std::string_view line) noexcept;

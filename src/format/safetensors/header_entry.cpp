@@ -23,7 +23,7 @@ bool EntryReader::read(std::string_view name, RawEntry& out) {
 }
 
 /// The form that every known writer gives an entry: no white space, no escapes, members in the
-/// order dtype, shape, data_offsets. Reads on from the name. Where the text is anything else, good
+/// order dtype, shape, data_offsets. Reads on from the name. If the text is anything else, good
 /// or bad, it reads nothing and any() decides.
 bool EntryReader::canonical(RawEntry& raw) noexcept {
   const char* p = scan_.at();
@@ -44,7 +44,7 @@ bool EntryReader::canonical(RawEntry& raw) noexcept {
   p += length;
 
   // From here on each look is bounded by what the one before has seen: behind a digit or a comma
-  // there is another byte, and literals are compared only where they fit.
+  // there is another byte, and literals are compared only if they fit.
   const auto number = [&p](std::uint64_t& value) noexcept {
     const char* const start = p;
     std::uint64_t n = 0;
@@ -77,8 +77,8 @@ bool EntryReader::canonical(RawEntry& raw) noexcept {
 bool EntryReader::any(std::string_view name, RawEntry& raw) {
   if (!scan_.expect(':', "after a tensor name")) return false;
   if (!scan_.take('{')) {
-    return scan_.refuse("ST-12", "the entry of tensor " + quote(name) + " must be an object, found " +
-                                   scan_.found());
+    return scan_.refuse("ST-12", "the entry of tensor " + quote(name) +
+                                     " must be an object, found " + scan_.found());
   }
   unsigned seen = 0;
   std::vector<std::uint64_t> extents;
@@ -95,24 +95,25 @@ bool EntryReader::any(std::string_view name, RawEntry& raw) {
     if (!scan_.expect('}', "or ',' after a member of an entry")) return false;
   }
   if (seen != 7) {
-    return scan_.refuse("ST-12", "the entry of tensor " + quote(name) + " lacks \"" +
-                                   ((seen & 1) == 0   ? "dtype"
-                                    : (seen & 2) == 0 ? "shape"
-                                                      : "data_offsets") +
-                                   "\"");
+    return scan_.refuse("ST-12", "the entry of tensor " + quote(name) + " does not have \"" +
+                                     ((seen & 1) == 0   ? "dtype"
+                                      : (seen & 2) == 0 ? "shape"
+                                                        : "data_offsets") +
+                                     "\"");
   }
   numbers_ = std::move(extents);
   return true;
 }
 
-bool EntryReader::member(std::string_view name, std::string_view key, unsigned& seen, RawEntry& raw) {
+bool EntryReader::member(std::string_view name, std::string_view key, unsigned& seen,
+                         RawEntry& raw) {
   const auto first = [&](unsigned bit) {
     if ((seen & bit) == 0) {
       seen |= bit;
       return true;
     }
     return scan_.refuse("ST-6",
-                      "the entry of tensor " + quote(name) + " has " + quote(key) + " twice");
+                        "the entry of tensor " + quote(name) + " has " + quote(key) + " twice");
   };
   if (key == "dtype") return first(1) && dtype(name, raw.dtype);
   if (key == "shape") return first(2) && integers("an extent of tensor ", name);
@@ -120,15 +121,15 @@ bool EntryReader::member(std::string_view name, std::string_view key, unsigned& 
     if (!first(4) || !integers("an offset of tensor ", name)) return false;
     if (numbers_.size() != 2) {
       return scan_.refuse("ST-12", "data_offsets of tensor " + quote(name) +
-                                     " must be two integers, found " +
-                                     std::to_string(numbers_.size()));
+                                       " must be two integers, found " +
+                                       std::to_string(numbers_.size()));
     }
     raw.begin = numbers_[0];
     raw.end = numbers_[1];
     return true;
   }
-  return scan_.refuse("ST-12", "the entry of tensor " + quote(name) + " has a member " + quote(key) +
-                                 "; it may have dtype, shape and data_offsets only");
+  return scan_.refuse("ST-12", "the entry of tensor " + quote(name) + " has a member " +
+                                   quote(key) + "; it may have dtype, shape and data_offsets only");
 }
 
 bool EntryReader::dtype(std::string_view name, Dtype& out) {
@@ -151,8 +152,8 @@ bool EntryReader::dtype(std::string_view name, Dtype& out) {
 bool EntryReader::integers(std::string_view what, std::string_view name) {
   numbers_.clear();
   if (!scan_.take('[')) {
-    return scan_.refuse("ST-12", std::string(what) + quote(name) + " must stand in an array, found " +
-                                   scan_.found());
+    return scan_.refuse("ST-12", std::string(what) + quote(name) +
+                                     " must stand in an array, found " + scan_.found());
   }
   if (scan_.take(']')) return true;
   do {

@@ -34,7 +34,8 @@ class EntryReader {
   /// `scan` must outlive the reader. Its text must end in '}' or white space.
   explicit EntryReader(HeaderScanner& scan) noexcept : scan_(scan) {}
 
-  /// Reads on from the end of the name. False if the entry breaks a rule; the scanner has the error.
+  /// Reads on from the end of the name. False if the entry breaks a rule; the scanner has the
+  /// error.
   bool read(std::string_view name, RawEntry& out);
 
   /// The shape of the entry read last, valid until the next one.

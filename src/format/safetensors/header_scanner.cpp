@@ -68,7 +68,7 @@ std::string HeaderScanner::found() {
 bool HeaderScanner::expect(char token, std::string_view where) {
   if (take(token)) return true;
   return refuse("ST-4", "expected '" + std::string(1, token) + "' " + std::string(where) +
-                          ", found " + found());
+                            ", found " + found());
 }
 
 bool HeaderScanner::string(std::string_view& raw, bool& escaped, std::string_view what) {
@@ -92,9 +92,9 @@ bool HeaderScanner::string(std::string_view& raw, bool& escaped, std::string_vie
         base::decode_utf8(std::string_view(at_, static_cast<std::size_t>(end_ - at_)));
     if (!point || point->value < 0x20) {
       return refuse("ST-5",
-                  std::string(what) +
-                      (point ? " holds an unescaped control character" : " is not valid UTF-8") +
-                      " at header byte " + std::to_string(offset()));
+                    std::string(what) +
+                        (point ? " holds an unescaped control character" : " is not valid UTF-8") +
+                        " at header byte " + std::to_string(offset()));
     }
     at_ += point->bytes;
   }
@@ -118,7 +118,7 @@ bool HeaderScanner::escape_sequence(std::string_view what) {
   const std::uint64_t start = offset();
   const auto bad = [&](std::string_view rule, std::string_view why) {
     return refuse(rule, std::string(what) + " holds " + std::string(why) + " at header byte " +
-                          std::to_string(start));
+                            std::to_string(start));
   };
   ++at_;  // The backslash.
   if (at_ >= end_) return bad("ST-4", "half an escape");
@@ -139,8 +139,8 @@ bool HeaderScanner::escape_sequence(std::string_view what) {
 bool HeaderScanner::integer(std::uint64_t& value, std::string_view what, std::string_view name) {
   const auto bad = [&](std::string_view why) {
     return refuse("ST-8", std::string(what) + quote(name) +
-                            " must be a plain unsigned integer below 2^64, found " + found() +
-                            std::string(why));
+                              " must be a plain unsigned integer below 2^64, found " + found() +
+                              std::string(why));
   };
   if (!base::is_digit(peek())) return bad("");
   const char* const start = at_;

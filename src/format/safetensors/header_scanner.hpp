@@ -31,7 +31,7 @@ class HeaderScanner {
     return at_ < end_ ? *at_ : '\0';
   }
 
-  /// Consumes `token` where it comes next.
+  /// Consumes `token` if it comes next.
   bool take(char token) noexcept {
     if (peek() != token || at_ >= end_) return false;
     ++at_;
@@ -50,7 +50,7 @@ class HeaderScanner {
   /// Consumes `token`, or fails with ST-4.
   bool expect(char token, std::string_view where);
 
-  /// Reads a string. `raw` is what stands between the quotes; `escaped` says that it has to go
+  /// Reads a string. `raw` is the text between the quotes; `escaped` says that it has to go
   /// through unescape(), which cannot fail then (ST-4, ST-5).
   bool string(std::string_view& raw, bool& escaped, std::string_view what);
 

@@ -21,7 +21,7 @@ class Parser {
          SafetensorsHeader& out)
       : scan_(json), data_(data), limits_(limits), out_(out), entries_(scan_) {}
 
-  /// True where the header is good; error() says why not.
+  /// True if the header is good; error() says why not.
   bool parse();
   Error& error() noexcept { return scan_.error(); }
 
@@ -35,7 +35,7 @@ class Parser {
   bool put_in_data_order();
   void expect_entries(std::size_t first_entry_bytes);
   bool duplicate(std::string_view name) {
-    return scan_.refuse("ST-6", "tensor " + quote(name) + " stands in the header twice");
+    return scan_.refuse("ST-6", "tensor " + quote(name) + " is in the header twice");
   }
 
   HeaderScanner scan_;

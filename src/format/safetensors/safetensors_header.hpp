@@ -55,13 +55,13 @@ struct SafetensorsHeader {
   Arena<char> names;
 };
 
-/// The length of the header of a file that starts with `head` (nine bytes at least, where there are
-/// that many) and has `file_bytes`: rules ST-1 to ST-3, and the first byte of ST-4.
+/// The length of the header of a file that starts with `head` (at least nine bytes, or the whole
+/// file) and has `file_bytes`: rules ST-1 to ST-3, and the first byte of ST-4.
 Result<std::uint64_t> header_length(std::span<const std::byte> head, std::uint64_t file_bytes,
                                     const ReadLimits& limits);
 
 /// Parses and checks a header of header_length() bytes (rules ST-4 to ST-15) in one pass; `data` is
-/// all of the file behind it, which is not touched. The two need not lie beside each other in
+/// all of the file after it, which is not touched. The two need not be adjacent in
 /// memory. Fails with kCorrupt or kLimitExceeded; the message says which tensor.
 Result<SafetensorsHeader> parse_safetensors_header(std::string_view json,
                                                    std::span<const std::byte> data,
@@ -88,7 +88,7 @@ struct EncodedHeader {
 };
 
 /// Encodes as the reference does (ST-16): by descending dtype rank, then by name; `metadata` as
-/// given, left out where empty unless `keep_empty_metadata`. Fails with kInvalidArgument (names
+/// given, left out if empty unless `keep_empty_metadata`. Fails with kInvalidArgument (names
 /// that are equal, reserved or no UTF-8; a shape without a size in bytes) or kLimitExceeded.
 Result<EncodedHeader> encode_safetensors_header(
     std::span<const HeaderEntry> entries,

@@ -58,17 +58,19 @@ class ArchiveReader {
  private:
   /// TZ-10.
   Result<void> find_root() {
-    if (entries_.empty()) return base::unsupported("TZ-10", "an empty zip archive, no torch file");
+    if (entries_.empty())
+      return base::unsupported("TZ-10", "an empty zip archive, not a torch file");
     const auto slash = entries_.front().name.find('/');
     if (slash == std::string::npos || slash == 0) {
-      return base::unsupported("TZ-10", "the entry " + quote(entries_.front().name) +
-                                            " lies in no folder: a zip archive, but no torch file");
+      return base::unsupported("TZ-10",
+                               "the entry " + quote(entries_.front().name) +
+                                   " is not in a folder: a zip archive, but not a torch file");
     }
     root_ = entries_.front().name.substr(0, slash + 1);
     for (const auto& entry : entries_) {
       if (!entry.name.starts_with(root_)) {
         return base::corrupt("TZ-10", "the entry " + quote(entry.name) +
-                                          " lies outside of the archive's folder " + quote(root_));
+                                          " is outside of the archive's folder " + quote(root_));
       }
       by_name_.emplace(std::string_view(entry.name).substr(root_.size()), &entry);
     }
@@ -93,7 +95,7 @@ class ArchiveReader {
     }
     if (find("data.pkl") == nullptr) {
       return base::unsupported("TZ-12",
-                               "the archive has no record data.pkl: no file of torch.save");
+                               "the archive has no record data.pkl: not a file of torch.save");
     }
     return {};
   }

@@ -44,7 +44,7 @@ class PickleWindow {
   PickleWindow(const ByteSource& source, std::uint64_t limit)
       : source_(source), limit_(std::min(source.size(), limit)) {}
 
-  /// The pickle at `at`. Where it does not end inside the window, the window grows.
+  /// The pickle at `at`. If it does not end inside the window, the window grows.
   Result<Pickle> read(std::uint64_t at) {
     while (true) {
       if (bytes_.size() > at) {
@@ -175,7 +175,7 @@ class LegacyReader {
       const auto found = missing.find(key);
       if (found == missing.end()) {
         return base::corrupt(
-            "PK-18", "the storage " + quote(key) + " is listed twice, or no tensor lies in it");
+            "PK-18", "the storage " + quote(key) + " is listed twice, or no tensor uses it");
       }
       FERRULE_CHECK(locate(*found->second));
       missing.erase(found);

@@ -85,11 +85,11 @@ Result<TorchStorage> StorageReader::describe_storage(const std::vector<PickleVal
                                             ")");
     default:
       return base::corrupt("PK-9", "storage " + quote(storage.key) + " has " + quote(type.name) +
-                                       " for its class, which is no storage class");
+                                       " for its class, which is not a storage class");
   }
   if (storage.key.empty() || storage.key.find('\0') != std::string::npos ||
       storage.key.find('/') != std::string::npos) {
-    return base::corrupt("PK-9", quote(storage.key) + " is no key of a storage");
+    return base::corrupt("PK-9", quote(storage.key) + " is not the key of a storage");
   }
   if (items[4].integer < 0) {
     return base::corrupt("PK-9", "storage " + quote(storage.key) + " has " +

@@ -59,9 +59,9 @@ class TensorReader {
     if (found.empty()) {
       return base::not_found("the file has no key " + quote(key) + offer_keys());
     }
-    if (found.size() > 1) return base::corrupt("PK-11", "the key " + quote(key) + " stands twice");
+    if (found.size() > 1) return base::corrupt("PK-11", "the key " + quote(key) + " appears twice");
     if (found[0].kind != Kind::kDict) {
-      return base::unsupported("PK-10", "under the key " + quote(key) + " stands " +
+      return base::unsupported("PK-10", "the key " + quote(key) + " holds " +
                                             article(found[0].kind) +
                                             ", not a dictionary of tensors");
     }
@@ -86,8 +86,9 @@ class TensorReader {
       }
       const auto name = items[i].string();
       if (!names.insert(name).second) {
-        return base::corrupt("PK-11", "the tensor " + quote(name) +
-                                          " stands twice: readers would disagree which one counts");
+        return base::corrupt("PK-11",
+                             "the tensor " + quote(name) +
+                                 " appears twice: readers would disagree which one counts");
       }
       auto tensor = read_tensor(items[i + 1]);
       if (!tensor) {
@@ -208,7 +209,7 @@ class TensorReader {
     std::vector<std::uint64_t> out;
     for (const auto& item : items) {
       if (item.kind != Kind::kInt || item.integer < 0) {
-        return base::corrupt("PK-12", "has a " + std::string(what) + " that is no count (" +
+        return base::corrupt("PK-12", "has a " + std::string(what) + " that is not a count (" +
                                           (item.kind == Kind::kInt ? std::to_string(item.integer)
                                                                    : article(item.kind)) +
                                           ")");

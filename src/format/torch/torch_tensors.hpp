@@ -12,15 +12,15 @@
 
 namespace ferrule::format {
 
-/// A storage: memory that several tensors may lie in.
+/// A storage: memory that several tensors can share.
 struct TorchStorage {
   std::string key;
   Dtype dtype = Dtype::kU8;
   std::uint64_t elements = 0;
   std::uint64_t bytes = 0;
-  /// Where it lies in the file; filled in by the container.
+  /// Its offset in the file; filled in by the container.
   std::uint64_t file_offset = 0;
-  /// Of its bytes, where the container has one.
+  /// Of its bytes, if the container has one.
   std::uint32_t crc32 = 0;
 };
 
@@ -52,7 +52,7 @@ enum class TorchContainer : std::uint8_t { kZip, kLegacy };
 
 /// Turns the values of a state dict's pickle into tensors (rules PK-9 to PK-16). Where `key` is not
 /// empty, the state dict is the dictionary under that key of the root.
-/// Fails with kCorrupt, kUnsupported (what it is stands in the message), kNotFound (no such key) or
+/// Fails with kCorrupt, kUnsupported (the message says what it is), kNotFound (no such key) or
 /// kLimitExceeded.
 Result<TorchLayout> read_torch_tensors(const Pickle& pickle, TorchContainer container,
                                        std::string_view key, const ReadLimits& limits);

@@ -59,7 +59,7 @@ struct CentralEntry {
 const char* what_is_wrong(const ZipEntry& entry) {
   const std::string& name = entry.name;
   if (name.empty()) return "the name is empty";
-  if (!base::is_utf8(name)) return "the name is no UTF-8";
+  if (!base::is_utf8(name)) return "the name is not UTF-8";
   if (name.front() == '/') return "the name is absolute";
   for (const char c : name) {
     const auto byte = static_cast<unsigned char>(c);
@@ -70,7 +70,7 @@ const char* what_is_wrong(const ZipEntry& entry) {
   while (start < name.size()) {
     const auto end = std::min(name.find('/', start), name.size());
     const auto part = std::string_view(name).substr(start, end - start);
-    if (part.empty() || part == "." || part == "..") return "the name is no plain path";
+    if (part.empty() || part == "." || part == "..") return "the name is not a plain path";
     start = end + 1;
   }
   if (entry.is_directory() && entry.bytes != 0) return "a folder with content";
@@ -163,7 +163,7 @@ class DirectoryParser {
     entry.method = load_le<std::uint16_t>(header, 10);
     entry.crc32 = load_le<std::uint32_t>(header, 16);
     if (load_le<std::uint16_t>(header, 34) != 0) {
-      return base::unsupported("TZ-3", "entry " + quote(entry.name) + " lies on another disk");
+      return base::unsupported("TZ-3", "entry " + quote(entry.name) + " is on another disk");
     }
     WideFields fields{.bytes = load_le<std::uint32_t>(header, 24),
                       .packed_bytes = load_le<std::uint32_t>(header, 20),
@@ -208,7 +208,7 @@ class DirectoryParser {
     }
     if (!seen_zip64 && (fields.bytes == kAllOnes32 || fields.packed_bytes == kAllOnes32 ||
                         fields.header_offset == kAllOnes32)) {
-      return base::corrupt("TZ-6", "entry " + quote(name) + " lacks its zip64 field");
+      return base::corrupt("TZ-6", "entry " + quote(name) + " does not have its zip64 field");
     }
     return {};
   }
@@ -349,7 +349,7 @@ class DirectoryParser {
     }
     return base::corrupt("TZ-6",
                          "entry " + quote(entry.name) +
-                             " promises a data descriptor, but none that agrees stands at offset " +
+                             " announces a data descriptor, but none that agrees is at offset " +
                              std::to_string(at));
   }
 

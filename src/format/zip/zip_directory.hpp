@@ -29,7 +29,7 @@ struct ZipEntry {
 inline constexpr std::uint16_t kZipStored = 0;
 inline constexpr std::uint16_t kZipDeflated = 8;
 
-/// What may stand in an archive beyond what every reader of zip files agrees on.
+/// What an archive may contain beyond what every reader of zip files agrees on.
 enum class ZipProfile : std::uint8_t {
   /// As torch writes it: stored entries that follow each other from the first byte to the central
   /// directory, no comment.

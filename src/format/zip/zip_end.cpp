@@ -60,8 +60,9 @@ class EndParser {
       return size - window + at;
     }
     return base::corrupt(
-        "TZ-1", "no end record in the last " + std::to_string(window) +
-                    " bytes: the file is cut short (an interrupted download?) or no zip archive");
+        "TZ-1",
+        "no end record in the last " + std::to_string(window) +
+            " bytes: the file is cut short (an interrupted download?) or not a zip archive");
   }
 
   Result<ZipDirectoryPlace> read_end(std::uint64_t end_offset) const {

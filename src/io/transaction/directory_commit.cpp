@@ -39,7 +39,7 @@ namespace ferrule::io {
 
 namespace {
 
-/// A swap was tried and this is the answer of a place where there are none.
+/// The answer of a place that cannot exchange directories.
 bool says_no_swap(int number) noexcept {
   return number == EBUSY || number == EXDEV || number == EINVAL || number == ENOSYS ||
          number == EPERM || number == EACCES || number == EOPNOTSUPP;
@@ -82,7 +82,7 @@ Result<void> DirectoryTransaction::Rep::flush_parent() const {
                       path());
 }
 
-/// TX-1: exchanges the directory for the prepared one; false where it cannot be exchanged.
+/// TX-1: exchanges the directory for the prepared one; false if it cannot be exchanged.
 Result<bool> DirectoryTransaction::Rep::swap_in() {
   const int old = target.directory.get();
   Carried carried;
@@ -124,9 +124,9 @@ Result<bool> DirectoryTransaction::Rep::swap_in() {
   return true;
 }
 
-/// Whoever saves into `.` would stand in a removed directory. So the old one is brought up to date
-/// while it is out of sight, and takes its place again. False where that fails: then the new one
-/// stays, which is as good for everybody else.
+/// Without this, a process that saves into `.` would work in a removed directory. So the old one is
+/// brought up to date while it is hidden, and takes its place again. False if that fails: then the
+/// new one stays, which is as good for all others.
 bool DirectoryTransaction::Rep::swap_back(Carried& carried) {
   const int old = target.directory.get();
   struct stat info {};
@@ -134,7 +134,7 @@ bool DirectoryTransaction::Rep::swap_back(Carried& carried) {
       !renew_files(old, stage.get(), carried, durability, path())) {
     return false;
   }
-  // From here on the other one is the stage, for whoever comes after a crash.
+  // From here on the other one is the stage, for a saver after a crash.
   const std::uint64_t inode = std::exchange(carried.staged_inode, info.st_ino);
   if (beside->write_record(carried) &&
       sys().renameat2(beside->fd(), Staging::kNew, target.parent.get(), target.name.c_str(),
@@ -145,7 +145,7 @@ bool DirectoryTransaction::Rep::swap_back(Carried& carried) {
   return false;
 }
 
-/// Gives a new directory its name; false where there is a directory of that name by now.
+/// Gives a new directory its name; false if there is a directory of that name by now.
 Result<bool> DirectoryTransaction::Rep::move_in() {
   FERRULE_CHECK(flush_stage());
   if (uninterrupted([&] { return sys().flock(stage.get(), LOCK_EX); }) != 0) {

@@ -16,22 +16,22 @@ namespace ferrule::io {
 
 /// TX-11: a directory opened once, so that all files read through it belong to one generation even
 /// where a save swaps the directory meanwhile. A redo record that a crashed save left behind is
-/// obeyed on opening (docs/rules/TX.md).
+/// applied on opening (docs/rules/TX.md).
 class DirectoryReader {
  public:
-  /// Fails with kNotFound, kIo, or kUnsupported where `path` is no directory.
+  /// Fails with kNotFound, kIo, or kUnsupported if `path` is not a directory.
   static Result<DirectoryReader> open(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const noexcept { return path_; }
 
-  /// The file of that plain name in this directory, or nullopt where there is none. As
+  /// The file of that plain name in this directory, or nullopt if there is none. As
   /// InputFile::open otherwise.
   Result<std::optional<InputFile>> open_file(std::string_view name) const;
 
   /// Names in the directory, sorted; hidden ones included, "." and ".." not.
   Result<std::vector<std::string>> names() const;
 
-  /// True where `path` now leads to another directory than the one opened: read again.
+  /// True if `path` now leads to another directory than the one opened: read again.
   bool was_replaced() const;
 
  private:

@@ -30,7 +30,7 @@ Result<DirectoryTransaction> DirectoryTransaction::begin(const std::filesystem::
     auto rep = std::make_unique<Rep>();
     rep->durability = durability;
     auto target = resolve_target(directory);
-    // Something on the way was just replaced: an absent directory itself is no error.
+    // Something on the way was just replaced: an absent directory itself is not an error.
     if (!target && target.error().system_errno == ENOENT && round < kMaxRounds / 100) continue;
     if (!target) return std::move(target).error();
     rep->target = std::move(*target);
@@ -57,7 +57,7 @@ Result<void> DirectoryTransaction::Rep::lock_parent() {
   UniqueFd fd(
       uninterrupted([&] { return sys().openat(target.parent.get(), ".", kFolderFlags, 0); }));
   if (!fd) {
-    if (errno == EACCES) return {};  // Then nobody of our rights can save into it either.
+    if (errno == EACCES) return {};  // Then no process with our rights can save into it either.
     return system_error(errno, "cannot open its parent directory", path());
   }
   struct stat info {};
@@ -73,7 +73,7 @@ Result<void> DirectoryTransaction::Rep::lock_parent() {
   return {};
 }
 
-/// False where it is another directory by the time that the lock is ours.
+/// False if it is another directory by the time that the lock is ours.
 Result<bool> DirectoryTransaction::Rep::lock_target() {
   if (target.directory &&
       uninterrupted([&] { return sys().flock(target.directory.get(), LOCK_EX); }) != 0) {
@@ -129,7 +129,7 @@ Result<void> DirectoryTransaction::Rep::prepare_beside() {
   return {};
 }
 
-/// What stands under that name; st_mode is 0 where nothing does. A folder of the name that is no
+/// What has that name; st_mode is 0 if nothing does. A folder of the name that is no
 /// folder, or may not be written to, is an error.
 Result<struct stat> DirectoryTransaction::Rep::look_at(std::string_view name) const {
   struct stat info {};
@@ -174,7 +174,7 @@ Result<void> DirectoryTransaction::Rep::make_stage_folders(const std::string& na
   return {};
 }
 
-/// A file that takes over the mode of `old`, and its owner where we may give it.
+/// A file with the mode of `old`, and its owner if this process may set it.
 Result<UniqueFd> DirectoryTransaction::Rep::open_staged(const std::string& staged_as,
                                                         const struct stat& old) {
   const bool replaces = S_ISREG(old.st_mode);

@@ -43,10 +43,10 @@ class DirectoryTransaction {
   /// Stages a file with that content.
   Result<void> create(std::string_view name, std::string_view content);
 
-  /// After the commit there is no file of that name. No error where there is none already.
+  /// After the commit there is no file of that name. Not an error if there is none already.
   Result<void> remove(std::string_view name);
 
-  /// The content that the directory has under that name now, or nullopt; kLimitExceeded where it is
+  /// The content that the directory has under that name now, or nullopt; kLimitExceeded if it is
   /// larger than `limit`. Anything but a regular file (or a link to one) is nullopt as well.
   Result<std::optional<std::string>> existing(std::string_view name, std::uint64_t limit) const;
 

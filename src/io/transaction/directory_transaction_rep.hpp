@@ -31,7 +31,7 @@ struct DirectoryTransaction::Rep {
   std::optional<Staging> beside;
   std::optional<InPlace> inside;
   UniqueFd stage;          // The directory that is prepared.
-  std::string stage_path;  // Where: "new", or below it where parents are missing.
+  std::string stage_path;  // "new", or a folder below it if parents are missing.
   bool published = false;
 
   struct File {

@@ -27,7 +27,7 @@ namespace {
 // Each level holds two descriptors and a frame. Deeper trees are not swapped but changed in place.
 constexpr int kMaxTreeDepth = 64;
 
-/// The call said that this cannot be done here at all, not that it went wrong.
+/// The answer means that this cannot be done here at all, not that it went wrong.
 bool is_impossible(int number) noexcept {
   return number == EPERM || number == EACCES || number == EXDEV || number == EMLINK ||
          number == EOPNOTSUPP || number == ENOSYS || number == EINVAL;
@@ -75,7 +75,7 @@ class Carrier {
     return true;
   }
 
-  /// For file systems where a symbolic link takes no second name.
+  /// For file systems that give a symbolic link no second name.
   Result<bool> link_again(int from, int to, const char* name, const std::string& place) {
     std::array<char, 4097> content;
     const ssize_t size = sys().readlinkat(from, name, content.data(), content.size() - 1);
@@ -183,7 +183,7 @@ Result<void> bring(int old, int current, const Carried& carried, std::set<std::s
     const auto known = carried.files.find(place);
     if (known != carried.files.end() && known->second == entry.inode) continue;
     // Known, but another file: it was replaced meanwhile, and the newer one counts. Unknown: it
-    // appeared meanwhile; where the new directory has that name too, that one is newer still.
+    // appeared meanwhile; if the new directory has that name too, that one is newer still.
     const unsigned flags = known != carried.files.end() ? 0U : unsigned{RENAME_NOREPLACE};
     const char* name = entry.name.c_str();
     if (sys().renameat2(old, name, current, name, flags) != 0 && errno != EEXIST &&

@@ -29,20 +29,20 @@ struct Carried {
 };
 
 /// TX-4: puts everything of `from` but `carried.managed` into `to` as well: files as hard links,
-/// folders made again with owner, mode and times, and notes it in `carried`. False where that
+/// folders made again with owner, mode and times, and records it in `carried`. False if that
 /// cannot be done (another's file, another file system): then the directory cannot be swapped.
 Result<bool> carry_over(int from, int to, Carried& carried, Durability durability,
                         const std::filesystem::path& path);
 
-/// Gives `to` the extended attributes (access lists among them) of `from`; false where it may not.
+/// Gives `to` the extended attributes (access lists among them) of `from`; false if it may not.
 Result<bool> copy_attributes(int from, int to, const std::filesystem::path& path);
 
-/// TX-5: gives the directory `to` owner and mode of `from`; false where it may not.
+/// TX-5: gives the directory `to` owner and mode of `from`; false if it may not.
 Result<bool> copy_owner_and_mode(const struct stat& from, int to,
                                  const std::filesystem::path& path);
 
 /// After a swap: brings what changed in the directory `old` since `carried` was noted into the
-/// directory `current` that stands in its place.
+/// directory `current` that took its place.
 Result<void> bring_changes(int old, int current, const Carried& carried,
                            const std::filesystem::path& path);
 

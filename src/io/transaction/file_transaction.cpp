@@ -111,7 +111,7 @@ Result<void> FileTransaction::Rep::wait_for_owner(const std::string& hidden) {
   return {};
 }
 
-/// False where another saver was in the way.
+/// False if another saver was in the way.
 Result<bool> FileTransaction::Rep::create_once() {
   const std::string hidden = hidden_name(parent.get(), name, 0);
   UniqueFd fd(uninterrupted([&] {

@@ -25,7 +25,7 @@ namespace {
 
 constexpr const char* kStage = ".ferrule-stage";
 constexpr const char* kPending = ".ferrule-pending";
-// In the pending folder: the record, by its name says in which direction to go.
+// In the pending folder: the record, whose name gives the direction.
 constexpr const char* kRedo = "redo";
 constexpr const char* kUndo = "undo";
 constexpr std::string_view kFormat = "ferrule changes 1";
@@ -119,7 +119,7 @@ Result<void> undo_step(int directory, int stage, std::size_t index, const Step& 
     const bool staged =
         sys().fstatat(stage, InPlace::staged_name(index).c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
     if (!staged) result = sys().unlinkat(place->folder.get(), name, 0);
-    // Folders made for it go where they are empty.
+    // Folders made for it are removed if they are empty.
     std::string folder = step.change.name;
     for (std::size_t slash = folder.rfind('/'); slash != folder.npos; slash = folder.rfind('/')) {
       folder.resize(slash);
@@ -165,7 +165,7 @@ Result<void> write_record(int stage, std::span<const Step> steps, Durability dur
   return file.finish();
 }
 
-/// The steps in `folder`/`name`; nullopt where there is no such record, or not a whole one.
+/// The steps in `folder`/`name`; nullopt if there is no such record, or not a whole one.
 Result<std::optional<std::vector<Step>>> read_record(int folder, const char* name,
                                                      const std::filesystem::path& path) {
   auto opened = open_regular(folder, name, path);
@@ -196,7 +196,7 @@ Result<void> follow(int directory, int pending, std::span<const Step> steps, boo
   return {};
 }
 
-/// Turns back after a failure; true where the directory is as it was.
+/// Turns back after a failure; true if the directory is as it was.
 bool take_back(int directory, int pending, std::span<const Step> steps,
                const std::filesystem::path& path) {
   for (const auto& step : steps) {
@@ -273,13 +273,13 @@ Result<void> InPlace::publish(std::span<const Change> changes, Durability durabi
     if (take_back(directory_, stage_.get(), steps, path_)) return done;
     return unfinished(std::move(done).error());
   }
-  // Before the record goes, what it would repeat must stand.
+  // Before the record goes, what it would repeat must be on the disk.
   if (auto flushed = flush_folders(directory_, steps, durability, path_); !flushed) {
     Error error = std::move(flushed).error();
     error.message = "it is saved, but " + error.message;
     return error;
   }
-  // It is published; a failure to clean up is the next save's to mend.
+  // It is published; the next save cleans up what this one cannot.
   (void)drop_pending(directory_, path_).has_value();
   return {};
 }

@@ -50,7 +50,7 @@ class InPlace {
   bool pending_ = false;
 };
 
-/// True where a save was interrupted (or is at work) between its first rename and its last.
+/// True if a save was interrupted (or is at work) between its first rename and its last.
 Result<bool> has_pending(int directory, const std::filesystem::path& path);
 
 /// Finishes an interrupted save, or takes back one that failed, and removes what is left of it.

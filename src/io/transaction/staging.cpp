@@ -24,8 +24,8 @@ constexpr std::uint64_t kMaxSwapRecord = std::uint64_t{1} << 30;
 constexpr int kAttempts = 8;
 constexpr int kMaxLevels = 16;
 
-/// Where several machines see one directory. Locks do not reach from one to the other there, so the
-/// name of the stage must keep them apart.
+/// For directories that several machines see. Locks do not reach from one to the other there, so
+/// the name of the stage must keep them apart.
 bool is_shared_between_hosts(int dir) noexcept {
   struct statfs info {};
   if (::fstatfs(dir, &info) != 0) return false;
@@ -117,8 +117,8 @@ Staging& Staging::operator=(Staging&& other) noexcept {
 Staging::~Staging() {
   if (!owned_ || !fd_) return;
   if (cleared_) (void)clear(-1).has_value();
-  // Before the lock goes: whoever waits for it looks whether the folder is still there. It stays
-  // where it is not empty, which is where something in it is still to be saved.
+  // Before the lock goes: a saver that waits for it looks whether the folder is still there. It
+  // stays if it is not empty, because then something in it is still to be saved.
   sys().unlinkat(parent_, name_.c_str(), AT_REMOVEDIR);
 }
 
@@ -205,7 +205,7 @@ Result<void> Staging::write_record(const Carried& carried) {
   }));
   if (!fd) return system_error(errno, "cannot write a record of the save", path_);
   // Not flushed: it matters for what another program creates in the moment of the swap, and only
-  // where the power fails in that same moment.
+  // if the power fails in that same moment.
   StagedFile file(std::move(fd), path_, Durability::kFast);
   const std::string text = carried.encode();
   FERRULE_CHECK(file.write(std::as_bytes(std::span(text))));

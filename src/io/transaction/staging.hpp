@@ -14,19 +14,19 @@ namespace ferrule::io {
 
 /// TX-7: a hidden folder beside the target in which one saver at a time prepares what will be
 /// swapped in:
-/// `.ferrule-HASH/new`, and `.ferrule-HASH/record` for whoever comes after a crash. Its lock is the
+/// `.ferrule-HASH/new`, and `.ferrule-HASH/record` for the saver after a crash. Its lock is the
 /// lock of the target, taken whether the target exists or not; it goes with the save.
 class Staging {
  public:
   static constexpr const char* kNew = "new";
 
-  /// Waits for another saver of the same name. nullopt where `parent` takes no new folders (EACCES,
+  /// Waits for another saver of the same name. nullopt if `parent` takes no new folders (EACCES,
   /// EPERM, EROFS). `parent` stays open as long as the result lives.
   static Result<std::optional<Staging>> acquire(int parent, const std::string& target_name,
                                                 const std::filesystem::path& path);
 
   /// Removes what saves that made `directory` or a parent of it left beside it when they crashed:
-  /// the stage of a new directory stands beside the topmost one that was missing.
+  /// the stage of a new directory is next to the topmost one that was missing.
   static void sweep_above(const std::filesystem::path& directory);
 
   Staging(Staging&& other) noexcept;
@@ -39,12 +39,12 @@ class Staging {
   /// Writes the record: must be there before the swap.
   Result<void> write_record(const Carried& carried);
 
-  /// Empties it of what an earlier save left. Where that is the old directory of a swap, what
-  /// appeared in it meanwhile is first brought into `current`, the directory that stands in its
+  /// Empties it of what an earlier save left. If that is the old directory of a swap, what
+  /// appeared in it meanwhile is first brought into `current`, the directory that took its
   /// place (-1: there is none).
   Result<void> clear(int current);
 
-  /// After the swap: brings what appeared meanwhile into `current`. Fails where that fails; a rest
+  /// After the swap: brings what appeared meanwhile into `current`. Fails if that fails; a rest
   /// that cannot be removed is left to the next saver.
   Result<void> clear_after_swap(int current, const Carried& carried);
 
@@ -68,7 +68,7 @@ class Staging {
 std::vector<std::string> stages_of(const std::filesystem::path& target);
 
 /// The name for something that belongs to `target_name`: ".ferrule-" and a hash of it and of who we
-/// are; `attempt` counts up where a name is another's.
+/// are; `attempt` counts up if a name is taken.
 std::string hidden_name(int parent, const std::string& target_name, int attempt);
 
 }  // namespace ferrule::io

@@ -19,7 +19,7 @@ namespace {
 
 constexpr int kNameOnly = O_PATH | O_DIRECTORY | O_CLOEXEC;
 
-/// Why `at`, which is there, is no directory.
+/// Why `at`, which is there, is not a directory.
 Error not_a_directory(const std::string& at, const std::filesystem::path& path) {
   struct stat info {};
   if (sys().fstatat(AT_FDCWD, at.c_str(), &info, 0) != 0) {

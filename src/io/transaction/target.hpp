@@ -15,7 +15,7 @@ namespace ferrule::io {
 /// of them could.
 inline constexpr int kMaxRounds = 10000;
 
-/// Where a save goes: links followed, split into what exists and what does not.
+/// The destination of a save: links followed, split into what exists and what does not.
 struct Target {
   std::filesystem::path path;  ///< As the caller named it, for messages.
   std::string parent_path;     ///< Absolute, free of links.
@@ -28,11 +28,11 @@ struct Target {
 /// Fails with kInvalidArgument (a file, a dangling link), kUnsupported (FIFO, device) or kIo.
 Result<Target> resolve_target(const std::filesystem::path& path);
 
-/// False where another saver (or a user) changed what the names of `target` lead to.
+/// False if another saver (or a user) changed what the names of `target` lead to.
 Result<bool> still_there(const Target& target);
 
-/// True where the directory is where another file system (or a part of one) is mounted: it cannot
-/// be exchanged. A hint that saves a copy; where it cannot tell, the exchange itself will.
+/// True if the directory is where another file system (or a part of one) is mounted: it cannot
+/// be exchanged. A hint that saves a copy; if it cannot tell, the exchange itself will.
 bool is_mount_point(int directory) noexcept;
 
 /// `name` may name a file below a directory: relative, no empty, "." or ".." component, no NUL.
