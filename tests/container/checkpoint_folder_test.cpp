@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ferrule::container {
@@ -51,19 +52,42 @@ TEST(TrainingState, IsKnownByItsName) {
   }
 }
 
-TEST(DescribeFolder, NothingIsSaidOfNamesThatShowNothing) {
-  EXPECT_TRUE(describe_folder(Names{}).empty());
-  EXPECT_TRUE(describe_folder(Names{"notes.txt"}).empty());
+TEST(DescribeFolder, NamesTheProgram) {
+  const struct {
+    Names names;
+    std::string_view named;
+  } rows[] = {
+      {{".metadata", "__0_0.distcp"}, "DCP"},
+      {{"pytorch_model_fsdp_0"}, "pytorch_model_fsdp_0"},
+      {{"global_step100", "latest"}, "DeepSpeed"},
+      {{"zero_to_fp32.py"}, "DeepSpeed"},
+      {{"checkpoint-1000", "checkpoint-500", "checkpoint-9"}, "\"checkpoint-1000\""},
+      {{"blobs", "refs", "snapshots"}, "Hugging Face cache"},
+      {{"model.gguf"}, "\"model.gguf\""},
+      {{"adapter.onnx_adapter"}, "ONNX"},
+      {{"lora_model_state.pdparams"}, "PaddlePaddle"},
+      {{"tf_model.h5"}, "Keras"},
+      {{"flax_model.msgpack"}, "Flax"},
+      {{"last.ckpt"}, "Lightning"},
+      {{"trainer_state.json"}, "Trainer"},
+  };
+  for (const auto& row : rows) {
+    EXPECT_NE(describe_folder(row.names).find(row.named), std::string::npos)
+        << row.named << ": " << describe_folder(row.names);
+  }
 }
 
-TEST(DescribeFolder, ADistributedCheckpointIsNamed) {
-  const auto text = describe_folder(Names{".metadata", "__0_0.distcp"});
-  EXPECT_NE(text.find("DCP"), std::string::npos) << text;
+TEST(DescribeFolder, IsEmptyIfTheNamesShowNothing) {
+  for (const Names& names : {Names{}, Names{"README.md"}, Names{"checkpoint-"},
+                             Names{"checkpoint-x"}, Names{"checkpoint-1234567890123456789"},
+                             Names{".hidden.gguf"}, Names{".metadata"}, Names{"refs"}}) {
+    EXPECT_EQ(describe_folder(names), "");
+  }
 }
 
-TEST(DescribeFolder, ARunNamesItsNewestCheckpoint) {
-  const auto text = describe_folder(Names{"checkpoint-1000", "checkpoint-900", "runs"});
-  EXPECT_NE(text.find("checkpoint-1000"), std::string::npos) << text;
+TEST(DescribeFolder, QuotesHostileNames) {
+  const Names names = {"a\x1b[2J\n.gguf"};
+  EXPECT_NE(describe_folder(names).find(R"("a\u001b[2J\n.gguf")"), std::string::npos);
 }
 
 }  // namespace

@@ -3,10 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "ferrule/tensor_source.hpp"
 #include "io/input_file.hpp"
 #include "temp_dir.hpp"
 
@@ -76,6 +80,18 @@ TEST(Containers, EmptyFilesGetTheSafetensorsRule) {
   const auto empty = opened(dir / "e");
   ASSERT_FALSE(empty);
   EXPECT_EQ(empty.error().rule, "ST-1");
+}
+
+TEST(Containers, AreHollowIfNoTensorHoldsAnything) {
+  const std::vector<std::uint64_t> nothing = {0};
+  const std::vector<std::uint64_t> one = {1};
+  const std::vector<std::byte> byte(1);
+  StateDict state;
+  EXPECT_FALSE(is_hollow(state));
+  ASSERT_TRUE(state.add("a", Dtype::kF32, nothing, {}));
+  EXPECT_TRUE(is_hollow(state));
+  ASSERT_TRUE(state.add("b", Dtype::kU8, one, byte));
+  EXPECT_FALSE(is_hollow(state));
 }
 
 }  // namespace

@@ -110,5 +110,15 @@ TEST(PickleCalls, AScanNotesThemAndGoesOn) {
   EXPECT_EQ(scan.calls, 2U);
 }
 
+TEST(PickleCalls, AReaderThatSkipsGoesOnWithAStandIn) {
+  const auto pickle =
+      Pickle::read(bytes_of("}U\1acbuiltins\nprint\n)RsU\1bK\1s."), {}, PicklePolicy::kSkip);
+  ASSERT_TRUE(pickle) << pickle.error().to_string();
+  const auto& items = pickle->node(pickle->root()).items;
+  ASSERT_EQ(items.size(), 4U);
+  EXPECT_EQ(items[1].kind, Kind::kCall);
+  EXPECT_EQ(items[3].integer, 1);
+}
+
 }  // namespace
 }  // namespace ferrule::format

@@ -28,6 +28,15 @@ TEST(HeaderScanner, TakesATokenWhereItComesNext) {
   EXPECT_FALSE(scanner.failed());
 }
 
+TEST(HeaderScanner, TakesAWordWhereItComesNext) {
+  HeaderScanner scanner(" nulx");
+  EXPECT_FALSE(scanner.take_word("null"));
+  EXPECT_TRUE(scanner.take_word("nul"));
+  EXPECT_FALSE(scanner.take_word("xy"));
+  EXPECT_TRUE(scanner.take_word("x"));
+  EXPECT_EQ(scanner.at(), scanner.end());
+}
+
 TEST(HeaderScanner, ANulAtTheEndIsNotTheEnd) {
   HeaderScanner empty("");
   EXPECT_FALSE(empty.take('\0'));
