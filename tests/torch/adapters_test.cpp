@@ -384,7 +384,15 @@ TEST_F(FromPretrained, RefusesATensorWithoutPlace) {
   expect_error(ft::from_pretrained(small, path()), "LT-4", "q_proj");
   expect_same(small, before);
   edit_config("exclude_modules", names({"layers.1.q_proj"}));
-  expect_refused("LT-9", "layers.1.q_proj.lora_A.default.weight");
+  expect_refused("AD-14", "layers.1.q_proj");
+}
+
+TEST_F(FromPretrained, RefusesATensorOfALayerThatTheModelLacks) {
+  save(lora({"v_proj"}));
+  Foreign small;
+  const auto before = snapshot(small);
+  expect_error(ft::from_pretrained(small, path()), "LT-9", "v_proj.lora_A.default.weight");
+  expect_same(small, before);
 }
 
 TEST_F(FromPretrained, RefusesAnotherShape) {
@@ -403,8 +411,14 @@ TEST_F(FromPretrained, RefusesAnotherShape) {
 
 TEST_F(FromPretrained, RefusesAnotherArchitectureMethodAndRank) {
   save(lora({"q_proj"}));
+  struct Other : ::torch::nn::Module {
+    ferrule::torch::Linear c_attn{register_module("c_attn", ferrule::torch::Linear(4, 4))};
+  } other;
+  const auto before = snapshot(other);
+  expect_error(ft::from_pretrained(other, path()), "LT-3", "q_proj");
+  expect_same(other, before);
   edit_config("target_modules", names({"c_attn"}));
-  expect_refused("LT-3", "c_attn");
+  expect_refused("AD-14", "q_proj");
   edit_config("target_modules", names({"q_proj"}));
   edit_config("r", 5);
   expect_refused("AD-5", "q_proj");
