@@ -15,7 +15,7 @@ import re
 import sys
 
 # Rooms in which every unit has a test file of its own. Add a room here when its last test is written.
-COMPLETE = ["base", "format", "io", "regex", "container", "hub"]
+COMPLETE = ["base", "format", "io", "regex", "container", "peft", "update", "hub"]
 
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 # A function body, or a macro with parameters.

@@ -261,9 +261,10 @@ std::string live_key(std::string_view key, const DiskKey& parsed, std::string_vi
 }
 
 std::string_view base_path(std::string_view module) {
+  if (module == "base_model" || module == "base_model.model") return {};
   if (module.starts_with(kModelPrefix)) return module.substr(kModelPrefix.size());
   if (module.starts_with(kPeftPrefix)) return module.substr(kPeftPrefix.size());
-  return module == "base_model" || module == "base_model.model" ? std::string_view() : module;
+  return module;
 }
 
 }  // namespace ferrule::peft

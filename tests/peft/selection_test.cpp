@@ -4,70 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
-#include <cstring>
-#include <deque>
 #include <string>
 #include <vector>
 
+#include "state.hpp"
+
 namespace ferrule::peft {
 namespace {
-
-constexpr const char* kQ = "base_model.model.layers.0.q_proj";
-
-/// A state dict of F32 tensors whose elements count up, so that every tensor differs.
-class State {
- public:
-  State& add(const std::string& name, std::vector<std::uint64_t> shape) {
-    const auto count = element_count(shape).value();
-    auto& values = memory_.emplace_back(count);
-    for (auto& value : values) value = next_++;
-    EXPECT_TRUE(state_.add(name, Dtype::kF32, shape, std::as_bytes(std::span(values))));
-    return *this;
-  }
-  State& lora(const std::string& module, const std::string& name, std::uint64_t rank = 2) {
-    return add(module + ".lora_A." + name + ".weight", {rank, 4})
-        .add(module + ".lora_B." + name + ".weight", {4, rank});
-  }
-  State& base(const std::string& module) {
-    return add(module + ".base_layer.weight", {4, 4}).add(module + ".base_layer.bias", {4});
-  }
-  const StateDict& dict() const { return state_; }
-
- private:
-  std::deque<std::vector<float>> memory_;
-  StateDict state_;
-  float next_ = 1;
-};
-
-AdapterConfig config(std::string_view type, std::vector<Json::Member> fields = {}) {
-  return AdapterConfig::make(type, fields).value();
-}
-
-std::vector<std::string> keys(const Selection& selection) {
-  std::vector<std::string> names;
-  for (const auto& tensor : selection.tensors) names.push_back(tensor.name);
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-Result<Selection> select(const StateDict& dict, const std::vector<NamedConfig>& configs,
-                         std::size_t which = 0) {
-  const auto layout = StateLayout::read(dict, {}).value();
-  const ModelFacts facts;
-  const Json no_base;
-  return select_adapter({.layout = layout,
-                         .configs = configs,
-                         .facts = facts,
-                         .base_config = no_base,
-                         .embeddings = SaveEmbeddings::kAuto},
-                        configs[which]);
-}
-
-using Keys = std::vector<std::string>;
-
-const Keys kLoraKeys = {"base_model.model.layers.0.q_proj.lora_A.weight",
-                        "base_model.model.layers.0.q_proj.lora_B.weight"};
 
 // KY-3
 TEST(Selection, WrappersAreTakenOff) {
@@ -87,14 +30,6 @@ TEST(Selection, InnerWrappersAreTakenOff) {
   const std::string module = "base_model.model.layers.0._orig_mod._fsdp_wrapped_module.q_proj";
   state.base(module).lora(module, "default");
   EXPECT_EQ(keys(select(state.dict(), {{"default", config("LORA")}}).value()), kLoraKeys);
-}
-
-TEST(Selection, KeysThatBecomeOneAreRefused) {
-  State state;
-  state.add("base_model.model.a._orig_mod.weight", {2}).add("base_model.model.a.weight", {2});
-  const auto layout = StateLayout::read(state.dict(), {});
-  ASSERT_FALSE(layout);
-  EXPECT_EQ(layout.error().rule, "KY-2");
 }
 
 TEST(Selection, InjectedLayersGetThePrefix) {
@@ -169,93 +104,6 @@ TEST(Selection, LoraOnlyTakesTheBiasesOfAllLoraLayers) {
   EXPECT_EQ(keys(selection),
             (Keys{"base_model.model.layers.0.k_proj.bias",
                   "base_model.model.layers.0.q_proj.base_layer.bias", kLoraKeys[0], kLoraKeys[1]}));
-}
-
-TEST(Selection, RandLoraStaysOnItsOwnLayers) {
-  State state;
-  const std::string k = "base_model.model.layers.0.k_proj";
-  for (const auto& module : {std::string(kQ), k}) {
-    state.base(module);
-    for (const auto* name : {"default", "other"}) {
-      state.add(module + ".randlora_A." + name, {2, 1, 4})
-          .add(module + ".randlora_B." + name, {4, 2, 2});
-    }
-  }
-  state.add(std::string(kQ) + ".randlora_lambda.default", {2, 2});
-  state.add(std::string(kQ) + ".randlora_gamma.default", {2, 4});
-  const auto selection =
-      select(state.dict(), {{"default", config("RANDLORA", {{"r", Json(2)}})}}).value();
-  for (const auto& key : keys(selection)) EXPECT_EQ(key.find("k_proj"), std::string::npos) << key;
-  EXPECT_EQ(selection.tensors.size(), 4U);
-}
-
-TEST(Selection, AdaLoraKeepsRanksUnderAnyName) {
-  for (const auto* name : {"default", "q_proj", "m", "lora_E"}) {
-    State state;
-    const std::string adapter = name;
-    state.base(kQ)
-        .add(std::string(kQ) + ".lora_A." + adapter, {3, 4})
-        .add(std::string(kQ) + ".lora_B." + adapter, {4, 3})
-        .add(std::string(kQ) + ".lora_E." + adapter, {3, 1})
-        .add(std::string(kQ) + ".ranknum." + adapter, {1});
-    const Json mask(Json::Array{Json(true), Json(false), Json(true)});
-    const auto ada =
-        config("ADALORA",
-               {{"total_step", Json(10)},
-                {"tinit", Json(0)},
-                {"tfinal", Json(0)},
-                {"rank_pattern", Json(Json::Object{{"layers.0.q_proj.lora_E." + adapter, mask}})}});
-    const auto selection = select(state.dict(), {{adapter, ada}});
-    ASSERT_TRUE(selection) << selection.error().to_string();
-    ASSERT_EQ(selection->tensors.size(), 3U) << name;
-    EXPECT_EQ(selection->config.find("rank_pattern")->if_object()->front().first,
-              "layers.0.q_proj.lora_E");
-    for (const auto& tensor : selection->tensors) {
-      const bool b = tensor.name.ends_with("lora_B");
-      EXPECT_EQ(tensor.shape[b ? 1 : 0], 2U);
-    }
-    std::array<float, 2> row{};
-    std::memcpy(row.data(), selection->tensors[1].bytes.data(), sizeof(row));
-    EXPECT_EQ(row[1], row[0] + 2) << "columns 0 and 2 of B are kept";
-  }
-}
-
-TEST(Selection, RankPatternsThatDoNotFitAreRefused) {
-  State state;
-  state.base(kQ)
-      .add(std::string(kQ) + ".lora_A.default", {3, 4})
-      .add(std::string(kQ) + ".lora_B.default", {4, 3})
-      .add(std::string(kQ) + ".lora_E.default", {3, 1});
-  const Json mask(Json::Array{Json(true), Json(false)});
-  const auto ada =
-      config("ADALORA", {{"total_step", Json(10)},
-                         {"tinit", Json(0)},
-                         {"tfinal", Json(0)},
-                         {"rank_pattern", Json(Json::Object{{"layers.0.q_proj.lora_E", mask}})}});
-  const auto selection = select(state.dict(), {{"default", ada}});
-  ASSERT_FALSE(selection);
-  EXPECT_EQ(selection.error().rule, "KY-6");
-}
-
-TEST(Selection, PromptsNeedTheirWholeEncoder) {
-  State state;
-  state.add("prompt_encoder.default.embedding.weight", {2, 4})
-      .add("prompt_encoder.default.mlp_head.0.weight", {4, 4})
-      .add("prompt_encoder.default.mlp_head.0.bias", {4});
-  const auto selection = select(state.dict(), {{"default", config("P_TUNING")}});
-  ASSERT_FALSE(selection);
-  EXPECT_EQ(selection.error().rule, "KY-8");
-}
-
-TEST(Selection, ASecondAdaptionPromptIsWarnedOf) {
-  State state;
-  state.add("base_model.model.layers.0.self_attn.adaption_prompt", {1, 2, 4})
-      .add("base_model.model.layers.0.self_attn.adaption_gate", {1});
-  const auto selection = select(
-      state.dict(), {{"default", config("ADAPTION_PROMPT")}, {"b", config("ADAPTION_PROMPT")}});
-  ASSERT_TRUE(selection);
-  ASSERT_FALSE(selection->findings.empty());
-  EXPECT_EQ(selection->findings.front().rule, "KY-7");
 }
 
 TEST(Selection, KnownTunerLayersOverrideTheGuess) {
