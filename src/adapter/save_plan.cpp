@@ -59,7 +59,7 @@ Result<std::vector<const NamedConfig*>> choose(std::span<const NamedConfig> conf
   return chosen;
 }
 
-/// What PeftModel.save_pretrained sets on the config it writes (spec 1.7).
+/// What PeftModel.save_pretrained sets on the config it writes.
 Result<void> complete_config(AdapterConfig& config, const ModelFacts& facts) {
   FERRULE_CHECK(config.set("inference_mode", Json(true)));
   const auto* base = config.find("base_model_name_or_path");

@@ -26,7 +26,7 @@ struct Node {
   std::vector<Child> children;
 };
 
-std::size_t to_number(std::string_view text) {
+std::size_t to_size(std::string_view text) {
   std::size_t number = 0;
   std::from_chars(text.data(), text.data() + text.size(), number);
   return number;
@@ -39,7 +39,7 @@ Node read_node(std::size_t number) {
   for (std::size_t i = 1; i < words.size(); ++i) {
     const auto at = words[i].find('=');
     Child child{words[i].substr(0, at), {}};
-    for (const auto text : entries(words[i].substr(at + 1))) child.nodes.push_back(to_number(text));
+    for (const auto text : entries(words[i].substr(at + 1))) child.nodes.push_back(to_size(text));
     node.children.push_back(std::move(child));
   }
   return node;

@@ -15,17 +15,13 @@
 #include "peft/config_schema.hpp"
 #include "peft/config_upgrade.hpp"
 #include "peft/dialect.hpp"
+#include "peft/did_you_mean.hpp"
 
 namespace ferrule {
 namespace {
 
 using peft::FieldSchema;
 using peft::TypeSchema;
-
-std::string did_you_mean(std::string_view word, std::span<const std::string_view> candidates) {
-  const auto meant = suggest(word, candidates);
-  return meant ? "; did you mean " + quote(*meant) + "?" : std::string();
-}
 
 std::vector<std::string_view> field_names(const TypeSchema& schema) {
   std::vector<std::string_view> names;
@@ -37,7 +33,7 @@ std::vector<std::string_view> field_names(const TypeSchema& schema) {
 /// lora_alpha), or `r` for "rank".
 std::string field_hint(std::string_view name, const TypeSchema& schema) {
   const auto names = field_names(schema);
-  if (auto hint = did_you_mean(name, names); !hint.empty()) return hint;
+  if (auto hint = peft::did_you_mean(name, names); !hint.empty()) return hint;
   if (name == "rank" && schema.find("r") != nullptr) return "; did you mean \"r\"?";
   const auto ends_in_name = [&](std::string_view field) {
     return field.ends_with(name) && field.size() > name.size() &&
@@ -78,7 +74,7 @@ Result<void> check_field(const FieldSchema& field, const Json& value) {
   if (std::find(tasks.begin(), tasks.end(), *value.if_string()) != tasks.end()) return {};
   return base::corrupt("CF-7", "field \"task_type\" holds " + quote(*value.if_string()) +
                                    ", which is not a task type of PEFT" +
-                                   did_you_mean(*value.if_string(), tasks));
+                                   peft::did_you_mean(*value.if_string(), tasks));
 }
 
 /// Most configs without a type are another program's, which adding one would not make PEFT's.
@@ -108,7 +104,7 @@ Result<const TypeSchema*> schema_of(const Json& document) {
   if (const auto* schema = peft::find_type(*type->if_string())) return schema;
   return base::corrupt("CF-6", "field \"peft_type\" holds " + quote(*type->if_string()) +
                                    ", which is not a type of PEFT" +
-                                   did_you_mean(*type->if_string(), peft_types()));
+                                   peft::did_you_mean(*type->if_string(), peft_types()));
 }
 
 void report_unknown_fields(const Json& document, const TypeSchema& schema,
@@ -204,7 +200,7 @@ Result<AdapterConfig> AdapterConfig::make(std::string_view peft_type,
   const auto* schema = peft::find_type(peft_type);
   if (schema == nullptr) {
     return base::invalid("CF-6", quote(peft_type) + " is not a type of PEFT" +
-                                     did_you_mean(peft_type, peft_types()));
+                                     peft::did_you_mean(peft_type, peft_types()));
   }
   AdapterConfig config;
   config.peft_type_ = schema->name;

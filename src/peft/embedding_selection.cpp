@@ -53,7 +53,7 @@ std::set<std::string> module_paths(const SelectionContext& context, bool prompt)
   return paths;
 }
 
-/// Spec 3.5: a pattern must match an embedding's whole path, a list must hold its bare name.
+/// As PEFT asks: a pattern must match an embedding's whole path, a list must hold its bare name.
 Result<bool> is_targeted(const SelectionContext& context, const AdapterConfig& config) {
   const auto targets = config.target_modules();
   if (!targets) return false;
@@ -75,7 +75,7 @@ Result<bool> is_targeted(const SelectionContext& context, const AdapterConfig& c
   return false;
 }
 
-/// Spec 3.6, "auto", case (b): the vocabulary was resized.
+/// The second of PEFT's two reasons under \"auto\": the vocabulary was resized.
 bool vocabulary_resized(const SelectionContext& context, const AdapterConfig& config) {
   const auto base_name = config.base_model_name_or_path();
   const bool named = (base_name && !base_name->empty()) ||
@@ -103,7 +103,7 @@ std::optional<std::string> find_module(const SelectionContext& context,
   return std::nullopt;
 }
 
-/// Case (b) without a live model's config: the input embedding's rows are its vocabulary.
+/// The same without a live model's config: the input embedding's rows are its vocabulary.
 bool rows_differ(const SelectionContext& context, const std::string& module,
                  const AdapterConfig& config) {
   const auto* stored = context.base_config.find("vocab_size");

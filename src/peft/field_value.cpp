@@ -9,14 +9,10 @@
 #include "ferrule/adapter_config.hpp"
 #include "ferrule/text.hpp"
 #include "peft/config_schema.hpp"
+#include "peft/did_you_mean.hpp"
 
 namespace ferrule {
 namespace {
-
-std::string did_you_mean(std::string_view word, std::span<const std::string_view> candidates) {
-  const auto meant = suggest(word, candidates);
-  return meant ? "; did you mean " + quote(*meant) + "?" : std::string();
-}
 
 /// "a,b,c" as its parts; a comma at the end is allowed, so that "a," is a list of one.
 std::vector<std::string_view> parts_of(std::string_view text) {
@@ -63,14 +59,14 @@ Result<Json> parse_field_value(std::string_view peft_type, std::string_view fiel
   const auto* schema = peft::find_type(peft_type);
   if (schema == nullptr) {
     return base::invalid("CF-6", quote(peft_type) + " is not a type of PEFT" +
-                                     did_you_mean(peft_type, peft_types()));
+                                     peft::did_you_mean(peft_type, peft_types()));
   }
   const auto* known = schema->find(field);
   if (known == nullptr) {
     std::vector<std::string_view> names;
     for (const auto& row : schema->fields) names.push_back(row.name);
     return base::invalid("CF-9", std::string(schema->name) + " has no field " + quote(field) +
-                                     did_you_mean(field, names));
+                                     peft::did_you_mean(field, names));
   }
   auto json = Json::parse(text);
   if (json && peft::holds(known->kinds, *json)) return json;

@@ -52,7 +52,7 @@ bool is_zero_from(const TensorStream& tensor, std::size_t axis, std::size_t rank
   return true;
 }
 
-void cut(TensorStream& tensor, std::size_t axis, std::size_t rank) {
+void cut_rank(TensorStream& tensor, std::size_t axis, std::size_t rank) {
   const auto blocks = blocks_of(tensor, axis);
   auto memory = std::make_shared<std::vector<std::byte>>();
   memory->reserve(blocks.outer * rank * blocks.inner);
@@ -98,8 +98,8 @@ Result<std::size_t> cut_rank_padding(const AdapterConfig& config, container::Ten
     const auto stored = factors.a->shape[0];
     if (stored <= rank || factors.b->shape[1] != stored) continue;
     if (!is_zero_from(*factors.a, 0, rank) || !is_zero_from(*factors.b, 1, rank)) continue;
-    cut(*factors.a, 0, rank);
-    cut(*factors.b, 1, rank);
+    cut_rank(*factors.a, 0, rank);
+    cut_rank(*factors.b, 1, rank);
     ++count;
   }
   return count;
