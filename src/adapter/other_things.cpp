@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "base/errors.hpp"
 #include "container/checkpoint_folder.hpp"
 #include "container/container.hpp"
 #include "ferrule/checkpoint.hpp"
@@ -45,26 +46,24 @@ std::string describe_other_folder(const io::DirectoryReader& directory,
 }
 
 Error describe_other_file(const std::filesystem::path& path, const OpenOptions& options) {
-  const auto said = [&](ErrorCode code, std::string message) {
-    return Error{.code = code,
-                 .rule = "AD-16",
-                 .message =
-                     "an adapter is a directory with an adapter_config.json, and this is a "
-                     "file: " +
-                     std::move(message),
-                 .path = path.string()};
+  const auto refused = [&](ErrorCode code, const std::string& what) {
+    return base::at(base::make_error(code, "AD-16",
+                                     "an adapter is a directory with an adapter_config.json, and "
+                                     "this is a file: " +
+                                         what),
+                    path.string());
   };
   const auto name = path.filename();
   if (name == kConfigFile || name == kSafetensorsFile || name == kBinFile) {
-    return said(ErrorCode::kUnsupported, "give the directory that it is in");
+    return refused(ErrorCode::kUnsupported, "give the directory that it is in");
   }
   const auto file = io::InputFile::open(path);
   if (!file) return file.error();
   const auto kind = container::kind_of(*file);
   if (!kind) return kind.error();
   const auto tensors = Checkpoint::open(path, options);
-  if (!tensors) return said(ErrorCode::kUnsupported, tensors.error().message);
-  return said(ErrorCode::kUnsupported, describe_tensors(*tensors));
+  if (!tensors) return refused(ErrorCode::kUnsupported, tensors.error().message);
+  return refused(ErrorCode::kUnsupported, describe_tensors(*tensors));
 }
 
 }  // namespace ferrule::adapter
