@@ -79,7 +79,7 @@ _ferrule() {
       "config upgrade") options="--help --output --json" files="-f" ;;
       "state-dict") options="--help --output --adapter --torch-key --json" files="-d" ;;
       "verify") options="--help --files-from --values --id --quiet --all --torch-key --format --json" files="-f" ;;
-      "check") options="--help --base --values --engine --allow-partial --all --format --json" files="-d" ;;
+      "check") options="--help --base --offline --values --engine --allow-partial --all --format --json" files="-d" ;;
       "explain") options="--help --module --json" files="-d" ;;
       "diff") options="--help --tensors --exit-code --format --json" files="-d" ;;
       "id") options="--help --files-from --json" files="-d" ;;

@@ -8,6 +8,7 @@
 #include "commands/batch.hpp"
 #include "commands/command.hpp"
 #include "commands/options.hpp"
+#include "commands/place.hpp"
 #include "ferrule/text.hpp"
 #include "print/failure.hpp"
 #include "print/json.hpp"
@@ -49,13 +50,16 @@ Result<Rewritten> convert_one(const std::string& from, const std::string& to,
 }
 
 int run(const Options& options) {
+  const auto place = Place::of_adapter(options.adapter);
+  if (!place) return fail_place(place.error(), options.adapter, options.json);
+  const auto from = place->path().string();
   if (options.keep_going) {
-    return rewrite_each(
-        options.adapter, options.output, options.json,
-        [&](const auto& from, const auto& to) { return convert_one(from, to, options); });
+    return rewrite_each(from, options.output, options.json, [&](const auto& one, const auto& to) {
+      return convert_one(one, to, options);
+    });
   }
   Working working("converting " + printable(options.adapter));
-  const auto report = convert(options.adapter, options.output, options.convert);
+  const auto report = convert(from, options.output, options.convert);
   working.stop();
   if (!report) return fail(report.error(), options.adapter, options.json);
   if (options.json) {
@@ -71,7 +75,7 @@ int run(const Options& options) {
 void add_convert(Arguments& command) {
   auto options = std::make_shared<Options>();
   options->convert.threads = 0;
-  command.positional("ADAPTER", options->adapter, "Directory of an adapter").required();
+  command.positional("ADAPTER", options->adapter, kAdapterHelp).required();
   command
       .option("-o,--output", options->output, "DIR",
               "Where to write; ADAPTER itself converts in place")

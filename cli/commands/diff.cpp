@@ -8,6 +8,7 @@
 
 #include "commands/command.hpp"
 #include "commands/options.hpp"
+#include "commands/place.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/text.hpp"
 #include "print/failure.hpp"
@@ -99,12 +100,22 @@ std::vector<Finding> differences(const DiffReport& report, const Options& option
   return findings;
 }
 
+/// An adapter, and what keeps its files.
+struct Opened {
+  Place place;
+  Adapter adapter;
+};
+
 /// The exit code, and the adapter if it is good.
-std::pair<int, std::optional<Adapter>> open_good(const std::string& path, bool json) {
-  auto adapter = Adapter::open(path);
+std::pair<int, std::optional<Opened>> open_good(const std::string& path, bool json) {
+  auto place = Place::of_adapter(path);
+  if (!place) return {fail_place(place.error(), path, json), std::nullopt};
+  auto adapter = Adapter::open(place->path());
   if (!adapter) return {fail(adapter.error(), path, json), std::nullopt};
   const auto findings = adapter->findings();
-  if (!has_error(findings)) return {kGood, *std::move(adapter)};
+  if (!has_error(findings)) {
+    return {kGood, Opened{std::move(place).value(), std::move(adapter).value()}};
+  }
   report(findings);
   if (json) {
     print_document({{"findings", cli::to_json(findings)}});
@@ -118,7 +129,7 @@ int run(const Options& options) {
   const auto [b_code, b] = open_good(options.b, options.output.is_json());
   if (!b) return b_code;
   Working working("comparing");
-  const auto difference = diff(*a, *b, {.tensors = options.tensors, .threads = 0});
+  const auto difference = diff(a->adapter, b->adapter, {.tensors = options.tensors, .threads = 0});
   working.stop();
   if (options.output.is_sarif()) {
     print_sarif("diff", differences(difference, options), {});
@@ -136,8 +147,8 @@ int run(const Options& options) {
 
 void add_diff(Arguments& command) {
   auto options = std::make_shared<Options>();
-  command.positional("A", options->a, "Directory of an adapter").required();
-  command.positional("B", options->b, "Directory of another adapter").required();
+  command.positional("A", options->a, kAdapterHelp).required();
+  command.positional("B", options->b, "Another one").required();
   command.flag("--tensors", options->tensors, "List the tensors of each module too");
   command.flag("--exit-code", options->exit_code, "Exit with 1 if the adapters are not the same");
   add_output(command, options->output);

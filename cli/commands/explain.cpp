@@ -4,9 +4,11 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "commands/command.hpp"
 #include "commands/options.hpp"
+#include "commands/place.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/text.hpp"
 #include "print/failure.hpp"
@@ -64,7 +66,9 @@ void warn_of_idle_patterns(const StrengthReport& report, const std::string& path
 }
 
 int run(const Options& options) {
-  const auto adapter = Adapter::open(options.path);
+  const auto place = Place::of_adapter(options.path);
+  if (!place) return fail_place(place.error(), options.path, options.json);
+  const auto adapter = Adapter::open(place->path());
   if (!adapter) return fail(adapter.error(), options.path, options.json);
   const auto strengths = explain(*adapter, options.glob);
   const auto findings = adapter->findings();
@@ -75,7 +79,9 @@ int run(const Options& options) {
           printable(options.path) + ": no module matches " + quote(options.glob) + "\n");
   }
   if (options.json) {
-    print_document(to_json(strengths, *adapter));
+    auto document = to_json(strengths, *adapter);
+    if (place->is_remote()) document.front().second = options.path;
+    print_document(std::move(document));
     return is_empty ? kBad : code;
   }
   report(findings);
@@ -89,7 +95,7 @@ int run(const Options& options) {
 
 void add_explain(Arguments& command) {
   auto options = std::make_shared<Options>();
-  command.positional("ADAPTER", options->path, "Directory of an adapter").required();
+  command.positional("ADAPTER", options->path, kAdapterHelp).required();
   command.option("--module", options->glob, "GLOB",
                  "Only modules whose path, or the end of it after a dot, matches (* and ?)");
   add_json(command, options->json);

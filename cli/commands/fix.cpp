@@ -10,6 +10,7 @@
 #include "commands/batch.hpp"
 #include "commands/command.hpp"
 #include "commands/options.hpp"
+#include "commands/place.hpp"
 #include "ferrule/text.hpp"
 #include "print/failure.hpp"
 #include "print/findings.hpp"
@@ -62,18 +63,22 @@ Result<Rewritten> fix_one(const std::string& from, const std::string& to, const 
 int run(Options& options) {
   std::optional<BaseModel> base;
   if (!options.base.empty()) {
-    auto opened = BaseModel::open(options.base);
+    const auto place = Place::of_base(options.base);
+    if (!place) return fail_place(place.error(), options.base, options.json);
+    auto opened = BaseModel::open(place->path());
     if (!opened) return fail(opened.error(), options.base, options.json);
     base = std::move(opened).value();
     options.fix.base = &*base;
   }
+  const auto place = Place::of_adapter(options.adapter);
+  if (!place) return fail_place(place.error(), options.adapter, options.json);
+  const auto from = place->path().string();
   if (options.keep_going) {
-    return rewrite_each(
-        options.adapter, options.output, options.json,
-        [&](const auto& from, const auto& to) { return fix_one(from, to, options); });
+    return rewrite_each(from, options.output, options.json,
+                        [&](const auto& one, const auto& to) { return fix_one(one, to, options); });
   }
   Working working("fixing " + printable(options.adapter));
-  const auto fixed = fix(options.adapter, options.output, options.fix);
+  const auto fixed = fix(from, options.output, options.fix);
   working.stop();
   if (!fixed) return fail(fixed.error(), options.adapter, options.json);
   if (options.json) {
@@ -88,7 +93,7 @@ int run(Options& options) {
 
 void add_fix(Arguments& command) {
   auto options = std::make_shared<Options>();
-  command.positional("ADAPTER", options->adapter, "Directory of an adapter").required();
+  command.positional("ADAPTER", options->adapter, kAdapterHelp).required();
   command
       .option("-o,--output", options->output, "DIR",
               "Where to write; ADAPTER itself repairs it in place")

@@ -9,6 +9,7 @@
 #include "commands/command.hpp"
 #include "commands/options.hpp"
 #include "commands/path_list.hpp"
+#include "commands/place.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/content_id.hpp"
 #include "ferrule/text.hpp"
@@ -36,12 +37,15 @@ struct Answer {
 
 Answer id_of(const std::string& path) {
   Answer answer;
-  const auto adapter = Adapter::open(path);
-  if (!adapter) {
-    answer.error = adapter.error();
-    answer.code = exit_code(adapter.error(), path);
+  const auto failed = [&](const Error& error) {
+    answer.error = error;
+    answer.code = exit_code(error, path);
     return answer;
-  }
+  };
+  const auto place = Place::of_adapter(path);
+  if (!place) return failed(place.error());
+  const auto adapter = Adapter::open(place->path());
+  if (!adapter) return failed(adapter.error());
   answer.findings.assign(adapter->findings().begin(), adapter->findings().end());
   if (has_error(answer.findings)) {
     answer.code = kBad;
@@ -85,7 +89,8 @@ int run(const Options& options) {
 
 void add_id(Arguments& command) {
   auto options = std::make_shared<Options>();
-  options->paths.add_to(command, "ADAPTER", "Directories of adapters");
+  options->paths.add_to(command, "ADAPTER",
+                        "Directories of adapters, repositories of the Hub, addresses");
   add_json(command, options->json);
   command.about(R"(Prints 64 hexadecimal digits that name the adapter's content: the same for every
 container, file order, metadata, card and spelling of the config; different after any

@@ -6,15 +6,13 @@
 
 #include "commands/command.hpp"
 #include "commands/options.hpp"
+#include "commands/place.hpp"
 #include "ferrule/adapter.hpp"
 #include "print/failure.hpp"
 #include "print/findings.hpp"
 #include "print/inspect_report.hpp"
 #include "print/progress.hpp"
 #include "print/text.hpp"
-#ifdef FERRULE_HAS_HUB
-#include "print/hub_report.hpp"
-#endif
 
 namespace ferrule::cli {
 namespace {
@@ -66,10 +64,9 @@ int inspect_many(const Options& options) {
 
 int run(const Options& given) {
   auto options = given;
-#ifdef FERRULE_HAS_HUB
-  RemotePath remote;
-  if (const int failed = remote.open(options.path, true, options.report.json)) return failed;
-#endif
+  const auto place = Place::of_adapter(given.path, true);
+  if (!place) return fail_place(place.error(), given.path, options.report.json);
+  options.path = place->path().string();
   const auto kind = path_kind(options.path);
   if (!kind) return fail(kind.error(), options.path, options.report.json);
   switch (*kind) {
@@ -87,7 +84,9 @@ int run(const Options& given) {
 
 void add_inspect(Arguments& command) {
   auto options = std::make_shared<Options>();
-  command.positional("PATH", options->path, "An adapter, one file, or a folder of adapters")
+  command
+      .positional("PATH", options->path,
+                  "An adapter (also on the Hub), one file, or a folder of adapters")
       .required();
   command.flag("--tensors", options->report.tensors, "List every tensor");
   add_torch_key(command, options->open);

@@ -7,6 +7,7 @@
 #include "commands/batch.hpp"
 #include "commands/command.hpp"
 #include "commands/options.hpp"
+#include "commands/place.hpp"
 #include "ferrule/text.hpp"
 #include "print/failure.hpp"
 #include "print/findings.hpp"
@@ -60,13 +61,16 @@ Result<Rewritten> normalize_one(const std::string& from, const std::string& to,
 }
 
 int run(const Options& options) {
+  const auto place = Place::of_adapter(options.adapter);
+  if (!place) return fail_place(place.error(), options.adapter, options.json);
+  const auto from = place->path().string();
   if (options.keep_going) {
-    return rewrite_each(
-        options.adapter, options.output, options.json,
-        [&](const auto& from, const auto& to) { return normalize_one(from, to, options); });
+    return rewrite_each(from, options.output, options.json, [&](const auto& one, const auto& to) {
+      return normalize_one(one, to, options);
+    });
   }
   Working working("normalizing " + printable(options.adapter));
-  const auto done = normalize(options.adapter, options.output, options.normalize);
+  const auto done = normalize(from, options.output, options.normalize);
   working.stop();
   if (!done) return fail(done.error(), options.adapter, options.json);
   if (options.json) {
@@ -83,7 +87,7 @@ int run(const Options& options) {
 void add_normalize(Arguments& command) {
   auto options = std::make_shared<Options>();
   options->normalize.threads = 0;
-  command.positional("ADAPTER", options->adapter, "Directory of an adapter").required();
+  command.positional("ADAPTER", options->adapter, kAdapterHelp).required();
   command
       .option("-o,--output", options->output, "DIR",
               "Where to write; ADAPTER itself rewrites it in place")

@@ -12,6 +12,10 @@
 /// Options that several commands have, each with one name and one help.
 namespace ferrule::cli {
 
+/// What ADAPTER is.
+inline constexpr const char* kAdapterHelp =
+    "Directory of an adapter, user/repo on the Hub, or an hf://, s3:// or https:// address";
+
 /// `--json`.
 void add_json(Arguments& command, bool& json);
 

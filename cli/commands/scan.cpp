@@ -10,6 +10,7 @@
 #include "commands/command.hpp"
 #include "commands/options.hpp"
 #include "commands/path_list.hpp"
+#include "commands/place.hpp"
 #include "exit_code.hpp"
 #include "ferrule/pickle_scan.hpp"
 #include "ferrule/text.hpp"
@@ -250,7 +251,15 @@ std::vector<ScannedFile> scan_one(const std::string& path) {
     failed.system_error = content.error();
     return {std::move(failed)};
   }
-  auto scanned = scan(path, {.threads = 0});
+  const auto place = Place::apart(path);
+  if (!place) {
+    failed.system_error = place.error();
+    return {std::move(failed)};
+  }
+  auto scanned = scan(place->path(), {.threads = 0});
+  if (scanned && place->is_remote()) {
+    for (auto& file : *scanned) file.path = path / file.path.lexically_relative(place->path());
+  }
   if (scanned) return *std::move(scanned);
   failed.system_error = scanned.error();
   return {std::move(failed)};
@@ -303,8 +312,10 @@ int run(const Options& options) {
 
 void add_scan(Arguments& command) {
   auto options = std::make_shared<Options>();
-  options->paths.add_to(command, "PATH",
-                        "Files, and folders with everything in them; - is standard input");
+  options->paths.add_to(
+      command, "PATH",
+      "Files, folders with everything in them, repositories of the Hub and addresses; - is "
+      "standard input");
   command.option(
       "--allow", options->allow, "GLOB",
       "Accept files whose path or name matches, and globals whose name matches (* and ?)");

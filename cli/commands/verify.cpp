@@ -10,6 +10,7 @@
 #include "commands/command.hpp"
 #include "commands/options.hpp"
 #include "commands/path_list.hpp"
+#include "commands/place.hpp"
 #include "ferrule/text.hpp"
 #include "print/failure.hpp"
 #include "print/findings.hpp"
@@ -17,9 +18,6 @@
 #include "print/progress.hpp"
 #include "print/text.hpp"
 #include "terminal.hpp"
-#ifdef FERRULE_HAS_HUB
-#include "print/hub_report.hpp"
-#endif
 
 namespace ferrule::cli {
 namespace {
@@ -97,15 +95,12 @@ int run(const Options& options) {
     line.show("verified " + counted(totals.verified + adapters, "adapter"));
   };
   for (const auto& path : *paths) {
-    std::string place = path;
-#ifdef FERRULE_HAS_HUB
-    RemotePath remote;
-    if (const int failed = remote.open(place, false, options.output.is_json())) return failed;
-#endif
+    const auto place = Place::of_adapter(path);
+    if (!place) return fail_place(place.error(), path, options.output.is_json());
     line.show("verifying " + printable(path));
-    const auto verdict = verify(place, settings);
+    const auto verdict = verify(place->path(), settings);
     line.clear();
-    totals.worst = std::max(totals.worst, code_of(verdict, place));
+    totals.worst = std::max(totals.worst, code_of(verdict, place->path()));
     totals.verified += verdict.verified;
     totals.bad += verdict.bad;
     if (options.output.is_json()) {

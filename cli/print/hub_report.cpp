@@ -42,9 +42,12 @@ Json hub_error(const Error& error) {
                       {"path", error.path}};
 }
 
-int hub_failure(const Error& error, bool json) {
+int hub_failure(const Error& error, bool json, Json::Object fields) {
   report(error);
-  if (json) print_document({{"error", hub_error(error)}});
+  if (json) {
+    fields.emplace_back("error", hub_error(error));
+    print_document(std::move(fields));
+  }
   return hub_exit_code(error);
 }
 
@@ -82,19 +85,6 @@ std::string HubWatcher::total() const {
   const auto rate = static_cast<double>(last_.bytes_done) / std::max(seconds_since(start_), 1e-3);
   return " (" + human_bytes(last_.bytes_done) + ", " +
          human_bytes(static_cast<std::uint64_t>(rate)) + "/s)";
-}
-
-int RemotePath::open(std::string& path, bool headers_only, bool json) {
-  if (!hub::is_remote(path)) return kGood;
-  HubWatcher watcher("pulling");
-  hub::PullOptions options;
-  options.watcher = watcher.watcher();
-  auto opened = hub::HubClient().open_remote(path, headers_only, options);
-  watcher.clear();
-  if (!opened) return hub_failure(opened.error(), json);
-  remote_ = std::move(*opened);
-  path = remote_.path.string();
-  return kGood;
 }
 
 void print_push(const hub::PushReport& report, const HubWatcher& watcher) {

@@ -16,7 +16,8 @@ namespace ferrule::cli {
 int hub_exit_code(const Error& error);
 
 /// Reports a failure, with `json` also as a document (docs/cli.md); returns the exit code.
-int hub_failure(const Error& error, bool json);
+/// `fields` come first in it.
+int hub_failure(const Error& error, bool json, Json::Object fields = {});
 
 /// The "error" of that document.
 Json hub_error(const Error& error);
@@ -39,17 +40,6 @@ class HubWatcher {
   ProgressLine line_;
   hub::Progress last_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
-/// A path of the command line that may be one of the Hub ("hf://...").
-class RemotePath {
- public:
-  /// Leaves a local path as it is; downloads one of the Hub and replaces it by the folder. Returns
-  /// the exit code if that failed, 0 otherwise.
-  int open(std::string& path, bool headers_only, bool json);
-
- private:
-  hub::HubClient::Remote remote_;
 };
 
 /// What `push` and `save --push` print of a push that worked.

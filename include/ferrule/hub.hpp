@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ferrule/adapter_config.hpp"
 #include "ferrule/export.hpp"
 #include "ferrule/read_limits.hpp"
 #include "ferrule/result.hpp"
@@ -183,6 +184,37 @@ FERRULE_API Result<PullReport> pull(const std::string& source, const PullOptions
 
 /// Whether open_remote() accepts the text ("hf://...", "s3://...", "https://...", "http://...").
 FERRULE_API bool is_remote(std::string_view text) noexcept;
+
+/// Whether the text can be a repository of the Hub, "namespace/name". A path can look the same.
+FERRULE_API bool is_repo_id(std::string_view text) noexcept;
+
+/// What a user may write for an adapter: a path, an address (is_remote()), or "namespace/name" for
+/// a repository of the Hub. The last is taken for one only if the path does not exist and its first
+/// folder does not either; if the Hub does not have it, the error is kNotFound and says both.
+/// A path is returned as it is, whether it exists or not. Fails as open_remote() does.
+FERRULE_API Result<HubClient::Remote> locate(
+    const std::string& text, bool headers_only, const PullOptions& options = {},
+    const Settings& settings = Settings::from_environment());
+
+/// locate() without the cache: everything is fetched into a temporary folder, which is deleted with
+/// Remote::hold. For files that should be looked at before any program can find them.
+FERRULE_API Result<HubClient::Remote> locate_apart(
+    const std::string& text, const PullOptions& options = {},
+    const Settings& settings = Settings::from_environment());
+
+/// locate() for a base model, of which only headers are needed: a path, an address, "name" or
+/// "namespace/name". A repository is looked up in the cache (its files are not hashed) and then,
+/// unless offline, on the Hub, from where only headers are fetched.
+FERRULE_API Result<HubClient::Remote> locate_base(
+    const std::string& text, const PullOptions& options = {},
+    const Settings& settings = Settings::from_environment());
+
+/// The base model that a config names (`base_model_name_or_path` at `revision`): a path that exists
+/// or a repository. Addresses are not followed: a config may come from anybody. Fails with
+/// kInvalidArgument if it names none, kNotFound, or as open_remote() does.
+FERRULE_API Result<HubClient::Remote> locate_base_of(
+    const AdapterConfig& config, const PullOptions& options = {},
+    const Settings& settings = Settings::from_environment());
 
 /// A word for a failure of this library, for programs: "usage", "offline", "network",
 /// "authentication", "repository_not_found", "gated", "revision_not_found", "entry_not_found",

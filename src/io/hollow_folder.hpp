@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "ferrule/result.hpp"
+#include "io/save_control.hpp"
 
 namespace ferrule::io {
 
@@ -15,7 +17,8 @@ namespace ferrule::io {
 class HollowFolder {
  public:
   static Result<HollowFolder> make();
-  HollowFolder(HollowFolder&& other) noexcept : path_(std::move(other.path_)) {
+  HollowFolder(HollowFolder&& other) noexcept
+      : path_(std::move(other.path_)), mark_(std::move(other.mark_)) {
     other.path_.clear();
   }
   HollowFolder& operator=(HollowFolder&&) = delete;
@@ -28,8 +31,10 @@ class HollowFolder {
   Result<void> copy(const std::filesystem::path& from, const std::string& name) const;
 
  private:
-  explicit HollowFolder(std::filesystem::path path) noexcept : path_(std::move(path)) {}
+  explicit HollowFolder(std::filesystem::path path)
+      : path_(std::move(path)), mark_(std::make_unique<SaveMark>()) {}
   std::filesystem::path path_;
+  std::unique_ptr<SaveMark> mark_;  // A program that is told to stop removes the folder first.
 };
 
 }  // namespace ferrule::io

@@ -3,74 +3,77 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <span>
+#include <set>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/try.hpp"
 #include "ferrule/file_names.hpp"
-#include "ferrule/read_limits.hpp"
-#include "format/safetensors/safetensors_header.hpp"
-#include "hub/transport/failure.hpp"
-#include "hub/transport/fetch.hpp"
-#include "hub/transport/http_failure.hpp"
-#include "hub/transport/http_retry.hpp"
-#include "hub/transport/url.hpp"
+#include "ferrule/json.hpp"
+#include "ferrule/text_file.hpp"
+#include "hub/huggingface/fetch_header.hpp"
 
 namespace ferrule::hub {
 namespace {
 
 // Smaller weights are pulled: one request, and the next command finds them in the cache.
 constexpr std::uint64_t kMinWeights = 1U << 20U;
-constexpr std::uint64_t kMaxHeaderBytes = 16U << 20U;
-constexpr std::uint64_t kFirstRange = 65536;
-constexpr std::uint64_t kLengthBytes = 8;
+constexpr std::size_t kMaxIndexBytes = std::size_t{64} << 20U;
+constexpr std::size_t kMaxShards = 4096;
+constexpr const char* kModelConfig = "config.json";
+constexpr const char* kModelFile = "model.safetensors";
+constexpr const char* kIndexFile = "model.safetensors.index.json";
 
-/// `size` bytes of a file from `begin` on; nullopt if the server does not serve ranges.
-Result<std::optional<std::string>> fetch_range(Http& http, const Source& source,
-                                               std::uint64_t begin, std::uint64_t size) {
-  Request request;
-  request.url = source.url;
-  request.what = source.what;
-  request.with_token = true;
-  request.headers = {
-      {"Range", "bytes=" + std::to_string(begin) + "-" + std::to_string(begin + size - 1)}};
-  request.limit = static_cast<std::size_t>(size);
-  for (int tried = 1;; ++tried) {
-    const bool last = tried >= http.settings().attempts;
-    auto response = get_following(http, request);
-    if (!response) {
-      if (last || !is(response.error(), Failure::kNetwork)) return response.error();
-      FERRULE_CHECK(http.pause(own_pause(tried, http.settings())));
-      continue;
-    }
-    if (response->status == 206 && response->text.size() == size) {
-      return std::optional(std::move(response->text));
-    }
-    if (response->ok()) return std::optional<std::string>();
-    const auto pause = pause_before_next(*response, tried, http.settings());
-    if (last || !may_pass(response->status) || !pause) return http_failure(*response, source.what);
-    FERRULE_CHECK(http.pause(*pause));
-  }
+const RemoteFile* find_file(const Pull& pull, const std::string& path) {
+  const auto& files = pull.files();
+  const auto found = std::find_if(files.begin(), files.end(),
+                                  [&](const RemoteFile& file) { return file.path == path; });
+  return found == files.end() ? nullptr : &*found;
 }
 
-/// The beginning of a safetensors file up to the end of its header; nullopt if there is no header
-/// that could be read, which is for the reader of the whole file to report.
-Result<std::optional<std::string>> fetch_header(Http& http, const Source& source) {
-  const auto first = std::min(kFirstRange, source.size);
-  FERRULE_TRY(auto head, fetch_range(http, source, 0, first));
-  if (!head) return head;
-  ReadLimits limits;
-  limits.header_bytes = kMaxHeaderBytes;
-  const auto length = format::header_length(std::as_bytes(std::span(*head)), source.size, limits);
-  if (!length) return std::optional<std::string>();
-  const auto end = kLengthBytes + *length;
-  if (end > first) {
-    FERRULE_TRY(const auto rest, fetch_range(http, source, first, end - first));
-    if (!rest) return rest;
-    *head += *rest;
+/// The files that an index of shards names; empty if it cannot be read.
+std::set<std::string> shards_of(const std::filesystem::path& index) {
+  std::set<std::string> shards;
+  const auto text = read_text_file(index, kMaxIndexBytes);
+  const auto json = text ? Json::parse(*text) : Result<Json>(Json());
+  const auto* map = json ? json->find("weight_map") : nullptr;
+  const auto* entries = map == nullptr ? nullptr : map->if_object();
+  if (entries == nullptr) return shards;
+  for (const auto& [tensor, file] : *entries) {
+    if (const auto* name = file.if_string()) shards.insert(*name);
   }
-  head->resize(static_cast<std::size_t>(end));
-  return head;
+  return shards;
+}
+
+/// A base model in place of an adapter.
+Result<std::optional<io::HollowFolder>> fetch_base(Session& session, Pull& pull,
+                                                   const std::string& prefix) {
+  using Answer = std::optional<io::HollowFolder>;
+  std::vector<std::string> small;
+  for (const auto* name : {kModelConfig, kIndexFile}) {
+    if (find_file(pull, prefix + name) != nullptr) small.push_back(prefix + name);
+  }
+  if (small.empty()) return Answer();
+  FERRULE_TRY(const auto pulled, pull.take(small));
+  std::set<std::string> shards = {kModelFile};
+  if (find_file(pull, prefix + kModelFile) == nullptr) {
+    shards = shards_of(pulled.path / (prefix + kIndexFile));
+  }
+  if (shards.size() > kMaxShards) return Answer();
+  FERRULE_TRY(auto out, io::HollowFolder::make());
+  for (const auto& path : small) {
+    FERRULE_CHECK(out.copy(pulled.path / path, path.substr(prefix.size())));
+  }
+  for (const auto& name : shards) {
+    // A shard that the repository lacks is for the reader to report.
+    const auto* file = find_file(pull, prefix + name);
+    if (file == nullptr || name.find('/') != std::string::npos) continue;
+    FERRULE_TRY(const auto head, fetch_header(session, pull, *file));
+    if (!head) return Answer();
+    FERRULE_CHECK(out.write(name, *head, file->size));
+  }
+  return Answer(std::move(out));
 }
 
 }  // namespace
@@ -79,19 +82,15 @@ Result<std::optional<io::HollowFolder>> fetch_header_folder(Session& session, Pu
                                                             const std::string& folder) {
   using Answer = std::optional<io::HollowFolder>;
   const auto prefix = folder.empty() ? std::string() : folder + "/";
-  const auto& files = pull.files();
-  const auto weights = std::find_if(files.begin(), files.end(), [&](const RemoteFile& file) {
-    return file.path == prefix + kSafetensorsFile;
-  });
-  if (weights == files.end() || weights->size < kMinWeights) return Answer();
+  const auto* weights = find_file(pull, prefix + kSafetensorsFile);
+  if (weights == nullptr && find_file(pull, prefix + kConfigFile) == nullptr) {
+    return fetch_base(session, pull, prefix);
+  }
+  if (weights == nullptr || weights->size < kMinWeights) return Answer();
   FERRULE_TRY(const bool cached, pull.cache().has_blob(*weights, session.memo));
   if (cached) return Answer();
   FERRULE_TRY(const auto config, pull.take({prefix + kConfigFile}));
-  const Source source{.url = pull.repository().page("/resolve/" + pull.commit() + "/" +
-                                                    percent_encode(weights->path, true)),
-                      .what = weights->path + " of " + pull.repository().id(),
-                      .size = weights->size};
-  FERRULE_TRY(const auto head, fetch_header(session.http, source));
+  FERRULE_TRY(const auto head, fetch_header(session, pull, *weights));
   if (!head) return Answer();
   FERRULE_TRY(auto out, io::HollowFolder::make());
   FERRULE_CHECK(out.copy(config.path / (prefix + kConfigFile), kConfigFile));

@@ -49,4 +49,20 @@ Result<Reference> Reference::parse(const std::string& text) {
   return fail(Failure::kUsage, "expected a folder of the repository, found " + quote(out.folder));
 }
 
+std::string Reference::text() const {
+  std::string out = std::string(kScheme) + repo;
+  if (!revision.empty()) {
+    out += '@';
+    const bool is_pull_request = revision.rfind("refs/pr/", 0) == 0;
+    for (const char c : revision) {
+      if (c == '/' && !is_pull_request) {
+        out += "%2F";
+      } else {
+        out += c;
+      }
+    }
+  }
+  return folder.empty() ? out : out + "/" + folder;
+}
+
 }  // namespace ferrule::hub

@@ -16,6 +16,9 @@ struct Reference {
 
   /// Fails with HB-1 unless each of the three can be a name on the Hub.
   static Result<Reference> parse(const std::string& text);
+
+  /// The text that parse() reads as this.
+  std::string text() const;
 };
 
 }  // namespace ferrule::hub

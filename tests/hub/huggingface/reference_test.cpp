@@ -26,6 +26,12 @@ TEST_P(References, AreTakenApart) {
   EXPECT_EQ(reference->repo, GetParam().repo);
   EXPECT_EQ(reference->revision, GetParam().revision);
   EXPECT_EQ(reference->folder, GetParam().folder);
+  const auto again = Reference::parse(reference->text());
+  ASSERT_TRUE(again) << reference->text();
+  EXPECT_EQ(again->text(), reference->text());
+  EXPECT_EQ(again->repo, reference->repo);
+  EXPECT_EQ(again->revision, reference->revision);
+  EXPECT_EQ(again->folder, reference->folder);
 }
 
 INSTANTIATE_TEST_SUITE_P(
