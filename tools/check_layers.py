@@ -4,7 +4,7 @@
 
     check_layers.py [ROOT]
 
-    base <- format, io, regex <- container <- peft <- adapter <- model, update <- check <- edit <- report, hub
+    base <- format, io, regex <- container <- peft <- adapter <- model, update <- check <- edit <- exchange <- report, hub
     <- cli, python/src (nanobind), torch/include (LibTorch): these see public headers only
     Inside hub: transport <- files <- huggingface, object_store <- the room's own files.
     Inside io: the room's own files <- transaction.
@@ -29,7 +29,8 @@ MAY_INCLUDE = {
     "update": {"format", "io", "container", "peft", "adapter"},
     "check": {"format", "io", "regex", "container", "peft", "adapter", "model", "update"},
     "edit": {"format", "io", "regex", "container", "peft", "adapter", "model", "update", "check"},
-    "report": {"format", "io", "container", "peft", "adapter", "model", "update", "check", "edit"},
+    "exchange": {"format", "io", "regex", "container", "peft", "adapter", "model", "update", "check", "edit"},
+    "report": {"format", "io", "container", "peft", "adapter", "model", "update", "check", "edit", "exchange"},
     "hub": {"format", "io", "container", "peft", "adapter", "edit"},
 }
 
@@ -60,6 +61,7 @@ PUBLIC = {
     "update": "diff",
     "check": "check explain",
     "edit": "clean convert fix normalize",
+    "exchange": "exchange",
     "report": "report_json",
     "hub": "hub",
     "cli": "ferrule",

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ferrule/convert.hpp"
 
+#include <algorithm>
+#include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "commands/batch.hpp"
 #include "commands/command.hpp"
 #include "commands/options.hpp"
 #include "commands/place.hpp"
+#include "ferrule/exchange.hpp"
 #include "ferrule/text.hpp"
 #include "print/failure.hpp"
 #include "print/json.hpp"
@@ -25,7 +30,60 @@ struct Options {
   bool keep_going = false;
   bool json = false;
   ConvertOptions convert;
+  /// The word of --to; a dialect unless it is a weights format.
+  std::string to = "safetensors";
+  std::string base;
+  std::string config;
+  ExchangeOptions exchange;
+
+  bool is_repack() const { return to == "safetensors" || to == "bin"; }
 };
+
+void print_report(const ExchangeReport& report) {
+  std::string text = printable(report.output.string()) + ": " + report.from + " to " + report.to +
+                     ", " + counted(report.sites, "module") + "\n";
+  const auto inexact = std::count_if(report.folded.begin(), report.folded.end(),
+                                     [](const ExchangeFold& fold) { return !fold.exact; });
+  if (!report.folded.empty()) {
+    text += "  strength folded into " + counted(report.folded.size(), "module");
+    text += inexact == 0 ? " without rounding\n" : ", rounded in " + std::to_string(inexact) + "\n";
+  }
+  if (!report.rounded.empty())
+    text += "  rounded: " + counted(report.rounded.size(), "tensor") + "\n";
+  for (const auto& key : report.dropped) text += "  dropped: " + printable(key) + "\n";
+  for (const auto& note : report.notes) text += "  " + note + "\n";
+  char error[64];
+  std::snprintf(error, sizeof error, "%.3g", report.largest_error);
+  text += std::string("  read back: the largest relative error of an update is ") + error + "\n";
+  print(Stream::kOut, text);
+}
+
+int exchange(const Options& options) {
+  ExchangeOptions how = options.exchange;
+  how.to = options.to;
+  const auto place = Place::of_adapter(options.adapter);
+  if (!place) return fail_place(place.error(), options.adapter, options.json);
+  std::optional<Place> base;
+  if (!options.base.empty()) {
+    auto found = Place::of_base(options.base);
+    if (!found) return fail_place(found.error(), options.base, options.json);
+    base = std::move(found).value();
+    how.base = base->path();
+  }
+  if (!options.config.empty()) how.config = options.config;
+  how.durability = options.convert.durability;
+  how.open = options.convert.open;
+  Working working("converting " + printable(options.adapter));
+  const auto report = convert(place->path(), options.output, how);
+  working.stop();
+  if (!report) return fail(report.error(), options.adapter, options.json);
+  if (options.json) {
+    print_document(fields_of(to_json(*report)));
+  } else {
+    print_report(*report);
+  }
+  return kGood;
+}
 
 void print_report(const ConvertReport& report, const std::string& output) {
   for (const auto& adapter : report.adapters) {
@@ -38,9 +96,9 @@ void print_report(const ConvertReport& report, const std::string& output) {
 }
 
 Result<Rewritten> convert_one(const std::string& from, const std::string& to,
-                              const Options& options) {
+                              const Options& options, const ConvertOptions& repack) {
   Working working("converting " + printable(from));
-  const auto report = convert(from, to, options.convert);
+  const auto report = convert(from, to, repack);
   working.stop();
   if (!report) return report.error();
   Rewritten done;
@@ -50,16 +108,19 @@ Result<Rewritten> convert_one(const std::string& from, const std::string& to,
 }
 
 int run(const Options& options) {
+  if (!options.is_repack()) return exchange(options);
+  ConvertOptions repack = options.convert;
+  if (options.to == "bin") repack.format = WeightsFormat::kBin;
   const auto place = Place::of_adapter(options.adapter);
   if (!place) return fail_place(place.error(), options.adapter, options.json);
   const auto from = place->path().string();
   if (options.keep_going) {
     return rewrite_each(from, options.output, options.json, [&](const auto& one, const auto& to) {
-      return convert_one(one, to, options);
+      return convert_one(one, to, options, repack);
     });
   }
   Working working("converting " + printable(options.adapter));
-  const auto report = convert(from, options.output, options.convert);
+  const auto report = convert(from, options.output, repack);
   working.stop();
   if (!report) return fail(report.error(), options.adapter, options.json);
   if (options.json) {
@@ -70,34 +131,69 @@ int run(const Options& options) {
   return kGood;
 }
 
+std::vector<std::pair<std::string, std::string>> words(bool writable) {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const auto& dialect : exchange_dialects()) {
+    if (writable && !dialect.writes) continue;
+    out.emplace_back(dialect.name, dialect.name);
+  }
+  return out;
+}
+
+void add_exchange_options(Arguments& command, const std::shared_ptr<Options>& options) {
+  auto targets = words(true);
+  targets.insert(targets.begin(), {{"safetensors", "safetensors"}, {"bin", "bin"}});
+  command
+      .choice<std::string>("--to", options->to, std::move(targets),
+                           "The format to write (default: safetensors)")
+      .alias("--format");
+  command.choice<std::string>("--from", options->exchange.from, words(false),
+                              "The format of SRC (default: found by its content)");
+  command.option("--base", options->base, "BASE",
+                 "The base model: a folder with config.json, or a diffusers pipeline");
+  command.option("--config", options->config, "FILE",
+                 "A file of the source's program that holds the strength or names");
+  command.choice<std::string>("--dtype", options->exchange.dtype,
+                              {{"f32", "f32"}, {"f16", "f16"}, {"bf16", "bf16"}, {"q8_0", "q8_0"}},
+                              "What the factors are stored as (default: as in SRC)");
+  command.option("--arch", options->exchange.arch, "NAME",
+                 "The model's architecture if no base says it");
+  command.option("--drop", options->exchange.drop, "WHAT",
+                 "Leave out what the target cannot hold: dora, bias, modules_to_save, embeddings, "
+                 "...");
+}
+
 }  // namespace
 
 void add_convert(Arguments& command) {
   auto options = std::make_shared<Options>();
   options->convert.threads = 0;
-  command.positional("ADAPTER", options->adapter, kAdapterHelp).required();
   command
-      .option("-o,--output", options->output, "DIR",
-              "Where to write; ADAPTER itself converts in place")
+      .positional("SRC", options->adapter,
+                  "An adapter of any program: a folder, a file, or an address as of other "
+                  "commands")
       .required();
   command
-      .choice<WeightsFormat>(
-          "--to", options->convert.format,
-          {{"safetensors", WeightsFormat::kSafetensors}, {"bin", WeightsFormat::kBin}},
-          "The format to write (default: safetensors)")
-      .alias("--format");
+      .option("-o,--output", options->output, "OUT",
+              "Where to write; with --to safetensors or bin, SRC itself converts in place")
+      .required();
+  add_exchange_options(command, options);
   add_keep_going(command, options->keep_going);
   add_torch_key(command, options->convert.open);
   add_durability(command, options->convert.durability);
   add_json(command, options->json);
   command.about(
-      R"(Rewrites the weights in the format with every tensor unchanged. The config, the card and
-other files stay as they are; adapters in folders below are converted too. The output
-appears complete or not at all.
+      R"(Writes an adapter in the form of another program. What SRC is, is found by its content. The
+output is read back and every module's update is compared with the source's before it appears.
+What the target cannot hold is refused unless --drop names it.
+
+With --to safetensors or bin, the weights of a PEFT folder are rewritten in that format with every
+tensor unchanged; other files stay as they are and adapters in folders below are converted too.
 
 Examples:
-  ferrule convert my-adapter -o my-adapter --to safetensors
-  ferrule convert my-adapter -o for-old-peft --to bin)");
+  ferrule convert my-adapter -o adapter.gguf --to gguf --base llama
+  ferrule convert mlx-adapters -o my-adapter --to peft --base llama
+  ferrule convert my-adapter -o my-adapter --to safetensors)");
   command.action([options] { return run(*options); });
 }
 

@@ -14,6 +14,7 @@
 #include "ferrule/dtype.hpp"               // IWYU pragma: export
 #include "ferrule/durability.hpp"          // IWYU pragma: export
 #include "ferrule/error.hpp"               // IWYU pragma: export
+#include "ferrule/exchange.hpp"            // IWYU pragma: export
 #include "ferrule/explain.hpp"             // IWYU pragma: export
 #include "ferrule/file_kind.hpp"           // IWYU pragma: export
 #include "ferrule/file_names.hpp"          // IWYU pragma: export

@@ -15,46 +15,46 @@ namespace ferrule::peft {
 namespace {
 
 constexpr Dialect kAdapterHub = {
-    "an adapter of the `adapters` library (AdapterHub)",
+    "adapterhub", "an adapter of the `adapters` library (AdapterHub)",
     "load it with that library: its tensors and config are not those of PEFT, and adding "
     "peft_type to the config does not change that"};
 constexpr Dialect kMlx = {
-    "an adapter of mlx-lm",
+    "mlx", "an adapter of mlx-lm",
     "its factors are transposed and its strength is the field scale; mlx-lm loads it, PEFT does "
     "not"};
 constexpr Dialect kTorchtune = {
-    "an adapter of torchtune",
+    "torchtune", "an adapter of torchtune",
     "its names are those of torchtune's own models; take the adapter_model.safetensors or .bin "
     "that torchtune writes for PEFT beside it"};
 constexpr Dialect kLitgpt = {
-    "an adapter of LitGPT",
+    "litgpt", "an adapter of LitGPT",
     "its names are those of LitGPT's own models; LitGPT can merge it (litgpt merge_lora)"};
 constexpr Dialect kPaddle = {
-    "an adapter of PaddleNLP",
+    "paddle", "an adapter of PaddleNLP",
     "its factors are transposed and have no .weight; PaddleNLP loads it, PEFT does not"};
 constexpr Dialect kKohya = {
-    "a LoRA of kohya-ss (sd-scripts)",
+    "kohya", "a LoRA of kohya-ss (sd-scripts)",
     "its modules are spelled with underscores, its strengths are tensors called alpha; diffusers "
     "(load_lora_weights) and ComfyUI load it, PEFT does not"};
 constexpr Dialect kLycoris = {
-    "an adapter of LyCORIS",
+    "lycoris", "an adapter of LyCORIS",
     "its modules are spelled with underscores, its strengths are tensors called alpha; ComfyUI "
     "and the lycoris package load it, PEFT does not"};
 constexpr Dialect kDiffusers = {
-    "a LoRA of diffusers",
+    "diffusers", "a LoRA of diffusers",
     "it holds several models' adapters in one file, without a config; diffusers loads it with "
     "load_lora_weights, PEFT does not"};
 constexpr Dialect kMistral = {
-    "a LoRA of mistral-finetune",
+    "mistral", "a LoRA of mistral-finetune",
     "its names are those of Mistral's own models; mistral-inference loads it, PEFT does not"};
 constexpr Dialect kMegatron = {
-    "an adapter of Megatron-Bridge or NeMo",
+    "megatron", "an adapter of Megatron-Bridge or NeMo",
     "its layers are fused as Megatron fuses them; Megatron-Bridge exports it for PEFT "
     "(save_hf_adapter)"};
 constexpr Dialect kMerged = {
-    "a LoRA on fused layers as PEFT 0.2 trained it (MergedLinear, enable_lora)",
+    "merged-linear", "a LoRA on fused layers as PEFT 0.2 trained it (MergedLinear, enable_lora)",
     "PEFT dropped MergedLinear in 0.3, and no later release loads it: load it with PEFT 0.2"};
-constexpr Dialect kModelConfig = {"the config of a model of transformers",
+constexpr Dialect kModelConfig = {"model", "the config of a model of transformers",
                                   "an adapter's own adapter_config.json has to be in its place"};
 
 bool has(std::string_view text, std::string_view part) {

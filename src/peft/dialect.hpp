@@ -11,6 +11,9 @@ namespace ferrule::peft {
 
 /// What another program's adapters are called in a message: "an adapter of mlx-lm".
 struct Dialect {
+  /// The word for it in commands ("mlx"); several programs may write one.
+  std::string_view name;
+  /// In a message.
   std::string_view what;
   /// How it differs from PEFT's, and what can be done with it.
   std::string_view advice;

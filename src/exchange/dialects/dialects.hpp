@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "exchange/dialect.hpp"
+
+namespace ferrule::exchange {
+
+// One line for each dialect; each lives as long as the program.
+const Dialect& peft_dialect();
+const Dialect& per_expert_dialect();
+const Dialect& fused_expert_dialect();
+const Dialect& mlx_dialect();
+
+}  // namespace ferrule::exchange

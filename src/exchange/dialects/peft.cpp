@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+// PEFT's own folders: adapter_config.json and adapter_model.safetensors; of an image model one
+// folder a component.
+#include <set>
+#include <utility>
+
+#include "base/errors.hpp"
+#include "base/try.hpp"
+#include "exchange/dialects/dialects.hpp"
+#include "exchange/dialects/peft_config.hpp"
+#include "exchange/experts.hpp"
+#include "exchange/fold.hpp"
+#include "ferrule/adapter.hpp"
+#include "ferrule/file_names.hpp"
+#include "ferrule/text.hpp"
+#include "peft/strength.hpp"
+
+namespace ferrule::exchange {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kPrefix = "base_model.model.";
+
+const std::set<std::string, std::less<>> kComponents = {
+    "unet",           "transformer",    "transformer_2", "text_encoder", "text_encoder_2",
+    "text_encoder_3", "text_encoder_4", "prior",         "image_encoder"};
+
+std::string_view without_prefix(std::string_view key) {
+  if (key.starts_with(kPrefix)) key.remove_prefix(kPrefix.size());
+  return key;
+}
+
+/// PEFT's word for what a config field says of an initialization that changed the base.
+std::optional<std::string> changed_base(const AdapterConfig& config) {
+  const auto text = config.text("init_lora_weights");
+  if (!text) return std::nullopt;
+  for (const auto* word : {"pissa", "olora", "corda", "loftq", "lora_ga", "eva_residual"}) {
+    if (text->starts_with(word)) return text;
+  }
+  return std::nullopt;
+}
+
+/// Turns one opened adapter into sites and extras of a component.
+class AdapterReader {
+ public:
+  AdapterReader(const Adapter& adapter, std::string component, const BaseFacts& base, Middle& out)
+      : adapter_(adapter), component_(std::move(component)), base_(base), out_(out) {}
+
+  Result<void> read() {
+    const auto& config = adapter_.config();
+    const auto& type = config.peft_type();
+    if (type != "LORA" && type != "LOHA" && type != "LOKR" && type != "IA3" && type != "VERA") {
+      return base::unsupported("EX-3", "adapters of the method " + type + " are not converted");
+    }
+    for (const auto* field : {"use_bdlora", "layer_replication", "kasa_config", "use_qalora"}) {
+      const auto* value = config.find(field);
+      if (value == nullptr || value->is_null() || *value == Json(false)) continue;
+      return base::unsupported("EX-3", "the config's " + std::string(field) +
+                                           " changes what the factors mean; such adapters are not "
+                                           "converted");
+    }
+    for (const auto& module : adapter_.modules()) FERRULE_CHECK(read_module(module));
+    auto& facts = out_.facts;
+    facts.base_model = config.base_model_name_or_path();
+    facts.revision = config.text("revision");
+    facts.task_type = config.task_type();
+    facts.dropout = config.number("lora_dropout").value_or(0);
+    facts.peft_configs[component_] = config.document();
+    facts.changed_base = changed_base(config);
+    read_tokens(config);
+    return {};
+  }
+
+ private:
+  void read_tokens(const AdapterConfig& config) {
+    const auto* tokens = config.find("alora_invocation_tokens");
+    if (tokens == nullptr || tokens->if_array() == nullptr) return;
+    for (const auto& token : *tokens->if_array()) {
+      if (const auto* id = token.if_int64()) out_.facts.invocation_tokens.push_back(*id);
+    }
+  }
+
+  Result<void> read_module(const AdapterModule& module) {
+    Site site;
+    site.component = component_;
+    site.path = module.path();
+    site.method = adapter_.config().peft_type();
+    bool any = false;
+    for (const auto& tensor : module.tensors()) {
+      if (tensor.tensor.shape().size() > Values::kMaxDims - 1) {
+        return base::unsupported("EX-8", "tensor " + quote(tensor.key) + " has " +
+                                             std::to_string(tensor.tensor.shape().size()) +
+                                             " dimensions");
+      }
+      if (place(tensor, site)) {
+        any = true;
+        if (site.key.empty()) site.key = tensor.key;
+        continue;
+      }
+      FERRULE_CHECK(read_extra(tensor));
+    }
+    if (!any) return {};
+    const auto& resolved = module.resolved();
+    site.scale = module.strength();
+    site.rank =
+        site.a.empty() ? static_cast<std::uint64_t>(resolved.rank.value_or(0)) : site.a.dim(0);
+    if (resolved.alpha && resolved.rank && *resolved.alpha / *resolved.rank == site.scale) {
+      site.alpha = resolved.alpha;
+    }
+    if (site.a.shape().size() > 2) site.kind = SiteKind::kConv;
+    const auto paths = peft::pattern_paths(adapter_.config(), module.path());
+    if (!adapter_.config().target_parameters().empty() && site.method == "LORA" &&
+        (paths.size() != 1 || paths.front() != module.path())) {
+      return split_parameter(site, paths.front(), resolved.rank.value_or(0), base_, out_);
+    }
+    if (site.path.find("block_sparse_moe") != std::string::npos) out_.facts.old_names = true;
+    site.path = canonical_path(site.path);
+    out_.sites.push_back(std::move(site));
+    return {};
+  }
+
+  /// True if the tensor is part of the site.
+  static bool place(const AdapterTensor& tensor, Site& site) {
+    const auto values = [&] { return Values::of(tensor.tensor); };
+    if (tensor.role == "lora_A") return site.a = values(), true;
+    if (tensor.role == "lora_B" && tensor.leaf == "bias") return site.bias = values(), true;
+    if (tensor.role == "lora_B") return site.b = values(), true;
+    if (tensor.role == "lora_magnitude_vector") return site.magnitude = values(), true;
+    if (tensor.role == "lora_embedding_A" || tensor.role == "lora_embedding_B") {
+      site.kind = SiteKind::kEmbedding;
+      (tensor.role.back() == 'A' ? site.a : site.b) = values();
+      return true;
+    }
+    if (tensor.role.empty() || tensor.role == "modules_to_save" || tensor.role == "bias" ||
+        tensor.role == "embedding" || tensor.role == "trainable_tokens") {
+      return false;
+    }
+    site.others[std::string(tensor.role)] = values();
+    return true;
+  }
+
+  Result<void> read_extra(const AdapterTensor& tensor) {
+    if (tensor.role.empty()) {
+      return base::unsupported("EX-5", "tensor " + quote(tensor.key) + " is of no known role");
+    }
+    out_.extras.push_back({.component = component_,
+                           .path = std::string(without_prefix(tensor.key)),
+                           .role = std::string(tensor.role),
+                           .values = Values::of(tensor.tensor),
+                           .key = std::string(tensor.key)});
+    return {};
+  }
+
+  const Adapter& adapter_;
+  std::string component_;
+  const BaseFacts& base_;
+  Middle& out_;
+};
+
+Result<void> read_folder(const fs::path& folder, const std::string& component,
+                         const Request& request, Middle& out) {
+  FERRULE_TRY(auto opened, Adapter::open(folder, request.open));
+  auto adapter = std::make_shared<Adapter>(std::move(opened));
+  for (const auto& finding : adapter->findings()) {
+    if (finding.severity != Severity::kError) continue;
+    return base::at(base::corrupt(finding.rule, finding.message), folder);
+  }
+  FERRULE_CHECK(AdapterReader(*adapter, component, request.base, out).read());
+  out.owners.push_back(std::move(adapter));
+  return {};
+}
+
+enum class Experts { kAsTheyWere, kApart, kFused };
+
+/// Files of one component.
+class FolderWriter {
+ public:
+  FolderWriter(const Middle& middle, std::string component, const Request& request, Ledger& ledger)
+      : middle_(middle), component_(std::move(component)), request_(request), ledger_(ledger) {}
+
+  Result<void> write(Experts experts, Plan& plan) {
+    std::vector<Site> plain;
+    for (const auto& site : middle_.sites) {
+      if (site.component == component_) plain.push_back(site);
+    }
+    if (experts == Experts::kFused) FERRULE_CHECK(take_experts(plain));
+    for (const auto& site : plain) add_site(site);
+    for (const auto& extra : middle_.extras) {
+      if (extra.component == component_) add(extra.values, extra.path, extra.key);
+    }
+    FERRULE_TRY(const auto config, peft_config(middle_, component_, layers_, request_.base));
+    const std::string below = component_.empty() ? "" : component_ + "/";
+    plan.files.push_back(text_file(below + kConfigFile, config.to_json()));
+    plan.files.push_back(
+        safetensors_file(below + kSafetensorsFile, std::move(tensors_), {{"format", "pt"}}));
+    plan.stale.push_back(below + kBinFile);
+    return {};
+  }
+
+ private:
+  Result<void> take_experts(std::vector<Site>& plain) {
+    FERRULE_TRY(auto fused, fuse_experts(plain, request_.base, ledger_));
+    for (const auto& layer : fused) {
+      layers_.push_back({.path = layer.parameter,
+                         .rank = layer.rank,
+                         .scale = layer.scale,
+                         .alpha = layer.alpha,
+                         .is_parameter = true});
+      add(layer.a, layer.module + ".lora_A.weight", layer.key);
+      add(layer.b, layer.module + ".lora_B.weight", layer.key);
+    }
+    return {};
+  }
+
+  void add_site(const Site& canonical) {
+    Site site = canonical;
+    site.path = old_path(site.path, model_type());
+    layers_.push_back({.path = site.path,
+                       .rank = site.rank,
+                       .scale = site.scale,
+                       .alpha = site.alpha,
+                       .is_parameter = false,
+                       .kind = site.kind});
+    const bool embedding = site.kind == SiteKind::kEmbedding;
+    if (!site.a.empty()) {
+      add(site.a, site.path + (embedding ? ".lora_embedding_A" : ".lora_A.weight"), site.key);
+      add(site.b, site.path + (embedding ? ".lora_embedding_B" : ".lora_B.weight"), {});
+    }
+    if (!site.magnitude.empty()) {
+      add(site.magnitude.reshaped({site.magnitude.element_count()}),
+          site.path + ".lora_magnitude_vector", {});
+    }
+    if (!site.bias.empty()) add(site.bias, site.path + ".lora_B.bias", {});
+    for (const auto& [role, values] : site.others) add(values, site.path + "." + role, {});
+  }
+
+  /// Of the base; of a source in mixtral's names if there is none.
+  std::string model_type() const {
+    const auto* model = request_.base.model();
+    const auto* type = model == nullptr ? nullptr : model->config.find("model_type");
+    if (type != nullptr && type->if_string() != nullptr) return *type->if_string();
+    return middle_.facts.old_names ? "mixtral" : "";
+  }
+
+  void add(const Values& values, const std::string& path, const std::string& key) {
+    const std::string name = std::string(kPrefix) + path;
+    const auto dtype = stored_dtype(values, request_.dtype);
+    if (dtype != values.dtype()) ledger_.rounded(name, std::string(dtype_name(dtype)));
+    if (name == key) {
+      ledger_.kept(name);
+    } else if (!key.empty()) {
+      ledger_.renamed(key, name);
+    }
+    tensors_.push_back(values.stream(name, dtype));
+  }
+
+  const Middle& middle_;
+  std::string component_;
+  const Request& request_;
+  Ledger& ledger_;
+  std::vector<PeftLayer> layers_;
+  std::vector<TensorStream> tensors_;
+};
+
+class Peft : public Dialect {
+ public:
+  std::string_view name() const override { return "peft"; }
+  std::string_view what() const override { return "PEFT"; }
+
+  const Carries& carries() const override {
+    static const Carries kCarries{
+        .scale = ScalePlace::kSite,
+        .dora = true,
+        .bias = true,
+        .conv = true,
+        .mid = false,
+        .embeddings = true,
+        .components = true,
+        .extras = {"modules_to_save", "bias", "embedding", "trainable_tokens"},
+        .methods = {"LOHA", "LOKR", "IA3", "VERA"},
+        .invocation_tokens = true,
+        .changed_base = true};
+    return kCarries;
+  }
+
+  bool detect(const Look& look) const override {
+    if (!look.is_folder) return false;
+    if (look.config.find("peft_type") != nullptr) return true;
+    return look.config.is_null() && !components_of(look).empty();
+  }
+
+  Result<Middle> read(const Look& look, const Request& request) const override {
+    Middle out;
+    const auto components = components_of(look);
+    if (!look.has(kConfigFile) && !components.empty()) {
+      for (const auto& component : components) {
+        FERRULE_CHECK(read_folder(look.path / component, component, request, out));
+      }
+      return out;
+    }
+    FERRULE_CHECK(read_folder(look.path, {}, request, out));
+    return out;
+  }
+
+  Result<Plan> write(const Middle& middle, const Request& request, Ledger& ledger) const override {
+    const bool fused = middle.facts.fused_experts && !middle.facts.peft_configs.empty();
+    return write_as(fused ? Experts::kFused : Experts::kAsTheyWere, middle, request, ledger);
+  }
+
+ protected:
+  static Result<Plan> write_as(Experts experts, const Middle& middle, const Request& request,
+                               Ledger& ledger) {
+    std::set<std::string> components;
+    for (const auto& site : middle.sites) components.insert(site.component);
+    for (const auto& extra : middle.extras) components.insert(extra.component);
+    Plan plan;
+    for (const auto& component : components) {
+      FERRULE_CHECK(FolderWriter(middle, component, request, ledger).write(experts, plan));
+    }
+    return plan;
+  }
+
+ private:
+  static std::vector<std::string> components_of(const Look& look) {
+    std::vector<std::string> out;
+    for (const auto& name : look.names) {
+      if (!name.ends_with('/')) continue;
+      auto plain = name.substr(0, name.size() - 1);
+      if (kComponents.contains(plain)) out.push_back(std::move(plain));
+    }
+    return out;
+  }
+};
+
+class PerExpert final : public Peft {
+ public:
+  std::string_view name() const override { return "per-expert"; }
+  std::string_view what() const override { return "PEFT with an adapter for each expert"; }
+  bool detect(const Look& /*look*/) const override { return false; }
+  Result<Plan> write(const Middle& middle, const Request& request, Ledger& ledger) const override {
+    return write_as(Experts::kApart, middle, request, ledger);
+  }
+};
+
+class FusedExpert final : public Peft {
+ public:
+  std::string_view name() const override { return "fused-expert"; }
+  std::string_view what() const override { return "PEFT with adapters on fused experts"; }
+  bool detect(const Look& /*look*/) const override { return false; }
+  Result<Plan> write(const Middle& middle, const Request& request, Ledger& ledger) const override {
+    return write_as(Experts::kFused, middle, request, ledger);
+  }
+};
+
+}  // namespace
+
+const Dialect& peft_dialect() {
+  static const Peft kDialect;
+  return kDialect;
+}
+const Dialect& per_expert_dialect() {
+  static const PerExpert kDialect;
+  return kDialect;
+}
+const Dialect& fused_expert_dialect() {
+  static const FusedExpert kDialect;
+  return kDialect;
+}
+
+}  // namespace ferrule::exchange

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ferrule/exchange.hpp"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/errors.hpp"
+#include "base/try.hpp"
+#include "exchange/dialect.hpp"
+#include "exchange/limits.hpp"
+#include "exchange/proof.hpp"
+#include "exchange/stage.hpp"
+#include "ferrule/text.hpp"
+#include "io/kind_at.hpp"
+
+namespace ferrule {
+namespace {
+
+namespace fs = std::filesystem;
+using exchange::Dialect;
+
+Result<const Dialect*> named_dialect(std::string_view name) {
+  if (const auto* found = exchange::find_dialect(name)) return found;
+  std::vector<std::string_view> names;
+  for (const auto* dialect : exchange::all_dialects()) names.push_back(dialect->name());
+  std::string message = "there is no dialect " + quote(name);
+  if (const auto near = suggest(name, names)) message += "; did you mean " + std::string(*near);
+  return base::invalid(std::move(message));
+}
+
+Result<exchange::Request> make_request(const ExchangeOptions& options) {
+  exchange::Request request;
+  if (options.base) {
+    FERRULE_TRY(request.base, exchange::open_base(*options.base, options.open));
+  }
+  request.config = options.config;
+  request.key = options.open.torch_key;
+  request.dtype = options.dtype;
+  request.arch = options.arch;
+  request.open = options.open;
+  return request;
+}
+
+Result<void> check_output(const fs::path& source, const fs::path& output, const Dialect& to) {
+  FERRULE_TRY(const auto kind, io::kind_at(output));
+  if (kind == io::EntryKind::kNothing) return {};
+  FERRULE_TRY(const bool same, io::same_directory(source, output));
+  if (same) {
+    return base::at(base::invalid("the output is the source: give another place"), output);
+  }
+  const bool folder = kind == io::EntryKind::kFolder;
+  if (folder != to.is_file()) return {};
+  return base::at(base::invalid(folder ? "the output is one file, and this is a folder"
+                                       : "the output is a folder, and this is a file"),
+                  output);
+}
+
+}  // namespace
+
+Result<ExchangeReport> convert(const fs::path& source, const fs::path& output,
+                               const ExchangeOptions& options) {
+  FERRULE_TRY(const auto* to, named_dialect(options.to));
+  if (!to->writes()) {
+    return base::invalid(std::string(to->what()) + " is only read, not written");
+  }
+  FERRULE_CHECK(check_output(source, output, *to));
+  FERRULE_TRY(const auto look, exchange::look_at(source, options.open));
+  const Dialect* from = nullptr;
+  if (options.from.empty()) {
+    FERRULE_TRY(from, exchange::dialect_of(look));
+  } else {
+    FERRULE_TRY(from, named_dialect(options.from));
+  }
+  FERRULE_TRY(const auto request, make_request(options));
+  auto read = from->read(look, request);
+  if (!read) {
+    auto error = read.error();
+    if (error.path.empty()) error.path = source.string();
+    return error;
+  }
+  exchange::Middle middle = std::move(read).value();
+  FERRULE_CHECK(exchange::check_sites(middle, source));
+  exchange::Ledger ledger(options.drop);
+  auto& report = ledger.report();
+  report.from = from->name();
+  report.to = to->name();
+  report.output = output;
+  report.notes = middle.notes;
+  exchange::limit(middle, to->carries(), to->what(), ledger);
+  FERRULE_CHECK(ledger.finish());
+  FERRULE_TRY(const auto plan, to->write(middle, request, ledger));
+  FERRULE_CHECK(ledger.finish());
+  exchange::Stage stage(output, to->is_file(), options.durability);
+  FERRULE_TRY(const auto staged, stage.write(plan));
+  {
+    FERRULE_TRY(const auto again, exchange::look_at(staged, options.open));
+    FERRULE_TRY(const auto after, to->read(again, request));
+    FERRULE_CHECK(exchange::prove(middle, after, ledger));
+  }
+  FERRULE_CHECK(stage.publish(plan));
+  return std::move(report);
+}
+
+std::vector<ExchangeDialect> exchange_dialects() {
+  std::vector<ExchangeDialect> out;
+  for (const auto* dialect : exchange::all_dialects()) {
+    out.push_back({dialect->name(), dialect->what(), dialect->writes()});
+  }
+  return out;
+}
+
+Json to_json(const ExchangeReport& report) {
+  Json::Array renamed, folded, rounded;
+  for (const auto& [from, to] : report.renamed) {
+    renamed.push_back(Json::Object{{"from", from}, {"to", to}});
+  }
+  for (const auto& fold : report.folded) {
+    folded.push_back(
+        Json::Object{{"site", fold.site}, {"factor", fold.factor}, {"exact", fold.exact}});
+  }
+  for (const auto& [key, dtype] : report.rounded) {
+    rounded.push_back(Json::Object{{"key", key}, {"dtype", dtype}});
+  }
+  const auto texts = [](const std::vector<std::string>& list) {
+    return Json::Array(list.begin(), list.end());
+  };
+  return Json::Object{{"from", report.from},
+                      {"to", report.to},
+                      {"output", report.output.string()},
+                      {"sites", report.sites},
+                      {"kept", texts(report.kept)},
+                      {"renamed", std::move(renamed)},
+                      {"folded", std::move(folded)},
+                      {"rounded", std::move(rounded)},
+                      {"dropped", texts(report.dropped)},
+                      {"notes", texts(report.notes)},
+                      {"largest_error", report.largest_error},
+                      {"largest_error_site", report.largest_error_site}};
+}
+
+}  // namespace ferrule

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <utility>
+
+#include "base/errors.hpp"
+#include "container/tensor_plan.hpp"
+#include "exchange/dialect.hpp"
+#include "exchange/dialects/dialects.hpp"
+#include "ferrule/text.hpp"
+
+namespace ferrule::exchange {
+namespace {
+
+std::string not_recognized(const Look& look) {
+  const auto* named = look.config_dialect != nullptr ? look.config_dialect : look.key_dialect;
+  if (named != nullptr) {
+    return "this is " + std::string(named->what) + ", which Ferrule does not convert";
+  }
+  if (look.is_folder) return "no adapter of any dialect is in this folder";
+  if (look.tensors) return "the names of its tensors are not those of any adapter";
+  return "this is " + std::string(describe(look.kind));
+}
+
+}  // namespace
+
+std::span<const Dialect* const> all_dialects() {
+  static const std::array kAll = {&peft_dialect(), &per_expert_dialect(), &fused_expert_dialect(),
+                                  &mlx_dialect()};
+  return kAll;
+}
+
+const Dialect* find_dialect(std::string_view name) {
+  for (const auto* dialect : all_dialects()) {
+    if (dialect->name() == name) return dialect;
+  }
+  return nullptr;
+}
+
+Result<const Dialect*> dialect_of(const Look& look) {
+  const Dialect* found = nullptr;
+  for (const auto* dialect : all_dialects()) {
+    if (!dialect->detect(look)) continue;
+    if (found != nullptr) {
+      return base::at(base::unsupported("EX-2", "this is " + std::string(found->what()) + " and " +
+                                                    std::string(dialect->what()) +
+                                                    " at once; --from says which of them to read"),
+                      look.path);
+    }
+    found = dialect;
+  }
+  if (found != nullptr) return found;
+  if (look.trouble) return *look.trouble;
+  return base::at(base::unsupported("EX-1", not_recognized(look)), look.path);
+}
+
+PlannedFile safetensors_file(std::string name, std::vector<TensorStream> tensors,
+                             Metadata metadata) {
+  return {
+      .name = std::move(name),
+      .write = [tensors = std::move(tensors), metadata = std::move(metadata)](io::OutputFile& out) {
+        return container::write_safetensors(out, tensors, metadata);
+      }};
+}
+
+PlannedFile text_file(std::string name, std::string text) {
+  return {.name = std::move(name), .write = [text = std::move(text)](io::OutputFile& out) {
+            return out.write(std::as_bytes(std::span(text)));
+          }};
+}
+
+}  // namespace ferrule::exchange

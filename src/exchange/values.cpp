@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "exchange/values.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "update/tensor_values.hpp"
+
+namespace ferrule::exchange {
+namespace {
+
+std::uint64_t product(const Shape& shape) {
+  std::uint64_t count = 1;
+  for (const auto extent : shape) count *= extent;
+  return count;
+}
+
+/// Row-major strides of a shape.
+std::vector<std::int64_t> strides_of(const Shape& shape) {
+  std::vector<std::int64_t> strides(shape.size());
+  std::int64_t stride = 1;
+  for (std::size_t i = shape.size(); i-- > 0;) {
+    strides[i] = stride;
+    stride *= static_cast<std::int64_t>(shape[i]);
+  }
+  return strides;
+}
+
+}  // namespace
+
+void Values::Axis::skip(std::uint64_t i, std::uint64_t step_by) noexcept {
+  if (order) {
+    order_start += i * order_step;
+    order_step *= step_by;
+  } else {
+    stride *= static_cast<std::int64_t>(step_by);
+  }
+}
+
+Values Values::of(const TensorView& tensor) {
+  Values out;
+  out.dtype_ = tensor.dtype();
+  out.shape_.assign(tensor.shape().begin(), tensor.shape().end());
+  if (out.shape_.empty()) out.shape_ = {1};
+  Patch patch;
+  patch.bytes = tensor.bytes();
+  patch.dtype = tensor.dtype();
+  const auto strides = strides_of(out.shape_);
+  for (std::size_t i = 0; i < out.shape_.size(); ++i) {
+    patch.axes[i].count = out.shape_[i];
+    patch.axes[i].stride = strides[i];
+  }
+  out.patches_.push_back(std::move(patch));
+  return out;
+}
+
+Values Values::q8_0(std::span<const std::byte> bytes, Shape shape) {
+  Values out = of(TensorView());
+  out.shape_ = std::move(shape);
+  auto& patch = out.patches_.front();
+  patch.bytes = bytes;
+  patch.encoding = Encoding::kQ8_0;
+  const auto strides = strides_of(out.shape_);
+  for (std::size_t i = 0; i < out.shape_.size(); ++i) {
+    patch.axes[i].count = out.shape_[i];
+    patch.axes[i].stride = strides[i];
+  }
+  return out;
+}
+
+Values Values::zeros(Dtype dtype, Shape shape) {
+  Values out;
+  out.dtype_ = dtype;
+  out.shape_ = std::move(shape);
+  return out;
+}
+
+Values Values::owned(std::vector<double> elements, Shape shape, Dtype dtype) {
+  auto kept = std::make_shared<const std::vector<double>>(std::move(elements));
+  Values out = of(TensorView());
+  out.dtype_ = dtype;
+  out.shape_ = std::move(shape);
+  auto& patch = out.patches_.front();
+  patch.bytes = std::as_bytes(std::span(*kept));
+  patch.dtype = Dtype::kF64;
+  const auto strides = strides_of(out.shape_);
+  for (std::size_t i = 0; i < out.shape_.size(); ++i) {
+    patch.axes[i].count = out.shape_[i];
+    patch.axes[i].stride = strides[i];
+  }
+  patch.owner = std::move(kept);
+  return out;
+}
+
+std::uint64_t Values::element_count() const noexcept { return product(shape_); }
+
+double Values::roundoff() const noexcept {
+  for (const auto& patch : patches_) {
+    if (patch.encoding == Encoding::kQ8_0) return 0.01;
+  }
+  return update::unit_roundoff(dtype_);
+}
+
+Values Values::as(Dtype dtype) const {
+  Values out = *this;
+  out.dtype_ = dtype;
+  return out;
+}
+
+Values Values::transposed() const {
+  const std::size_t order[] = {1, 0};
+  return permuted(order);
+}
+
+Values Values::permuted(std::span<const std::size_t> order) const {
+  Values out = *this;
+  for (std::size_t i = 0; i < order.size(); ++i) out.shape_[i] = shape_[order[i]];
+  for (std::size_t p = 0; p < patches_.size(); ++p) {
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      out.patches_[p].axes[i] = patches_[p].axes[order[i]];
+    }
+  }
+  return out;
+}
+
+/// Keeps the part of the patch that is at first, first + step, ... of the dimension; false if it
+/// has none there.
+bool Values::cut(Patch& patch, std::size_t axis, std::uint64_t first, std::uint64_t count,
+                 std::uint64_t step) {
+  Axis& a = patch.axes[axis];
+  const std::uint64_t every = step / std::gcd(a.step, step);
+  std::uint64_t i = a.start < first ? (first - a.start + a.step - 1) / a.step : 0;
+  const std::uint64_t end_of_search = i + every;
+  while (i < end_of_search && i < a.count && (a.start + i * a.step - first) % step != 0) ++i;
+  if (i >= end_of_search || i >= a.count) return false;
+  const std::uint64_t place = (a.start + i * a.step - first) / step;
+  if (place >= count) return false;
+  const std::uint64_t place_step = std::max<std::uint64_t>(1, a.step * every / step);
+  const std::uint64_t left = (a.count - i + every - 1) / every;
+  if (!a.order) patch.offset += a.at(i);
+  a.skip(i, every);
+  a.start = place;
+  a.step = place_step;
+  a.count = std::min(left, (count - place + place_step - 1) / place_step);
+  return true;
+}
+
+Values Values::slice(std::size_t axis, std::uint64_t first, std::uint64_t count,
+                     std::uint64_t step) const {
+  Values out;
+  out.dtype_ = dtype_;
+  out.shape_ = shape_;
+  out.shape_[axis] = count;
+  for (Patch patch : patches_) {
+    if (cut(patch, axis, first, count, step)) out.patches_.push_back(std::move(patch));
+  }
+  return out;
+}
+
+Values Values::gathered(std::size_t axis, const RowOrder& order) const {
+  Values out;
+  out.dtype_ = dtype_;
+  out.shape_ = shape_;
+  out.shape_[axis] = order->size();
+  for (const Patch& patch : patches_) {
+    const Axis& a = patch.axes[axis];
+    if (a.start == 0 && a.step == 1 && a.count == shape_[axis]) {
+      Patch whole = patch;
+      Axis& moved = whole.axes[axis];
+      moved.count = order->size();
+      if (a.order) {
+        std::vector<std::uint32_t> both;
+        both.reserve(order->size());
+        for (const auto i : *order) both.push_back((*a.order)[a.order_start + i * a.order_step]);
+        moved.order = std::make_shared<const std::vector<std::uint32_t>>(std::move(both));
+      } else {
+        moved.order = order;
+      }
+      moved.order_start = 0;
+      moved.order_step = 1;
+      out.patches_.push_back(std::move(whole));
+      continue;
+    }
+    for (std::uint64_t i = 0; i < order->size(); ++i) {
+      Patch row = patch;
+      if (!cut(row, axis, (*order)[i], 1, 1)) continue;
+      row.axes[axis].start = i;
+      out.patches_.push_back(std::move(row));
+    }
+  }
+  return out;
+}
+
+Values Values::reshaped(const Shape& shape) const {
+  if (shape == shape_) return *this;
+  Values out;
+  out.dtype_ = dtype_;
+  out.shape_ = shape;
+  if (patches_.empty()) return out;
+  if (patches_.size() == 1) {
+    const Patch& patch = patches_.front();
+    const auto strides = strides_of(shape_);
+    bool plain = true;
+    for (std::size_t i = 0; i < shape_.size(); ++i) {
+      const Axis& a = patch.axes[i];
+      plain = plain && a.start == 0 && a.count == shape_[i] && !a.order &&
+              (a.count == 1 || (a.stride == strides[i] && a.step == 1));
+    }
+    if (plain) {
+      out.patches_.push_back(patch);
+      const auto fresh = strides_of(shape);
+      for (std::size_t i = 0; i < kMaxDims; ++i) out.patches_.front().axes[i] = {};
+      for (std::size_t i = 0; i < shape.size(); ++i) {
+        out.patches_.front().axes[i].count = shape[i];
+        out.patches_.front().axes[i].stride = fresh[i];
+      }
+      return out;
+    }
+  }
+  return owned(all(), shape, dtype_);
+}
+
+Values Values::scaled(double factor) const {
+  if (factor == 1) return *this;
+  Values out = *this;
+  for (auto& patch : out.patches_) patch.factor *= factor;
+  return out;
+}
+
+Values Values::padded(std::size_t axis, std::uint64_t size) const {
+  Values out = *this;
+  out.shape_[axis] = size;
+  return out;
+}
+
+Values Values::concatenated(std::span<const Values> parts, std::size_t axis) {
+  Values out;
+  out.dtype_ = parts.front().dtype_;
+  out.shape_ = parts.front().shape_;
+  std::uint64_t at = 0;
+  for (const auto& part : parts) {
+    for (Patch patch : part.patches_) {
+      patch.axes[axis].start += at;
+      out.patches_.push_back(std::move(patch));
+    }
+    at += part.shape_[axis];
+  }
+  out.shape_[axis] = at;
+  return out;
+}
+
+Values Values::stacked(std::span<const Values> parts) {
+  std::vector<Values> lifted;
+  lifted.reserve(parts.size());
+  for (const auto& part : parts) {
+    Values one = part;
+    one.shape_.insert(one.shape_.begin(), 1);
+    for (auto& patch : one.patches_) {
+      std::rotate(patch.axes.begin(), patch.axes.end() - 1, patch.axes.end());
+      patch.axes[0] = {};
+    }
+    lifted.push_back(std::move(one));
+  }
+  return concatenated(lifted, 0);
+}
+
+Values Values::block_diagonal(std::span<const Values> parts) {
+  Values out;
+  out.dtype_ = parts.front().dtype_;
+  out.shape_ = {0, 0};
+  for (const auto& part : parts) {
+    for (Patch patch : part.patches_) {
+      patch.axes[0].start += out.shape_[0];
+      patch.axes[1].start += out.shape_[1];
+      out.patches_.push_back(std::move(patch));
+    }
+    out.shape_[0] += part.shape_[0];
+    out.shape_[1] += part.shape_[1];
+  }
+  return out;
+}
+
+Values Values::interleaved(std::span<const Values> parts, std::size_t axis) {
+  Values out;
+  out.dtype_ = parts.front().dtype_;
+  out.shape_ = parts.front().shape_;
+  out.shape_[axis] *= parts.size();
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    for (Patch patch : parts[i].patches_) {
+      Axis& a = patch.axes[axis];
+      a.start = a.start * parts.size() + i;
+      a.step *= parts.size();
+      out.patches_.push_back(std::move(patch));
+    }
+  }
+  return out;
+}
+
+std::span<const std::byte> Values::contiguous() const noexcept {
+  if (patches_.size() != 1) return {};
+  const Patch& patch = patches_.front();
+  if (patch.encoding != Encoding::kPlain || patch.dtype != dtype_ || patch.factor != 1) return {};
+  std::int64_t stride = 1;
+  for (std::size_t i = shape_.size(); i-- > 0;) {
+    const Axis& a = patch.axes[i];
+    if (a.start != 0 || a.count != shape_[i] || a.order) return {};
+    if (a.count != 1 && (a.stride != stride || a.step != 1)) return {};
+    stride *= static_cast<std::int64_t>(a.count);
+  }
+  const std::uint64_t width = bit_width(dtype_) / 8;
+  if (width == 0) return {};
+  return patch.bytes.subspan(static_cast<std::size_t>(patch.offset) * width,
+                             element_count() * width);
+}
+
+bool Values::same_source(const Values& other) const noexcept {
+  if (shape_ != other.shape_ || patches_.size() != other.patches_.size()) return false;
+  for (std::size_t i = 0; i < patches_.size(); ++i) {
+    const Patch& a = patches_[i];
+    const Patch& b = other.patches_[i];
+    if (a.bytes.data() != b.bytes.data() || a.offset != b.offset || a.factor != b.factor ||
+        a.axes != b.axes || a.dtype != b.dtype || a.encoding != b.encoding) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace ferrule::exchange
