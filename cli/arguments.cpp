@@ -188,9 +188,7 @@ class Arguments::Parser {
   Parsed parse() {
     while (next_ < words_.size() && !stopped_) take(words_[next_++]);
     if (!stopped_ && command_->subcommands_.empty()) finish();
-    if (result_.mistakes.empty()) {
-      for (const auto& [argument, value] : values_) argument->store_(value);
-    }
+    if (!stopped_) settle();
     result_.command = command_;
     return std::move(result_);
   }
@@ -210,6 +208,17 @@ class Arguments::Parser {
       take_long(word);
     } else {
       take_short(word);
+    }
+  }
+
+  /// Sets the variables first: a check may depend on another option.
+  void settle() {
+    for (const auto& [argument, value] : values_) argument->store_(value);
+    for (const auto& [argument, value] : values_) {
+      for (const auto& check : argument->checkers_) {
+        const auto wrong = check(value);
+        if (!wrong.empty()) result_.mistakes.push_back(argument->name() + ": " + wrong);
+      }
     }
   }
 
@@ -297,11 +306,6 @@ class Arguments::Parser {
   void give(const Argument& argument, const std::string& value) {
     if (++given_[&argument] == 2 && !argument.is_repeatable() && !argument.is_flag()) {
       result_.mistakes.push_back(argument.name() + " is given more than once");
-    }
-    for (const auto& check : argument.checkers_) {
-      if (const auto wrong = check(value); !wrong.empty()) {
-        result_.mistakes.push_back(argument.name() + ": " + wrong);
-      }
     }
     values_.emplace_back(&argument, value);
   }

@@ -37,6 +37,8 @@ configure_file(cmake/ferrule.pc.in ${PROJECT_BINARY_DIR}/ferrule.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/ferrule.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
   COMPONENT dev)
 
+install(FILES src/check/engines.json DESTINATION ${CMAKE_INSTALL_DATADIR}/ferrule COMPONENT runtime)
+
 if(FERRULE_BUILD_CLI)
   set_target_properties(ferrule_cli PROPERTIES
     INSTALL_RPATH "$<$<BOOL:${BUILD_SHARED_LIBS}>:\$ORIGIN/../${CMAKE_INSTALL_LIBDIR}>")

@@ -38,9 +38,12 @@ _ferrule() {
     "verify --id") return ;;
     "verify --torch-key") words="state_dict model module" ;;
     "verify --format") words="text json sarif" ;;
+    "check --files-from") files="-f" ;;
     "check --base") files="-f" ;;
     "check --engine") words="llama.cpp lmdeploy lorax mistral.rs mlx openvino sglang tensorrt-llm vllm" ;;
+    "check --engines") files="-f" ;;
     "check --format") words="text json sarif" ;;
+    "explain --files-from") files="-f" ;;
     "explain --module") return ;;
     "diff --format") words="text json sarif" ;;
     "id --files-from") files="-f" ;;
@@ -55,6 +58,7 @@ _ferrule() {
     "normalize --rank") words="uniform keep" ;;
     "normalize --scale") words="b a split" ;;
     "normalize --engine") words="llama.cpp lmdeploy lorax mistral.rs mlx openvino sglang tensorrt-llm vllm" ;;
+    "normalize --engines") files="-f" ;;
     "normalize --torch-key") words="state_dict model module" ;;
     "normalize --durability") words="fast safe full" ;;
     "convert -o" | "convert --output") files="-d" ;;
@@ -79,13 +83,13 @@ _ferrule() {
       "config upgrade") options="--help --output --json" files="-f" ;;
       "state-dict") options="--help --output --adapter --torch-key --json" files="-d" ;;
       "verify") options="--help --files-from --values --id --quiet --all --torch-key --format --json" files="-f" ;;
-      "check") options="--help --base --offline --values --engine --allow-partial --all --format --json" files="-d" ;;
-      "explain") options="--help --module --json" files="-d" ;;
+      "check") options="--help --files-from --base --offline --values --engine --engines --allow-partial --all --format --json" files="-d" ;;
+      "explain") options="--help --files-from --module --json" files="-d" ;;
       "diff") options="--help --tensors --exit-code --format --json" files="-d" ;;
       "id") options="--help --files-from --json" files="-d" ;;
       "scan") options="--help --files-from --allow --fail-on --quiet --format --json" files="-f" ;;
       "fix") options="--help --output --base --keep-going --durability --json" files="-d" ;;
-      "normalize") options="--help --output --rank --scale --engine --keep-going --torch-key --durability --json" files="-d" ;;
+      "normalize") options="--help --output --rank --scale --engine --engines --keep-going --torch-key --durability --json" files="-d" ;;
       "convert") options="--help --output --to --keep-going --torch-key --durability --json" files="-d" ;;
       "clean") options="--help --json" files="-d" ;;
       "push") options="--help --revision --private --allow-public --create-pr --commit-message --commit-description --json" files="-d" ;;

@@ -59,7 +59,7 @@ PUBLIC = {
     "adapter": "adapter adapter_module content_id inspect save_pretrained verify",
     "model": "base_model",
     "update": "diff",
-    "check": "check explain",
+    "check": "check engine_table explain",
     "edit": "clean convert fix normalize",
     "exchange": "exchange",
     "report": "report_json",

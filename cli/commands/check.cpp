@@ -2,8 +2,9 @@
 #include "ferrule/check.hpp"
 
 #include <algorithm>
-#include <filesystem>
+#include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -11,9 +12,9 @@
 
 #include "commands/command.hpp"
 #include "commands/options.hpp"
+#include "commands/path_list.hpp"
 #include "commands/place.hpp"
-#include "ferrule/adapter_config.hpp"
-#include "ferrule/file_names.hpp"
+#include "ferrule/adapter.hpp"
 #include "ferrule/text.hpp"
 #include "print/failure.hpp"
 #include "print/findings.hpp"
@@ -28,27 +29,23 @@ namespace {
 constexpr std::size_t kMaxRows = 50;
 
 struct Options {
-  std::string adapter;
+  PathList adapters;
   std::string base;
   bool list_all = false;
   bool offline = false;
   Output output;
+  EngineChoice engines;
   CheckOptions check;
 };
 
-/// The document keeps its fixed fields if there was nothing to compare.
-int fail_check(const Error& error, const Options& options, const std::string& given,
-               Verdict verdict) {
-  if (options.output.is_sarif()) {
-    report(error);
-    print_sarif("check", std::vector{to_finding(error)}, {});
-    return exit_code(error, given);
-  }
-  return fail_place(
-      error, given, options.output.is_json(),
-      to_json(CheckReport{
-          .verdict = verdict, .matched = 0, .total = 0, .findings = {to_finding(error)}}));
-}
+/// What is known of one adapter, or why nothing is.
+struct Answer {
+  std::string adapter;
+  std::string base;
+  CheckReport report;
+  std::optional<Error> error = std::nullopt;
+  int code = kGood;
+};
 
 Color color_of(Verdict verdict) {
   switch (verdict) {
@@ -63,7 +60,8 @@ Color color_of(Verdict verdict) {
   return Color::kRed;
 }
 
-void print_human(const CheckReport& checked, const Options& options) {
+void print_human(const Answer& answer, const Options& options) {
+  const auto& checked = answer.report;
   Table table({{"SEVERITY"}, {"RULE"}, {"MODULE"}, {"WHAT"}});
   std::vector<std::string> advice;
   for (const auto& finding : checked.findings) {
@@ -86,55 +84,134 @@ void print_human(const CheckReport& checked, const Options& options) {
   for (std::size_t i = 0; i < advice.size() && i < 8; ++i) {
     print(Stream::kOut, "advice: " + printable(advice[i]) + "\n");
   }
-  print(Stream::kOut, printable(options.adapter) + ": " +
+  print(Stream::kOut, printable(answer.adapter) + ": " +
                           colored(Stream::kOut, color_of(checked.verdict),
                                   std::string(verdict_name(checked.verdict))) +
                           ", " + grouped(checked.matched) + " of " +
-                          counted(checked.total, "module") + " found in " +
-                          printable(options.base) + "\n");
+                          counted(checked.total, "module") + " found in " + printable(answer.base) +
+                          "\n");
 }
 
-/// The base that was given, or the one that the adapter names; options.base is then its name.
-Result<Place> find_base(Options& options, const std::filesystem::path& adapter) {
-  if (!options.base.empty()) return Place::of_base(options.base, options.offline);
-  auto config = AdapterConfig::open(adapter / kConfigFile);
-  if (!config) return config.error();
-  options.base = config->base_model_name_or_path().value_or("");
-  auto place = Place::of_base(*config, options.offline);
-  if (place || place.error().code != ErrorCode::kInvalidArgument) return place;
-  return Error{.code = ErrorCode::kInvalidArgument,
-               .message = "--base is required: the adapter's config does not name its base model",
-               .path = options.adapter};
+Answer failed(std::string adapter, const Error& error, Verdict verdict, const std::string& given) {
+  Answer answer{.adapter = std::move(adapter), .base = {}, .report = {}};
+  answer.report.verdict = verdict;
+  answer.report.findings = {to_finding(error)};
+  answer.error = error;
+  answer.code = place_exit_code(error, given);
+  return answer;
+}
+
+/// A base and where it is.
+struct Base {
+  Place place;
+  BaseModel model;
+};
+
+/// The bases of a run, each opened once.
+class Bases {
+ public:
+  explicit Bases(const Options& options) : options_(options) {}
+
+  /// The base that was given, or the one that the config names.
+  Result<const BaseModel*> find(const std::string& name, const AdapterConfig& config) {
+    auto found = opened_.find(name);
+    if (found == opened_.end()) found = opened_.emplace(name, open(config)).first;
+    if (!found->second) return found->second.error();
+    return &found->second->model;
+  }
+
+ private:
+  Result<Base> open(const AdapterConfig& config) const {
+    auto place = options_.base.empty() ? Place::of_base(config, options_.offline)
+                                       : Place::of_base(options_.base, options_.offline);
+    if (!place) return place.error();
+    auto model = BaseModel::open(place->path());
+    if (!model) return model.error();
+    return Base{std::move(*place), std::move(*model)};
+  }
+
+  const Options& options_;
+  std::map<std::string, Result<Base>> opened_;
+};
+
+Error no_base(const std::string& adapter) {
+  return {.code = ErrorCode::kInvalidArgument,
+          .message = "--base is required: the adapter's config does not name its base model",
+          .path = adapter};
+}
+
+Answer answer_on(const std::string& given, Bases& bases, const Options& options) {
+  const auto place = Place::of_adapter(given);
+  if (!place) return failed(given, place.error(), Verdict::kBad, given);
+  const auto adapter = Adapter::open(place->path());
+  if (!adapter) return failed(given, adapter.error(), Verdict::kBad, given);
+  auto name = options.base;
+  if (name.empty()) name = adapter->config().base_model_name_or_path().value_or("");
+  if (name.empty()) return failed(given, no_base(given), Verdict::kUnknown, given);
+  const auto base = bases.find(name, adapter->config());
+  if (!base) return failed(given, base.error(), Verdict::kUnknown, name);
+  auto checked = check(*adapter, **base, options.check);
+  if (!checked) return failed(given, checked.error(), Verdict::kBad, given);
+  Answer answer{.adapter = given, .base = name, .report = std::move(*checked)};
+  answer.code = answer.report.good() ? kGood : kBad;
+  return answer;
+}
+
+Json::Object document_of(const Answer& answer) {
+  auto document = to_json(answer.report);
+  if (answer.error) document.emplace_back("error", place_error(*answer.error));
+  return document;
+}
+
+void print_all(const std::vector<Answer>& answers, int worst, const Options& options) {
+  if (options.output.is_sarif()) {
+    std::vector<Finding> findings;
+    for (const auto& answer : answers) {
+      for (const auto& finding : answer.report.findings) {
+        findings.push_back(finding);
+        if (answers.size() > 1 && finding.path.empty()) findings.back().path = answer.adapter;
+      }
+    }
+    return print_sarif("check", findings, {});
+  }
+  if (!options.output.is_json()) return;
+  if (answers.size() == 1) return print_document(document_of(answers.front()));
+  Json::Array adapters;
+  for (const auto& answer : answers) {
+    Json::Object document{{"path", answer.adapter}};
+    for (auto& member : document_of(answer)) document.push_back(std::move(member));
+    adapters.emplace_back(std::move(document));
+  }
+  print_document({{"good", worst == kGood}, {"adapters", std::move(adapters)}});
 }
 
 int run(Options& options) {
-  const auto adapter = Place::of_adapter(options.adapter);
-  if (!adapter) return fail_check(adapter.error(), options, options.adapter, Verdict::kBad);
-  const bool is_given = !options.base.empty();
-  const auto place = find_base(options, adapter->path());
-  if (!place) {
-    return fail_check(place.error(), options, is_given ? options.base : options.adapter,
-                      Verdict::kUnknown);
+  const bool json = options.output.is_json();
+  const auto paths = options.adapters.read(json);
+  if (!paths) return paths.exit_code();
+  const auto table = options.engines.open();
+  if (!table) return fail(table.error(), options.engines.table_file, json);
+  options.check.engines = options.engines.names;
+  options.check.engine_table = table->get();
+  Bases bases(options);
+  std::vector<Answer> answers;
+  int worst = kGood;
+  for (const auto& path : *paths) {
+    auto answer = answer_on(path, bases, options);
+    if (answer.error) report(*answer.error);
+    if (!answer.error && options.output.is_text()) print_human(answer, options);
+    worst = std::max(worst, answer.code);
+    answers.push_back(std::move(answer));
   }
-  const auto base = BaseModel::open(place->path());
-  if (!base) return fail_check(base.error(), options, options.base, Verdict::kUnknown);
-  const auto checked = check(adapter->path(), *base, options.check);
-  if (!checked) return fail_check(checked.error(), options, options.adapter, Verdict::kBad);
-  if (options.output.is_sarif()) {
-    print_sarif("check", checked->findings, {});
-  } else if (options.output.is_json()) {
-    print_document(to_json(*checked));
-  } else {
-    print_human(*checked, options);
-  }
-  return checked->good() ? kGood : kBad;
+  print_all(answers, worst, options);
+  return worst;
 }
 
 }  // namespace
 
 void add_check(Arguments& command) {
   auto options = std::make_shared<Options>();
-  command.positional("ADAPTER", options->adapter, kAdapterHelp).required();
+  options->adapters.add_to(command, "ADAPTER", kAdapterHelp);
   command.option("--base", options->base, "PATH",
                  "The base model: its directory, an index, a file of tensors, a config.json, or a "
                  "repository of the Hub (default: the one that the adapter's config names)");
@@ -142,7 +219,9 @@ void add_check(Arguments& command) {
                "Look for a base that is not a path in the Hub's cache only");
   command.flag("--values", options->check.values,
                "Read values too: NaN, Inf, a B that is all zeros");
-  add_engine(command, options->check.engines, "Also check against this serving engine");
+  add_engines(command, options->engines,
+              "Also check against this serving engine; vllm@0.31 is that version, without one it "
+              "is the newest");
   command.flag("--allow-partial", options->check.allow_partial,
                "Accept modules that the base does not have if at least one is found; a wrong shape "
                "is still an error");
@@ -151,7 +230,8 @@ void add_check(Arguments& command) {
   command.about(
       "Only headers are read. Without --base the base model is the one that the adapter's config\n"
       "names: a folder, a repository in the Hub's cache, or, unless offline, the headers of one\n"
-      "on the Hub. Exit status: 0 for ok and warn, 1 for bad and unknown.\n"
+      "on the Hub. Exit status: 0 for ok and warn, 1 for bad and unknown; of several adapters the\n"
+      "worst.\n"
       "\n"
       "Engines: " +
       engine_list() + R"(.
@@ -159,7 +239,8 @@ void add_check(Arguments& command) {
 Examples:
   ferrule check my-adapter
   ferrule check my-adapter --base models/llama
-  ferrule check my-adapter --base models/llama --engine vllm --json)");
+  ferrule check adapters/*/ --base models/llama
+  ferrule check my-adapter --base models/llama --engine vllm@0.31 --json)");
   command.action([options] { return run(*options); });
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ferrule/explain.hpp"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "commands/command.hpp"
 #include "commands/options.hpp"
+#include "commands/path_list.hpp"
 #include "commands/place.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/text.hpp"
@@ -22,7 +24,7 @@ namespace ferrule::cli {
 namespace {
 
 struct Options {
-  std::string path;
+  PathList paths;
   std::string glob;
   bool json = false;
 };
@@ -65,37 +67,71 @@ void warn_of_idle_patterns(const StrengthReport& report, const std::string& path
   }
 }
 
-int run(const Options& options) {
-  const auto place = Place::of_adapter(options.path);
-  if (!place) return fail_place(place.error(), options.path, options.json);
+/// What is printed of one adapter, or is its document.
+struct Answer {
+  Json::Object document;
+  int code = kGood;
+};
+
+Answer fail_one(const Error& error, const std::string& path) {
+  report(error);
+  return {{{"error", place_error(error)}}, place_exit_code(error, path)};
+}
+
+Answer explain_one(const std::string& path, bool is_titled, const Options& options) {
+  const auto place = Place::of_adapter(path);
+  if (!place) return fail_one(place.error(), path);
   const auto adapter = Adapter::open(place->path());
-  if (!adapter) return fail(adapter.error(), options.path, options.json);
+  if (!adapter) return fail_one(adapter.error(), path);
   const auto strengths = explain(*adapter, options.glob);
   const auto findings = adapter->findings();
-  const int code = has_error(findings) ? kBad : kGood;
+  Answer answer{.document = {}, .code = has_error(findings) ? kBad : kGood};
   const bool is_empty = strengths.modules.empty() && !options.glob.empty();
   if (is_empty) {
-    print(Stream::kErr,
-          printable(options.path) + ": no module matches " + quote(options.glob) + "\n");
+    print(Stream::kErr, printable(path) + ": no module matches " + quote(options.glob) + "\n");
+    answer.code = kBad;
   }
   if (options.json) {
-    auto document = to_json(strengths, *adapter);
-    if (place->is_remote()) document.front().second = options.path;
-    print_document(std::move(document));
-    return is_empty ? kBad : code;
+    answer.document = to_json(strengths, *adapter);
+    if (place->is_remote()) answer.document.front().second = path;
+    return answer;
   }
   report(findings);
-  if (is_empty) return kBad;
-  warn_of_idle_patterns(strengths, options.path);
+  if (is_empty) return answer;
+  warn_of_idle_patterns(strengths, path);
+  if (is_titled) print(Stream::kOut, printable(path) + ":\n");
   print_table(strengths, *adapter);
-  return code;
+  return answer;
+}
+
+int run(const Options& options) {
+  const auto paths = options.paths.read(options.json);
+  if (!paths) return paths.exit_code();
+  const bool is_many = paths->size() > 1;
+  int worst = kGood;
+  Json::Array adapters;
+  for (const auto& path : *paths) {
+    auto answer = explain_one(path, is_many, options);
+    worst = std::max(worst, answer.code);
+    if (!options.json) continue;
+    if (!is_many) {
+      print_document(std::move(answer.document));
+      continue;
+    }
+    // A document has its path, unless the adapter could not be opened.
+    if (answer.document.front().first != "path")
+      answer.document.insert(answer.document.begin(), {"path", path});
+    adapters.emplace_back(std::move(answer.document));
+  }
+  if (options.json && is_many) print_document({{"adapters", std::move(adapters)}});
+  return worst;
 }
 
 }  // namespace
 
 void add_explain(Arguments& command) {
   auto options = std::make_shared<Options>();
-  command.positional("ADAPTER", options->path, kAdapterHelp).required();
+  options->paths.add_to(command, "ADAPTER", kAdapterHelp);
   command.option("--module", options->glob, "GLOB",
                  "Only modules whose path, or the end of it after a dot, matches (* and ?)");
   add_json(command, options->json);

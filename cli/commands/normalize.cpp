@@ -24,6 +24,7 @@ struct Options {
   std::string output;
   bool keep_going = false;
   bool json = false;
+  EngineChoice engines;
   NormalizeOptions normalize;
 };
 
@@ -60,7 +61,11 @@ Result<Rewritten> normalize_one(const std::string& from, const std::string& to,
   return done;
 }
 
-int run(const Options& options) {
+int run(Options& options) {
+  const auto table = options.engines.open();
+  if (!table) return fail(table.error(), options.engines.table_file, options.json);
+  options.normalize.engines = options.engines.names;
+  options.normalize.engine_table = table->get();
   const auto place = Place::of_adapter(options.adapter);
   if (!place) return fail_place(place.error(), options.adapter, options.json);
   const auto from = place->path().string();
@@ -100,8 +105,9 @@ void add_normalize(Arguments& command) {
       "--scale", options->normalize.scale,
       {{"b", ScalePlace::kB}, {"a", ScalePlace::kA}, {"split", ScalePlace::kSplit}},
       "Which factor takes the strength (default: b)");
-  add_engine(command, options->normalize.engines,
-             "Also refuse what this serving engine would refuse or ignore");
+  add_engines(command, options->engines,
+              "Also refuse what this serving engine would refuse or ignore; vllm@0.31 is that "
+              "version, without one it is the newest");
   add_keep_going(command, options->keep_going);
   add_torch_key(command, options->normalize.open);
   add_durability(command, options->normalize.durability);

@@ -48,15 +48,39 @@ void add_durability(Arguments& command, Durability& durability) {
       "has them on disk before it returns (default: safe)");
 }
 
-void add_engine(Arguments& command, std::vector<std::string>& engines, std::string help) {
-  command.option("--engine", engines, "ENGINE", std::move(help))
+Result<std::unique_ptr<const EngineTable>> EngineChoice::open() const {
+  std::unique_ptr<const EngineTable> table;
+  if (!table_file.empty()) {
+    auto opened = EngineTable::open(table_file);
+    if (!opened) return std::move(opened).error();
+    table = std::make_unique<const EngineTable>(std::move(*opened));
+  }
+  for (const auto& name : names) {
+    const auto known = (table ? *table : EngineTable::built_in()).check_name(name);
+    if (!known) return known.error();
+  }
+  return table;
+}
+
+void add_engines(Arguments& command, EngineChoice& engines, std::string help) {
+  command.option("--engine", engines.names, "ENGINE", std::move(help))
       .alias("--for")
       .suggested(engine_ids())
-      .check([](const std::string& engine) -> std::string {
+      .check([&engines](const std::string& word) -> std::string {
+        // A table of the user's is read later, and may have other engines.
+        if (!engines.table_file.empty()) return {};
         const auto ids = engine_ids();
-        if (std::find(ids.begin(), ids.end(), engine) != ids.end()) return {};
-        return "no engine is called " + quote(engine) + did_you_mean(engine, ids);
+        const auto id = word.substr(0, word.find('@'));
+        if (std::find(ids.begin(), ids.end(), id) == ids.end())
+          return "no engine is called " + quote(id) + did_you_mean(id, ids);
+        const auto known = EngineTable::built_in().check_name(word);
+        return known ? std::string() : known.error().message;
       });
+  command
+      .option("--engines", engines.table_file, "FILE",
+              "Take what engines do from this table, in place of the built-in one "
+              "(docs/check.md has the format)")
+      .alias("--engine-table");
 }
 
 std::string engine_list() {

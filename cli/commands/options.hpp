@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "arguments.hpp"
 #include "ferrule/durability.hpp"
+#include "ferrule/engine_table.hpp"
 #include "ferrule/read_limits.hpp"
 #include "print/sarif.hpp"
 
@@ -36,10 +38,17 @@ void add_torch_key(Arguments& command, OpenOptions& open);
 /// `--durability`.
 void add_durability(Arguments& command, Durability& durability);
 
-/// `--engine ENGINE`, checked against the engines that are known.
-void add_engine(Arguments& command, std::vector<std::string>& engines, std::string help);
+/// `--engine ENGINE` and `--engines FILE`.
+struct EngineChoice {
+  std::vector<std::string> names;
+  std::string table_file;
 
-/// "llama.cpp, vllm, ...".
+  /// The table of the file, or null without one, and the names checked against it.
+  Result<std::unique_ptr<const EngineTable>> open() const;
+};
+void add_engines(Arguments& command, EngineChoice& engines, std::string help);
+
+/// "llama.cpp, vllm, ...", of the built-in table.
 std::string engine_list();
 
 }  // namespace ferrule::cli

@@ -37,6 +37,10 @@ class Place {
   std::shared_ptr<void> hold_;  // Keeps a temporary folder.
 };
 
+/// The exit code and the "error" of a document if a place could not be had.
+int place_exit_code(const Error& error, const std::string& given);
+Json place_error(const Error& error);
+
 /// Reports why a place could not be had, as fail() does, or as hub_failure() if a server or the
 /// network is why.
 int fail_place(const Error& error, const std::string& given, bool json, Json::Object fields = {});

@@ -12,6 +12,7 @@
 
 #include "ferrule/adapter.hpp"
 #include "ferrule/base_model.hpp"
+#include "ferrule/engine_table.hpp"
 #include "ferrule/export.hpp"
 #include "ferrule/finding.hpp"
 #include "ferrule/read_limits.hpp"
@@ -40,8 +41,11 @@ struct CheckOptions {
   /// Modules that the base does not have are warnings if at least one is found; a wrong shape is
   /// still an error.
   bool allow_partial = false;
-  /// Engines that will serve it, such as "vllm"; serving_engines() lists them.
+  /// Engines that will serve it, such as "vllm" or, at a version, "vllm@0.31";
+  /// serving_engines() lists them.
   std::vector<std::string> engines = {};
+  /// Used instead of the table of this release; must outlive the call.
+  const EngineTable* engine_table = nullptr;
   /// How many threads may work at once, the caller's included; 1 starts none, 0 means one for each
   /// core. check() of several adapters takes that many at a time; one
   /// adapter needs one.
@@ -79,15 +83,5 @@ FERRULE_API Result<CheckReport> check(const std::filesystem::path& adapter, cons
 FERRULE_API std::vector<Result<CheckReport>> check(std::span<const std::filesystem::path> adapters,
                                                    const BaseModel& base,
                                                    const CheckOptions& options = {});
-
-/// An engine that serves adapters, as CheckOptions::engines takes it.
-struct ServingEngine {
-  std::string_view id;
-  std::string_view title;
-  /// The revision of its sources that the table speaks of, and its date.
-  std::string_view version;
-  std::string_view date;
-};
-FERRULE_API std::vector<ServingEngine> serving_engines();
 
 }  // namespace ferrule

@@ -13,6 +13,7 @@
 #include "ferrule/diff.hpp"                // IWYU pragma: export
 #include "ferrule/dtype.hpp"               // IWYU pragma: export
 #include "ferrule/durability.hpp"          // IWYU pragma: export
+#include "ferrule/engine_table.hpp"        // IWYU pragma: export
 #include "ferrule/error.hpp"               // IWYU pragma: export
 #include "ferrule/exchange.hpp"            // IWYU pragma: export
 #include "ferrule/explain.hpp"             // IWYU pragma: export

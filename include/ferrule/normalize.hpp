@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ferrule/durability.hpp"
+#include "ferrule/engine_table.hpp"
 #include "ferrule/export.hpp"
 #include "ferrule/finding.hpp"
 #include "ferrule/read_limits.hpp"
@@ -29,9 +30,11 @@ enum class ScalePlace : std::uint8_t {
 struct NormalizeOptions {
   NormalRank rank = NormalRank::kUniform;
   ScalePlace scale = ScalePlace::kB;
-  /// Ids of engines that will serve it (serving_engines() in check.hpp): what they would still
-  /// refuse or ignore is refused here.
+  /// Engines that will serve it, as in CheckOptions: what they would still refuse or ignore is
+  /// refused here.
   std::vector<std::string> engines = {};
+  /// Used instead of the table of this release; must outlive the call.
+  const EngineTable* engine_table = nullptr;
   Durability durability = Durability::kSafe;
   /// How many threads may work at once, the caller's included; 1 starts none, 0 means one for each
   /// core. They divide the modules.

@@ -16,7 +16,7 @@
 #include "check/check_config.hpp"
 #include "check/check_engines.hpp"
 #include "check/check_values.hpp"
-#include "check/engines.hpp"
+#include "check/engine_table.hpp"
 #include "check/live_config.hpp"
 #include "ferrule/text.hpp"
 #include "model/base_model.hpp"
@@ -36,29 +36,13 @@ bool is_unmatched(const Finding& finding) {
          finding.rule == "AD-11";
 }
 
-Result<std::vector<const checks::Engine*>> find_engines(const CheckOptions& options) {
-  std::vector<const checks::Engine*> out;
-  for (const auto& id : options.engines) {
-    const auto* engine = checks::find_engine(id);
-    if (engine == nullptr) {
-      std::string known;
-      for (const auto& other : checks::all_engines()) {
-        known += (known.empty() ? "" : ", ") + std::string(other.id);
-      }
-      return base::invalid("no engine is called " + quote(id) + "; known are " + known);
-    }
-    out.push_back(engine);
-  }
-  return out;
-}
-
 class Check {
  public:
   Check(const Adapter& adapter, const BaseModel& base, const CheckOptions& options)
       : adapter_(adapter), base_(BaseModelAccess::index(base)), options_(options) {}
 
   Result<CheckReport> run() {
-    FERRULE_TRY(const auto engines, find_engines(options_));
+    FERRULE_TRY(const auto engines, checks::find_engines(options_.engines, options_.engine_table));
     take_own_findings();
     count();
     if (base_.source) {
@@ -72,7 +56,7 @@ class Check {
                 "give the directory with the base's weights, or their index"));
     }
     if (options_.values) add(checks::judge_values(adapter_));
-    for (const auto* engine : engines) add(checks::judge_for_engine(adapter_, *engine));
+    for (const auto& engine : engines) add(checks::judge_for_engine(adapter_, engine, &base_));
     forgive();
     return report();
   }
@@ -208,14 +192,6 @@ std::vector<Result<CheckReport>> check(std::span<const std::filesystem::path> ad
   std::vector<Result<CheckReport>> out;
   out.reserve(slots.size());
   for (auto& slot : slots) out.push_back(std::move(*slot));
-  return out;
-}
-
-std::vector<ServingEngine> serving_engines() {
-  std::vector<ServingEngine> out;
-  for (const auto& engine : checks::all_engines()) {
-    out.push_back({engine.id, engine.title, engine.version, engine.date});
-  }
   return out;
 }
 

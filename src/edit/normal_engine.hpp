@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 #include <vector>
 
+#include "check/engines.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/finding.hpp"
 #include "ferrule/result.hpp"
@@ -12,9 +12,9 @@
 namespace ferrule::edit {
 
 /// How the engine treats the adapter once it is in normal form with ranks up to `rank`: warnings
-/// and notes. Fails with kInvalidArgument if no engine has that id, with kUnsupported (NM-10)
-/// if it would refuse or silently ignore something that no normal form changes.
-Result<std::vector<Finding>> fit_engine(const Adapter& adapter, std::string_view engine_id,
+/// and notes. Fails with kUnsupported (NM-10) if it would refuse or silently ignore something that
+/// no normal form changes.
+Result<std::vector<Finding>> fit_engine(const Adapter& adapter, const checks::EngineAt& engine,
                                         std::uint64_t rank);
 
 }  // namespace ferrule::edit

@@ -11,6 +11,7 @@
 #include "adapter/rewrite.hpp"
 #include "base/errors.hpp"
 #include "base/try.hpp"
+#include "check/engine_table.hpp"
 #include "container/tensor_plan.hpp"
 #include "edit/normal_engine.hpp"
 #include "edit/normal_form.hpp"
@@ -50,7 +51,8 @@ class Normalize final : public adapter::Rewriter {
     }
     FERRULE_TRY(form_, edit::make_normal_form(*adapter_, options_));
     auto& findings = form_->report.findings;
-    for (const auto& engine : options_.engines) {
+    FERRULE_TRY(const auto engines, checks::find_engines(options_.engines, options_.engine_table));
+    for (const auto& engine : engines) {
       FERRULE_TRY(auto more, edit::fit_engine(*adapter_, engine, form_->highest_rank));
       std::move(more.begin(), more.end(), std::back_inserter(findings));
     }

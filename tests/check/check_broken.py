@@ -134,6 +134,20 @@ def sequence_classifier(c):
     return c
 
 
+def with_embeddings(c):
+    """LoRA on the attention, and both embeddings in the file, as after resizing them."""
+    adapted = P.get_peft_model(llama()(), lora())
+    llama()().save_pretrained(c.base)
+    adapted.save_pretrained(c.adapter, save_embedding_layers=True)
+    return c
+
+
+def with_tokens(c, number):
+    c.save(llama(), lora()).alone()
+    (c.adapter / "added_tokens.json").write_text(json.dumps({"<new>": number}))
+    return c
+
+
 def plain_model(c):
     c.save(lambda: T.BertModel(T.BertConfig(**BERT)), lora(target_modules=["query"], task_type="FEATURE_EXTRACTION"), base=MODELS["bert_mlm"])
     c.live = T.BertModel.from_pretrained
@@ -207,8 +221,19 @@ CASES = {
     "engine_refuses": (lambda c: c.save(llama(), lora(use_dora=True)).alone().ask("--for", "vllm"), "BS-20", "bad"),
     "engine_ignores": (lambda c: c.save(llama(), lora(use_dora=True)).alone().ask("--for", "lorax"), "BS-21", "bad"),
     "engine_weakens": (lambda c: c.save(llama(), lora(use_rslora=True)).alone().ask("--for", "lmdeploy"), "BS-22", "bad"),
-    "engine_ignores_patterns": (lambda c: c.save(llama(), lora(alpha_pattern={"q_proj": 64})).alone().ask("--for", "vllm"), "BS-22", "bad"),
-    "engine_is_silent_on_it": (lambda c: c.save(llama(), lora(modules_to_save=["lm_head"])).alone().ask("--for", "sglang"), "BS-23", "warn"),
+    "engine_ignores_patterns": (lambda c: c.save(llama(), lora(alpha_pattern={"q_proj": 64})).alone().ask("--for", "vllm@0.31"), "BS-22", "bad"),
+    "engine_follows_patterns": (lambda c: c.save(llama(), lora(alpha_pattern={"q_proj": 64})).alone().ask("--for", "vllm"), "", "ok"),
+    "engine_of_a_later_release": (lambda c: c.save(llama(), lora()).alone().ask("--for", "vllm@0.99"), "BS-23", "ok"),
+    "engine_checks_shapes": (lambda c: c.save(llama(), lora(rank_pattern={"q_proj": 2})).alone().ask("--for", "sglang"), "BS-20", "bad"),
+    "engine_takes_a_head": (lambda c: sequence_classifier(c).ask("--for", "vllm@0.31"), "BS-23", "warn"),
+    "engine_takes_no_head": (lambda c: sequence_classifier(c).alone().ask("--for", "vllm@0.30"), "BS-20", "bad"),
+    "engine_takes_zero_for_one": (lambda c: c.save(llama(), lora(lora_alpha=0)).alone().ask("--for", "llama.cpp"), "BS-22", "bad"),
+    "engine_refuses_embeddings": (lambda c: with_embeddings(c).ask("--for", "vllm"), "BS-20", "bad"),
+    "converter_refuses_embeddings": (lambda c: with_embeddings(c).ask("--for", "llama.cpp"), "BS-20", "bad"),
+    "engine_refuses_new_tokens": (lambda c: with_tokens(c, 5000).ask("--for", "sglang"), "BS-20", "bad"),
+    "engine_takes_a_list_of_old_tokens": (lambda c: with_tokens(c, 5).ask("--for", "sglang"), "", "ok"),
+    "engine_wants_the_changed_base": (lambda c: c.save(llama(), lora(init_lora_weights="pissa")).alone().ask("--for", "vllm"), "BS-20", "bad"),
+    "engine_is_silent_on_it": (lambda c: c.save(llama(), lora(modules_to_save=["lm_head"])).alone().ask("--for", "lmdeploy"), "BS-23", "warn"),
     "rank_above_the_default": (lambda c: c.save(llama(), lora(r=32)).alone().ask("--for", "vllm"), "BS-20", "warn"),
     "plain_for_vllm": (lambda c: c.save(llama(), lora()).alone().ask("--for", "vllm"), "", "ok"),
 }

@@ -122,6 +122,18 @@ def engines(work):
         done = run("check", work / "adapter", "--base", work / "single", "--for", engine, "--json")
         expect(f"plain LoRA for {engine}", done, 0)
     expect("mlx", run("check", work / "adapter", "--base", work / "single", "--for", "mlx", "--json"), 1, "bad", said="BS-20")
+    table = json.loads((pathlib.Path(__file__).resolve().parents[2] / "src" / "check" / "engines.json").read_text())
+    table["engines"].append({"id": "mine", "title": "Mine", "version": "2", "date": "2026-11-29", "facts": [
+        {"feature": "strength", "behavior": "ignored", "until": "2", "read": "1 (2026-01-01)", "source": "mine.py"}]})
+    (work / "engines.json").write_text(json.dumps(table))
+    ours = ["check", work / "adapter", "--base", work / "single", "--engines", work / "engines.json", "--json", "--for"]
+    expect("an engine of one's own", run(*ours, "mine"), 0)
+    expect("at an older version", run(*ours, "mine@1.9"), 1, "bad", said="BS-22")
+    expect("not in the table", run(*ours, "yours"), 2)
+    (work / "engines.json").write_text("{}")
+    expect("a table that is none", run(*ours, "vllm"), 1, said="BS-28")
+    (work / "engines.json").unlink()
+    expect("no such table", run(*ours, "vllm"), 3)
     expect("openvino", run("check", work / "adapter", "--base", work / "single", "--for", "openvino", "--json"), 1, "bad", said="0.5 times its strength of 2")
 
 

@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <vector>
 
-#include "check/engines.hpp"
 #include "model/shape_flow.hpp"
 #include "model/transformers_names.hpp"
 #include "temp_dir.hpp"
@@ -17,24 +16,6 @@ namespace {
 using model::follow_shapes;
 using model::Shape;
 using model::TransformersNames;
-
-TEST(Engines, EveryEntryNamesVersionDateAndSource) {
-  EXPECT_EQ(all_engines().size(), 9U);
-  for (const auto& engine : all_engines()) {
-    EXPECT_FALSE(engine.version.empty()) << engine.id;
-    EXPECT_TRUE(engine.date.starts_with("20")) << engine.id;
-    EXPECT_FALSE(engine.rank_source.empty()) << engine.id;
-    EXPECT_EQ(find_engine(engine.id), &engine);
-    for (const auto& fact : engine.facts) EXPECT_FALSE(fact.source.empty()) << engine.id;
-  }
-}
-
-TEST(Engines, WhatTheTableDoesNotSayIsUnknown) {
-  const auto* mlx = find_engine("mlx");
-  ASSERT_NE(mlx, nullptr);
-  EXPECT_EQ(engine_fact(*mlx, EngineFeature::kDora).behavior, EngineBehavior::kUnknown);
-  EXPECT_EQ(find_engine("vllmm"), nullptr);
-}
 
 TEST(ShapeFlow, ExpertsAreStackedAndJoined) {
   const std::vector<Shape> three(3, Shape{48, 32});

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every model class that the installed transformers can build small, with adapters of several kinds, against live PEFT.
 
-usage: sweep.py FERRULE [--all] [--only CLASS,CLASS] [--kind KIND,KIND] [-v]
+usage: sweep.py FERRULE [--all] [--part N/M] [--only CLASS,CLASS] [--kind KIND,KIND] [-v]
 
 Where PEFT loads all of an adapter, `ferrule check` says ok or warn; where it drops tensors, leaves layers untrained or
 raises, check says bad. Without --all a sample across kinds of architecture runs (the quick part, in the suite). Prints the
@@ -203,13 +203,15 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("ferrule")
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--part", default="1/1")
     parser.add_argument("--only", default="")
     parser.add_argument("--kind", default="linear,norm,other,disk")
     parser.add_argument("-v", action="store_true")
     options = parser.parse_args()
     chosen = options.only.split(",") if options.only else None if options.all else SAMPLE
+    part, parts = map(int, options.part.split("/"))
     agreed, built, known, failed = 0, 0, 0, []
-    for cls in classes():
+    for cls in list(classes())[part - 1 :: parts]:
         if chosen and cls.__name__ not in chosen:
             continue
         model = build(cls)
