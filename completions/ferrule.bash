@@ -28,6 +28,15 @@ _ferrule() {
     "save --base") files="-f" ;;
     "save --facts") files="-f" ;;
     "save --push") return ;;
+    "rescue -o" | "rescue --output") files="-d" ;;
+    "rescue --config") files="-f" ;;
+    "rescue --adapter") return ;;
+    "rescue --prefer") words="master working" ;;
+    "rescue --durability") words="fast safe full" ;;
+    "assemble -o" | "assemble --output") files="-d" ;;
+    "assemble --config") files="-f" ;;
+    "assemble --adapter") return ;;
+    "assemble --durability") words="fast safe full" ;;
     "inspect --torch-key") words="state_dict model module" ;;
     "config new -o" | "config new --output") files="-f" ;;
     "config upgrade -o" | "config upgrade --output") files="-f" ;;
@@ -61,8 +70,14 @@ _ferrule() {
     "normalize --engines") files="-f" ;;
     "normalize --torch-key") words="state_dict model module" ;;
     "normalize --durability") words="fast safe full" ;;
-    "convert -o" | "convert --output") files="-d" ;;
-    "convert --to") words="safetensors bin" ;;
+    "convert -o" | "convert --output") return ;;
+    "convert --to") words="safetensors bin peft per-expert fused-expert mlx" ;;
+    "convert --from") words="peft per-expert fused-expert mlx" ;;
+    "convert --base") return ;;
+    "convert --config") files="-f" ;;
+    "convert --dtype") words="f32 f16 bf16 q8_0" ;;
+    "convert --arch") return ;;
+    "convert --drop") return ;;
     "convert --torch-key") words="state_dict model module" ;;
     "convert --durability") words="fast safe full" ;;
     "push --revision") return ;;
@@ -74,8 +89,10 @@ _ferrule() {
   esac
   if [[ -z $words$files ]]; then
     case $command in
-      "") options="--help --version" words="save inspect config state-dict verify check explain diff id scan fix normalize convert clean push pull help" ;;
+      "") options="--help --version" words="save rescue assemble inspect config state-dict verify check explain diff id scan fix normalize convert clean push pull help" ;;
       "save") options="--help --output --config --select --format --embeddings --dtype --durability --torch-key --initial --base --fingerprint --facts --push --no-card --json" files="-f" ;;
+      "rescue") options="--help --output --config --adapter --prefer --durability --json" ;;
+      "assemble") options="--help --output --config --adapter --durability --json" files="-d" ;;
       "inspect") options="--help --tensors --torch-key --json" files="-f" ;;
       "config") options="--help" words="new show upgrade" ;;
       "config new") options="--help --output --json" words="ADALORA ADAMSS ADAPTION_PROMPT BEFT BOFT C3A CARTRIDGE CPT DEFT DELORA FOURIERFT FROD GLORA GRALORA HIRA HRA IA3 LILY LN_TUNING LOHA LOKR LORA MISS MULTITASK_PROMPT_TUNING OFT OSF PEANUT POLY PREFIX_TUNING PROMPT_TUNING PSOFT PVERA P_TUNING RANDLORA ROAD SHADOW SHIRA SUPERTUNING TINYLORA TRAINABLE_TOKENS UNILORA VBLORA VERA WAVEFT XLORA" ;;
@@ -90,7 +107,7 @@ _ferrule() {
       "scan") options="--help --files-from --allow --fail-on --quiet --format --json" files="-f" ;;
       "fix") options="--help --output --base --keep-going --durability --json" files="-d" ;;
       "normalize") options="--help --output --rank --scale --engine --engines --keep-going --torch-key --durability --json" files="-d" ;;
-      "convert") options="--help --output --to --keep-going --torch-key --durability --json" files="-d" ;;
+      "convert") options="--help --output --to --from --base --config --dtype --arch --drop --keep-going --torch-key --durability --json" ;;
       "clean") options="--help --json" files="-d" ;;
       "push") options="--help --revision --private --allow-public --create-pr --commit-message --commit-description --json" files="-d" ;;
       "pull") options="--help --revision --cache-dir --output --offline --json" ;;

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Made by tools/make_command_docs.py.
-set -l commands save inspect config state-dict verify check explain diff id scan fix normalize convert clean push pull help
+set -l commands save rescue assemble inspect config state-dict verify check explain diff id scan fix normalize convert clean push pull help
 complete -c ferrule -f
 complete -c ferrule -s h -l help -d 'Print this help'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -s V -l version -d 'Print the version'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a save -d 'Save adapters from a state dict, as PEFT does'
+complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a rescue -d 'Take an adapter out of a training checkpoint'
+complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a assemble -d 'Put an adapter together out of the shards of ranks'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a inspect -d 'Show what is in an adapter, a file, or a folder of adapters'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a config -d 'Make, show or upgrade an adapter_config.json'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a state-dict -d 'Write an adapter under the keys of a live model'
@@ -37,6 +39,18 @@ complete -c ferrule -n '__fish_seen_subcommand_from save' -l facts -r -F -d 'Fac
 complete -c ferrule -n '__fish_seen_subcommand_from save' -l push -x -d 'Push the adapter after saving; it stays on disk if the push fails'
 complete -c ferrule -n '__fish_seen_subcommand_from save' -l no-card -d 'Do not write a README.md'
 complete -c ferrule -n '__fish_seen_subcommand_from save' -l json -d 'Print one JSON document (docs/cli.md)'
+complete -c ferrule -n '__fish_seen_subcommand_from rescue' -s o -l output -r -F -d 'Directory of the adapter'
+complete -c ferrule -n '__fish_seen_subcommand_from rescue' -l config -r -F -d 'The adapter_config.json (default: the one that the checkpoint holds)'
+complete -c ferrule -n '__fish_seen_subcommand_from rescue' -l adapter -x -d 'The adapter\'s name in the checkpoint, if it has several'
+complete -c ferrule -n '__fish_seen_subcommand_from rescue' -l prefer -x -a 'master working' -d 'Take the optimizer\'s FP32 weights, or the model\'s own (default: as PEFT would have saved)'
+complete -c ferrule -n '__fish_seen_subcommand_from rescue' -l durability -x -a 'fast safe full' -d 'How the files survive a power loss: fast may lose or tear them, safe never tears them, full has them on disk before it returns (default: safe)'
+complete -c ferrule -n '__fish_seen_subcommand_from rescue' -l json -d 'Print one JSON document (docs/cli.md)'
+complete -c ferrule -n '__fish_seen_subcommand_from assemble' -F
+complete -c ferrule -n '__fish_seen_subcommand_from assemble' -s o -l output -r -F -d 'Directory of the adapter'
+complete -c ferrule -n '__fish_seen_subcommand_from assemble' -l config -r -F -d 'The adapter_config.json (default: the one beside the shards)'
+complete -c ferrule -n '__fish_seen_subcommand_from assemble' -l adapter -x -d 'The adapter\'s name in the shards, if they have several'
+complete -c ferrule -n '__fish_seen_subcommand_from assemble' -l durability -x -a 'fast safe full' -d 'How the files survive a power loss: fast may lose or tear them, safe never tears them, full has them on disk before it returns (default: safe)'
+complete -c ferrule -n '__fish_seen_subcommand_from assemble' -l json -d 'Print one JSON document (docs/cli.md)'
 complete -c ferrule -n '__fish_seen_subcommand_from inspect' -F
 complete -c ferrule -n '__fish_seen_subcommand_from inspect' -l tensors -d 'List every tensor'
 complete -c ferrule -n '__fish_seen_subcommand_from inspect' -l torch-key -x -a 'state_dict model module' -d 'In a torch file that nests its state dict: the key of the state dict'
@@ -113,9 +127,14 @@ complete -c ferrule -n '__fish_seen_subcommand_from normalize' -l keep-going -d 
 complete -c ferrule -n '__fish_seen_subcommand_from normalize' -l torch-key -x -a 'state_dict model module' -d 'In a torch file that nests its state dict: the key of the state dict'
 complete -c ferrule -n '__fish_seen_subcommand_from normalize' -l durability -x -a 'fast safe full' -d 'How the files survive a power loss: fast may lose or tear them, safe never tears them, full has them on disk before it returns (default: safe)'
 complete -c ferrule -n '__fish_seen_subcommand_from normalize' -l json -d 'Print one JSON document (docs/cli.md)'
-complete -c ferrule -n '__fish_seen_subcommand_from convert' -F
-complete -c ferrule -n '__fish_seen_subcommand_from convert' -s o -l output -r -F -d 'Where to write; ADAPTER itself converts in place'
-complete -c ferrule -n '__fish_seen_subcommand_from convert' -l to -x -a 'safetensors bin' -d 'The format to write (default: safetensors)'
+complete -c ferrule -n '__fish_seen_subcommand_from convert' -s o -l output -x -d 'Where to write; with --to safetensors or bin, SRC itself converts in place'
+complete -c ferrule -n '__fish_seen_subcommand_from convert' -l to -x -a 'safetensors bin peft per-expert fused-expert mlx' -d 'The format to write (default: safetensors)'
+complete -c ferrule -n '__fish_seen_subcommand_from convert' -l from -x -a 'peft per-expert fused-expert mlx' -d 'The format of SRC (default: found by its content)'
+complete -c ferrule -n '__fish_seen_subcommand_from convert' -l base -x -d 'The base model: a folder with config.json, or a diffusers pipeline'
+complete -c ferrule -n '__fish_seen_subcommand_from convert' -l config -r -F -d 'A file of the source\'s program that holds the strength or names'
+complete -c ferrule -n '__fish_seen_subcommand_from convert' -l dtype -x -a 'f32 f16 bf16 q8_0' -d 'What the factors are stored as (default: as in SRC)'
+complete -c ferrule -n '__fish_seen_subcommand_from convert' -l arch -x -d 'The model\'s architecture if no base says it'
+complete -c ferrule -n '__fish_seen_subcommand_from convert' -l drop -x -d 'Leave out what the target cannot hold: dora, bias, modules_to_save, embeddings, ...'
 complete -c ferrule -n '__fish_seen_subcommand_from convert' -l keep-going -d 'For a folder of adapters: write each on its own, and go on after one that fails'
 complete -c ferrule -n '__fish_seen_subcommand_from convert' -l torch-key -x -a 'state_dict model module' -d 'In a torch file that nests its state dict: the key of the state dict'
 complete -c ferrule -n '__fish_seen_subcommand_from convert' -l durability -x -a 'fast safe full' -d 'How the files survive a power loss: fast may lose or tear them, safe never tears them, full has them on disk before it returns (default: safe)'

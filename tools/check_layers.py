@@ -31,6 +31,7 @@ MAY_INCLUDE = {
     "edit": {"format", "io", "regex", "container", "peft", "adapter", "model", "update", "check"},
     "exchange": {"format", "io", "regex", "container", "peft", "adapter", "model", "update", "check", "edit"},
     "report": {"format", "io", "container", "peft", "adapter", "model", "update", "check", "edit", "exchange"},
+    "rescue": {"format", "io", "container", "peft", "adapter"},
     "hub": {"format", "io", "container", "peft", "adapter", "edit"},
 }
 
@@ -62,6 +63,7 @@ PUBLIC = {
     "check": "check engine_table explain",
     "edit": "clean convert fix normalize",
     "exchange": "exchange",
+    "rescue": "assemble rescue",
     "report": "report_json",
     "hub": "hub",
     "cli": "ferrule",

@@ -19,6 +19,9 @@ constexpr const char* kChange = "Change";
 
 constexpr std::array kCommands = {
     Command{kSaveAndOpen, "save", "Save adapters from a state dict, as PEFT does", add_save},
+    Command{kSaveAndOpen, "rescue", "Take an adapter out of a training checkpoint", add_rescue},
+    Command{kSaveAndOpen, "assemble", "Put an adapter together out of the shards of ranks",
+            add_assemble},
     Command{kSaveAndOpen, "inspect", "Show what is in an adapter, a file, or a folder of adapters",
             add_inspect},
     Command{kSaveAndOpen, "config", "Make, show or upgrade an adapter_config.json", add_config},

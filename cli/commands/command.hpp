@@ -9,6 +9,7 @@ namespace ferrule::cli {
 void add_commands(Arguments& root);
 
 // Each adds its arguments and its action to `command`.
+void add_assemble(Arguments& command);
 void add_check(Arguments& command);
 void add_clean(Arguments& command);
 void add_config(Arguments& command);
@@ -20,6 +21,7 @@ void add_help(Arguments& command, const Arguments& root);
 void add_id(Arguments& command);
 void add_inspect(Arguments& command);
 void add_normalize(Arguments& command);
+void add_rescue(Arguments& command);
 void add_save(Arguments& command);
 void add_scan(Arguments& command);
 void add_state_dict(Arguments& command);

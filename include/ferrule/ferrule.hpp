@@ -4,6 +4,7 @@
 #include "ferrule/adapter.hpp"             // IWYU pragma: export
 #include "ferrule/adapter_config.hpp"      // IWYU pragma: export
 #include "ferrule/adapter_module.hpp"      // IWYU pragma: export
+#include "ferrule/assemble.hpp"            // IWYU pragma: export
 #include "ferrule/base_model.hpp"          // IWYU pragma: export
 #include "ferrule/check.hpp"               // IWYU pragma: export
 #include "ferrule/checkpoint.hpp"          // IWYU pragma: export
@@ -29,6 +30,7 @@
 #include "ferrule/pickle_scan.hpp"         // IWYU pragma: export
 #include "ferrule/read_limits.hpp"         // IWYU pragma: export
 #include "ferrule/report_json.hpp"         // IWYU pragma: export
+#include "ferrule/rescue.hpp"              // IWYU pragma: export
 #include "ferrule/result.hpp"              // IWYU pragma: export
 #include "ferrule/safetensors_file.hpp"    // IWYU pragma: export
 #include "ferrule/safetensors_writer.hpp"  // IWYU pragma: export

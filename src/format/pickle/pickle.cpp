@@ -27,7 +27,7 @@ class PickleMachine : PickleCalls {
         FERRULE_TRY(pickle_.root_, pop());
         pickle_.end_ = reader_.offset();
         if (!stack_.empty() || !marks_.empty()) {
-          if (policy_ != PicklePolicy::kRefuse) return {};
+          if (!is_strict()) return {};
           return corrupt("PK-5", "leaves " + std::to_string(stack_.size()) +
                                      " values on the stack besides the result");
         }
@@ -53,7 +53,7 @@ class PickleMachine : PickleCalls {
 
   Result<void> push_decoded(std::optional<std::string> text) {
     // Python knows more escapes; a name that needs them is on no list.
-    if (!text && policy_ != PicklePolicy::kRefuse) text = std::string(op_.text);
+    if (!text && !is_strict()) text = std::string(op_.text);
     if (!text) return corrupt("PK-4", "has a malformed line " + quote(op_.text, 40));
     FERRULE_CHECK(spend());
     pickle_.texts_.push_back(std::move(*text));
@@ -180,7 +180,7 @@ class PickleMachine : PickleCalls {
   Result<void> number_line() {
     if (op_.code == Opcode::kFloat) {
       const auto value = parse_float(op_.text);
-      if (!value && policy_ != PicklePolicy::kRefuse) return push_float(0);
+      if (!value && !is_strict()) return push_float(0);
       if (!value) return corrupt("PK-4", "has a malformed number " + quote(op_.text, 40));
       return push_float(*value);
     }
@@ -190,8 +190,7 @@ class PickleMachine : PickleCalls {
     auto digits = op_.text;
     if (op_.code == Opcode::kLong && digits.ends_with('L')) digits.remove_suffix(1);
     const auto value = parse_decimal(digits);
-    if (!value && policy_ != PicklePolicy::kRefuse)
-      return push_int(0);  // Python reads more of them.
+    if (!value && !is_strict()) return push_int(0);  // Python reads more of them.
     if (!value) {
       return corrupt("PK-4",
                      "has a malformed number or one beyond 64 bits, " + quote(op_.text, 40));
@@ -286,7 +285,7 @@ class PickleMachine : PickleCalls {
                                                           : Kind::kList;
     if (container->kind != expected) {
       // If it is a stand-in, what made it was noted already; Python sets items of lists, too.
-      if (policy_ != PicklePolicy::kRefuse) return {};
+      if (!is_strict()) return {};
       return corrupt("PK-5", "expects " + std::string(describe(expected)) + ", finds " +
                                  std::string(describe(container->kind)));
     }
@@ -298,7 +297,7 @@ class PickleMachine : PickleCalls {
 
   Result<void> call_step() {
     if (op_.code == Opcode::kInst || op_.code == Opcode::kObj) {
-      if (policy_ == PicklePolicy::kRefuse) {
+      if (is_strict()) {
         const std::string full = op_.code == Opcode::kInst
                                      ? std::string(op_.text) + "." + std::string(op_.second)
                                      : std::string();
@@ -320,7 +319,7 @@ class PickleMachine : PickleCalls {
     }
     if (op_.code == Opcode::kNewObjEx) {
       FERRULE_TRY(const auto keywords, pop());
-      if (policy_ == PicklePolicy::kRefuse) {
+      if (is_strict()) {
         return corrupt("PK-2", "is an opcode that no state dict needs");
       }
       static_cast<void>(keywords);
@@ -333,7 +332,7 @@ class PickleMachine : PickleCalls {
   Result<void> refused_step() {
     switch (op_.code) {
       case Opcode::kPersId: {
-        if (policy_ == PicklePolicy::kRefuse) {
+        if (is_strict()) {
           return corrupt("PK-9", "gives a persistent id as text; torch uses tuples");
         }
         FERRULE_TRY(const auto id, text_value(Kind::kBytes, op_.text));

@@ -121,6 +121,11 @@ enum class PicklePolicy : std::uint8_t {
   kNote,
   /// Go on with a stand-in: for files of which one part is wanted and holds none.
   kSkip,
+  /// For files of trainers, which hold their own classes beside the weights: go on with a stand-in
+  /// for a class that nothing is known about, refuse what is known to run code (PK-21).
+  kTrainer,
+  /// kRefuse with the longer list for the `.metadata` of a DCP checkpoint (PK-22).
+  kDcpMetadata,
 };
 
 /// One pickle, read. Texts point into the bytes it was read from or into this object; moving it

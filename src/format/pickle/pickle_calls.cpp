@@ -14,7 +14,9 @@ Result<void> PickleCalls::global(std::string_view module, std::string_view name)
   if (module.size() > limits_.global_bytes || name.size() > limits_.global_bytes) {
     return limit("names a global of " + std::to_string(module.size() + name.size()) + " bytes");
   }
-  const auto facts = find_global(module, name);
+  auto facts = find_global(module, name);
+  if (!facts && policy_ == PicklePolicy::kDcpMetadata) facts = find_dcp_global(module, name);
+  if (!facts && policy_ == PicklePolicy::kTrainer) facts = find_trainer_global(module, name);
   if (!facts) {
     const std::string full = std::string(module) + "." + std::string(name);
     const auto why = notorious_global(module, name);
@@ -40,7 +42,7 @@ Result<void> PickleCalls::stack_global() {
   if (name.kind == Kind::kString && module.kind == Kind::kString) {
     return global(module.string(), name.string());
   }
-  if (policy_ == PicklePolicy::kRefuse) return corrupt("PK-3", "names a global by no two strings");
+  if (is_strict()) return corrupt("PK-3", "names a global by no two strings");
   FERRULE_CHECK(forbidden("PK-3", {}, "names a global by computed values"));
   return push_node(Kind::kCall, {});
 }
@@ -48,11 +50,11 @@ Result<void> PickleCalls::stack_global() {
 Result<void> PickleCalls::call(const PickleValue& callable, const PickleValue& arguments) {
   if (callable.kind != Kind::kGlobal) {
     // A stand-in for something already noted; anything else Python cannot call either.
-    if (policy_ == PicklePolicy::kRefuse || callable.kind != Kind::kCall) {
+    if (is_strict() || callable.kind != Kind::kCall) {
       return corrupt("PK-8", "calls " + std::string(describe(callable.kind)));
     }
     FERRULE_CHECK(forbidden("PK-8", {}, "calls the result of a call"));
-  } else if (arguments.kind != Kind::kTuple && policy_ == PicklePolicy::kRefuse) {
+  } else if (arguments.kind != Kind::kTuple && is_strict()) {
     return corrupt("PK-8", "gets " + std::string(describe(arguments.kind)) +
                                " where a tuple of arguments belongs");
   } else if (pickle_.global(callable).facts.id == GlobalId::kOrderedDict) {
@@ -88,7 +90,7 @@ Result<void> PickleCalls::build() {
   FERRULE_TRY(const auto state, pop());
   FERRULE_TRY(const auto* object, top());
   if (object->kind == Kind::kDict) {
-    if (state.kind == Kind::kDict || policy_ != PicklePolicy::kRefuse) return {};
+    if (state.kind == Kind::kDict || !is_strict()) return {};
     return corrupt("PK-8", "gives a dict a state that is " + std::string(describe(state.kind)));
   }
   if (object->kind == Kind::kCall) return extend(*object, std::span(&state, 1));
@@ -98,7 +100,7 @@ Result<void> PickleCalls::build() {
     return forbidden("PK-8", full, "changes attributes of " + quote(full) + " itself",
                      GlobalThreat::kDangerous);
   }
-  if (policy_ != PicklePolicy::kRefuse) return {};
+  if (!is_strict()) return {};
   return corrupt("PK-8", "sets attributes of " + std::string(describe(object->kind)));
 }
 

@@ -43,6 +43,14 @@ struct GlobalFacts {
 /// known as well.
 std::optional<GlobalFacts> find_global(std::string_view module, std::string_view name) noexcept;
 
+/// The same for what `.metadata` of torch's distributed checkpoints needs besides (PK-22): all of
+/// it is GlobalId::kInert, read by its name.
+std::optional<GlobalFacts> find_dcp_global(std::string_view module, std::string_view name) noexcept;
+
+/// Plain values in the files of trainers (PK-21) whose modules also hold what runs code.
+std::optional<GlobalFacts> find_trainer_global(std::string_view module,
+                                               std::string_view name) noexcept;
+
 /// What a global that is not on the list may do. Only for reports: everything that is not on the
 /// list is refused.
 enum class GlobalThreat : std::uint8_t {

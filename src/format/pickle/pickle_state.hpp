@@ -32,6 +32,11 @@ class PickleState {
 
   static constexpr std::size_t kMaxEvents = 1000;
 
+  /// True if only what is on a list may be in the pickle.
+  bool is_strict() const noexcept {
+    return policy_ == PicklePolicy::kRefuse || policy_ == PicklePolicy::kDcpMetadata;
+  }
+
   // Errors.
 
   Error failure(ErrorCode code, std::string rule, const std::string& what) const {
@@ -49,7 +54,12 @@ class PickleState {
   /// Something that the policy decides about.
   Result<void> forbidden(std::string rule, const std::string& global, const std::string& what,
                          GlobalThreat threat = GlobalThreat::kUnknown) {
-    if (policy_ == PicklePolicy::kRefuse) return corrupt(std::move(rule), what);
+    if (is_strict()) return corrupt(std::move(rule), what);
+    if (policy_ == PicklePolicy::kTrainer) {
+      const bool unnamed = rule == "PK-2" || (rule == "PK-3" && global.empty());
+      if (unnamed || threat == GlobalThreat::kDangerous) return corrupt("PK-21", what);
+      return {};
+    }
     if (policy_ == PicklePolicy::kSkip) return {};
     if (events_.size() == kMaxEvents) return limit("is one of more than 1000 things to report");
     events_.push_back({.opcode = op_.code,

@@ -32,6 +32,17 @@ class ArchiveReader {
       : source_(source), limits_(limits) {}
 
   Result<TorchLayout> read(std::string_view key) {
+    FERRULE_TRY(const auto bytes, read_data_pickle());
+    FERRULE_TRY(const auto pickle, read_pickle(bytes, key));
+    FERRULE_CHECK(check_end(pickle, bytes));
+    FERRULE_TRY(auto layout, read_torch_tensors(pickle, TorchContainer::kZip, key, limits_));
+    layout.has_checksums = true;
+    FERRULE_CHECK(locate(layout.storages));
+    return layout;
+  }
+
+  /// The bytes of data.pkl, after all that concerns the archive was checked.
+  Result<std::vector<std::byte>> read_data_pickle() {
     FERRULE_TRY(entries_, read_zip_directory(source_, ZipProfile::kTorch, limits_));
     FERRULE_CHECK(find_root());
     FERRULE_CHECK(check_kind());
@@ -43,16 +54,34 @@ class ArchiveReader {
                                            " bytes; the limit is " +
                                            std::to_string(limits_.header_bytes));
     }
-    FERRULE_TRY(const auto bytes, read_record(*record));
-    FERRULE_TRY(const auto pickle, read_pickle(bytes, key));
-    if (pickle.end() != bytes.size()) {
-      return base::corrupt("PK-1", std::to_string(bytes.size() - pickle.end()) +
-                                       " bytes follow the STOP of data.pkl at offset " +
-                                       std::to_string(pickle.end() - 1));
+    return read_record(*record);
+  }
+
+  static Result<void> check_end(const Pickle& pickle, std::span<const std::byte> bytes) {
+    if (pickle.end() == bytes.size()) return {};
+    return base::corrupt("PK-1", std::to_string(bytes.size() - pickle.end()) +
+                                     " bytes follow the STOP of data.pkl at offset " +
+                                     std::to_string(pickle.end() - 1));
+  }
+
+  /// TZ-16.
+  Result<void> locate(std::vector<TorchStorage>& storages) const {
+    for (auto& storage : storages) {
+      const auto* entry = find("data/" + storage.key);
+      if (entry == nullptr) {
+        return base::corrupt("TZ-16", "the pickle refers to the storage " + quote(storage.key) +
+                                          ", but the archive has no record data/" +
+                                          printable(storage.key, 200));
+      }
+      if (entry->bytes != storage.bytes) {
+        return base::corrupt("TZ-16", "the storage " + quote(storage.key) + " should have " +
+                                          std::to_string(storage.bytes) +
+                                          " bytes, its record has " + std::to_string(entry->bytes));
+      }
+      storage.file_offset = entry->data_offset;
+      storage.crc32 = entry->crc32;
     }
-    FERRULE_TRY(auto layout, read_torch_tensors(pickle, TorchContainer::kZip, key, limits_));
-    FERRULE_CHECK(locate(layout));
-    return layout;
+    return {};
   }
 
  private:
@@ -160,27 +189,6 @@ class ArchiveReader {
     return bytes;
   }
 
-  /// TZ-16.
-  Result<void> locate(TorchLayout& layout) const {
-    layout.has_checksums = true;
-    for (auto& storage : layout.storages) {
-      const auto* entry = find("data/" + storage.key);
-      if (entry == nullptr) {
-        return base::corrupt("TZ-16", "the pickle refers to the storage " + quote(storage.key) +
-                                          ", but the archive has no record data/" +
-                                          printable(storage.key, 200));
-      }
-      if (entry->bytes != storage.bytes) {
-        return base::corrupt("TZ-16", "the storage " + quote(storage.key) + " should have " +
-                                          std::to_string(storage.bytes) +
-                                          " bytes, its record has " + std::to_string(entry->bytes));
-      }
-      storage.file_offset = entry->data_offset;
-      storage.crc32 = entry->crc32;
-    }
-    return {};
-  }
-
   const ByteSource& source_;
   const ReadLimits& limits_;
   std::vector<ZipEntry> entries_;
@@ -199,6 +207,20 @@ Error wrong_checksum(std::string_view record, std::uint32_t expected, std::uint3
 Result<TorchLayout> read_torch_archive(const ByteSource& source, std::string_view key,
                                        const ReadLimits& limits) {
   return ArchiveReader(source, limits).read(key);
+}
+
+Result<TorchObject> TorchObject::read(const ByteSource& source, const ReadLimits& limits,
+                                      PicklePolicy policy) {
+  ArchiveReader reader(source, limits);
+  TorchObject object;
+  FERRULE_TRY(object.bytes_, reader.read_data_pickle());
+  FERRULE_TRY(auto pickle, Pickle::read(object.bytes_, {}, policy));
+  object.pickle_ = std::make_unique<Pickle>(std::move(pickle));
+  FERRULE_CHECK(ArchiveReader::check_end(*object.pickle_, object.bytes_));
+  FERRULE_TRY(auto values, TorchValues::make(*object.pickle_, TorchContainer::kZip, limits));
+  object.values_.emplace(std::move(values));
+  FERRULE_CHECK(reader.locate(object.values_->storages()));
+  return object;
 }
 
 Result<void> check_storage(const ByteSource& source, const TorchLayout& layout,

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
+#include <memory>
+#include <optional>
 #include <string_view>
+#include <vector>
 
 #include "ferrule/read_limits.hpp"
 #include "ferrule/result.hpp"
@@ -19,6 +23,26 @@ Result<TorchLayout> read_torch_archive(const ByteSource& source, std::string_vie
 /// PK-20).
 Result<TorchLayout> read_torch_legacy(const ByteSource& source, std::string_view key,
                                       const ReadLimits& limits);
+
+/// A file of torch.save that holds any object, such as a trainer's: its pickle, and its tensors
+/// where a caller asks for one.
+class TorchObject {
+ public:
+  /// Reads the zip's directory and its pickle; storages are located, not read (rules TZ-* and
+  /// PK-*).
+  static Result<TorchObject> read(const ByteSource& source, const ReadLimits& limits,
+                                  PicklePolicy policy);
+
+  const Pickle& pickle() const noexcept { return *pickle_; }
+  Result<TorchTensor> tensor(const PickleValue& value) const { return values_->tensor(value); }
+  const TorchStorage& storage(std::size_t index) const { return values_->storages()[index]; }
+
+ private:
+  TorchObject() = default;
+  std::vector<std::byte> bytes_;  // The pickle's texts point into it.
+  std::unique_ptr<Pickle> pickle_;
+  std::optional<TorchValues> values_;
+};
 
 /// TZ-11: reads the storage and compares. Nothing to do where the container has no checksums.
 Result<void> check_storage(const ByteSource& source, const TorchLayout& layout,

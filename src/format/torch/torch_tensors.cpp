@@ -30,6 +30,18 @@ class TensorReader {
   TensorReader(const Pickle& pickle, TorchContainer container, const ReadLimits& limits)
       : pickle_(pickle), limits_(limits), storages_(pickle, container) {}
 
+  /// For single tensors; see TorchValues.
+  Result<void> open() {
+    lenient_ = true;
+    FERRULE_TRY(layout_.storages, storages_.read(true));
+    return {};
+  }
+
+  std::vector<TorchStorage>& storages() noexcept { return layout_.storages; }
+
+  /// One tensor. Messages go on after its name.
+  Result<TorchTensor> tensor(const PickleValue& value) const { return read_tensor(value); }
+
   Result<TorchLayout> read(std::string_view key) {
     FERRULE_TRY(layout_.storages, storages_.read(!key.empty()));
     FERRULE_TRY(const auto root, find_root(key));
@@ -112,11 +124,14 @@ class TensorReader {
       const auto& call = pickle_.node(value).items;
       const auto& callee = pickle_.global(call[0]);
       const auto& args = pickle_.node(call[1]).items;
+      if (lenient_ && is_plain_subclass(callee, args)) {
+        return rebuild(pickle_.global(args[0]).facts.id, pickle_.node(args[2]).items);
+      }
       if (callee.facts.id == GlobalId::kRefusedTensor) {
         return base::unsupported(
             "PK-16", "is " + std::string(callee.facts.what) + " (" + quote(callee.name) + ")");
       }
-      if (call.size() > 2)
+      if (call.size() > 2 && !lenient_)
         return base::unsupported("PK-16", "has Python attributes besides its data");
       switch (callee.facts.id) {
         case GlobalId::kRebuildParameter:
@@ -137,6 +152,21 @@ class TensorReader {
       }
     }
     return not_a_tensor(value, {});
+  }
+
+  /// _rebuild_from_type_v2(_rebuild_tensor_v2, torch.Tensor, its arguments, attributes).
+  bool is_plain_subclass(const PickleGlobal& callee, const std::vector<PickleValue>& args) const {
+    if (callee.name != "_rebuild_from_type_v2" || callee.module != "torch._tensor" ||
+        args.size() != 4 || args[0].kind != Kind::kGlobal || args[1].kind != Kind::kGlobal ||
+        args[2].kind != Kind::kTuple) {
+      return false;
+    }
+    const auto how = pickle_.global(args[0]).facts.id;
+    const auto& type = pickle_.global(args[1]);
+    return (how == GlobalId::kRebuildTensor || how == GlobalId::kRebuildTensorV2 ||
+            how == GlobalId::kRebuildTensorV3) &&
+           ((type.module == "torch" && type.name == "Tensor") ||
+            (type.module == "torch.nn.parameter" && type.name == "Parameter"));
   }
 
   Result<TorchTensor> not_a_tensor(const PickleValue& value, std::string_view callee) const {
@@ -291,9 +321,39 @@ class TensorReader {
   const ReadLimits& limits_;
   StorageReader storages_;
   TorchLayout layout_;
+  bool lenient_ = false;
 };
 
 }  // namespace
+
+struct TorchValues::Rep {
+  Rep(const Pickle& pickle, TorchContainer container, const ReadLimits& limits)
+      : kept_limits(limits), reader(pickle, container, kept_limits) {}
+  ReadLimits kept_limits;
+  TensorReader reader;
+};
+
+TorchValues::TorchValues(std::unique_ptr<Rep> rep) noexcept : rep_(std::move(rep)) {}
+TorchValues::TorchValues(TorchValues&&) noexcept = default;
+TorchValues& TorchValues::operator=(TorchValues&&) noexcept = default;
+TorchValues::~TorchValues() = default;
+
+Result<TorchValues> TorchValues::make(const Pickle& pickle, TorchContainer container,
+                                      const ReadLimits& limits) {
+  auto rep = std::make_unique<Rep>(pickle, container, limits);
+  FERRULE_CHECK(rep->reader.open());
+  return TorchValues(std::move(rep));
+}
+
+Result<TorchTensor> TorchValues::tensor(const PickleValue& value) const {
+  return rep_->reader.tensor(value);
+}
+
+std::vector<TorchStorage>& TorchValues::storages() noexcept { return rep_->reader.storages(); }
+
+const std::vector<TorchStorage>& TorchValues::storages() const noexcept {
+  return rep_->reader.storages();
+}
 
 std::string offer_torch_keys(const Pickle& pickle) {
   if (pickle.root().kind != Kind::kDict) return {};

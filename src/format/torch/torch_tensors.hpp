@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,29 @@ enum class TorchContainer : std::uint8_t { kZip, kLegacy };
 /// kLimitExceeded.
 Result<TorchLayout> read_torch_tensors(const Pickle& pickle, TorchContainer container,
                                        std::string_view key, const ReadLimits& limits);
+
+/// Reads single tensors of a pickle that holds other things too. Parameters, and tensors that torch
+/// wrote with Python attributes (PK-23), are read as the tensors that they are.
+class TorchValues {
+ public:
+  /// `pickle` must outlive it. Storages that cannot be read only matter to a tensor that uses one.
+  static Result<TorchValues> make(const Pickle& pickle, TorchContainer container,
+                                  const ReadLimits& limits);
+  TorchValues(TorchValues&&) noexcept;
+  TorchValues& operator=(TorchValues&&) noexcept;
+  ~TorchValues();
+
+  /// Fails with kCorrupt or kUnsupported; the message goes on after the tensor's name.
+  Result<TorchTensor> tensor(const PickleValue& value) const;
+  /// In the order of their first use; the container fills in where they are.
+  std::vector<TorchStorage>& storages() noexcept;
+  const std::vector<TorchStorage>& storages() const noexcept;
+
+ private:
+  struct Rep;
+  explicit TorchValues(std::unique_ptr<Rep> rep) noexcept;
+  std::unique_ptr<Rep> rep_;
+};
 
 /// What the pickle is the checkpoint of and which of its keys has a state dict: text that goes on
 /// after a message, empty if neither shows.

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+// An adapter is selected by the names and shapes of all tensors that the checkpoint lists. Until
+// they are needed, their bytes are addresses without memory: the address that a selected tensor has
+// says which one it is.
+#include "rescue/selecting.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "adapter/examine.hpp"
+#include "base/checked.hpp"
+#include "base/errors.hpp"
+#include "base/tensor_view_access.hpp"
+#include "base/try.hpp"
+#include "ferrule/tensor_source.hpp"
+#include "ferrule/text.hpp"
+#include "peft/key_path.hpp"
+#include "peft/method.hpp"
+#include "peft/selection.hpp"
+#include "peft/state_layout.hpp"
+#include "peft/strength.hpp"
+
+namespace ferrule::rescues {
+namespace {
+
+/// RS-13: as PK-15 bounds a single file.
+constexpr std::uint64_t kExpansion = 8;
+constexpr std::uint64_t kExpansionSpare = std::uint64_t{16} << 20;
+constexpr std::uint64_t kMaxAddresses = std::uint64_t{1} << 45;
+constexpr std::uint64_t kMaxPrompt = std::uint64_t{1} << 30;
+constexpr std::size_t kMaxListed = 8;
+
+class Selector {
+ public:
+  Selector(const std::shared_ptr<Sources>& sources, const std::shared_ptr<Found>& found,
+           const AdapterConfig& config, const std::string& adapter)
+      : sources_(sources), found_(found), config_(config), wanted_(adapter) {}
+
+  Result<Chosen> choose() {
+    method_ = peft::find_method(config_.peft_type());
+    if (method_ == nullptr) {
+      return base::unsupported("KY-4",
+                               "the config's type " + quote(config_.peft_type()) + " is not known");
+    }
+    FERRULE_CHECK(unflatten());
+    FERRULE_CHECK(make_state());
+    FERRULE_TRY(const auto layout, peft::StateLayout::read(state_, {}));
+    FERRULE_TRY(auto name, adapter_name(layout));
+    FERRULE_TRY(auto selection, select(layout, name));
+    if (selection.tensors.empty()) return no_adapter(name);
+    Chosen chosen{.name = std::move(name),
+                  .config = std::move(selection.config),
+                  .tensors = {},
+                  .findings = std::move(selection.findings)};
+    FERRULE_CHECK(judge(layout, selection.tensors, chosen));
+    for (auto& tensor : selection.tensors) {
+      FERRULE_TRY(auto stream, stream_of(std::move(tensor)));
+      chosen.tensors.push_back(std::move(stream));
+    }
+    FERRULE_CHECK(prove(chosen.tensors));
+    return chosen;
+  }
+
+ private:
+  /// The places of tensors whose shape the files do not say: FSDP's LOCAL_STATE_DICT (RS-16).
+  Result<void> unflatten() {
+    bool any = false;
+    for (auto& tensor : found_->tensors) {
+      if (!tensor.is_flat) continue;
+      any = true;
+      const auto elements = tensor.shape[0];
+      const bool is_a = tensor.name.find(".lora_A.") != std::string::npos;
+      const bool is_b = tensor.name.find(".lora_B.") != std::string::npos;
+      if (!is_a && !is_b) continue;
+      FERRULE_TRY(const auto rank, rank_of(tensor.name));
+      if (rank == 0 || elements % rank != 0) {
+        return base::corrupt("RS-4", "tensor " + quote(tensor.name) +
+                                         ": the files of all ranks "
+                                         "have " +
+                                         std::to_string(elements) +
+                                         " elements of it, not a multiple of its rank " +
+                                         std::to_string(rank));
+      }
+      tensor.shape = is_a ? std::vector<std::uint64_t>{rank, elements / rank}
+                          : std::vector<std::uint64_t>{elements / rank, rank};
+    }
+    if (any) {
+      found_->findings.push_back(
+          {.severity = Severity::kNote,
+           .rule = "RS-17",
+           .path = found_->folder.string(),
+           .key = {},
+           .message = "the files of the ranks (FSDP's LOCAL_STATE_DICT) do not say the shapes of "
+                      "their tensors: they were put together by the config's ranks, and that the "
+                      "last rank's file is there is not proved",
+           .advice = {}});
+    }
+    return {};
+  }
+
+  /// The rank that the config gives the module of that live key.
+  Result<std::uint64_t> rank_of(std::string_view key) const {
+    const auto start = key.find(peft::kModelPrefix);
+    const auto end = std::min(key.find(".lora_A."), key.find(".lora_B."));
+    const auto from = start == std::string_view::npos ? 0 : start + peft::kModelPrefix.size();
+    if (end < from) return std::uint64_t{0};
+    FERRULE_TRY(const auto strength, resolve_strength(config_, key.substr(from, end - from)));
+    return static_cast<std::uint64_t>(std::max(0.0, strength.rank.value_or(0)));
+  }
+
+  /// Gives every tensor its addresses. Prompts are computed from several tensors when they are
+  /// saved, so their values are read.
+  Result<void> make_state() {
+    std::uint64_t total = 0;
+    for (const auto& tensor : found_->tensors) {
+      const auto bytes = byte_size(tensor.dtype, tensor.shape);
+      if (!bytes || !base::add_to(total, *bytes) || total > kMaxAddresses) {
+        return base::over_limit("RS-13", "the checkpoint says that its tensors have more than " +
+                                             std::to_string(kMaxAddresses) + " bytes");
+      }
+    }
+    FERRULE_TRY(range_, io::ReservedRange::of(total));
+    std::uint64_t at = 0;
+    for (std::size_t i = 0; i < found_->tensors.size(); ++i) {
+      auto& tensor = found_->tensors[i];
+      const auto bytes = *byte_size(tensor.dtype, tensor.shape);
+      auto content =
+          range_.bytes().subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(bytes));
+      if (tensor.name.find("prompt_encoder.") != std::string::npos) {
+        FERRULE_TRY(content, read_whole(tensor));
+      }
+      starts_.emplace_back(at, i);
+      at += bytes;
+      if (auto added = state_.add(tensor.name, tensor.dtype, tensor.shape, content); !added) {
+        auto error = std::move(added).error();
+        return base::corrupt("RS-11", error.message);
+      }
+    }
+    return {};
+  }
+
+  Result<std::span<const std::byte>> read_whole(FoundTensor& tensor) {
+    const auto bytes = *byte_size(tensor.dtype, tensor.shape);
+    if (bytes > kMaxPrompt) {
+      return base::over_limit("RS-13", "tensor " + quote(tensor.name) + " has " +
+                                           std::to_string(bytes) + " bytes; the limit is " +
+                                           std::to_string(kMaxPrompt));
+    }
+    FERRULE_CHECK(prove_tensor(tensor));
+    auto memory = std::make_shared<std::vector<std::byte>>(static_cast<std::size_t>(bytes));
+    FERRULE_CHECK(gather(*sources_, tensor, 0, *memory));
+    prompts_->push_back(memory);
+    return std::span<const std::byte>(*memory);
+  }
+
+  /// RS-11.
+  Result<std::string> adapter_name(const peft::StateLayout& layout) const {
+    const auto names = names_in(layout);
+    std::string list;
+    for (const auto& name : names) list += (list.empty() ? "" : ", ") + quote(name);
+    if (!wanted_.empty()) {
+      if (names.empty() || names.contains(wanted_)) return wanted_;
+      return base::corrupt("RS-11", "it has no adapter " + quote(wanted_) + ", but " + list);
+    }
+    if (names.size() > 1) {
+      return base::corrupt("RS-11",
+                           "it has several adapters, " + list + ": say which one with --adapter");
+    }
+    return names.empty() ? std::string("default") : *names.begin();
+  }
+
+  std::set<std::string, std::less<>> names_in(const peft::StateLayout& layout) const {
+    std::set<std::string, std::less<>> names;
+    for (const auto& [key, view] : layout.entries()) {
+      const auto parts = peft::split(key);
+      for (std::size_t i = 1; i + 1 < parts.size(); ++i) {
+        const bool prompt = method_->prompt_learning && parts[i - 1] == "prompt_encoder";
+        if (prompt) names.emplace(parts[i]);
+        const auto* role = peft::find_role(*method_, peft::Scope::kLayer, parts[i]);
+        if (role == nullptr || role->place != peft::NamePlace::kAfterAttribute) continue;
+        if (parts[i + 1] != "weight" && parts[i + 1] != "bias") names.emplace(parts[i + 1]);
+      }
+      if (names.size() > kMaxListed) break;
+    }
+    return names;
+  }
+
+  Result<peft::Selection> select(const peft::StateLayout& layout, const std::string& name) const {
+    const NamedConfig named{name, config_};
+    const peft::SelectionContext context{.layout = layout,
+                                         .configs = std::span(&named, 1),
+                                         .facts = facts_,
+                                         .base_config = no_base_,
+                                         .embeddings = SaveEmbeddings::kAuto};
+    if (auto saved = peft::select_saved(context, named)) return *std::move(saved);
+    return peft::select_adapter(context, named);
+  }
+
+  /// RS-10.
+  Error no_adapter(const std::string& name) const {
+    if (found_->tensors.empty()) {
+      return base::corrupt("RS-10", "it has no tensor at all, and so no adapter");
+    }
+    return base::corrupt("RS-10", "its " + std::to_string(found_->tensors.size()) +
+                                      " tensors are weights without an adapter: none is of " +
+                                      config_.peft_type() + " under the name " + quote(name));
+  }
+
+  /// The AD rules, and RS-12.
+  Result<void> judge(const peft::StateLayout& layout, const container::TensorPlan& tensors,
+                     Chosen& chosen) const {
+    std::vector<NamedTensor> views;
+    views.reserve(tensors.size());
+    for (const auto& tensor : tensors) {
+      views.push_back(
+          {tensor.name, TensorViewAccess::unchecked(tensor.dtype, tensor.shape, tensor.bytes)});
+    }
+    auto examination = AdapterAccess::examine(chosen.config, views);
+    for (const auto& finding : examination.findings) {
+      if (finding.severity != Severity::kError && finding.rule != "AD-13") continue;
+      return base::corrupt(finding.rule, finding.message);
+    }
+    std::move(examination.findings.begin(), examination.findings.end(),
+              std::back_inserter(chosen.findings));
+    FERRULE_CHECK(check_layers(layout, tensors));
+    return check_targets(examination.modules, chosen);
+  }
+
+  /// RS-12: every layer that the model wraps has tensors of its only adapter.
+  Result<void> check_layers(const peft::StateLayout& layout,
+                            const container::TensorPlan& tensors) const {
+    if (config_.peft_type() != "LORA" || names_in(layout).size() != 1) return {};
+    std::set<std::string_view> held;
+    for (const auto& tensor : tensors) {
+      const std::string_view key = tensor.name;
+      for (auto dot = key.rfind('.'); dot != std::string_view::npos && dot != 0;
+           dot = key.rfind('.', dot - 1)) {
+        held.insert(key.substr(0, dot));
+      }
+    }
+    constexpr std::string_view kInner = ".base_layer.";
+    for (const auto& [key, view] : layout.entries()) {
+      const auto at = key.find(kInner);
+      if (at == std::string::npos) continue;
+      const auto path = std::string_view(key).substr(0, at);
+      if (path.ends_with("token_adapter") || held.contains(path)) continue;
+      return base::corrupt("RS-12", "the model has an adapted layer " + quote(path) +
+                                        ", and the checkpoint no tensor of its adapter");
+    }
+    return {};
+  }
+
+  /// RS-12: a name of target_modules that fits nothing is no error in PEFT.
+  Result<void> check_targets(const std::vector<AdapterModule>& modules, Chosen& chosen) const {
+    const auto* targets = config_.find("target_modules");
+    const auto* list = targets != nullptr ? targets->if_array() : nullptr;
+    if (list == nullptr) return {};
+    for (const auto& target : *list) {
+      const auto* name = target.if_string();
+      if (name == nullptr) continue;
+      const bool any =
+          std::any_of(modules.begin(), modules.end(), [&](const AdapterModule& module) {
+            const auto path = module.path();
+            return path == *name || path.ends_with("." + *name);
+          });
+      if (any) continue;
+      chosen.findings.push_back({.severity = Severity::kWarning,
+                                 .rule = "RS-12",
+                                 .path = found_->folder.string(),
+                                 .key = *name,
+                                 .message = "the config's target_modules have " + quote(*name) +
+                                            ", and the checkpoint has no such module",
+                                 .advice = {}});
+    }
+    return {};
+  }
+
+  /// The selected tensor as one that reads the checkpoint.
+  Result<TensorStream> stream_of(TensorStream tensor) {
+    const auto all = range_.bytes();
+    const auto* begin = tensor.bytes.data();
+    const bool is_reserved = !tensor.bytes.empty() && begin >= all.data() &&
+                             begin + tensor.bytes.size() <= all.data() + all.size();
+    if (!is_reserved) {  // A prompt, computed: kept alive by what it was computed from.
+      if (!tensor.owner) tensor.owner = prompts_;
+      return tensor;
+    }
+    const auto at = static_cast<std::uint64_t>(begin - all.data());
+    auto place = std::upper_bound(
+        starts_.begin(), starts_.end(), at,
+        [](std::uint64_t offset, const auto& start) { return offset < start.first; });
+    --place;
+    // Empty tensors start where the next one does.
+    const auto index = place->second;
+    const auto offset = at - place->first;
+    used_.insert(index);
+    tensor.bytes = {};
+    tensor.read = [sources = sources_, found = found_, index, offset](std::uint64_t from,
+                                                                      std::span<std::byte> out) {
+      return gather(*sources, found->tensors[index], offset + from, out);
+    };
+    return tensor;
+  }
+
+  Result<void> prove(const container::TensorPlan& tensors) {
+    for (const auto index : used_) FERRULE_CHECK(prove_tensor(found_->tensors[index]));
+    std::uint64_t total = 0;
+    for (const auto& tensor : tensors) {
+      total = base::checked_add(total, byte_size(tensor.dtype, tensor.shape).value_or(0))
+                  .value_or(~std::uint64_t{0});
+    }
+    const auto scaled = base::checked_mul(sources_->total_bytes(), kExpansion);
+    const auto allowed = base::checked_add(scaled.value_or(~std::uint64_t{0}), kExpansionSpare)
+                             .value_or(~std::uint64_t{0});
+    if (total <= allowed) return {};
+    return base::over_limit("RS-13", "the adapter would have " + std::to_string(total) +
+                                         " bytes, out of files of " +
+                                         std::to_string(sources_->total_bytes()));
+  }
+
+  Result<void> prove_tensor(FoundTensor& tensor) {
+    if (tensor.is_absent) {
+      return base::corrupt("RS-12", "the checkpoint leaves out the values of " +
+                                        quote(tensor.name) + ", which the adapter needs");
+    }
+    if (tensor.locate) {
+      FERRULE_TRY(tensor.pieces, tensor.locate());
+      tensor.locate = nullptr;
+    }
+    FERRULE_CHECK(check_cover(tensor, *sources_));
+    for (const auto& piece : tensor.pieces) {
+      if (piece.record) FERRULE_CHECK(sources_->check_record(*piece.record));
+    }
+    return check_replicas(*sources_, tensor);
+  }
+
+  std::shared_ptr<Sources> sources_;
+  std::shared_ptr<Found> found_;
+  const AdapterConfig& config_;
+  const std::string& wanted_;
+  const peft::Method* method_ = nullptr;
+  ModelFacts facts_;
+  Json no_base_;
+  io::ReservedRange range_;
+  std::vector<std::pair<std::uint64_t, std::size_t>> starts_;
+  std::shared_ptr<std::vector<std::shared_ptr<std::vector<std::byte>>>> prompts_ =
+      std::make_shared<std::vector<std::shared_ptr<std::vector<std::byte>>>>();
+  std::set<std::size_t> used_;
+  StateDict state_;
+};
+
+}  // namespace
+
+Result<Chosen> choose(const std::shared_ptr<Sources>& sources, const std::shared_ptr<Found>& found,
+                      const AdapterConfig& config, const std::string& adapter) {
+  return Selector(sources, found, config, adapter).choose();
+}
+
+}  // namespace ferrule::rescues

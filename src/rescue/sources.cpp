@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rescue/sources.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/checked.hpp"
+#include "base/errors.hpp"
+#include "base/try.hpp"
+#include "ferrule/text.hpp"
+#include "format/torch/torch_archive.hpp"
+#include "format/zip/crc32.hpp"
+
+namespace ferrule::rescues {
+namespace {
+
+constexpr std::size_t kMaxOpen = 96;
+constexpr std::size_t kBlock = 256 * 1024;
+
+}  // namespace
+
+Result<std::size_t> Sources::open(const std::filesystem::path& path) {
+  const auto known = std::find_if(files_.begin(), files_.end(),
+                                  [&](const File& file) { return file.path == path; });
+  if (known != files_.end()) return static_cast<std::size_t>(known - files_.begin());
+  files_.push_back({.path = path, .size = 0, .file = std::nullopt});
+  const auto source = files_.size() - 1;
+  auto opened = file(source);
+  if (!opened) {
+    files_.pop_back();
+    auto error = std::move(opened).error();
+    if (error.code == ErrorCode::kNotFound) {
+      return base::at(base::corrupt("RS-3", "the checkpoint needs this file, which is missing"),
+                      path.string());
+    }
+    return error;
+  }
+  files_[source].size = (*opened)->size();
+  total_bytes_ += (*opened)->size();
+  return source;
+}
+
+Result<io::InputFile*> Sources::file(std::size_t source) {
+  auto& wanted = files_[source];
+  if (wanted.file) return &*wanted.file;
+  FERRULE_TRY(auto opened, io::InputFile::open(wanted.path));
+  if (open_.size() >= kMaxOpen) {
+    files_[open_.front()].file.reset();
+    open_.erase(open_.begin());
+  }
+  wanted.file.emplace(std::move(opened));
+  open_.push_back(source);
+  return &*wanted.file;
+}
+
+Result<void> Sources::read_at(std::size_t source, std::uint64_t offset, std::span<std::byte> out) {
+  const auto end = base::checked_add(offset, out.size());
+  if (!end || *end > files_[source].size) {
+    return base::at(
+        base::corrupt("RS-4", "the checkpoint refers to bytes " + std::to_string(offset) + " to " +
+                                  std::to_string(end.value_or(~std::uint64_t{0})) +
+                                  " of a file of " + std::to_string(files_[source].size)),
+        files_[source].path.string());
+  }
+  FERRULE_TRY(auto* opened, file(source));
+  bytes_read_ += out.size();
+  return opened->read_at(offset, out);
+}
+
+Result<std::vector<std::byte>> Sources::read_all(std::size_t source, std::uint64_t limit) {
+  const auto bytes = files_[source].size;
+  if (bytes > limit) {
+    return base::at(base::over_limit("RS-13", "the file has " + std::to_string(bytes) +
+                                                  " bytes; the limit is " + std::to_string(limit)),
+                    files_[source].path.string());
+  }
+  std::vector<std::byte> out(static_cast<std::size_t>(bytes));
+  FERRULE_CHECK(read_at(source, 0, out));
+  return out;
+}
+
+std::size_t Sources::add_record(Record record) {
+  records_.push_back(std::move(record));
+  checked_.push_back(false);
+  return records_.size() - 1;
+}
+
+Result<void> Sources::check_record(std::size_t record) {
+  if (checked_[record]) return {};
+  const auto& wanted = records_[record];
+  std::vector<std::byte> block(
+      static_cast<std::size_t>(std::min<std::uint64_t>(kBlock, wanted.bytes)));
+  std::uint32_t crc = 0;
+  for (std::uint64_t at = 0; at < wanted.bytes; at += block.size()) {
+    const auto piece = std::span(block).first(
+        static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), wanted.bytes - at)));
+    FERRULE_CHECK(read_at(wanted.source, wanted.offset + at, piece));
+    crc = format::crc32(crc, piece);
+  }
+  if (crc != wanted.crc32) {
+    return base::at(format::wrong_checksum(wanted.name, wanted.crc32, crc),
+                    files_[wanted.source].path.string());
+  }
+  checked_[record] = true;
+  return {};
+}
+
+}  // namespace ferrule::rescues
