@@ -99,6 +99,8 @@ struct Plan {
   std::vector<PlannedFile> files;
   /// Names that must not be left over from before if the output is an existing folder.
   std::vector<std::string> stale = {};
+  /// Sites that read() gives another name than they had (a spelling of another release), by name.
+  std::map<std::string, std::string> renamed_sites = {};
 };
 
 /// A safetensors file in the bytes of safetensors' own writer.

@@ -96,7 +96,7 @@ Result<ExchangeReport> convert(const fs::path& source, const fs::path& output,
   {
     FERRULE_TRY(const auto again, exchange::look_at(staged, options.open));
     FERRULE_TRY(const auto after, to->read(again, request));
-    FERRULE_CHECK(exchange::prove(middle, after, ledger));
+    FERRULE_CHECK(exchange::prove(middle, after, plan.renamed_sites, ledger));
   }
   FERRULE_CHECK(stage.publish(plan));
   return std::move(report);

@@ -219,12 +219,14 @@ double update_distance(const Site& x, const Site& y) {
   return std::sqrt(std::max(distance, 0.0) / norm);
 }
 
-Result<void> prove(const Middle& before, const Middle& after, Ledger& ledger) {
+Result<void> prove(const Middle& before, const Middle& after,
+                   const std::map<std::string, std::string>& renamed, Ledger& ledger) {
   auto& report = ledger.report();
   std::map<std::string, const Site*> read_back;
   for (const auto& site : after.sites) read_back.emplace(site.name(), &site);
   for (const auto& site : before.sites) {
-    const auto found = read_back.find(site.name());
+    const auto other = renamed.find(site.name());
+    const auto found = read_back.find(other == renamed.end() ? site.name() : other->second);
     if (found == read_back.end()) {
       return failed("the output read back has no " + quote(site.name()));
     }

@@ -25,7 +25,7 @@ std::string not_recognized(const Look& look) {
 
 std::span<const Dialect* const> all_dialects() {
   static const std::array kAll = {&peft_dialect(), &per_expert_dialect(), &fused_expert_dialect(),
-                                  &mlx_dialect()};
+                                  &mlx_dialect(), &gguf_dialect()};
   return kAll;
 }
 

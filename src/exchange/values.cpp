@@ -221,6 +221,19 @@ Values Values::reshaped(const Shape& shape) const {
   return owned(all(), shape, dtype_);
 }
 
+Values Values::without_axis(std::size_t axis) const {
+  Values out = *this;
+  out.shape_.erase(out.shape_.begin() + static_cast<std::ptrdiff_t>(axis));
+  for (auto& patch : out.patches_) {
+    const Axis& gone = patch.axes[axis];
+    patch.offset += gone.at(0);
+    std::rotate(patch.axes.begin() + static_cast<std::ptrdiff_t>(axis),
+                patch.axes.begin() + static_cast<std::ptrdiff_t>(axis) + 1, patch.axes.end());
+    patch.axes.back() = {};
+  }
+  return out;
+}
+
 Values Values::scaled(double factor) const {
   if (factor == 1) return *this;
   Values out = *this;

@@ -63,6 +63,8 @@ class Values {
   Values slice(std::size_t axis, std::uint64_t first, std::uint64_t count,
                std::uint64_t step = 1) const;
   Values gathered(std::size_t axis, const RowOrder& order) const;
+  /// Without a dimension of extent 1.
+  Values without_axis(std::size_t axis) const;
   /// The same elements in row-major order under another shape of as many elements.
   Values reshaped(const Shape& shape) const;
   Values scaled(double factor) const;

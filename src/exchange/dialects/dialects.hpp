@@ -10,5 +10,6 @@ const Dialect& peft_dialect();
 const Dialect& per_expert_dialect();
 const Dialect& fused_expert_dialect();
 const Dialect& mlx_dialect();
+const Dialect& gguf_dialect();
 
 }  // namespace ferrule::exchange

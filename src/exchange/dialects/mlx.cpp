@@ -111,8 +111,8 @@ class Reader {
       Site one = site;
       one.path = canonical_path(experts + std::to_string(i) + "." + leaf);
       const auto a = found.a.slice(0, i, 1), b = found.b.slice(0, i, 1);
-      one.a = a.reshaped({a.dim(1), a.dim(2)});
-      one.b = b.reshaped({b.dim(1), b.dim(2)});
+      one.a = a.without_axis(0);
+      one.b = b.without_axis(0);
       one.rank = one.a.dim(0);
       one.alpha = alpha(one.rank);
       out_.sites.push_back(std::move(one));
