@@ -30,8 +30,9 @@ MAY_INCLUDE = {
     "check": {"format", "io", "regex", "container", "peft", "adapter", "model", "update"},
     "edit": {"format", "io", "regex", "container", "peft", "adapter", "model", "update", "check"},
     "exchange": {"format", "io", "regex", "container", "peft", "adapter", "model", "update", "check", "edit"},
-    "report": {"format", "io", "container", "peft", "adapter", "model", "update", "check", "edit", "exchange"},
     "rescue": {"format", "io", "container", "peft", "adapter"},
+    "merge": {"format", "io", "regex", "container", "peft", "adapter", "model", "update", "check"},
+    "report": {"format", "io", "container", "peft", "adapter", "model", "update", "check", "edit", "exchange", "merge"},
     "hub": {"format", "io", "container", "peft", "adapter", "edit"},
 }
 
@@ -64,6 +65,7 @@ PUBLIC = {
     "edit": "clean convert fix normalize",
     "exchange": "exchange",
     "rescue": "assemble rescue",
+    "merge": "merge",
     "report": "report_json",
     "hub": "hub",
     "cli": "ferrule",

@@ -37,6 +37,8 @@ constexpr std::array kCommands = {
     Command{kChange, "fix", "Repair problems that have exactly one fix", add_fix},
     Command{kChange, "normalize", "Rewrite a LoRA so that every engine reads it the same way",
             add_normalize},
+    Command{kChange, "merge", "Merge adapters into the weights of their base model", add_merge},
+    Command{kChange, "unmerge", "Take merged adapters off a model again", add_unmerge},
     Command{kChange, "convert", "Write an adapter's weights in another format", add_convert},
     Command{kChange, "clean", "Remove what interrupted saves left behind", add_clean},
 #ifdef FERRULE_HAS_HUB

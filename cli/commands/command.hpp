@@ -20,11 +20,13 @@ void add_fix(Arguments& command);
 void add_help(Arguments& command, const Arguments& root);
 void add_id(Arguments& command);
 void add_inspect(Arguments& command);
+void add_merge(Arguments& command);
 void add_normalize(Arguments& command);
 void add_rescue(Arguments& command);
 void add_save(Arguments& command);
 void add_scan(Arguments& command);
 void add_state_dict(Arguments& command);
+void add_unmerge(Arguments& command);
 void add_verify(Arguments& command);
 #ifdef FERRULE_HAS_HUB
 void add_pull(Arguments& command);

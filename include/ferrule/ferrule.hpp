@@ -24,6 +24,7 @@
 #include "ferrule/fix.hpp"                 // IWYU pragma: export
 #include "ferrule/inspect.hpp"             // IWYU pragma: export
 #include "ferrule/json.hpp"                // IWYU pragma: export
+#include "ferrule/merge.hpp"               // IWYU pragma: export
 #include "ferrule/method_roles.hpp"        // IWYU pragma: export
 #include "ferrule/model_facts.hpp"         // IWYU pragma: export
 #include "ferrule/normalize.hpp"           // IWYU pragma: export

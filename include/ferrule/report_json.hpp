@@ -15,6 +15,7 @@
 #include "ferrule/finding.hpp"
 #include "ferrule/fix.hpp"
 #include "ferrule/json.hpp"
+#include "ferrule/merge.hpp"
 #include "ferrule/normalize.hpp"
 #include "ferrule/save_pretrained.hpp"
 
@@ -51,6 +52,9 @@ FERRULE_API Json::Object to_json(const DiffReport& report, const std::filesystem
 
 /// `output` is the directory that convert() was asked to write.
 FERRULE_API Json::Object to_json(const ConvertReport& report, const std::filesystem::path& output);
+
+/// `output` is the directory that merge() or unmerge() was asked to write.
+FERRULE_API Json::Object to_json(const MergeReport& report, const std::filesystem::path& output);
 
 FERRULE_API Json::Object to_json(const SaveReport& report);
 

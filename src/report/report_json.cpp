@@ -181,6 +181,30 @@ Json::Object to_json(const ConvertReport& report, const std::filesystem::path& o
           {"adapters", std::move(adapters)}};
 }
 
+Json::Object to_json(const MergeReport& report, const std::filesystem::path& output) {
+  Json::Array files;
+  std::uint64_t changed = 0;
+  for (const auto& file : report.files) {
+    changed += file.changed.size();
+    files.emplace_back(Json::Object{{"file", file.name},
+                                    {"bytes", Json(file.bytes)},
+                                    {"changed", names(file.changed)},
+                                    {"added", names(file.added)},
+                                    {"linked", Json(file.linked)},
+                                    {"resumed", Json(file.resumed)}});
+  }
+  return {{"output", output.string()},
+          {"in_place", Json(report.in_place)},
+          {"modules", Json(report.modules)},
+          {"changed_tensors", Json(changed)},
+          {"untied", Json(report.untied)},
+          {"bytes_written", Json(report.bytes_written)},
+          {"files", std::move(files)},
+          {"copied", names(report.copied)},
+          {"left_out", names(report.left_out)},
+          {"findings", to_json(std::span<const Finding>(report.findings))}};
+}
+
 Json::Object to_json(const SaveReport& report) {
   Json::Array adapters;
   std::uint64_t saved_bytes = 0;

@@ -48,7 +48,9 @@ bool says_no_swap(int number) noexcept {
 }  // namespace
 
 Result<void> DirectoryTransaction::Rep::finish_files() {
-  for (auto& file : files) FERRULE_CHECK(file.file->finish());
+  for (auto& file : files) {
+    if (file.file) FERRULE_CHECK(file.file->finish());
+  }
   return {};
 }
 

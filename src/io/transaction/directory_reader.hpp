@@ -23,6 +23,8 @@ class DirectoryReader {
   static Result<DirectoryReader> open(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const noexcept { return path_; }
+  /// Only to name things in it.
+  int fd() const noexcept { return fd_.get(); }
 
   /// The file of that plain name in this directory, or nullopt if there is none. As
   /// InputFile::open otherwise.

@@ -9,6 +9,7 @@
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
 #include "io/folder_flags.hpp"
+#include "io/move_file.hpp"
 #include "io/open_regular.hpp"
 #include "io/our_name.hpp"
 #include "io/syscalls.hpp"
@@ -198,22 +199,63 @@ Result<UniqueFd> DirectoryTransaction::Rep::open_staged(const std::string& stage
   return fd;
 }
 
+/// The name that the next file has in the stage; its folders are made.
+Result<std::string> DirectoryTransaction::Rep::claim(std::string_view name) {
+  const auto taken =
+      std::find_if(files.begin(), files.end(), [&](const File& file) { return file.name == name; });
+  if (taken != files.end()) {
+    return base::at(base::invalid("TX-10", "it is created twice in one save"), path() / name);
+  }
+  std::string key(name);
+  if (!inside) FERRULE_CHECK(make_stage_folders(key));
+  return inside ? InPlace::staged_name(files.size()) : key;
+}
+
 Result<OutputFile*> DirectoryTransaction::create(std::string_view name) {
   FERRULE_TRY(const struct stat old, rep_->look_at(name));
-  const auto taken = std::find_if(rep_->files.begin(), rep_->files.end(),
-                                  [&](const Rep::File& file) { return file.name == name; });
-  if (taken != rep_->files.end()) {
-    return base::at(base::invalid("TX-10", "it is created twice in one save"), rep_->path() / name);
-  }
-  const std::string key(name);
-  if (!rep_->inside) FERRULE_CHECK(rep_->make_stage_folders(key));
-  const std::string staged_as = rep_->inside ? InPlace::staged_name(rep_->files.size()) : key;
+  FERRULE_TRY(const std::string staged_as, rep_->claim(name));
   FERRULE_TRY(UniqueFd fd, rep_->open_staged(staged_as, old));
+  const std::string key(name);
   rep_->removed.erase(key);
   rep_->files.push_back(
       {key, std::make_unique<StagedFile>(std::move(fd), rep_->path() / name, rep_->durability),
        staged_as});
   return rep_->files.back().file.get();
+}
+
+Result<bool> DirectoryTransaction::link(int folder, const std::string& name, std::string_view as) {
+  FERRULE_CHECK(rep_->look_at(as));
+  FERRULE_TRY(const std::string staged_as, rep_->claim(as));
+  if (sys().linkat(folder, name.c_str(), rep_->stage_folder(), staged_as.c_str(), 0) != 0) {
+    if (errno == EXDEV || errno == EPERM || errno == EMLINK || errno == EACCES ||
+        errno == EOPNOTSUPP || errno == ENOSYS) {
+      return false;
+    }
+    return system_error(errno, "cannot link " + quote(name) + " into it", rep_->path());
+  }
+  struct stat info {};
+  if (sys().fstatat(rep_->stage_folder(), staged_as.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+    return system_error(errno, "cannot examine it", rep_->path() / as);
+  }
+  if (!S_ISREG(info.st_mode)) {  // A link to a file: its content is wanted, not the link.
+    if (sys().unlinkat(rep_->stage_folder(), staged_as.c_str(), 0) != 0) {
+      return system_error(errno, "cannot remove a link", rep_->path() / as);
+    }
+    return false;
+  }
+  rep_->removed.erase(std::string(as));
+  rep_->files.push_back({std::string(as), nullptr, staged_as});
+  return true;
+}
+
+Result<void> DirectoryTransaction::adopt(int folder, const std::string& name, std::string_view as) {
+  FERRULE_CHECK(rep_->look_at(as));
+  FERRULE_TRY(const std::string staged_as, rep_->claim(as));
+  FERRULE_CHECK(move_file(folder, name, rep_->stage_folder(), staged_as, rep_->durability,
+                          rep_->path() / as));
+  rep_->removed.erase(std::string(as));
+  rep_->files.push_back({std::string(as), nullptr, staged_as});
+  return {};
 }
 
 Result<void> DirectoryTransaction::create(std::string_view name, std::string_view content) {

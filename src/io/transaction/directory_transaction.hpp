@@ -43,6 +43,14 @@ class DirectoryTransaction {
   /// Stages a file with that content.
   Result<void> create(std::string_view name, std::string_view content);
 
+  /// Stages `name` of `folder` (a descriptor) under the name `as`: the same file under a second
+  /// name, which takes no room. False if the file system does not do that across these two places.
+  Result<bool> link(int folder, const std::string& name, std::string_view as);
+
+  /// Takes over the file `name` of `folder`, complete and flushed, under the name `as`. It leaves
+  /// `folder` unless the two are on different file systems.
+  Result<void> adopt(int folder, const std::string& name, std::string_view as);
+
   /// After the commit there is no file of that name. Not an error if there is none already.
   Result<void> remove(std::string_view name);
 

@@ -36,7 +36,7 @@ struct DirectoryTransaction::Rep {
 
   struct File {
     std::string name;
-    std::unique_ptr<StagedFile> file;
+    std::unique_ptr<StagedFile> file;  // None if it came complete.
     std::string staged_as;
   };
   std::vector<File> files;
@@ -51,6 +51,8 @@ struct DirectoryTransaction::Rep {
   Result<void> prepare_beside();
   Result<struct stat> look_at(std::string_view name) const;
   Result<void> make_stage_folders(const std::string& name);
+  Result<std::string> claim(std::string_view name);
+  int stage_folder() const { return inside ? inside->stage() : stage.get(); }
   Result<UniqueFd> open_staged(const std::string& staged_as, const struct stat& old);
 
   Result<void> finish_files();

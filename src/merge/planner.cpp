@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include "adapter/examine.hpp"
+#include "adapter/method_modules.hpp"
+#include "base/errors.hpp"
+#include "base/try.hpp"
+#include "check/adapter_match.hpp"
+#include "check/check_causes.hpp"
+#include "check/live_config.hpp"
+#include "ferrule/text.hpp"
+#include "merge/expert_parts.hpp"
+#include "merge/method.hpp"
+#include "merge/operations.hpp"
+#include "merge/parameter_sites.hpp"
+#include "merge/plan.hpp"
+#include "merge/refusals.hpp"
+#include "merge/simple_steps.hpp"
+#include "merge/token_rows.hpp"
+
+namespace ferrule::merging {
+namespace {
+
+using checks::LayerKind;
+using checks::ModuleMatch;
+using checks::Standing;
+
+std::size_t product_from(std::span<const std::uint64_t> shape, std::size_t first) {
+  std::size_t count = 1;
+  for (auto axis = first; axis < shape.size(); ++axis) {
+    count *= static_cast<std::size_t>(shape[axis]);
+  }
+  return count;
+}
+
+/// Puts the tensor in place of a live parameter of the same shape.
+StepMaker replacer(const TensorView& tensor) {
+  return [tensor](const Place& place) -> Result<std::unique_ptr<Step>> {
+    const auto& part = place.part;
+    const auto& shape = place.live.shape;
+    const bool stack = shape.size() == 3 && !part.is_whole && part.disk->shape().size() == 2;
+    const auto columns = stack ? static_cast<std::size_t>(shape[2]) : product_from(shape, 1);
+    const auto start = stack ? part.expert * product_from(shape, 1) : 0;
+    if (part.transposed) {
+      return std::unique_ptr<Step>(
+          std::make_unique<ReplaceStep>(tensor, start + part.row, 1, columns));
+    }
+    auto step = std::make_unique<ReplaceStep>(tensor, start + part.row * columns, columns, 1);
+    if (part.disk_row == 0 &&
+        (part.is_whole || part.rows == 0 || part.rows == part.disk->shape()[0])) {
+      return std::unique_ptr<Step>(std::move(step));
+    }
+    return std::unique_ptr<Step>(
+        std::make_unique<PartStep>(std::move(step), part.disk_row, part.rows));
+  };
+}
+
+class Planner {
+ public:
+  Planner(const BaseModel& base, const LiveTensors& live, const PlanOptions& options)
+      : base_(BaseModelAccess::index(base)),
+        live_(live),
+        options_(options),
+        operations_(base_, live) {}
+
+  Result<void> add(const Source& source) {
+    const auto& config = source.adapter->config();
+    FERRULE_CHECK(refuse_method(*source.adapter));
+    FERRULE_CHECK(refuse_broken(*source.adapter));
+    FERRULE_TRY(const auto live_config, checks::live_config(config, base_));
+    if (live_config.refused) return as_error(*source.adapter, *live_config.refused);
+    FERRULE_TRY(const auto targets, peft::TargetRule::compile(live_config.config));
+    FERRULE_TRY(const auto match,
+                checks::match_modules(*source.adapter, live_config, base_, targets));
+    FERRULE_CHECK(refuse_unmatched(*source.adapter, base_, match));
+    for (const auto& module : match.modules) FERRULE_CHECK(replace_base(source, module));
+    for (const auto& module : match.modules) FERRULE_CHECK(replace_modules(source, module));
+    const ParameterSites parameters(base_, live_, targets, match);
+    for (const auto& module : match.modules) {
+      FERRULE_CHECK(change(source, module, parameters));
+    }
+    for (const auto& module : match.modules) FERRULE_CHECK(put_tokens(source, module));
+    if (config.flag("ensure_weight_tying")) {
+      for (const auto& module : match.modules) operations_.keep_tied(module.live + ".weight");
+    }
+    return {};
+  }
+
+  Result<MergePlan> finish() {
+    FERRULE_CHECK(operations_.settle(plan_));
+    std::erase_if(plan_.changed, [](const auto& entry) { return entry.second.steps.empty(); });
+    return std::move(plan_);
+  }
+
+ private:
+  static Error at_module(const Source& source, const AdapterModule& module, std::string_view rule,
+                         std::string message) {
+    return Site{.adapter = source.adapter, .module = &module}.refuse(rule, std::move(message));
+  }
+
+  /// The live parameter, followed through ties, or nullptr.
+  const model::BaseTensor* parameter(const std::string& name) const { return base_.find(name); }
+
+  Result<void> check_replacement(const Source& source, const AdapterModule& module,
+                                 const AdapterTensor& tensor, const std::string& name) const {
+    const auto* own = parameter(name);
+    if (own == nullptr) {
+      return at_module(source, module, "MG-2",
+                       "the base has no tensor " + quote(name) + ", which the adapter replaces");
+    }
+    const auto shape = tensor.tensor.shape();
+    if (!std::equal(shape.begin(), shape.end(), own->shape.begin(), own->shape.end())) {
+      return at_module(source, module, "BS-2",
+                       "its copy of " + quote(name) + " has shape " + checks::shape_text(shape) +
+                           ", the base's has " + checks::shape_text(own->shape));
+    }
+    if (!has_numbers(tensor.tensor.dtype())) {
+      return at_module(source, module, "MG-3",
+                       "its copy of " + quote(name) + " is of dtype " +
+                           std::string(dtype_name(tensor.tensor.dtype())));
+    }
+    if (options_.undo) {
+      return at_module(
+          source, module, "MG-9",
+          "it replaces " + quote(name) +
+              ", and what was there before is not known any more: it cannot be undone");
+    }
+    return {};
+  }
+
+  /// What PEFT loads over the base's own weights: biases, copies of embeddings.
+  Result<void> replace_base(const Source& source, const ModuleMatch& match) {
+    for (const auto& tensor : match.module->tensors()) {
+      std::string name;
+      if (tensor.role == "embedding") {
+        name = match.live + ".weight";
+      } else if (tensor.role == "bias") {
+        name = match.live + "." + std::string(tensor.key.substr(tensor.key.rfind('.') + 1));
+      } else {
+        continue;
+      }
+      if (options_.undo && tensor.role == "embedding") continue;  // It is the base's own copy.
+      FERRULE_CHECK(check_replacement(source, *match.module, tensor, name));
+      operations_.add_to_all(name, replacer(tensor.tensor), tensor.tensor);
+      ++plan_.modules;
+    }
+    return {};
+  }
+
+  Result<void> replace_modules(const Source& source, const ModuleMatch& match) {
+    bool any = false;
+    for (const auto& tensor : match.module->tensors()) {
+      if (tensor.role != "modules_to_save") continue;
+      const auto name = match.live + "." + std::string(tensor.leaf);
+      FERRULE_CHECK(check_replacement(source, *match.module, tensor, name));
+      operations_.add(name, replacer(tensor.tensor), tensor.tensor);
+      any = true;
+    }
+    if (any) ++plan_.modules;
+    return {};
+  }
+
+  Result<void> change(const Source& source, const ModuleMatch& match,
+                      const ParameterSites& parameters) {
+    const auto& config = source.adapter->config();
+    const bool own = std::any_of(match.module->tensors().begin(), match.module->tensors().end(),
+                                 [&](const AdapterTensor& tensor) {
+                                   return adapter::is_method_role(config, tensor.role) &&
+                                          tensor.role != "trainable_tokens_delta";
+                                 });
+    if (!own) return {};
+    ++plan_.modules;
+    if (match.standing == Standing::kConverted || is_fused_expert(match)) {
+      FERRULE_TRY(auto part, expert_part(site_of(source, match), base_, live_));
+      operations_.add(part.parameter, std::move(part.make));
+      return {};
+    }
+    auto site = site_of(source, match);
+    FERRULE_TRY(auto parameter, parameters.find(site, *match.module));
+    if (parameter) {
+      operations_.add(parameter->name, std::move(parameter->make));
+      return {};
+    }
+    return change_layer(std::move(site));
+  }
+
+  bool is_fused_expert(const ModuleMatch& match) const {
+    return match.standing == Standing::kSaid && base_.names.converts_experts();
+  }
+
+  Site site_of(const Source& source, const ModuleMatch& match) const {
+    return {.adapter = source.adapter,
+            .module = match.module,
+            .live = match.live,
+            .weight = source.weight,
+            .strength = match.module->strength(),
+            .undo = options_.undo};
+  }
+
+  Result<void> change_layer(Site site) {
+    std::string name = site.live + ".weight";
+    const auto parent = site.live.substr(0, site.live.rfind('.'));
+    const bool attention =
+        base_.find(name) == nullptr && base_.find(site.live + ".in_proj_weight") != nullptr;
+    const bool projection =
+        site.live.ends_with(".out_proj") && base_.find(parent + ".in_proj_weight") != nullptr;
+    if (attention) name = site.live + ".in_proj_weight";
+    const auto layer = checks::layer_at(base_, site.live, *site.module);
+    const auto* weight = parameter(name);
+    if (!layer || weight == nullptr) {
+      return at_module({site.adapter, site.weight}, *site.module, "MG-2",
+                       "the base has no weight " + quote(name));
+    }
+    site.kind = attention || projection ? LayerKind::kOther : layer->kind;
+    site.shape = weight->shape;
+    site.transposed = is_conv1d(site, *layer);
+    const auto bias = site.live + (attention ? ".in_proj_bias" : ".bias");
+    site.has_bias = base_.find(bias) != nullptr;
+    FERRULE_TRY(auto steps, plan_site(site));
+    for (auto& make : steps.weight) operations_.add(name, std::move(make));
+    for (auto& make : steps.bias) operations_.add(bias, std::move(make));
+    return {};
+  }
+
+  /// transformers' Conv1D by the model's class, by the factors' shapes, or by the config.
+  static bool is_conv1d(const Site& site, const checks::BaseLayer& layer) {
+    if (site.shape.size() != 2) return false;
+    if (layer.kind == LayerKind::kConv1D) return true;
+    if (!layer.either && layer.kind != LayerKind::kLinear) return false;
+    if (site.shape[0] == site.shape[1]) {
+      return layer.either && site.config().flag("fan_in_fan_out");
+    }
+    auto straight = site;
+    auto crossed = site;
+    crossed.transposed = true;
+    return !fits(straight) && fits(crossed);
+  }
+
+  /// False if a tensor of the module tells that the layer is not of that many features.
+  static bool fits(const Site& site) {
+    const checks::BaseLayer layer{
+        .kind = LayerKind::kLinear, .weight = {site.out(), site.in()}, .either = false};
+    return std::all_of(site.module->tensors().begin(), site.module->tensors().end(),
+                       [&](const AdapterTensor& tensor) {
+                         return !checks::expected_shape(site.config(), tensor, layer);
+                       }) &&
+           !checks::shapes_disagree(site.config(), *site.module, layer);
+  }
+
+  Result<void> put_tokens(const Source& source, const ModuleMatch& match) {
+    for (const auto& tensor : match.module->tensors()) {
+      if (tensor.role != "trainable_tokens" && tensor.role != "trainable_tokens_delta") continue;
+      const auto site = site_of(source, match);
+      if (options_.undo) {
+        return site.refuse("MG-9",
+                           "it replaces the rows of trained tokens, and what was there before is "
+                           "not known any more: it cannot be undone");
+      }
+      const auto* weight = parameter(match.live + ".weight");
+      if (weight == nullptr) {
+        return site.refuse("MG-2", "the base has no weight " + quote(match.live + ".weight"));
+      }
+      FERRULE_TRY(auto indices, token_rows(site, tensor, weight->shape));
+      const auto view = tensor.tensor;
+      operations_.add_to_all(
+          match.live + ".weight",
+          [site, view, indices](const Place& place) -> Result<std::unique_ptr<Step>> {
+            if (!place.part.is_whole) {
+              return site.refuse("MG-11", "the base keeps its weight in several tensors");
+            }
+            return std::unique_ptr<Step>(std::make_unique<RowsStep>(view, indices));
+          });
+      ++plan_.modules;
+    }
+    return {};
+  }
+
+  const model::BaseIndex& base_;
+  const LiveTensors& live_;
+  const PlanOptions& options_;
+  Operations operations_;
+  MergePlan plan_;
+};
+
+}  // namespace
+
+Result<MergePlan> plan_merge(std::span<const Source> sources, const BaseModel& base,
+                             const BaseFiles& /*files*/, const LiveTensors& live,
+                             const PlanOptions& options) {
+  Planner planner(base, live, options);
+  for (const auto& source : sources) FERRULE_CHECK(planner.add(source));
+  return planner.finish();
+}
+
+}  // namespace ferrule::merging

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "check/adapter_match.hpp"
+#include "ferrule/adapter.hpp"
+#include "ferrule/error.hpp"
+#include "ferrule/finding.hpp"
+#include "ferrule/result.hpp"
+#include "model/base_model.hpp"
+
+namespace ferrule::merging {
+
+/// A finding about the adapter as the error that stops a merge.
+Error as_error(const Adapter& adapter, const Finding& finding);
+
+/// MG-1: methods that act while the model runs and are in no weight.
+Result<void> refuse_method(const Adapter& adapter);
+
+/// An adapter that PEFT would not load.
+Result<void> refuse_broken(const Adapter& adapter);
+
+/// Modules that are not in the base, or do not fit it.
+Result<void> refuse_unmatched(const Adapter& adapter, const model::BaseIndex& base,
+                              const checks::MatchResult& match);
+
+}  // namespace ferrule::merging
