@@ -71,8 +71,8 @@ _ferrule() {
     "normalize --torch-key") words="state_dict model module" ;;
     "normalize --durability") words="fast safe full" ;;
     "convert -o" | "convert --output") return ;;
-    "convert --to") words="safetensors bin peft per-expert fused-expert mlx" ;;
-    "convert --from") words="peft per-expert fused-expert mlx" ;;
+    "convert --to") words="safetensors bin peft per-expert fused-expert mlx gguf" ;;
+    "convert --from") words="peft per-expert fused-expert mlx gguf" ;;
     "convert --base") return ;;
     "convert --config") files="-f" ;;
     "convert --dtype") words="f32 f16 bf16 q8_0" ;;

@@ -3,7 +3,7 @@ try() { "$FERRULE" "$@"; echo "exit $?"; }
 "$FERRULE" save "$DATA/../examples/quickstart/checkpoint-20" -o good --config "$DATA/../examples/quickstart/adapter_config.json" > /dev/null
 try convert
 try convert good
-try convert good -o out --format pickle
+try convert good -o out --format pickle 2>&1 | sed 's/ (choose from.*//'
 try convert good -o out --fromat bin
 try convert missing -o out
 try convert missing -o out --json

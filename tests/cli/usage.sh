@@ -24,5 +24,5 @@ try check a --base b --base c
 try pull me/x -o out --cache-dir cache
 try save x -o y --config z --fingerprint
 try inspect a b --tensors=yes
-try convert a -ob --to gguf
+try convert a -ob --to pickle 2>&1 | sed 's/ (choose from.*//'
 try --json
