@@ -84,6 +84,9 @@ struct Request {
   std::string dtype = {};
   /// --arch: what the model is called if no base says it ("flux", "sdxl", "llama").
   std::string arch = {};
+  /// When an output is read back: the paths that were written, by component. Flattened names mean
+  /// these.
+  std::map<std::string, std::set<std::string>, std::less<>> known = {};
   OpenOptions open = {};
 };
 

@@ -95,7 +95,9 @@ Result<ExchangeReport> convert(const fs::path& source, const fs::path& output,
   FERRULE_TRY(const auto staged, stage.write(plan));
   {
     FERRULE_TRY(const auto again, exchange::look_at(staged, options.open));
-    FERRULE_TRY(const auto after, to->read(again, request));
+    auto written = request;
+    for (const auto& site : middle.sites) written.known[site.component].insert(site.path);
+    FERRULE_TRY(const auto after, to->read(again, written));
     FERRULE_CHECK(exchange::prove(middle, after, plan.renamed_sites, ledger));
   }
   FERRULE_CHECK(stage.publish(plan));

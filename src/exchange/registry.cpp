@@ -24,8 +24,9 @@ std::string not_recognized(const Look& look) {
 }  // namespace
 
 std::span<const Dialect* const> all_dialects() {
-  static const std::array kAll = {&peft_dialect(), &per_expert_dialect(), &fused_expert_dialect(),
-                                  &mlx_dialect(), &gguf_dialect()};
+  static const std::array kAll = {
+      &peft_dialect(),  &per_expert_dialect(), &fused_expert_dialect(), &mlx_dialect(),
+      &kohya_dialect(), &lycoris_dialect(),    &diffusers_dialect(),    &gguf_dialect()};
   return kAll;
 }
 

@@ -10,6 +10,9 @@ const Dialect& peft_dialect();
 const Dialect& per_expert_dialect();
 const Dialect& fused_expert_dialect();
 const Dialect& mlx_dialect();
+const Dialect& kohya_dialect();
+const Dialect& lycoris_dialect();
+const Dialect& diffusers_dialect();
 const Dialect& gguf_dialect();
 
 }  // namespace ferrule::exchange

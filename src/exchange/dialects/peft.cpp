@@ -8,6 +8,7 @@
 #include "base/try.hpp"
 #include "exchange/dialects/dialects.hpp"
 #include "exchange/dialects/peft_config.hpp"
+#include "exchange/dialects/peft_factors.hpp"
 #include "exchange/experts.hpp"
 #include "exchange/fold.hpp"
 #include "ferrule/adapter.hpp"
@@ -228,8 +229,7 @@ class FolderWriter {
       add(site.b, site.path + (embedding ? ".lora_embedding_B" : ".lora_B.weight"), {});
     }
     if (!site.magnitude.empty()) {
-      add(site.magnitude.reshaped({site.magnitude.element_count()}),
-          site.path + ".lora_magnitude_vector", {});
+      add(peft_magnitude(site), site.path + ".lora_magnitude_vector", {});
     }
     if (!site.bias.empty()) add(site.bias, site.path + ".lora_B.bias", {});
     for (const auto& [role, values] : site.others) add(values, site.path + "." + role, {});

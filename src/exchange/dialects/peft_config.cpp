@@ -11,6 +11,7 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "edit/retarget.hpp"
+#include "exchange/dialects/peft_factors.hpp"
 #include "ferrule/text.hpp"
 
 namespace ferrule::exchange {
@@ -203,6 +204,7 @@ Result<AdapterConfig> peft_config(const Middle& middle, const std::string& compo
   for (const auto& layer : layers) {
     if (layer.is_parameter) parameters.insert(layer.path);
   }
+  FERRULE_CHECK(set_factors(middle, component, base.component(component), config));
   if (method == "LORA") {
     FERRULE_CHECK(set_lora(middle, component, config));
     FERRULE_CHECK(config.set(

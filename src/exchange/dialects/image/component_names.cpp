@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "exchange/dialects/image/component_names.hpp"
+
+#include <utility>
+
+namespace ferrule::exchange {
+
+std::string_view component_of_class(std::string_view class_name) {
+  if (class_name.starts_with("UNet")) return "unet";
+  if (class_name.find("Transformer") != std::string_view::npos && class_name.ends_with("Model") &&
+      class_name.find("DModel") != std::string_view::npos) {
+    return "transformer";
+  }
+  if (class_name.starts_with("CLIPText")) return "text_encoder";
+  return {};
+}
+
+std::string_view component_of_path(std::string_view path) {
+  for (const auto head : {"down_blocks.", "up_blocks.", "mid_block."}) {
+    if (path.starts_with(head)) return "unet";
+  }
+  for (const auto head : {"transformer_blocks.", "single_transformer_blocks."}) {
+    if (path.starts_with(head)) return "transformer";
+  }
+  for (const auto head : {"text_model.encoder.layers.", "encoder.layers."}) {
+    if (path.starts_with(head)) return "text_encoder";
+  }
+  return {};
+}
+
+std::string modern_path(std::string_view path, std::string_view component) {
+  std::string out(path);
+  if (const auto at = out.find(".processor."); at != std::string::npos) out.erase(at, 10);
+  if (component.starts_with("text_encoder")) {
+    constexpr std::pair<std::string_view, std::string_view> kOld[] = {
+        {"self_attn.to_q", "q_proj"},
+        {"self_attn.to_k", "k_proj"},
+        {"self_attn.to_v", "v_proj"},
+        {"self_attn.to_out", "out_proj"}};
+    for (const auto& [from, to] : kOld) {
+      if (!out.ends_with(from)) continue;
+      out.replace(out.size() - from.size() + 10, std::string::npos, to);
+      return out;
+    }
+    return out;
+  }
+  if (out.ends_with("attn1.to_out") || out.ends_with("attn2.to_out")) out += ".0";
+  return out;
+}
+
+}  // namespace ferrule::exchange

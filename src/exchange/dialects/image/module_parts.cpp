@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "exchange/dialects/image/module_parts.hpp"
+
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "base/errors.hpp"
+#include "base/try.hpp"
+#include "ferrule/text.hpp"
+
+namespace ferrule::exchange {
+namespace {
+
+constexpr std::uint64_t kMaxCoreElements = std::uint64_t{1} << 28;
+constexpr std::uint64_t kMaxIdentity = 1 << 15;
+
+}  // namespace
+
+Error bad(const RawModule& module, const std::string& what) {
+  return base::corrupt("EX-8", "module " + quote(module.name) + " " + what);
+}
+
+std::string shape_text(std::span<const std::uint64_t> shape) {
+  std::string out = "[";
+  for (const auto extent : shape) out += (out.size() > 1 ? ", " : "") + std::to_string(extent);
+  return out + "]";
+}
+
+/// alpha, if the module has one.
+Result<std::optional<double>> alpha_in(const RawModule& module) {
+  const auto* tensor = module.find("alpha");
+  if (tensor == nullptr) return std::optional<double>();
+  const auto values = Values::of(*tensor);
+  if (values.element_count() != 1) return bad(module, "has an alpha that is not one number");
+  const double alpha = values.all().front();
+  if (!std::isfinite(alpha)) return bad(module, "has an alpha that is not a number");
+  return std::optional<double>(alpha);
+}
+
+void set_scale(Site& site, const std::optional<double>& alpha) {
+  site.alpha = alpha ? *alpha : static_cast<double>(site.rank);
+  site.scale = alpha ? *alpha / static_cast<double>(site.rank) : 1;
+}
+
+Values swapped_halves(const Values& values, std::size_t axis) {
+  const auto half = values.dim(axis) / 2;
+  const Values parts[] = {values.slice(axis, half, half), values.slice(axis, 0, half)};
+  return Values::concatenated(parts, axis);
+}
+
+Result<Values> with_core(const std::string& module, const Values& mid, const Values& a) {
+  const auto fail = [&] {
+    return base::corrupt(
+        "EX-8", "module " + quote(module) + " has a core of shape " + shape_text(mid.shape()) +
+                    " that does not fit a factor of shape " + shape_text(a.shape()));
+  };
+  if (mid.shape().size() < 3 || mid.element_count() == 0 || mid.dim(1) != a.dim(0) ||
+      a.element_count() != a.dim(0) * a.dim(1)) {
+    return fail();
+  }
+  const auto rank = mid.dim(0), inner = mid.dim(1), in = a.dim(1);
+  const auto points = mid.element_count() / rank / inner;
+  if (in > kMaxCoreElements / rank / points) {
+    return base::over_limit("EX-8", "module " + quote(module) + " has a core of shape " +
+                                        shape_text(mid.shape()) +
+                                        ", which makes too large a factor");
+  }
+  const auto core = mid.all(), factor = a.all();
+  std::vector<double> out(static_cast<std::size_t>(rank * in * points));
+  for (std::uint64_t m = 0; m < rank; ++m) {
+    for (std::uint64_t n = 0; n < inner; ++n) {
+      for (std::uint64_t j = 0; j < in; ++j) {
+        const double value = factor[n * in + j];
+        for (std::uint64_t k = 0; k < points; ++k) {
+          out[(m * in + j) * points + k] += core[(m * inner + n) * points + k] * value;
+        }
+      }
+    }
+  }
+  Shape shape = {rank, in};
+  shape.insert(shape.end(), mid.shape().begin() + 2, mid.shape().end());
+  return Values::owned(std::move(out), std::move(shape),
+                       a.dtype() == Dtype::kF64 ? Dtype::kF64 : Dtype::kF32);
+}
+
+Result<Values> identity_of(const std::string& module, std::uint64_t rank, Dtype dtype) {
+  if (rank > kMaxIdentity) {
+    return base::over_limit("EX-8", "module " + quote(module) + " has a difference of rank " +
+                                        std::to_string(rank) + ", which is too much for factors");
+  }
+  const auto one = Values::owned({1.0}, {1, 1}, dtype);
+  return Values::block_diagonal(std::vector<Values>(static_cast<std::size_t>(rank), one));
+}
+
+}  // namespace ferrule::exchange

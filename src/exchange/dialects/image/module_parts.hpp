@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+
+#include "exchange/dialects/image/raw_modules.hpp"
+#include "exchange/middle.hpp"
+#include "ferrule/result.hpp"
+
+namespace ferrule::exchange {
+
+/// EX-8 about that module: "module "lora_unet_x" has ...".
+Error bad(const RawModule& module, const std::string& what);
+
+/// "[4, 320, 1, 1]"
+std::string shape_text(std::span<const std::uint64_t> shape);
+
+/// alpha, if the module has one. Fails with kCorrupt (EX-8) if it is not one finite number.
+Result<std::optional<double>> alpha_in(const RawModule& module);
+
+/// Sets the scale to alpha / rank, or 1 without an alpha.
+void set_scale(Site& site, const std::optional<double>& alpha);
+
+/// Rows of the second half first.
+Values swapped_halves(const Values& values, std::size_t axis = 0);
+
+/// A with a Tucker core `mid` [rank, inner, kernel] multiplied in: [rank, in, kernel] from `a`
+/// [inner, in, 1, 1]. Computed in double and stored as F32. Fails with kCorrupt (EX-8) or
+/// kLimitExceeded (EX-8).
+Result<Values> with_core(const std::string& module, const Values& mid, const Values& a);
+
+/// A matrix of ones on the diagonal. Fails with kLimitExceeded (EX-8).
+Result<Values> identity_of(const std::string& module, std::uint64_t rank, Dtype dtype);
+
+}  // namespace ferrule::exchange

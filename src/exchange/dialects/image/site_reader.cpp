@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "exchange/dialects/image/site_reader.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/errors.hpp"
+#include "base/try.hpp"
+#include "exchange/dialects/image/module_parts.hpp"
+#include "ferrule/text.hpp"
+
+namespace ferrule::exchange {
+namespace {
+
+bool all_zero(const Values& values) {
+  const auto all = values.all();
+  return std::all_of(all.begin(), all.end(), [](double v) { return v == 0; });
+}
+
+/// Every part has rows and columns of its own in B: then it has its own rows of A, too.
+bool is_block_diagonal(const Values& b, const FusedModule& modules) {
+  const auto parts = modules.paths.size();
+  const auto rank = b.dim(1);
+  if (rank % parts != 0) return false;
+  const auto unit = b.dim(0) / modules.total();
+  const auto each = rank / parts;
+  std::uint64_t row = 0;
+  for (std::size_t i = 0; i < parts; ++i) {
+    const auto rows = unit * modules.ratio[i];
+    const auto mine = b.slice(0, row, rows);
+    for (std::size_t j = 0; j < parts; ++j) {
+      if (i != j && !all_zero(mine.slice(1, j * each, each))) return false;
+    }
+    row += rows;
+  }
+  return true;
+}
+
+/// A convolution of one point is a matrix and the other way round: as the base has it.
+void take_shape(Site& site, std::span<const std::uint64_t> shape) {
+  const auto ones = [](std::span<const std::uint64_t> extents) {
+    return std::all_of(extents.begin(), extents.end(), [](auto extent) { return extent == 1; });
+  };
+  const auto& a = site.a.shape();
+  if (a.size() > 2 && shape.size() == 2 && ones(std::span(a).subspan(2))) {
+    site.a = site.a.reshaped({a[0], a[1]});
+    site.b = site.b.reshaped({site.b.dim(0), site.b.dim(1)});
+  } else if (a.size() == 2 && shape.size() > 2 && ones(shape.subspan(2))) {
+    Shape wide = {a[0], a[1]}, up = {site.b.dim(0), site.b.dim(1)};
+    wide.resize(shape.size(), 1);
+    up.resize(shape.size(), 1);
+    site.a = site.a.reshaped(wide);
+    site.b = site.b.reshaped(up);
+  }
+}
+
+bool fits(const Site& site, std::span<const std::uint64_t> shape) {
+  const auto& a = site.a.shape();
+  if (a.size() != shape.size()) return false;
+  // GPT-2 keeps its weights the other way round.
+  if (shape.size() == 2 && a[1] == shape[0] && site.b.dim(0) == shape[1]) return true;
+  return site.b.dim(0) == shape[0] && std::equal(a.begin() + 1, a.end(), shape.begin() + 1);
+}
+
+/// The rows that DoRA's magnitude has a number for; fails if it is by columns.
+Result<void> take_magnitude(const RawModule& module, std::uint64_t rows, Site& site) {
+  const auto* tensor = module.find("dora_scale");
+  if (tensor == nullptr) tensor = module.find("magnitude");
+  if (tensor == nullptr) return {};
+  const auto values = Values::of(*tensor);
+  const auto& shape = values.shape();
+  const bool peft_conv = module.find("magnitude") != nullptr && shape.size() > 2;
+  if (!peft_conv && shape.size() > 1 && shape[0] == 1 && values.element_count() > 1) {
+    return base::unsupported("EX-3", "module " + quote(module.name) + " has a magnitude of shape " +
+                                         shape_text(shape) +
+                                         ": it scales columns of the weight, as LyCORIS did before "
+                                         "wd_on_out, and PEFT's DoRA scales rows");
+  }
+  if (values.element_count() != rows) {
+    return bad(module, "has a magnitude of shape " + shape_text(shape) + " for " +
+                           std::to_string(rows) + " rows");
+  }
+  site.magnitude = values.reshaped({rows});
+  return {};
+}
+
+Result<void> take_bias(const RawModule& module, std::uint64_t rows, Site& site) {
+  const auto* bias = module.find("bias");
+  const auto* difference = module.find("diff_b");
+  if (bias == nullptr && difference == nullptr) return {};
+  const auto values = Values::of(bias != nullptr ? *bias : *difference);
+  if (values.element_count() != rows) {
+    return bad(module, "has a bias of shape " + shape_text(values.shape()) + " for " +
+                           std::to_string(rows) + " rows");
+  }
+  site.bias = values.reshaped({rows});
+  if (bias != nullptr) return {};
+  if (site.scale == 0) return bad(module, "has a bias and the strength 0");
+  // PEFT multiplies its bias by the strength.
+  site.bias = site.bias.scaled(1 / site.scale);
+  return {};
+}
+
+struct Method {
+  std::string_view leaf;
+  std::string_view name;
+};
+constexpr Method kUnread[] = {{"a1", "GLoRA"},
+                              {"a2", "GLoRA"},
+                              {"b1", "GLoRA"},
+                              {"b2", "GLoRA"},
+                              {"bm", "GLoRA"},
+                              {"oft_blocks", "OFT of LyCORIS"},
+                              {"oft_diag", "OFT of kohya-ss"},
+                              {"rescale", "OFT of LyCORIS"},
+                              {"w_norm", "differences of norms"},
+                              {"b_norm", "differences of norms"},
+                              {"on_input", "IA3 of LyCORIS"},
+                              {"weight", "IA3 of LyCORIS"}};
+
+}  // namespace
+
+Result<void> SiteReader::add(const RawModule& module, const Placed& placed) {
+  const auto has = [&](std::string_view leaf) { return module.find(leaf) != nullptr; };
+  if (!module.unread.empty()) {
+    const auto& leaf = module.unread.begin()->first;
+    for (const auto& [known, name] : kUnread) {
+      if (leaf.starts_with(known)) return add_unread(module, placed, std::string(name));
+    }
+    return base::unsupported("EX-5", "tensor " + quote(module.name + "." + leaf) +
+                                         " is not part of any method that Ferrule knows");
+  }
+  const auto any = [&](std::string_view head) {
+    const auto found = module.leaves.lower_bound(head);
+    return found != module.leaves.end() && found->first.starts_with(head);
+  };
+  const bool lora = has("down") || has("up") || has("mid");
+  const bool diff = has("diff");
+  const bool hada = any("hada_"), lokr = any("lokr_");
+  if (int(lora) + int(diff) + int(hada) + int(lokr) > 1) {
+    return bad(module, "has tensors of several methods (" + quote(module.key) + ")");
+  }
+  if (lora) return add_lora(module, placed);
+  if (diff) return add_diff(module, placed);
+  if (hada) return add_hada(module, placed);
+  if (lokr) return add_lokr(module, placed);
+  if (has("diff_b")) return add_unread(module, placed, "differences of biases alone");
+  return bad(module, "has " + quote(module.key) + " and no factors");
+}
+
+Result<void> SiteReader::add_lora(const RawModule& module, const Placed& placed) {
+  const auto *down = module.find("down"), *up = module.find("up");
+  if (down == nullptr || up == nullptr) {
+    return bad(module, "has only one of its two factors (" + quote(module.key) + ")");
+  }
+  Site site;
+  site.a = Values::of(*down);
+  site.b = Values::of(*up);
+  const bool flat = site.a.shape().size() < 2 || site.b.shape().size() < 2;
+  if (flat || site.a.element_count() == 0 || site.b.element_count() == 0) {
+    return bad(module, "has empty or flat factors of shape " + shape_text(down->shape()) + " and " +
+                           shape_text(up->shape()));
+  }
+  if (const auto* mid = module.find("mid")) {
+    FERRULE_TRY(site.a, with_core(module.name, Values::of(*mid), site.a));
+  }
+  if (site.a.dim(0) != site.b.dim(1)) {
+    return bad(module, "has factors that do not fit each other: " + shape_text(down->shape()) +
+                           " and " + shape_text(up->shape()));
+  }
+  site.rank = site.a.dim(0);
+  FERRULE_TRY(const auto alpha, alpha_in(module));
+  set_scale(site, alpha);
+  return finish(module, placed, std::move(site));
+}
+
+Result<void> SiteReader::add_diff(const RawModule& module, const Placed& placed) {
+  const auto values = Values::of(*module.find("diff"));
+  if (values.shape().size() < 2) return add_unread(module, placed, "differences of norms");
+  if (values.element_count() == 0) return bad(module, "has an empty difference");
+  const bool wide = values.shape().size() > 2 || values.dim(0) <= values.dim(1);
+  const auto rank = wide ? values.dim(0) : values.dim(1);
+  FERRULE_TRY(auto identity, identity_of(module.name, rank, values.dtype()));
+  Site site;
+  site.a = wide ? values : identity;
+  site.b = wide ? identity : values;
+  if (values.shape().size() > 2) {
+    Shape shape = {rank, rank};
+    shape.resize(values.shape().size(), 1);
+    site.b = site.b.reshaped(shape);
+  }
+  site.rank = rank;
+  set_scale(site, {});
+  out_.notes.push_back("the whole difference of " + quote(module.name) +
+                       " is written as factors of full rank");
+  return finish(module, placed, std::move(site));
+}
+
+Result<void> SiteReader::finish(const RawModule& module, const Placed& placed, Site site) {
+  site.component = placed.component;
+  site.path = placed.modules.paths.front();
+  site.key = module.key;
+  if (placed.shape != nullptr) {
+    take_shape(site, *placed.shape);
+    if (!fits(site, *placed.shape)) {
+      return base::unsupported(
+          "EX-11", "module " + quote(module.name) + " has factors for " +
+                       std::to_string(site.b.dim(0)) + " x " + std::to_string(site.a.dim(1)) +
+                       ", and the base's weight there is " + shape_text(*placed.shape) +
+                       "; is the adapter of another model?");
+    }
+  }
+  if (site.a.shape().size() > 2) site.kind = SiteKind::kConv;
+  FERRULE_CHECK(take_magnitude(module, site.b.dim(0), site));
+  FERRULE_CHECK(take_bias(module, site.b.dim(0), site));
+  if (placed.modules.swapped) {
+    if (site.b.dim(0) % 2 != 0) return bad(module, "has two halves of rows and an odd number");
+    site.b = swapped_halves(site.b);
+    if (!site.magnitude.empty()) site.magnitude = swapped_halves(site.magnitude);
+    if (!site.bias.empty()) site.bias = swapped_halves(site.bias);
+  }
+  if (placed.modules.paths.size() > 1) return add_parts(placed, site);
+  out_.sites.push_back(std::move(site));
+  return {};
+}
+
+Result<void> SiteReader::add_parts(const Placed& placed, const Site& whole) {
+  const auto& modules = placed.modules;
+  if (whole.b.dim(0) % modules.total() != 0) {
+    return base::corrupt("EX-8", "tensor " + quote(whole.key) + " is of " +
+                                     std::to_string(modules.paths.size()) +
+                                     " modules in one, and its " + std::to_string(whole.b.dim(0)) +
+                                     " rows cannot be divided among them");
+  }
+  const auto unit = whole.b.dim(0) / modules.total();
+  const bool apart = is_block_diagonal(whole.b, modules);
+  const auto each = whole.rank / modules.paths.size();
+  std::uint64_t row = 0;
+  for (std::size_t i = 0; i < modules.paths.size(); ++i) {
+    const auto rows = unit * modules.ratio[i];
+    Site site = whole;
+    site.path = modules.paths[i];
+    site.b = whole.b.slice(0, row, rows);
+    if (apart) {
+      site.a = whole.a.slice(0, i * each, each);
+      site.b = site.b.slice(1, i * each, each);
+      site.rank = each;
+      site.alpha = site.scale * static_cast<double>(each);
+    }
+    if (!whole.magnitude.empty()) site.magnitude = whole.magnitude.slice(0, row, rows);
+    if (!whole.bias.empty()) site.bias = whole.bias.slice(0, row, rows);
+    row += rows;
+    out_.sites.push_back(std::move(site));
+  }
+  return {};
+}
+
+}  // namespace ferrule::exchange
