@@ -52,10 +52,10 @@ ON_TOP = {"io": {"transaction"}}
 
 # Each public header, and the room that it belongs to: only that room and later ones may include it.
 PUBLIC = {
-    "base": "durability dtype error export file_names finding read_limits result tensor_source tensor_view text version",
+    "base": "call_control durability dtype error export file_names finding read_limits result tensor_source tensor_view text version",
     "format": "file_kind json",
     "io": "save_control written_file",
-    "container": "checkpoint pickle_scan safetensors_file safetensors_writer tensor_stream text_file torch_file torch_writer weights_format"
+    "container": "checkpoint pickle_scan scan_report safetensors_file safetensors_writer tensor_stream text_file torch_file torch_writer weights_format"
     " write_options",
     "peft": "adapter_config method_roles model_facts selection targeting",
     "adapter": "adapter adapter_module content_id inspect save_pretrained verify",

@@ -19,7 +19,6 @@ EXCEPTIONS = {
     "src/format/pickle/pickle.cpp:step": "a switch with one case an opcode",
     "python/src/bind_adapter.cpp:bind_adapter": "a list of bindings",
     "python/src/bind_config.cpp:bind_config": "a list of bindings",
-    "python/src/bind_findings.cpp:bind_findings": "a list of bindings",
     "python/src/bind_hub.cpp:bind_transfer_reports": "a list of bindings",
     "python/src/bind_safetensors.cpp:bind_safetensors": "a list of bindings",
 }

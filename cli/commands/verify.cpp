@@ -2,6 +2,7 @@
 #include "ferrule/verify.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -69,23 +70,11 @@ void print_human(const VerifyReport& verdict, const std::string& path, const Opt
   print(Stream::kOut, text + "\n");
 }
 
-Json to_json(const VerifyReport& report, const std::string& path) {
-  Json::Array unreadable;
-  for (const auto& error : report.unreadable) unreadable.push_back(cli::to_json(error));
-  return Json::Object{{"path", path},
-                      {"good", report.good()},
-                      {"verified", number(report.verified)},
-                      {"bad", number(report.bad)},
-                      {"findings", cli::to_json(report.findings)},
-                      {"unreadable", std::move(unreadable)},
-                      {"error", report.system_error ? cli::to_json(*report.system_error) : Json()}};
-}
-
 int run(const Options& options) {
   const auto paths = options.paths.read(options.output.is_json());
   if (!paths) return paths.exit_code();
   Totals totals;
-  Json::Array results;
+  std::vector<VerifyReport> verdicts;
   std::vector<Finding> findings;
   std::vector<Error> errors;
   ProgressLine line;
@@ -104,7 +93,7 @@ int run(const Options& options) {
     totals.verified += verdict.verified;
     totals.bad += verdict.bad;
     if (options.output.is_json()) {
-      results.push_back(to_json(verdict, path));
+      verdicts.push_back(verdict);
     } else if (options.output.is_sarif()) {
       findings.insert(findings.end(), verdict.findings.begin(), verdict.findings.end());
       errors.insert(errors.end(), verdict.unreadable.begin(), verdict.unreadable.end());
@@ -115,10 +104,8 @@ int run(const Options& options) {
   if (options.output.is_sarif()) {
     print_sarif("verify", findings, errors);
   } else if (options.output.is_json()) {
-    print_document({{"good", totals.worst == kGood},
-                    {"verified", number(totals.verified)},
-                    {"bad", number(totals.bad)},
-                    {"paths", std::move(results)}});
+    const std::vector<std::filesystem::path> given(paths->begin(), paths->end());
+    print_document(to_json(verdicts, given));
   } else if (paths->size() > 1 && !options.quiet) {
     print(Stream::kOut, counts(totals.verified, totals.bad) + "\n");
   }

@@ -6,7 +6,6 @@
 
 #include "ferrule/text.hpp"
 #include "print/findings.hpp"
-#include "print/inspect_json.hpp"
 #include "print/json.hpp"
 #include "print/table.hpp"
 #include "print/text.hpp"
@@ -84,7 +83,7 @@ void add_config(Facts& facts, const Adapter& adapter) {
 }  // namespace
 
 void print_adapter(const Adapter& adapter, const ReportOptions& options) {
-  if (options.json) return print_document(fields_of(adapter_json(adapter, options.tensors)));
+  if (options.json) return print_document(to_json(adapter, options.tensors));
   TensorTotals totals;
   for (const auto& tensor : adapter.tensors()) totals.add(tensor.tensor);
   print(Stream::kOut,
@@ -106,7 +105,7 @@ void print_adapter(const Adapter& adapter, const ReportOptions& options) {
 }
 
 void print_file(const ContainerSummary& file, const ReportOptions& options) {
-  if (options.json) return print_document(fields_of(container_json(file, options.tensors)));
+  if (options.json) return print_document(to_json(file, options.tensors));
   std::string names;
   for (const auto& path : file.files) {
     names += (names.empty() ? "" : ", ") + printable(path.string(), 400);
@@ -130,7 +129,7 @@ void print_file(const ContainerSummary& file, const ReportOptions& options) {
 
 void print_folder(const FolderSummary& folder, const std::filesystem::path& root,
                   const ReportOptions& options) {
-  if (options.json) return print_document(fields_of(folder_json(folder, root)));
+  if (options.json) return print_document(to_json(folder, root));
   Table table({{"ADAPTER"},
                {"TYPE"},
                {"RANK", Align::kRight},

@@ -14,10 +14,13 @@
 #include "ferrule/export.hpp"
 #include "ferrule/finding.hpp"
 #include "ferrule/fix.hpp"
+#include "ferrule/inspect.hpp"
 #include "ferrule/json.hpp"
 #include "ferrule/merge.hpp"
 #include "ferrule/normalize.hpp"
 #include "ferrule/save_pretrained.hpp"
+#include "ferrule/scan_report.hpp"
+#include "ferrule/verify.hpp"
 
 namespace ferrule {
 
@@ -57,6 +60,21 @@ FERRULE_API Json::Object to_json(const ConvertReport& report, const std::filesys
 FERRULE_API Json::Object to_json(const MergeReport& report, const std::filesystem::path& output);
 
 FERRULE_API Json::Object to_json(const SaveReport& report);
+
+/// What `inspect` prints: of one adapter, of a file, of a folder at `root`. With `tensors` they are
+/// listed one by one.
+FERRULE_API Json::Object to_json(const Adapter& adapter, bool tensors);
+FERRULE_API Json::Object to_json(const ContainerSummary& file, bool tensors);
+FERRULE_API Json::Object to_json(const FolderSummary& folder, const std::filesystem::path& root);
+/// One adapter of a folder.
+FERRULE_API Json::Object to_json(const AdapterSummary& adapter);
+
+/// One path, and all of them: `paths` are those that were verified, in that order.
+FERRULE_API Json::Object to_json(const VerifyReport& report, const std::filesystem::path& path);
+FERRULE_API Json::Object to_json(std::span<const VerifyReport> reports,
+                                 std::span<const std::filesystem::path> paths);
+
+FERRULE_API Json::Object to_json(const ScanReport& report);
 
 /// The whole document: `{"version": 1, fields...}`. The version changes when a field changes its
 /// meaning or is removed.

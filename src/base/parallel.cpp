@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/call_control.hpp"
+
 namespace ferrule::base {
 
 void parallel_for(std::size_t count, unsigned threads,
@@ -16,9 +18,15 @@ void parallel_for(std::size_t count, unsigned threads,
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
   std::exception_ptr failure;
+  auto* const control = call_control();
+  if (control != nullptr) CallControlAccess::add_known(*control, count);
   const auto run = [&] {
+    const CallControl::Scope scope(control);
     try {
-      for (auto i = next++; i < count; i = next++) work(i);
+      for (auto i = next++; i < count; i = next++) {
+        work(i);
+        if (control != nullptr) CallControlAccess::add_done(*control);
+      }
     } catch (...) {
       next = count;
       const std::lock_guard lock(mutex);

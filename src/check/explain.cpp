@@ -6,36 +6,17 @@
 #include <optional>
 
 #include "adapter/method_modules.hpp"
+#include "base/glob.hpp"
 #include "ferrule/text.hpp"
 #include "update/tensor_values.hpp"
 
 namespace ferrule {
 namespace {
 
-bool glob_matches(std::string_view glob, std::string_view text) {
-  // The last '*' and how far its text reached: a mismatch lets it take one character more.
-  std::size_t at = 0, in = 0, star = std::string_view::npos, resume = 0;
-  while (in < text.size()) {
-    if (at < glob.size() && glob[at] == '*') {
-      star = at++;
-      resume = in;
-    } else if (at < glob.size() && (glob[at] == '?' || glob[at] == text[in])) {
-      ++at, ++in;
-    } else if (star != std::string_view::npos) {
-      at = star + 1;
-      in = ++resume;
-    } else {
-      return false;
-    }
-  }
-  while (at < glob.size() && glob[at] == '*') ++at;
-  return at == glob.size();
-}
-
 bool selected(std::string_view glob, std::string_view path) {
   if (glob.empty()) return true;
   while (true) {
-    if (glob_matches(glob, path)) return true;
+    if (base::glob_matches(glob, path)) return true;
     const auto dot = path.find('.');
     if (dot == std::string_view::npos) return false;
     path.remove_prefix(dot + 1);

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cerrno>
 
+#include "base/call_control.hpp"
+
 namespace ferrule {
 namespace {
 
@@ -26,7 +28,11 @@ namespace io {
 SaveMark::SaveMark() noexcept { g_saves.fetch_add(1); }
 SaveMark::~SaveMark() { g_saves.fetch_sub(1); }
 
-bool saves_canceled() noexcept { return g_canceled.load(std::memory_order_relaxed); }
+bool saves_canceled() noexcept {
+  if (g_canceled.load(std::memory_order_relaxed)) return true;
+  const auto* control = base::call_control();
+  return control != nullptr && control->is_canceled();
+}
 
 Result<void> unless_canceled(const std::filesystem::path& path) {
   if (!saves_canceled()) return {};
@@ -38,6 +44,7 @@ Result<void> unless_canceled(const std::filesystem::path& path) {
 
 void count_staged(std::uint64_t bytes) noexcept {
   g_staged.fetch_add(bytes, std::memory_order_relaxed);
+  if (auto* control = base::call_control()) CallControlAccess::add_staged(*control, bytes);
 }
 
 }  // namespace io

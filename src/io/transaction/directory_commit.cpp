@@ -27,6 +27,7 @@
 
 #include "base/errors.hpp"
 #include "base/try.hpp"
+#include "io/exclusive_lock.hpp"
 #include "io/folder_flags.hpp"
 #include "io/move_file.hpp"
 #include "io/syscalls.hpp"
@@ -101,7 +102,7 @@ Result<bool> DirectoryTransaction::Rep::swap_in() {
   FERRULE_CHECK(beside->write_record(carried));
   FERRULE_CHECK(flush_stage());
   // Savers who come now lock the new directory, and must wait until the old one is cleared away.
-  if (uninterrupted([&] { return sys().flock(stage.get(), LOCK_EX); }) != 0) {
+  if (lock_exclusively(stage.get()) != 0) {
     return system_error(errno, "cannot lock the new directory", path());
   }
   FERRULE_TRY(const bool same, still_there(target));
@@ -150,7 +151,7 @@ bool DirectoryTransaction::Rep::swap_back(Carried& carried) {
 /// Gives a new directory its name; false if there is a directory of that name by now.
 Result<bool> DirectoryTransaction::Rep::move_in() {
   FERRULE_CHECK(flush_stage());
-  if (uninterrupted([&] { return sys().flock(stage.get(), LOCK_EX); }) != 0) {
+  if (lock_exclusively(stage.get()) != 0) {
     return system_error(errno, "cannot lock the new directory", path());
   }
   const char* to = target.name.c_str();

@@ -8,6 +8,7 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
+#include "io/exclusive_lock.hpp"
 #include "io/folder_flags.hpp"
 #include "io/move_file.hpp"
 #include "io/open_regular.hpp"
@@ -67,7 +68,7 @@ Result<void> DirectoryTransaction::Rep::lock_parent() {
   }
   // Shared by users who do not know each other; any of them could hold us up for ever.
   if ((info.st_mode & S_ISVTX) != 0) return {};
-  if (uninterrupted([&] { return sys().flock(fd.get(), LOCK_SH); }) != 0) {
+  if (lock_shared(fd.get()) != 0) {
     return system_error(errno, "cannot lock its parent directory", path());
   }
   parent_lock = std::move(fd);
@@ -76,8 +77,7 @@ Result<void> DirectoryTransaction::Rep::lock_parent() {
 
 /// False if it is another directory by the time that the lock is ours.
 Result<bool> DirectoryTransaction::Rep::lock_target() {
-  if (target.directory &&
-      uninterrupted([&] { return sys().flock(target.directory.get(), LOCK_EX); }) != 0) {
+  if (target.directory && lock_exclusively(target.directory.get()) != 0) {
     return system_error(errno, "cannot lock it against other savers", path());
   }
   return still_there(target);

@@ -10,6 +10,7 @@
 
 #include "base/errors.hpp"
 #include "base/try.hpp"
+#include "io/exclusive_lock.hpp"
 #include "io/folder_flags.hpp"
 #include "io/output_file.hpp"
 #include "io/save_control.hpp"
@@ -97,7 +98,7 @@ Result<void> FileTransaction::Rep::wait_for_owner(const std::string& hidden) {
     if (errno == ENOENT) return {};
     return system_error(errno, "cannot open a temporary file that is in the way", path);
   }
-  if (uninterrupted([&] { return sys().flock(fd.get(), LOCK_EX); }) != 0) {
+  if (lock_exclusively(fd.get()) != 0) {
     return system_error(errno, "cannot lock a temporary file", path);
   }
   struct stat ours {};
@@ -126,7 +127,7 @@ Result<bool> FileTransaction::Rep::create_once() {
   temporary = hidden;
   // The lock belongs to both descriptors, so it outlives the one that is closed on finish.
   lock = UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
-  if (!lock || uninterrupted([&] { return sys().flock(lock.get(), LOCK_EX); }) != 0) {
+  if (!lock || lock_exclusively(lock.get()) != 0) {
     return system_error(errno, "cannot lock a temporary file", path);
   }
   struct stat there {};

@@ -10,6 +10,7 @@
 
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
+#include "io/exclusive_lock.hpp"
 #include "io/folder_flags.hpp"
 #include "io/open_regular.hpp"
 #include "io/remove_tree.hpp"
@@ -313,7 +314,7 @@ Result<void> recover_in_place(int directory, const std::filesystem::path& path) 
 Result<void> settle_pending(int directory, const std::filesystem::path& path) {
   FERRULE_TRY(const bool pending, has_pending(directory, path));
   if (!pending) return {};
-  if (uninterrupted([&] { return sys().flock(directory, LOCK_EX); }) != 0) {
+  if (lock_exclusively(directory) != 0) {
     return system_error(errno, "cannot lock the directory to finish an interrupted save", path);
   }
   auto recovered = recover_in_place(directory, path);

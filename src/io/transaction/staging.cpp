@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/try.hpp"
+#include "io/exclusive_lock.hpp"
 #include "io/open_regular.hpp"
 #include "io/remove_tree.hpp"
 #include "io/staged_file.hpp"
@@ -185,7 +186,7 @@ Result<Staging::Attempt> Staging::lock() {
     return system_error(errno, "cannot open a folder beside it", path_);
   }
   if (ours.st_uid != ::geteuid()) return Attempt::kForeign;
-  if (uninterrupted([&] { return sys().flock(fd_.get(), LOCK_EX); }) != 0) {
+  if (lock_exclusively(fd_.get()) != 0) {
     return system_error(errno, "cannot lock it against other savers", path_);
   }
   struct stat there {};

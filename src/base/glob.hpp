@@ -3,9 +3,9 @@
 
 #include <string_view>
 
-namespace ferrule::cli {
+namespace ferrule::base {
 
 /// True if the whole text matches: `*` is any text, '/' and '.' included, `?` any character.
 bool glob_matches(std::string_view glob, std::string_view text) noexcept;
 
-}  // namespace ferrule::cli
+}  // namespace ferrule::base

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "glob.hpp"
+#include "base/glob.hpp"
 
-namespace ferrule::cli {
+namespace ferrule::base {
 
 bool glob_matches(std::string_view glob, std::string_view text) noexcept {
   // Only the last star ever needs to take more: linear in text for each star.
@@ -27,4 +27,4 @@ bool glob_matches(std::string_view glob, std::string_view text) noexcept {
   return g == glob.size();
 }
 
-}  // namespace ferrule::cli
+}  // namespace ferrule::base

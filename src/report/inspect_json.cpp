@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "print/inspect_json.hpp"
-
 #include <cmath>
 #include <optional>
 #include <string>
 #include <utility>
 
-#include "print/json.hpp"
+#include "ferrule/report_json.hpp"
 
-namespace ferrule::cli {
+namespace ferrule {
 namespace {
 
 /// null if there is no number, or one that JSON cannot hold.
@@ -21,6 +19,12 @@ Json or_null(const std::optional<double>& value) {
   return value && std::isfinite(*value) ? Json(*value) : Json();
 }
 
+Json shape_json(std::span<const std::uint64_t> shape) {
+  Json::Array array;
+  for (const auto extent : shape) array.push_back(Json(extent));
+  return array;
+}
+
 Json start(const char* kind, const std::filesystem::path& path) {
   Json json;
   json.set("kind", kind);
@@ -28,15 +32,17 @@ Json start(const char* kind, const std::filesystem::path& path) {
   return json;
 }
 
+Json::Object fields_of(Json json) { return std::move(*json.if_object()); }
+
 void add_totals(Json& json, const TensorTotals& totals, std::uint64_t file_bytes) {
   Json::Object dtypes;
   for (const auto& [dtype, count] : totals.dtypes) {
-    dtypes.emplace_back(std::string(dtype_name(dtype)), number(count));
+    dtypes.emplace_back(std::string(dtype_name(dtype)), Json(count));
   }
-  json.set("file_bytes", number(file_bytes));
-  json.set("tensor_count", number(totals.tensors));
-  json.set("parameters", number(totals.parameters));
-  json.set("tensor_bytes", number(totals.bytes));
+  json.set("file_bytes", Json(file_bytes));
+  json.set("tensor_count", Json(totals.tensors));
+  json.set("parameters", Json(totals.parameters));
+  json.set("tensor_bytes", Json(totals.bytes));
   json.set("dtypes", std::move(dtypes));
 }
 
@@ -44,8 +50,8 @@ Json tensor_json(std::string_view name, Dtype dtype, std::span<const std::uint64
                  std::uint64_t bytes) {
   return Json::Object{{"name", name},
                       {"dtype", dtype_name(dtype)},
-                      {"shape", to_json(shape)},
-                      {"bytes", number(bytes)}};
+                      {"shape", shape_json(shape)},
+                      {"bytes", Json(bytes)}};
 }
 
 Json module_json(const AdapterModule& module) {
@@ -60,7 +66,9 @@ Json module_json(const AdapterModule& module) {
                       {"roles", std::move(roles)}};
 }
 
-Json summary_json(const AdapterSummary& adapter) {
+}  // namespace
+
+Json::Object to_json(const AdapterSummary& adapter) {
   Json json;
   json.set("path", adapter.directory.string());
   json.set("good", adapter.good());
@@ -73,12 +81,10 @@ Json summary_json(const AdapterSummary& adapter) {
   add_totals(json, adapter.totals, adapter.file_bytes);
   json.set("findings", to_json(adapter.findings));
   json.set("error", adapter.system_error ? to_json(*adapter.system_error) : Json());
-  return json;
+  return fields_of(std::move(json));
 }
 
-}  // namespace
-
-Json adapter_json(const Adapter& adapter, bool tensors) {
+Json::Object to_json(const Adapter& adapter, bool tensors) {
   TensorTotals totals;
   for (const auto& tensor : adapter.tensors()) totals.add(tensor.tensor);
   const auto& config = adapter.config();
@@ -95,7 +101,7 @@ Json adapter_json(const Adapter& adapter, bool tensors) {
   for (const auto& module : adapter.modules()) modules.push_back(module_json(module));
   json.set("modules", std::move(modules));
   json.set("findings", to_json(adapter.findings()));
-  if (!tensors) return json;
+  if (!tensors) return fields_of(std::move(json));
   Json::Array list;
   for (const auto& [key, role, leaf, tensor] : adapter.tensors()) {
     auto entry = tensor_json(key, tensor.dtype(), tensor.shape(), tensor.bytes().size());
@@ -103,10 +109,10 @@ Json adapter_json(const Adapter& adapter, bool tensors) {
     list.push_back(std::move(entry));
   }
   json.set("tensors", std::move(list));
-  return json;
+  return fields_of(std::move(json));
 }
 
-Json container_json(const ContainerSummary& file, bool tensors) {
+Json::Object to_json(const ContainerSummary& file, bool tensors) {
   auto json = start("file", file.files.empty() ? std::filesystem::path() : file.files.front());
   json.set("container", file.container);
   Json::Array files;
@@ -116,29 +122,29 @@ Json container_json(const ContainerSummary& file, bool tensors) {
   Json::Object metadata;
   for (const auto& [key, value] : file.metadata) metadata.emplace_back(key, value);
   json.set("metadata", std::move(metadata));
-  if (!tensors) return json;
+  if (!tensors) return fields_of(std::move(json));
   Json::Array list;
   for (const auto& tensor : file.tensors) {
     list.push_back(tensor_json(tensor.name, tensor.dtype, tensor.shape, tensor.bytes));
   }
   json.set("tensors", std::move(list));
-  return json;
+  return fields_of(std::move(json));
 }
 
-Json folder_json(const FolderSummary& folder, const std::filesystem::path& root) {
+Json::Object to_json(const FolderSummary& folder, const std::filesystem::path& root) {
   auto json = start("folder", root);
   json.set("good", folder.bad() == 0 && folder.unreadable.empty());
-  json.set("directories", number(folder.directories));
-  json.set("adapter_count", number(folder.adapters.size()));
-  json.set("bad_count", number(folder.bad()));
+  json.set("directories", Json(folder.directories));
+  json.set("adapter_count", Json(folder.adapters.size()));
+  json.set("bad_count", Json(folder.bad()));
   add_totals(json, folder.totals(), folder.file_bytes());
   Json::Array adapters;
-  for (const auto& adapter : folder.adapters) adapters.push_back(summary_json(adapter));
+  for (const auto& adapter : folder.adapters) adapters.push_back(to_json(adapter));
   json.set("adapters", std::move(adapters));
   Json::Array unreadable;
   for (const auto& error : folder.unreadable) unreadable.push_back(to_json(error));
   json.set("unreadable", std::move(unreadable));
-  return json;
+  return fields_of(std::move(json));
 }
 
-}  // namespace ferrule::cli
+}  // namespace ferrule
