@@ -7,8 +7,6 @@
 Importing this imports neither torch nor numpy.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from ._errors import (
     CorruptError,
     Error,
@@ -24,46 +22,74 @@ from ._errors import (
 from ._ferrule import (
     Adapter,
     AdapterConfig,
-    AdapterSummary,
     AdapterTensor,
     BaseModel,
     Checkpoint,
-    ContainerSummary,
     Finding,
-    FolderSummary,
     Module,
     ModuleStrength,
     Progress,
     PullReport,
     PushReport,
     SafetensorsFile,
-    TensorSummary,
-    TensorTotals,
-    VerifyReport,
-    inspect,
-    open,
     peft_types,
     peft_version,
-    pull,
-    push,
-    verify,
 )
 from ._ferrule import version as __version__
 
-#: PEFT's name for it.
-push_to_hub = push
-
+# Type checkers take it for typing's, whose import is a third of the time that `import ferrule` takes.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from ._examined import (
+        AdapterSummary,
+        ContainerSummary,
+        FolderSummary,
+        ScanHit,
+        ScannedFile,
+        ScanReport,
+        TensorSummary,
+        TensorTotals,
+        VerifiedPath,
+        VerifyReport,
+    )
     from ._reports import (
         CheckReport,
+        ConfigDiff,
+        ConvertedAdapter,
         ConvertReport,
         DiffReport,
+        ExplainedModule,
         ExplainReport,
+        FixedAdapter,
+        FixedProblem,
         FixReport,
+        LeftOut,
+        ModuleDiff,
         NormalizeReport,
+        PatternUse,
+        SavedAdapter,
         SaveReport,
+        TensorDiff,
     )
-    from ._verbs import check, content_id, convert, diff, explain, fix, normalize, save
+    from ._verbs import (
+        check,
+        content_id,
+        convert,
+        diff,
+        explain,
+        fix,
+        inspect,
+        normalize,
+        open,
+        pull,
+        push,
+        save,
+        scan,
+        verify,
+    )
+    from ._verbs import push as push_to_hub
 
 __all__ = [
     "Adapter",
@@ -73,23 +99,31 @@ __all__ = [
     "BaseModel",
     "CheckReport",
     "Checkpoint",
+    "ConfigDiff",
     "ContainerSummary",
     "ConvertReport",
+    "ConvertedAdapter",
     "CorruptError",
     "DiffReport",
     "Error",
     "ExplainReport",
+    "ExplainedModule",
     "Finding",
     "FixReport",
+    "FixedAdapter",
+    "FixedProblem",
     "FolderSummary",
     "InvalidArgumentError",
     "IoError",
+    "LeftOut",
     "LimitExceededError",
     "Module",
+    "ModuleDiff",
     "ModuleStrength",
     "NetworkError",
     "NormalizeReport",
     "NotFoundError",
+    "PatternUse",
     "PermissionDeniedError",
     "Progress",
     "PullReport",
@@ -97,9 +131,15 @@ __all__ = [
     "SafetensorError",
     "SafetensorsFile",
     "SaveReport",
+    "SavedAdapter",
+    "ScanHit",
+    "ScanReport",
+    "ScannedFile",
+    "TensorDiff",
     "TensorSummary",
     "TensorTotals",
     "UnsupportedError",
+    "VerifiedPath",
     "VerifyReport",
     "__version__",
     "check",
@@ -117,39 +157,46 @@ __all__ = [
     "push",
     "push_to_hub",
     "save",
+    "scan",
     "verify",
 ]
 
-#: What is imported on first use, and from where: `import ferrule` stays fast.
+#: What is imported on first use, by the module it is from: `import ferrule` stays fast.
 _LAZY = {
-    "CheckReport": "_reports",
-    "ConvertReport": "_reports",
-    "DiffReport": "_reports",
-    "ExplainReport": "_reports",
-    "FixReport": "_reports",
-    "NormalizeReport": "_reports",
-    "SaveReport": "_reports",
-    "check": "_verbs",
-    "content_id": "_verbs",
-    "convert": "_verbs",
-    "diff": "_verbs",
-    "explain": "_verbs",
-    "fix": "_verbs",
-    "normalize": "_verbs",
-    "save": "_verbs",
+    name: module
+    for module, names in {
+        "_examined": "AdapterSummary ContainerSummary FolderSummary ScanHit ScannedFile ScanReport TensorSummary"
+        " TensorTotals VerifiedPath VerifyReport",
+        "_reports": "CheckReport ConfigDiff ConvertedAdapter ConvertReport DiffReport ExplainedModule ExplainReport"
+        " FixedAdapter FixedProblem FixReport LeftOut ModuleDiff NormalizeReport PatternUse SavedAdapter SaveReport"
+        " TensorDiff",
+        "_verbs": "check content_id convert diff explain fix inspect normalize open pull push save scan verify",
+    }.items()
+    for name in names.split()
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     module = _LAZY.get(name)
-    if module is None:
+    if name == "push_to_hub":  # PEFT's name for it.
+        value = __getattr__("push")
+    elif module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
+    else:
+        import importlib
 
-    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+        value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
     globals()[name] = value
     return value
 
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+def __dir__() -> "list[str]":
+    return sorted({*globals(), *_LAZY, "push_to_hub"})
+
+
+for _class in (Adapter, AdapterConfig, AdapterTensor, BaseModel, Checkpoint, Finding, Module, ModuleStrength, Progress,
+               PullReport, PushReport, SafetensorsFile):
+    _class.__module__ = "ferrule"
+
+
+del _class

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import errno as _errno
-from typing import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = [
     "CorruptError",
@@ -62,6 +64,9 @@ class Error(Exception):
         if self._text is not None:
             return self._text
         return (f"{self.path}: " if self.path else "") + (f"[{self.rule}] " if self.rule else "") + self.message
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.message, self.rule, self.path, self.errno, self._text, self.kind, self.status,
@@ -148,3 +153,7 @@ def error_of(code: str, rule: str, message: str, path: str, errno: int, text: st
     if made is NotFoundError and errno == 0:
         errno = _errno.ENOENT
     return made(message, rule, path, errno, text, kind, status, request_id)
+
+
+for _class in (Error, *_BY_CODE.values(), PermissionDeniedError, NetworkError, SafetensorError):
+    _class.__module__ = "ferrule"

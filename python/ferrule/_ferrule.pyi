@@ -7,8 +7,6 @@ from typing import Any, Literal, overload
 import numpy
 import torch
 
-import ferrule
-
 
 version: str = '0.1.0'
 
@@ -55,32 +53,6 @@ class Finding:
     def __str__(self) -> str: ...
 
     def __repr__(self) -> str: ...
-
-class VerifyReport:
-    """What verify() found. True if it is good."""
-
-    @property
-    def good(self) -> bool:
-        """Whether there is no error among the findings."""
-
-    @property
-    def findings(self) -> list[Finding]:
-        """All findings; if there are only notes and warnings, the path is good."""
-
-    @property
-    def system_error(self) -> ferrule.Error | None:
-        """
-        The system error that prevented a verdict, as opposed to bad data; not raised.
-        """
-
-    def __bool__(self) -> bool: ...
-
-    def __repr__(self) -> str: ...
-
-def verify(path: str | os.PathLike[str], *, backing: Literal['map', 'copy'] = 'map') -> VerifyReport:
-    """
-    Verifies a directory as an adapter, a single file as a container, by the same rules as the command `ferrule verify`. Problems of the path are in the report and never raised. "hf://user/repo[@revision][/subfolder]" is pulled through the cache first, which may raise.
-    """
 
 class ModuleStrength:
     """Factor and rank of one module's update, and the rule that decided."""
@@ -377,15 +349,6 @@ class Adapter:
 
     def __repr__(self) -> str: ...
 
-def open(path: str | os.PathLike[str], *, backing: Literal['map', 'copy'] = 'map', torch_key: str = '') -> Adapter:
-    """
-    Opens an adapter's directory as PEFT finds it (adapter_model.safetensors, then .bin), without torch. "hf://user/repo[@revision][/subfolder]" is pulled through the cache first.
-
-    backing="map" maps the weights: pages load on first touch, and if another program truncates the file, touching a lost page ends the process (SIGBUS). backing="copy" reads them into memory. torch_key names the entry of a .bin that holds the state dict one level down.
-
-    Problems of an adapter that can be read are listed in findings. Raises NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.
-    """
-
 class BaseModel:
     """
     A base model as its headers describe it: names, shapes and config, no weights. Open it once and check any number of adapters against it.
@@ -394,7 +357,13 @@ class BaseModel:
     @staticmethod
     def open(path: str | os.PathLike[str], *, offline: bool = False) -> BaseModel:
         """
-        Opens a directory (weights and their config.json), an index, a file of tensors, or a config.json. Of "hf://user/repo[@revision]" only headers are fetched; with offline=True only the cache is used. Raises NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.
+        Opens a directory (weights and their config.json), an index, a file of tensors, or a config.json. A repository ("user/repo", "hf://user/repo[@revision]") is looked up in the Hub's cache; if it is not there, its headers are fetched, unless offline. Raises NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.
+        """
+
+    @staticmethod
+    def of(config: AdapterConfig, *, offline: bool = False) -> BaseModel:
+        """
+        Opens the base that the config names: a folder, or a repository. Raises InvalidArgumentError if it names none, and what open() raises.
         """
 
     @property
@@ -506,6 +475,9 @@ class PushReport:
 
     def __getitem__(self, key: str) -> Any: ...
 
+    def to_dict(self) -> dict[str, Any]:
+        """The document of the command's --json."""
+
 class PullReport:
     """
     What a pull fetched. dict(report) has the fields of `ferrule pull --json`.
@@ -537,6 +509,9 @@ class PullReport:
 
     def __getitem__(self, key: str) -> Any: ...
 
+    def to_dict(self) -> dict[str, Any]:
+        """The document of the command's --json."""
+
 def push(directory: str | os.PathLike[str], repo_id: str, *, revision: str | None = None, private: bool | None = None, create_pr: bool = False, commit_message: str | None = None, commit_description: str | None = None, token: str | bool | None = None, allow_public: bool = False, progress: Callable[[Progress], object] | None = None) -> PushReport:
     """
     Verifies an adapter's directory and sends it to the Hugging Face Hub (or to "s3://bucket/prefix"), as one commit or none.
@@ -553,145 +528,14 @@ def pull(repo_id: str, *, revision: str | None = None, cache_dir: str | os.PathL
     The files stay in the cache that huggingface_hub uses too, or are copied into `output`, together or not at all. Each is checked against the hash that the Hub lists, cached ones too. offline=True makes no request. For token, progress and errors see push.
     """
 
-class TensorTotals:
-    """Tensors by number."""
+def inspect(path: object | None, torch_key: object | None, tick: object | None) -> object:
+    """The document of the command's --json."""
 
-    @property
-    def tensors(self) -> int: ...
+def verify(paths: object, values: bool, id: object | None, backing: object | None, torch_key: object | None, tick: object | None) -> object:
+    """The document of the command's --json."""
 
-    @property
-    def parameters(self) -> int: ...
-
-    @property
-    def bytes(self) -> int: ...
-
-    @property
-    def dtypes(self) -> dict[str, int]:
-        """Tensors of each dtype."""
-
-    def __repr__(self) -> str: ...
-
-class AdapterSummary:
-    """
-    One adapter in few words, and whether it is good. Only headers and configs are read for it.
-    """
-
-    @property
-    def directory(self) -> str: ...
-
-    @property
-    def good(self) -> bool: ...
-
-    @property
-    def peft_type(self) -> str:
-        """Empty if the config could not be read."""
-
-    @property
-    def task_type(self) -> str | None: ...
-
-    @property
-    def base_model(self) -> str | None: ...
-
-    @property
-    def rank(self) -> int | None: ...
-
-    @property
-    def alpha(self) -> float | None: ...
-
-    @property
-    def weights_file(self) -> str: ...
-
-    @property
-    def file_bytes(self) -> int: ...
-
-    @property
-    def totals(self) -> TensorTotals: ...
-
-    @property
-    def findings(self) -> list[Finding]: ...
-
-    @property
-    def system_error(self) -> ferrule.Error | None:
-        """The system error that prevented a verdict; not raised."""
-
-    def __repr__(self) -> str: ...
-
-class FolderSummary:
-    """The adapters of a folder and of all folders below it."""
-
-    @property
-    def adapters(self) -> list[AdapterSummary]:
-        """Sorted by path."""
-
-    @property
-    def directories(self) -> int:
-        """Folders looked into."""
-
-    @property
-    def unreadable(self) -> list[ferrule.Error]:
-        """Folders that could not be listed, and why."""
-
-    @property
-    def bad(self) -> int:
-        """Adapters that are not good."""
-
-    @property
-    def totals(self) -> TensorTotals: ...
-
-    @property
-    def file_bytes(self) -> int: ...
-
-    def __repr__(self) -> str: ...
-
-class TensorSummary:
-    """One tensor by name, without its content."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def dtype(self) -> str: ...
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    @property
-    def nbytes(self) -> int: ...
-
-    def __repr__(self) -> str: ...
-
-class ContainerSummary:
-    """A file, or a checkpoint of several: what its headers say."""
-
-    @property
-    def files(self) -> list[str]: ...
-
-    @property
-    def container(self) -> str:
-        """"safetensors", "safetensors index", "torch" ..."""
-
-    @property
-    def file_bytes(self) -> int: ...
-
-    @property
-    def totals(self) -> TensorTotals: ...
-
-    @property
-    def tensors(self) -> list[TensorSummary]:
-        """In the order of the file."""
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """Of a single safetensors file."""
-
-    def __repr__(self) -> str: ...
-
-def inspect(path: str | os.PathLike[str]) -> AdapterSummary | FolderSummary | ContainerSummary:
-    """
-    What is at the path, by its headers: an adapter, a folder of them (walked to the bottom, in parallel), or a file of tensors. Of "hf://user/repo[@revision][/subfolder]" no more is fetched than it takes.
-
-    A bad adapter is an answer, not an exception. Raises NotFoundError, IoError, and for a file that cannot be read as one CorruptError, UnsupportedError, LimitExceededError.
-    """
+def scan(paths: object, allow: object | None, fail_on: object | None, tick: object | None) -> object:
+    """The document of the command's --json."""
 
 class LiveTensors:
     """
@@ -722,28 +566,28 @@ class LiveTensors:
     def serialize_safetensors(self, metadata: dict[str, str] | None = None) -> bytes:
         """The same bytes in memory."""
 
-def check(adapter: Adapter, base: BaseModel, engines: object | None, values: bool, allow_partial: bool) -> object:
+def check(adapter: Adapter, base: BaseModel, engines: object | None, values: bool, allow_partial: bool, tick: object | None) -> object:
     """The document of the command's --json."""
 
-def explain(adapter: Adapter, module: object | None) -> object:
+def explain(adapter: Adapter, path: object | None, module: object | None) -> object:
     """The document of the command's --json."""
 
-def diff(a: Adapter, b: Adapter, a_path: object, b_path: object, tensors: bool) -> object:
+def diff(a: Adapter, b: Adapter, a_path: object, b_path: object, tensors: bool, tick: object | None) -> object:
     """The document of the command's --json."""
 
-def content_id(adapter: Adapter) -> str:
+def content_id(adapter: Adapter, tick: object | None) -> str:
     """64 hexadecimal digits."""
 
-def convert(adapter: object | None, output: object | None, to: object | None, torch_key: object | None, durability: object | None) -> object:
+def convert(adapter: object | None, output: object | None, to: object | None, torch_key: object | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
-def normalize(adapter: object | None, output: object | None, rank: object | None, scale: object | None, engines: object | None, torch_key: object | None, durability: object | None) -> object:
+def normalize(adapter: object | None, output: object | None, rank: object | None, scale: object | None, engines: object | None, torch_key: object | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
-def fix(adapter: object | None, output: object | None, base: BaseModel | None, durability: object | None) -> object:
+def fix(adapter: object | None, output: object | None, base: BaseModel | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
-def save(state: object | None, directory: object | None, config: dict, select: object | None, format: object | None, embeddings: object | None, initial: object | None, base: BaseModel | None, fingerprint: bool, facts: object | None, card: bool, dtype: object | None, durability: object | None) -> object:
+def save(state: object | None, directory: object | None, config: dict, select: object | None, format: object | None, embeddings: object | None, initial: object | None, base: BaseModel | None, fingerprint: bool, facts: object | None, card: bool, dtype: object | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
 class Snapshot:

@@ -686,3 +686,7 @@ class SaveReport(Report):
 
     def _summary(self) -> str:
         return f"{_count(len(self.adapters), 'adapter')} saved, {self.saved_bytes:,} of {self.state_bytes:,} bytes"
+
+
+for _name in __all__:
+    globals()[_name].__module__ = "ferrule"

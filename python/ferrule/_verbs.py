@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command's verbs, for Python: each returns a report with the document of ``ferrule VERB --json``.
+"""The command's verbs, for Python: those that report give the document of ``ferrule VERB --json``.
 
 All of them release the GIL and wait for pending saves into the paths that they use. Ctrl-C raises KeyboardInterrupt:
-at once for verbs that only read, after the files are complete for those that write.
+verbs that only read end at once, those that write remove what they prepared and leave the old files. `progress` shows
+a bar: True for one of tqdm's (or a plain line), or anything with tqdm's ``update(n)``.
+
+A str that is not a path here can be "user/repo" on the Hub, or an hf://, s3:// or https:// address.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Iterable, Literal, Mapping, Union
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Literal, Mapping, Union
 
 from . import _ferrule, _pending
-from ._errors import InvalidArgumentError
-from ._ferrule import Adapter, AdapterConfig, BaseModel, Checkpoint
+from ._examined import AdapterSummary, ContainerSummary, FolderSummary, ScanReport, VerifyReport, summary_of
+from ._ferrule import Adapter, AdapterConfig, BaseModel, Checkpoint, Progress, PullReport, PushReport
+from ._progress import ProgressBar, bar, size_of, transfer
 from ._reports import (
     CheckReport,
     ConvertReport,
@@ -23,6 +27,7 @@ from ._reports import (
     SaveReport,
     raise_first_error,
 )
+from ._strict import strict
 
 if TYPE_CHECKING:
     import numpy
@@ -34,8 +39,24 @@ if TYPE_CHECKING:
 StrPath = Union[str, "os.PathLike[str]"]
 Config = Union[AdapterConfig, str, "os.PathLike[str]"]
 Durability = Literal["fast", "safe", "full"]
+Backing = Literal["map", "copy"]
 
-__all__ = ["check", "content_id", "convert", "diff", "explain", "fix", "normalize", "save"]
+__all__ = [
+    "check",
+    "content_id",
+    "convert",
+    "diff",
+    "explain",
+    "fix",
+    "inspect",
+    "normalize",
+    "open",
+    "pull",
+    "push",
+    "save",
+    "scan",
+    "verify",
+]
 
 
 def _is_path(value: object) -> bool:
@@ -57,7 +78,7 @@ def _opened(adapter: Any, argument: str) -> Adapter:
     if not _is_path(adapter):
         raise _wrong_type(argument, "str, os.PathLike or ferrule.Adapter", adapter)
     _wait(adapter)
-    return _ferrule.open(adapter)
+    return Adapter.open(adapter)
 
 
 def _words(values: Any, argument: str) -> list[str]:
@@ -66,52 +87,135 @@ def _words(values: Any, argument: str) -> list[str]:
     return list(values)
 
 
-def _base_of(base: Any) -> BaseModel | None:
+def _flag(value: Any, argument: str) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong_type(argument, "bool", value)
+    return value
+
+
+def _paths(paths: Any) -> list[Any]:
+    """A path, or several."""
+    if _is_path(paths):
+        paths = [paths]
+    elif isinstance(paths, Mapping) or not hasattr(paths, "__iter__"):
+        raise _wrong_type("path", "str or os.PathLike", paths)
+    found = list(paths)
+    for path in found:
+        if not _is_path(path):
+            raise _wrong_type("path", "str or os.PathLike", path)
+        _wait(path)
+    return found
+
+
+def _place(adapter: Any, opened: Adapter) -> Any:
+    """The path to report: the one that was given."""
+    return opened.directory if isinstance(adapter, Adapter) else adapter
+
+
+def _base_of(base: Any, offline: bool = False) -> BaseModel | None:
     if base is None or isinstance(base, BaseModel):
         return base
     if not _is_path(base):
         raise _wrong_type("base", "str, os.PathLike, ferrule.BaseModel or None", base)
-    return BaseModel.open(base)
+    return BaseModel.open(base, offline=offline)
 
 
-def _base_of_config(config: AdapterConfig) -> BaseModel:
-    """The base that the config names: a folder, or a repository in the Hub's cache."""
-    name = config.base_model_name_or_path
-    if not name:
-        raise InvalidArgumentError("the config does not name its base model: give base")
-    if os.path.exists(name):
-        return BaseModel.open(name)
-    return BaseModel.open(f"hf://{name}", offline=True)
+@strict
+def open(path: StrPath, *, backing: Backing = "map", torch_key: str = "") -> Adapter:
+    """Opens an adapter's directory as PEFT finds it (adapter_model.safetensors, then .bin), without torch.
+
+    path: also "user/repo" or "hf://user/repo[@revision][/subfolder]" on the Hub, pulled through the cache.
+    backing: "map" maps the weights: pages load on first touch, and if another program truncates the file, touching a
+        lost page ends the process (SIGBUS). "copy" reads them into memory.
+    torch_key: the entry of a .bin that holds the state dict, if it is nested.
+
+    Problems of an adapter that can be read are listed in its findings. Raises NotFoundError, IoError, CorruptError,
+    UnsupportedError, LimitExceededError.
+    """
+    _wait(path)
+    return Adapter.open(path, backing=backing, torch_key=torch_key)
 
 
+@strict
+def inspect(path: StrPath, *, torch_key: str = "",
+            progress: ProgressBar = None) -> AdapterSummary | FolderSummary | ContainerSummary:
+    """What is at the path, by its headers: an adapter, a folder of them (walked to the bottom, in parallel), or a file
+    of tensors. From the Hub no more is fetched than it takes.
+
+    A bad adapter is an answer, not an exception. Raises NotFoundError, IoError, and for a file that cannot be read as
+    one CorruptError, UnsupportedError, LimitExceededError.
+    """
+    _wait(path)
+    with bar(progress, "inspecting", "folder") as tick:
+        return summary_of(_ferrule.inspect(path, torch_key, tick))
+
+
+@strict
+def verify(path: StrPath | Iterable[StrPath], *, values: bool = False, id: str | None = None, backing: Backing = "map",
+           torch_key: str = "", progress: ProgressBar = None) -> VerifyReport:
+    """Verifies a directory as an adapter with all adapters below it, a single file as a container; or several paths.
+
+    values: read every value too: NaN, Inf, an update that is all zeros.
+    id: the content id that the adapter must have (:func:`content_id`).
+
+    Problems of the path are in the report and never raised; what the Hub refuses is raised.
+    """
+    paths = _paths(path)
+    with bar(progress, "verifying", "folder") as tick:
+        return VerifyReport(_ferrule.verify(paths, _flag(values, "values"), id, backing, torch_key, tick))
+
+
+@strict
+def scan(path: StrPath | Iterable[StrPath], *, allow: Iterable[str] = (),
+         fail_on: Literal["dangerous", "unknown", "any"] = "unknown", progress: ProgressBar = None) -> ScanReport:
+    """Lists what unpickling the files, and the files in folders, would run, by reading them as data. What is on the
+    Hub or in an object store is fetched into a temporary folder, before any program can find it.
+
+    allow: globs of paths, names of files, and names of globals that are accepted.
+    fail_on: the least severity that fails the scan.
+    """
+    paths = _paths(path)
+    with bar(progress, "scanning", "folder") as tick:
+        return ScanReport(_ferrule.scan(paths, allow, fail_on, tick))
+
+
+@strict
 def check(adapter: StrPath | Adapter, base: StrPath | BaseModel | None = None, *, engines: Iterable[str] = (),
-          values: bool = False, allow_partial: bool = False) -> CheckReport:
+          values: bool = False, allow_partial: bool = False, offline: bool = False,
+          progress: ProgressBar = None) -> CheckReport:
     """Compares an adapter with a base model: whether all of it would apply, and as it was meant.
 
-    base: a directory, an index, a file of tensors, a config.json, or a :class:`ferrule.BaseModel` (open it once for
-        many adapters). None takes the base that the adapter's config names: a folder, or a repository that is in the
-        Hub's cache. Only headers are read.
+    base: a directory, an index, a file of tensors, a config.json, a repository of the Hub, or a
+        :class:`ferrule.BaseModel` (open it once for many adapters). None takes the base that the adapter's config
+        names: a folder, a repository in the Hub's cache, or its headers from the Hub. Only headers are read.
     engines: also check against these serving engines ("vllm", "sglang" ...).
     values: read the values too: NaN, Inf, a B that is all zeros.
     allow_partial: accept modules that the base does not have if at least one is found.
+    offline: look for a base that is not a path in the cache only.
 
     Problems are in the report. Raises :class:`ferrule.Error` if the adapter or the base cannot be read.
     """
     wanted = _words(engines, "engines")
+    flags = _flag(values, "values"), _flag(allow_partial, "allow_partial")
     opened = _opened(adapter, "adapter")
-    model = _base_of(base) or _base_of_config(opened.config)
-    return CheckReport(_ferrule.check(opened, model, wanted, values, allow_partial))
+    model = _base_of(base, _flag(offline, "offline")) or BaseModel.of(opened.config, offline=offline)
+    with bar(progress, "checking", "step") as tick:
+        return CheckReport(_ferrule.check(opened, model, wanted, *flags, tick))
 
 
+@strict
 def explain(adapter: StrPath | Adapter, module: str | None = None) -> ExplainReport:
     """The strength of every module that the adapter changes: r, alpha, rsLoRA and the patterns resolved as PEFT does.
 
     module: only modules whose path, or the end of it after a dot, matches ("*_proj"; * and ?).
     """
-    return ExplainReport(_ferrule.explain(_opened(adapter, "adapter"), module))
+    opened = _opened(adapter, "adapter")
+    return ExplainReport(_ferrule.explain(opened, _place(adapter, opened), module))
 
 
-def diff(a: StrPath | Adapter, b: StrPath | Adapter, *, tensors: bool = False) -> DiffReport:
+@strict
+def diff(a: StrPath | Adapter, b: StrPath | Adapter, *, tensors: bool = False,
+         progress: ProgressBar = None) -> DiffReport:
     """Compares what two adapters do to a base, not how they are written: factors that were rescaled or rotated are
     the same.
 
@@ -122,12 +226,13 @@ def diff(a: StrPath | Adapter, b: StrPath | Adapter, *, tensors: bool = False) -
     opened_a, opened_b = _opened(a, "a"), _opened(b, "b")
     for opened in (opened_a, opened_b):
         raise_first_error(opened.findings)
-    paths = [opened.directory if isinstance(given, Adapter) else given
-             for given, opened in ((a, opened_a), (b, opened_b))]
-    return DiffReport(_ferrule.diff(opened_a, opened_b, *paths, tensors))
+    with bar(progress, "comparing", "module") as tick:
+        return DiffReport(_ferrule.diff(opened_a, opened_b, _place(a, opened_a), _place(b, opened_b),
+                                        _flag(tensors, "tensors"), tick))
 
 
-def content_id(adapter: StrPath | Adapter) -> str:
+@strict
+def content_id(adapter: StrPath | Adapter, *, progress: ProgressBar = None) -> str:
     """64 hexadecimal digits that name the adapter's content (docs/content-id.md): the same for every container, file
     order, metadata, card and spelling of the config, different after any change of a tensor or of the config's
     meaning.
@@ -136,11 +241,13 @@ def content_id(adapter: StrPath | Adapter) -> str:
     """
     opened = _opened(adapter, "adapter")
     raise_first_error(opened.findings)
-    return _ferrule.content_id(opened)
+    with bar(progress, "hashing", "tensor") as tick:
+        return _ferrule.content_id(opened, tick)
 
 
+@strict
 def convert(adapter: StrPath, output: StrPath, *, to: Literal["safetensors", "bin"] = "safetensors",
-            torch_key: str = "", durability: Durability = "safe") -> ConvertReport:
+            torch_key: str = "", durability: Durability = "safe", progress: ProgressBar = None) -> ConvertReport:
     """Rewrites the weights in the format with every tensor unchanged; the config, the card and other files stay as
     they are. `output` can be the adapter's own directory; it appears complete or not at all.
 
@@ -150,12 +257,14 @@ def convert(adapter: StrPath, output: StrPath, *, to: Literal["safetensors", "bi
     """
     _wait(adapter)
     _wait(output)
-    return ConvertReport(_ferrule.convert(adapter, output, to, torch_key, durability))
+    with bar(progress, "converting", "B", size_of(adapter)) as tick:
+        return ConvertReport(_ferrule.convert(adapter, output, to, torch_key, durability, tick))
 
 
+@strict
 def normalize(adapter: StrPath, output: StrPath, *, rank: Literal["uniform", "keep"] = "uniform",
               scale: Literal["b", "a", "split"] = "b", engines: Iterable[str] = (), torch_key: str = "",
-              durability: Durability = "safe") -> NormalizeReport:
+              durability: Durability = "safe", progress: ProgressBar = None) -> NormalizeReport:
     """Writes a plain LoRA that every engine reads the same way: alpha = r, so that every strength is 1, no rsLoRA, no
     patterns. `output` can be the adapter's own directory.
 
@@ -167,11 +276,13 @@ def normalize(adapter: StrPath, output: StrPath, *, rank: Literal["uniform", "ke
     """
     _wait(adapter)
     _wait(output)
-    return NormalizeReport(_ferrule.normalize(adapter, output, rank, scale, engines, torch_key, durability))
+    with bar(progress, "normalizing", "module") as tick:
+        return NormalizeReport(_ferrule.normalize(adapter, output, rank, scale, engines, torch_key, durability, tick))
 
 
+@strict
 def fix(adapter: StrPath, output: StrPath, *, base: StrPath | BaseModel | None = None,
-        durability: Durability = "safe") -> FixReport:
+        durability: Durability = "safe", progress: ProgressBar = None) -> FixReport:
     """Repairs problems that have exactly one fix: names that torch.compile, FSDP, DDP or an adapter left in keys, a
     missing "base_model.model.", types and fields of older PEFT releases, a stale adapter_model.bin; with base also the
     prefix of a wrapper. Tensors keep their bits. `output` can be the adapter's own directory.
@@ -180,7 +291,8 @@ def fix(adapter: StrPath, output: StrPath, *, base: StrPath | BaseModel | None =
     """
     _wait(adapter)
     _wait(output)
-    return FixReport(_ferrule.fix(adapter, output, _base_of(base), durability))
+    with bar(progress, "fixing", "B", size_of(adapter)) as tick:
+        return FixReport(_ferrule.fix(adapter, output, _base_of(base), durability, tick))
 
 
 def _configs(config: Any) -> dict[str, AdapterConfig]:
@@ -211,12 +323,14 @@ def _state(state: Any, torch_key: str) -> Any:
     raise _wrong_type("state", "a dict of tensors, ferrule.Checkpoint, or paths", state)
 
 
+@strict
 def save(state: State, directory: StrPath, config: Config | Mapping[str, Config], *,
          select: Iterable[str] | None = None, format: Literal["safetensors", "bin"] = "safetensors",
          dtype: Literal["keep", "f32", "bf16", "f16"] = "keep",
          embeddings: Literal["auto", "always", "never"] = "auto", initial: StrPath | None = None,
          base: StrPath | BaseModel | None = None, fingerprint: bool = False, facts: Mapping[str, Any] | None = None,
-         card: bool = True, torch_key: str = "", durability: Durability = "safe") -> SaveReport:
+         card: bool = True, torch_key: str = "", durability: Durability = "safe",
+         progress: ProgressBar = None) -> SaveReport:
     """Saves adapters out of a state dict as ``PeftModel.save_pretrained`` does, without PEFT or torch.
 
     state: a dict of torch or numpy tensors, a :class:`ferrule.Checkpoint`, or paths that make one. It can be any part
@@ -239,5 +353,47 @@ def save(state: State, directory: StrPath, config: Config | Mapping[str, Config]
     _wait(directory)
     configs = _configs(config)
     source = _state(state, torch_key)
-    return SaveReport(_ferrule.save(source, directory, configs, select, format, embeddings, initial, _base_of(base),
-                                    fingerprint, facts, card, dtype, durability))
+    with bar(progress, "saving", "B") as tick:
+        return SaveReport(_ferrule.save(source, directory, configs, select, format, embeddings, initial, _base_of(base),
+                                        _flag(fingerprint, "fingerprint"), facts, _flag(card, "card"), dtype,
+                                        durability, tick))
+
+
+@strict
+def push(directory: StrPath, repo_id: str, *, revision: str | None = None, private: bool | None = None,
+         create_pr: bool = False, commit_message: str | None = None, commit_description: str | None = None,
+         token: str | bool | None = None, allow_public: bool = False,
+         progress: ProgressBar | Callable[[Progress], object] = None) -> PushReport:
+    """Verifies an adapter's directory and sends it to the Hugging Face Hub (or to "s3://bucket/prefix"), as one commit
+    or none. Files that the Hub already has are not sent.
+
+    revision: a branch ("main"); it and the repository are created if they do not exist.
+    private: a new repository is private; a public one is refused, unless allow_public.
+    create_pr: open a pull request instead of committing to the branch.
+    token: None takes that of the environment or of ``hf auth login``, False none.
+    progress: a bar, or a callable that gets a :class:`ferrule.Progress`. Its exception, or Ctrl-C, ends the push: the
+        same call again sends what is missing.
+
+    Raises CorruptError for an adapter that is not good, before any request, NotFoundError, NetworkError (a
+    ConnectionError), PermissionDeniedError, IoError; the rules are HB-* (docs/rules/HB.md).
+    """
+    with transfer(progress, "pushing") as told:
+        return _ferrule.push(directory, repo_id, revision=revision, private=private, create_pr=create_pr,
+                             commit_message=commit_message, commit_description=commit_description, token=token,
+                             allow_public=allow_public, progress=told)
+
+
+@strict
+def pull(repo_id: str, *, revision: str | None = None, cache_dir: StrPath | None = None,
+         output: StrPath | None = None, files: Iterable[str] | None = None, offline: bool = False,
+         token: str | bool | None = None, progress: ProgressBar | Callable[[Progress], object] = None) -> PullReport:
+    """Fetches a repository of the Hugging Face Hub (or "s3://bucket/prefix", or the https:// address of a folder) at a
+    branch, tag or commit.
+
+    The files stay in the cache that huggingface_hub uses too, or are copied into `output`, together or not at all.
+    Each is checked against the hash that the Hub lists, cached ones too. offline=True makes no request. For token,
+    progress and errors see push.
+    """
+    with transfer(progress, "pulling") as told:
+        return _ferrule.pull(repo_id, revision=revision, cache_dir=cache_dir, output=output, files=files,
+                             offline=offline, token=token, progress=told)

@@ -73,6 +73,13 @@ Backing backing_of(std::string_view value) {
   wrong_value("backing", R"("map" or "copy")", value);
 }
 
+std::string id_of(std::string value) {
+  if (value.size() == 64 && value.find_first_not_of("0123456789abcdef") == std::string::npos) {
+    return value;
+  }
+  wrong_value("id", "64 hexadecimal digits", value);
+}
+
 Durability durability_of(std::string_view value) {
   if (value == "fast") return Durability::kFast;
   if (value == "safe") return Durability::kSafe;

@@ -41,6 +41,9 @@ std::vector<std::string> strs_of(nanobind::handle value, std::string_view argume
 /// "map" or "copy".
 Backing backing_of(std::string_view value);
 
+/// A content id: 64 hexadecimal digits.
+std::string id_of(std::string value);
+
 /// "fast", "safe" or "full".
 Durability durability_of(std::string_view value);
 

@@ -285,8 +285,6 @@ void bind_adapter(nb::module_& module) {
                       quote(held_by(self)->directory().native()) + ", " +
                       std::to_string(held_by(self)->tensors().size()) + " tensors>");
       });
-  module.def("open", &open_adapter, "path"_a.none(), nb::kw_only(), "backing"_a = "map",
-             "torch_key"_a = "", nb::sig(kOpenSignature), kOpenText);
 }
 
 }  // namespace ferrule::python

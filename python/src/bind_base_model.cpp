@@ -23,10 +23,17 @@ using namespace nb::literals;
 
 namespace {
 
-OpenedBase open_base(nb::handle path, bool offline) {
-  const auto local = local_path_of(path, "path", true, offline);
+OpenedBase open_at(const LocalPath& local) {
   auto opened = value_or_raise(without_gil([&] { return BaseModel::open(local.path); }));
   return {std::make_shared<const BaseModel>(std::move(opened))};
+}
+
+OpenedBase open_base(nb::handle path, bool offline) {
+  return open_at(base_path_of(path, "path", offline));
+}
+
+OpenedBase open_base_of(const AdapterConfig& config, bool offline) {
+  return open_at(base_path_of(config, offline));
 }
 
 }  // namespace
@@ -39,10 +46,15 @@ void bind_base_model(nb::module_& module) {
           "open", &open_base, "path"_a.none(), nb::kw_only(), "offline"_a = false,
           nb::sig("def open(path: str | os.PathLike[str], *, offline: bool = False) -> BaseModel"),
           "Opens a directory (weights and their config.json), an index, a file of tensors, or a "
-          "config.json. Of \"hf://user/repo[@revision]\" only headers are fetched; with "
-          "offline=True "
-          "only the cache is used. Raises NotFoundError, IoError, CorruptError, UnsupportedError, "
+          "config.json. A repository (\"user/repo\", \"hf://user/repo[@revision]\") is looked up "
+          "in "
+          "the Hub's cache; if it is not there, its headers are fetched, unless offline. Raises "
+          "NotFoundError, IoError, CorruptError, UnsupportedError, "
           "LimitExceededError.")
+      .def_static("of", &open_base_of, "config"_a, nb::kw_only(), "offline"_a = false,
+                  nb::sig("def of(config: AdapterConfig, *, offline: bool = False) -> BaseModel"),
+                  "Opens the base that the config names: a folder, or a repository. Raises "
+                  "InvalidArgumentError if it names none, and what open() raises.")
       .def_prop_ro(
           "has_tensors", [](const OpenedBase& self) { return self.base->has_tensors(); },
           "False if only a config.json was given.")

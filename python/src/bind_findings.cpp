@@ -6,13 +6,10 @@
 
 #include "arguments.hpp"
 #include "bindings.hpp"
-#include "errors.hpp"
 #include "ferrule/report_json.hpp"
 #include "ferrule/text.hpp"
-#include "ferrule/verify.hpp"
 #include "findings.hpp"
 #include "json_value.hpp"
-#include "remote_path.hpp"
 #include "text.hpp"
 
 namespace ferrule::python {
@@ -107,40 +104,6 @@ void bind_findings(nb::module_& module) {
       .def("__str__", [](const Finding& self) { return to_str(line_of(self)); })
       .def("__repr__",
            [](const Finding& self) { return to_str("<ferrule.Finding " + line_of(self) + ">"); });
-
-  nb::class_<VerifyReport>(module, "VerifyReport", "What verify() found. True if it is good.")
-      .def_prop_ro("good", &VerifyReport::good, "Whether there is no error among the findings.")
-      .def_prop_ro(
-          "findings", [](const VerifyReport& self) { return to_list(self.findings); },
-          nb::sig("def findings(self) -> list[Finding]"),
-          "All findings; if there are only notes and warnings, the path is good.")
-      .def_prop_ro(
-          "system_error",
-          [](const VerifyReport& self) -> nb::object {
-            return self.system_error ? to_exception(*self.system_error) : nb::none();
-          },
-          nb::sig("def system_error(self) -> ferrule.Error | None"),
-          "The system error that prevented a verdict, as opposed to bad data; not raised.")
-      .def("__bool__", &VerifyReport::good)
-      .def("__repr__", [](const VerifyReport& self) {
-        return to_str("<ferrule.VerifyReport " + std::string(self.good() ? "good" : "bad") + ", " +
-                      std::to_string(self.findings.size()) + " findings>");
-      });
-
-  module.def(
-      "verify",
-      [](nb::handle path, std::string_view backing) {
-        const OpenOptions options{.backing = backing_of(backing), .threads = 0};
-        const auto where = local_path_of(path, "path", false);
-        return without_gil([&] { return verify(where.path, options); });
-      },
-      "path"_a.none(), nb::kw_only(), "backing"_a = "map",
-      nb::sig("def verify(path: str | os.PathLike[str], *, backing: typing.Literal['map', 'copy'] "
-              "= 'map') -> VerifyReport"),
-      "Verifies a directory as an adapter, a single file as a container, by the same rules as the "
-      "command `ferrule verify`. Problems of the path are in the report and never raised. "
-      "\"hf://user/repo[@revision][/subfolder]\" is pulled through the cache first, which may "
-      "raise.");
 }
 
 }  // namespace ferrule::python

@@ -120,7 +120,17 @@ void add_mapping(Class& report, const std::array<const char*, kCount>& fields) {
             PyErr_SetObject(PyExc_KeyError, key.ptr());
             throw nb::python_error();
           },
-          "key"_a, nb::sig("def __getitem__(self, key: str) -> typing.Any"));
+          "key"_a, nb::sig("def __getitem__(self, key: str) -> typing.Any"))
+      .def(
+          "to_dict",
+          [&fields](nb::handle self) {
+            nb::dict dict;
+            dict["version"] = 1;
+            for (const auto* field : fields) dict[field] = self.attr(field);
+            return dict;
+          },
+          nb::sig("def to_dict(self) -> dict[str, typing.Any]"),
+          "The document of the command's --json.");
 }
 
 void bind_transfer_reports(nb::module_& module) {

@@ -22,6 +22,7 @@
 #include "ferrule/text.hpp"
 #include "json_value.hpp"
 #include "long_call.hpp"
+#include "remote_path.hpp"
 #include "tensors_in.hpp"
 #include "text.hpp"
 
@@ -32,38 +33,38 @@ using namespace nb::literals;
 
 namespace {
 
-nb::object document_of(Json::Object fields) {
-  return from_json(report_document(std::move(fields)));
-}
-
 nb::object check_document(const OpenedAdapter& adapter, const OpenedBase& base, nb::handle engines,
-                          bool values, bool allow_partial) {
+                          bool values, bool allow_partial, nb::handle tick) {
   CheckOptions options;
   options.values = values;
   options.allow_partial = allow_partial;
   options.engines = strs_of(engines, "engines");
-  auto report = long_read([held = held_by(adapter), model = base.base, options] {
-    return check(*held, *model, options);
-  });
+  auto report = long_read([held = held_by(adapter), model = base.base,
+                           options] { return check(*held, *model, options); },
+                          tick);
   return document_of(to_json(value_or_raise(std::move(report))));
 }
 
-nb::object explain_document(const OpenedAdapter& adapter, nb::handle module) {
+nb::object explain_document(const OpenedAdapter& adapter, nb::handle path, nb::handle module) {
   const auto glob = module.is_none() ? std::string() : str_of(module, "module");
   const auto report = long_read([held = held_by(adapter), glob] { return explain(*held, glob); });
-  return document_of(to_json(report, *held_by(adapter)));
+  auto fields = to_json(report, *held_by(adapter));
+  fields.front().second = path_of(path, "adapter").string();
+  return document_of(std::move(fields));
 }
 
 nb::object diff_document(const OpenedAdapter& a, const OpenedAdapter& b, nb::handle a_path,
-                         nb::handle b_path, bool tensors) {
-  const auto report = long_read([a = held_by(a), b = held_by(b), tensors] {
-    return diff(*a, *b, {.tensors = tensors, .threads = 0});
-  });
+                         nb::handle b_path, bool tensors, nb::handle tick) {
+  const auto report =
+      long_read([a = held_by(a), b = held_by(b),
+                 tensors] { return diff(*a, *b, {.tensors = tensors, .threads = 0}); },
+                tick);
   return document_of(to_json(report, path_of(a_path, "a"), path_of(b_path, "b"), tensors));
 }
 
-nb::str content_id_of(const OpenedAdapter& adapter) {
-  return to_str(long_read([held = held_by(adapter)] { return content_id(*held, {.threads = 0}); }));
+nb::str content_id_of(const OpenedAdapter& adapter, nb::handle tick) {
+  return to_str(
+      long_read([held = held_by(adapter)] { return content_id(*held, {.threads = 0}); }, tick));
 }
 
 WeightsFormat format_of(std::string_view value, std::string_view argument) {
@@ -101,22 +102,23 @@ SaveEmbeddings embeddings_of(std::string_view value) {
 }
 
 nb::object convert_document(nb::handle adapter, nb::handle output, nb::handle to,
-                            nb::handle torch_key, nb::handle durability) {
-  const auto from = path_of(adapter, "adapter");
+                            nb::handle torch_key, nb::handle durability, nb::handle tick) {
+  const auto from = local_path_of(adapter, "adapter", false);
   const auto where = path_of(output, "output");
   ConvertOptions options;
   options.threads = 0;
   options.format = format_of(str_of(to, "to"), "to");
   options.durability = durability_of(str_of(durability, "durability"));
   options.open.torch_key = str_of(torch_key, "torch_key");
-  const auto report = value_or_raise(long_write([&] { return convert(from, where, options); }));
+  const auto report =
+      value_or_raise(long_write([&] { return convert(from.path, where, options); }, tick));
   return document_of(to_json(report, where));
 }
 
 nb::object normalize_document(nb::handle adapter, nb::handle output, nb::handle rank,
                               nb::handle scale, nb::handle engines, nb::handle torch_key,
-                              nb::handle durability) {
-  const auto from = path_of(adapter, "adapter");
+                              nb::handle durability, nb::handle tick) {
+  const auto from = local_path_of(adapter, "adapter", false);
   const auto where = path_of(output, "output");
   NormalizeOptions options;
   options.threads = 0;
@@ -125,18 +127,20 @@ nb::object normalize_document(nb::handle adapter, nb::handle output, nb::handle 
   options.engines = strs_of(engines, "engines");
   options.durability = durability_of(str_of(durability, "durability"));
   options.open.torch_key = str_of(torch_key, "torch_key");
-  const auto report = value_or_raise(long_write([&] { return normalize(from, where, options); }));
+  const auto report =
+      value_or_raise(long_write([&] { return normalize(from.path, where, options); }, tick));
   return document_of(to_json(report, where));
 }
 
 nb::object fix_document(nb::handle adapter, nb::handle output, const OpenedBase* base,
-                        nb::handle durability) {
-  const auto from = path_of(adapter, "adapter");
+                        nb::handle durability, nb::handle tick) {
+  const auto from = local_path_of(adapter, "adapter", false);
   const auto where = path_of(output, "output");
   FixOptions options;
   options.base = base == nullptr ? nullptr : base->base.get();
   options.durability = durability_of(str_of(durability, "durability"));
-  const auto report = value_or_raise(long_write([&] { return fix(from, where, options); }));
+  const auto report =
+      value_or_raise(long_write([&] { return fix(from.path, where, options); }, tick));
   return document_of(to_json(report, where));
 }
 
@@ -181,7 +185,7 @@ SaveOptions save_options(nb::handle select, nb::handle format, nb::handle embedd
 nb::object save_document(nb::handle state, nb::handle directory, nb::dict config, nb::handle select,
                          nb::handle format, nb::handle embeddings, nb::handle initial,
                          const OpenedBase* base, bool fingerprint, nb::handle facts, bool card,
-                         nb::handle dtype, nb::handle durability) {
+                         nb::handle dtype, nb::handle durability, nb::handle tick) {
   const auto where = path_of(directory, "directory");
   const auto configs = configs_of(config);
   const auto options = save_options(select, format, embeddings, initial, base, fingerprint, facts,
@@ -195,7 +199,7 @@ nb::object save_document(nb::handle state, nb::handle directory, nb::dict config
     source = live.get();
   }
   const auto report =
-      value_or_raise(long_write([&] { return save(*source, configs, where, options); }));
+      value_or_raise(long_write([&] { return save(*source, configs, where, options); }, tick));
   return document_of(to_json(report));
 }
 
@@ -204,21 +208,23 @@ nb::object save_document(nb::handle state, nb::handle directory, nb::dict config
 void bind_reports(nb::module_& module) {
   constexpr const char* kDocument = "The document of the command's --json.";
   module.def("check", &check_document, "adapter"_a, "base"_a, "engines"_a.none(), "values"_a,
-             "allow_partial"_a, kDocument);
-  module.def("explain", &explain_document, "adapter"_a, "module"_a.none(), kDocument);
-  module.def("diff", &diff_document, "a"_a, "b"_a, "a_path"_a, "b_path"_a, "tensors"_a, kDocument);
-  module.def("content_id", &content_id_of, "adapter"_a, "64 hexadecimal digits.");
+             "allow_partial"_a, "tick"_a.none(), kDocument);
+  module.def("explain", &explain_document, "adapter"_a, "path"_a.none(), "module"_a.none(),
+             kDocument);
+  module.def("diff", &diff_document, "a"_a, "b"_a, "a_path"_a, "b_path"_a, "tensors"_a,
+             "tick"_a.none(), kDocument);
+  module.def("content_id", &content_id_of, "adapter"_a, "tick"_a.none(), "64 hexadecimal digits.");
   module.def("convert", &convert_document, "adapter"_a.none(), "output"_a.none(), "to"_a.none(),
-             "torch_key"_a.none(), "durability"_a.none(), kDocument);
+             "torch_key"_a.none(), "durability"_a.none(), "tick"_a.none(), kDocument);
   module.def("normalize", &normalize_document, "adapter"_a.none(), "output"_a.none(),
              "rank"_a.none(), "scale"_a.none(), "engines"_a.none(), "torch_key"_a.none(),
-             "durability"_a.none(), kDocument);
+             "durability"_a.none(), "tick"_a.none(), kDocument);
   module.def("fix", &fix_document, "adapter"_a.none(), "output"_a.none(), "base"_a.none(),
-             "durability"_a.none(), kDocument);
+             "durability"_a.none(), "tick"_a.none(), kDocument);
   module.def("save", &save_document, "state"_a.none(), "directory"_a.none(), "config"_a,
              "select"_a.none(), "format"_a.none(), "embeddings"_a.none(), "initial"_a.none(),
              "base"_a.none(), "fingerprint"_a, "facts"_a.none(), "card"_a, "dtype"_a.none(),
-             "durability"_a.none(), kDocument);
+             "durability"_a.none(), "tick"_a.none(), kDocument);
 }
 
 }  // namespace ferrule::python

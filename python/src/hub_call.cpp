@@ -51,7 +51,7 @@ bool HubCall::tell_progress() {
 void HubCall::finish() {
   if (!tell_progress()) throw nb::python_error();
   if (warnings_.empty()) return;
-  const auto warn = nb::module_::import_("warnings").attr("warn");
+  const auto warn = nb::module_::import_("ferrule._warnings").attr("warn");
   for (const auto& text : warnings_) warn(to_str(text));
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "errors.hpp"
+#include "ferrule/report_json.hpp"
 #include "text.hpp"
 
 namespace ferrule::python {
@@ -88,6 +89,10 @@ nb::object from_json(const Json& value) {
     return dict;
   }
   return nb::none();
+}
+
+nb::object document_of(Json::Object fields) {
+  return from_json(report_document(std::move(fields)));
 }
 
 Json to_json(nb::handle value, std::string_view argument) { return convert(value, argument, 0); }

@@ -13,11 +13,21 @@ from conftest import ROOT
 
 STUB = ROOT / "python/ferrule/_ferrule.pyi"
 
+# The package says "ferrule" of its classes; nanobind looks for those of the module itself.
+MAKE = """
+import sys
+import ferrule._ferrule as native
+from nanobind.stubgen import main
+for value in vars(native).values():
+    if isinstance(value, type):
+        value.__module__ = native.__name__
+main(sys.argv[1:])
+"""
+
 
 def test_the_stub_is_that_of_the_module(tmp_path):
     made = tmp_path / "_ferrule.pyi"
-    command = [sys.executable, "-m", "nanobind.stubgen", "-q", "-m", "ferrule._ferrule", "-o", made]
-    subprocess.run(command, check=True)
+    subprocess.run([sys.executable, "-c", MAKE, "-q", "-m", "ferrule._ferrule", "-o", made], check=True)
     if os.environ.get("UPDATE"):
         STUB.write_text(made.read_text())
     assert made.read_text() == STUB.read_text()
@@ -28,7 +38,7 @@ def test_the_stub_knows_every_native_name():
     named = {node.name for node in tree.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
     named |= {node.target.id for node in tree.body if isinstance(node, ast.AnnAssign)}
     native = importlib.import_module("ferrule._ferrule")
-    assert {name for name in dir(native) if not name.startswith("__")} <= named
+    assert {name for name in dir(native) if not name.startswith("_")} <= named
 
 
 def test_all_lists_what_there_is():

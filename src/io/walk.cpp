@@ -14,6 +14,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/call_control.hpp"
 #include "base/try.hpp"
 #include "io/list_directory.hpp"
 #include "io/our_name.hpp"
@@ -95,11 +96,14 @@ class Walk {
       for (auto& path : paths_of(directory, listing.linked)) links_.push_back(path);
       changed_.notify_all();
     }
+    if (control_ != nullptr) CallControlAccess::add_known(*control_, 1);
     visit_(directory, listing);
+    if (control_ != nullptr) CallControlAccess::add_done(*control_);
   }
 
   /// Works until no directory waits; several threads may.
   void work() {
+    const CallControl::Scope scope(control_);
     std::filesystem::path directory;
     while (pop(directory)) {
       if (auto listing = list_by_kind(directory, stages_)) {
@@ -152,6 +156,7 @@ class Walk {
 
   const Visit& visit_;
   const Stages stages_;
+  CallControl* const control_ = base::call_control();
   std::mutex mutex_;
   std::condition_variable changed_;
   std::set<Identity> known_;  // Visited, or not to be entered through a link.

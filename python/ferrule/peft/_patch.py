@@ -109,8 +109,7 @@ def _waiting_function(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _put_waits() -> None:
     """Makes code wait that reads, deletes or uploads what is still being written."""
-    for module, name in ((ferrule, "open"), (ferrule, "verify"), (ferrule.torch, "load_file"),
-                         (ferrule.torch, "load_model")):
+    for module, name in ((ferrule.torch, "load_file"), (ferrule.torch, "load_model")):
         _put(module, name, _waiting_function(vars(module)[name]))
     for name in ("from_pretrained", "_get_peft_type"):
         stock = vars(peft.config.PeftConfigMixin)[name]

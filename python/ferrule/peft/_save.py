@@ -7,14 +7,12 @@ import contextlib
 import functools
 import inspect
 import os
-import sys
-import warnings
 from dataclasses import dataclass
 from typing import Any, Mapping
 
 import torch
 
-from .. import _pending
+from .. import _pending, _warnings
 from .._ferrule import LiveTensors, SavePlan, Snapshot
 from . import _collect, _embeddings, _facts, _native, _shards
 from . import _live_model as live
@@ -46,15 +44,7 @@ def report(findings: list[dict[str, str]]) -> None:
     for finding in findings:
         if finding["severity"] == "warning":
             text = f"[{finding['rule']}] {finding['message']}"
-            warnings.warn(text + (f"; {finding['advice']}" if finding["advice"] else ""), stacklevel=_outside())
-
-
-def _outside() -> int:
-    """The stacklevel at which the warning shows the line that asked for the save."""
-    level, frame = 1, sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("ferrule."):
-        level, frame = level + 1, frame.f_back
-    return level
+            _warnings.warn(text + (f"; {finding['advice']}" if finding["advice"] else ""))
 
 
 def save_pretrained(

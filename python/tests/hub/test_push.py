@@ -141,7 +141,7 @@ def test_a_pending_save_that_fails_is_not_pushed_over(stage):
     ({"revision": b"main"}, "revision: expected str, found bytes"),
     ({"commit_message": 1}, "commit_message: expected str, found int"),
     ({"token": 1.5}, "token: expected str, found float"),
-    ({"progress": "yes"}, "progress: expected a callable or None, found str"),
+    ({"progress": "yes"}, "progress: expected a bool, a bar with update"),
 ])
 def test_wrong_types_are_named(stage, arguments, message):
     given = {"directory": make_adapter(stage.folder / "adapter"), "repo_id": stage.repo_id, **arguments}

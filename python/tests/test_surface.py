@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user sees of the package besides results: names, signatures, misspelled keywords, lines of warnings."""
+
+import inspect
+import pydoc
+import subprocess
+import sys
+import warnings
+
+import ferrule
+import pytest
+
+FUNCTIONS = [getattr(ferrule, name) for name in ferrule.__all__ if inspect.isroutine(getattr(ferrule, name))]
+CLASSES = [getattr(ferrule, name) for name in ferrule.__all__ if inspect.isclass(getattr(ferrule, name))]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
+def test_functions_have_a_signature_and_help(function):
+    assert inspect.signature(function)
+    assert function.__doc__
+    assert "nb_func object" not in pydoc.render_doc(function)
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_classes_say_where_they_are_found(kind):
+    assert kind.__module__ == "ferrule" and getattr(ferrule, kind.__name__) is kind
+    assert kind.__doc__
+    for name, member in inspect.getmembers(kind, callable):
+        if not name.startswith("_") and not inspect.isclass(member) and not hasattr(BaseException, name):
+            assert inspect.signature(member), name
+    pydoc.render_doc(kind)
+
+
+@pytest.mark.parametrize(("call", "meant"), [
+    (lambda: ferrule.save({}, "x", "y", durabilty="full"), "durability"),
+    (lambda: ferrule.convert("x", "y", torchkey="a"), "torch_key"),
+    (lambda: ferrule.check("x", engine=["vllm"]), "engines"),
+    (lambda: ferrule.push("x", "y", privat=True), "private"),
+    (lambda: ferrule.open("x", backings="map"), "backing"),
+])
+def test_a_misspelled_keyword_is_a_type_error_with_the_right_one(call, meant):
+    with pytest.raises(TypeError, match=f"got an unexpected keyword argument .*; did you mean '{meant}'"):
+        call()
+
+
+def test_a_keyword_that_is_like_no_other_is_a_type_error():
+    with pytest.raises(TypeError, match="convert.* got an unexpected keyword argument 'xyz'$"):
+        ferrule.convert("x", "y", xyz=1)
+
+
+def test_an_error_shows_its_path():
+    with pytest.raises(ferrule.NotFoundError) as caught:
+        ferrule.open("/no such place")
+    assert "/no such place" in repr(caught.value) and repr(caught.value).startswith("NotFoundError(")
+
+
+def test_warnings_show_the_callers_line():
+    from ferrule._warnings import warn
+
+    # A frame of the package between the caller and the warning.
+    inner = eval("lambda: warn('x')", {"__name__": "ferrule._verbs", "warn": warn})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        inner()
+    assert caught[0].filename == __file__
+
+
+def test_typing_is_not_imported():
+    program = "import sys; before = set(sys.modules); import ferrule; print(*sorted(set(sys.modules) - before))"
+    made = subprocess.run([sys.executable, "-S", "-c", "import sys; sys.path.insert(0, %r); exec(%r)" % (
+        str(__import__("pathlib").Path(ferrule.__file__).parents[1]), program)], check=True, capture_output=True,
+        text=True).stdout.split()
+    assert not {"typing", "inspect", "re", "dataclasses", "importlib.metadata"} & set(made), made
