@@ -70,9 +70,25 @@ _ferrule() {
     "normalize --engines") files="-f" ;;
     "normalize --torch-key") words="state_dict model module" ;;
     "normalize --durability") words="fast safe full" ;;
+    "merge --base") return ;;
+    "merge -o" | "merge --output") files="-d" ;;
+    "merge --weight") return ;;
+    "merge --rounding") words="peft once" ;;
+    "merge --dtype") words="keep f32 bf16 f16" ;;
+    "merge --threads") return ;;
+    "merge --torch-key") words="state_dict model module" ;;
+    "merge --durability") words="fast safe full" ;;
+    "unmerge --base") return ;;
+    "unmerge -o" | "unmerge --output") files="-d" ;;
+    "unmerge --weight") return ;;
+    "unmerge --rounding") words="peft once" ;;
+    "unmerge --dtype") words="keep f32 bf16 f16" ;;
+    "unmerge --threads") return ;;
+    "unmerge --torch-key") words="state_dict model module" ;;
+    "unmerge --durability") words="fast safe full" ;;
     "convert -o" | "convert --output") return ;;
-    "convert --to") words="safetensors bin peft per-expert fused-expert mlx gguf" ;;
-    "convert --from") words="peft per-expert fused-expert mlx gguf" ;;
+    "convert --to") words="safetensors bin peft per-expert fused-expert mlx kohya lycoris diffusers gguf" ;;
+    "convert --from") words="peft per-expert fused-expert mlx kohya lycoris diffusers gguf" ;;
     "convert --base") return ;;
     "convert --config") files="-f" ;;
     "convert --dtype") words="f32 f16 bf16 q8_0" ;;
@@ -81,6 +97,8 @@ _ferrule() {
     "convert --torch-key") words="state_dict model module" ;;
     "convert --durability") words="fast safe full" ;;
     "push --revision") return ;;
+    "push --include") return ;;
+    "push --exclude") return ;;
     "push --commit-message") return ;;
     "push --commit-description") return ;;
     "pull --revision") return ;;
@@ -89,7 +107,7 @@ _ferrule() {
   esac
   if [[ -z $words$files ]]; then
     case $command in
-      "") options="--help --version" words="save rescue assemble inspect config state-dict verify check explain diff id scan fix normalize convert clean push pull help" ;;
+      "") options="--help --version" words="save rescue assemble inspect config state-dict verify check explain diff id scan fix normalize merge unmerge convert clean push pull help" ;;
       "save") options="--help --output --config --select --format --embeddings --dtype --durability --torch-key --initial --base --fingerprint --facts --push --no-card --json" files="-f" ;;
       "rescue") options="--help --output --config --adapter --prefer --durability --json" ;;
       "assemble") options="--help --output --config --adapter --durability --json" files="-d" ;;
@@ -107,9 +125,11 @@ _ferrule() {
       "scan") options="--help --files-from --allow --fail-on --quiet --format --json" files="-f" ;;
       "fix") options="--help --output --base --keep-going --durability --json" files="-d" ;;
       "normalize") options="--help --output --rank --scale --engine --engines --keep-going --torch-key --durability --json" files="-d" ;;
+      "merge") options="--help --base --output --weight --rounding --dtype --threads --copy --in-place --resume --torch-key --durability --json" files="-d" ;;
+      "unmerge") options="--help --base --output --weight --rounding --dtype --threads --copy --in-place --resume --torch-key --durability --json" files="-d" ;;
       "convert") options="--help --output --to --from --base --config --dtype --arch --drop --keep-going --torch-key --durability --json" ;;
       "clean") options="--help --json" files="-d" ;;
-      "push") options="--help --revision --private --allow-public --create-pr --commit-message --commit-description --json" files="-d" ;;
+      "push") options="--help --revision --private --allow-public --include --exclude --all --dry-run --create-pr --commit-message --commit-description --json" files="-d" ;;
       "pull") options="--help --revision --cache-dir --output --offline --json" ;;
       "help") options="--help --json" ;;
     esac

@@ -58,16 +58,31 @@ void add_push(Arguments& command) {
                "Create a private repository; a public one that exists is refused");
   command.flag("--allow-public", options->allow_public,
                "With --private: continue if the repository exists and is public");
+  command.option(
+      "--include", push.include, "GLOB",
+      "Send files that match too (* and ?); a hidden file only if the pattern writes out "
+      "its dot");
+  command.option("--exclude", push.exclude, "GLOB", "Do not send files that match");
+  command.flag("--all", push.all,
+               "Send everything in the directory except hidden and temporary files: training state "
+               "too");
+  command.flag("--dry-run", push.dry_run,
+               "List what would be sent and what stays behind; make no request");
   command.flag("--create-pr", push.create_pr, "Open a pull request");
   command.option("--commit-message", push.commit_message, "TEXT", "First line of the commit");
   command.option("--commit-description", push.commit_description, "TEXT", "The rest of it");
   add_json(command, options->json);
   command.about(
-      R"(The token comes from HF_TOKEN or 'hf auth login'. Files that the Hub already has are not
+      R"(Sends the adapters in ADAPTER and below it, their cards, tokenizers and other small
+configuration. Hidden files (.env) and training state (optimizer.pt, rng_state.pth,
+training_args.bin) stay behind; what stays behind is listed. A new repository is public unless
+--private is given or the namespace's default is private.
+The token comes from HF_TOKEN or 'hf auth login'. Files that the Hub already has are not
 sent again; if nothing changed, no commit is made.
 Exit status: 0 done, 1 bad adapter, 2 usage, 3 the network or the server refused.
 
 Examples:
+  ferrule push my-adapter me/my-adapter --dry-run
   ferrule push my-adapter me/my-adapter --private
   ferrule push my-adapter me/my-adapter --create-pr --commit-message "Train longer"
   ferrule push my-adapter s3://models/my-adapter)");

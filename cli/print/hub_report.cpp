@@ -17,6 +17,19 @@ namespace {
 
 Json::Array names(const std::vector<std::string>& paths) { return {paths.begin(), paths.end()}; }
 
+void print_left_behind(const hub::PushReport& report) {
+  constexpr std::size_t kMaxListed = 50;
+  const auto shown = std::min(report.left_behind.size(), kMaxListed);
+  for (std::size_t i = 0; i < shown; ++i) {
+    const auto& one = report.left_behind[i];
+    print(Stream::kErr, "left behind: " + printable(one.path, 400) + " (" + one.why + ")\n");
+  }
+  if (report.left_behind.size() > shown) {
+    print(Stream::kErr,
+          "... and " + grouped(report.left_behind.size() - shown) + " more (--json lists them)\n");
+  }
+}
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -52,13 +65,19 @@ int hub_failure(const Error& error, bool json, Json::Object fields) {
 }
 
 Json::Object to_json(const hub::PushReport& report) {
+  Json::Array left;
+  for (const auto& one : report.left_behind)
+    left.push_back(Json::Object{{"path", one.path}, {"why", one.why}});
   return Json::Object{{"repo", report.repo},
                       {"revision", report.revision},
                       {"commit", report.commit},
                       {"url", report.url},
                       {"pr_url", report.pr_url.empty() ? Json() : Json(report.pr_url)},
                       {"uploaded", names(report.uploaded)},
-                      {"unchanged", names(report.unchanged)}};
+                      {"unchanged", names(report.unchanged)},
+                      {"dry_run", report.dry_run},
+                      {"selected", names(report.selected)},
+                      {"left_behind", std::move(left)}};
 }
 
 hub::Watcher HubWatcher::watcher() {
@@ -88,13 +107,22 @@ std::string HubWatcher::total() const {
 }
 
 void print_push(const hub::PushReport& report, const HubWatcher& watcher) {
-  if (report.uploaded.empty()) {
-    print(Stream::kOut, printable(report.repo) + ": unchanged, " +
-                            counted(report.unchanged.size(), "file") + ", " + report.commit + "\n");
+  const auto repo = printable(report.repo);
+  if (report.dry_run) {
+    for (const auto& path : report.selected) print(Stream::kOut, printable(path, 400) + "\n");
+    print_left_behind(report);
+    print(Stream::kOut, repo + ": " + counted(report.selected.size(), "file") +
+                            " would be pushed; nothing was sent\n");
     return;
   }
-  print(Stream::kOut, printable(report.repo) + ": " + counted(report.uploaded.size(), "file") +
-                          " pushed" + watcher.total() + ", " +
+  print_left_behind(report);
+  if (report.uploaded.empty()) {
+    print(Stream::kOut, repo + ": unchanged, " + counted(report.unchanged.size(), "file") + ", " +
+                            report.commit + "\n");
+    return;
+  }
+  print(Stream::kOut, repo + ": " + counted(report.uploaded.size(), "file") + " pushed" +
+                          watcher.total() + ", " +
                           printable(report.pr_url.empty() ? report.url : report.pr_url) + "\n");
 }
 

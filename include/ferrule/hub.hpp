@@ -91,6 +91,25 @@ struct PushOptions {
   /// Files that were just saved (SaveReport::written). They are not hashed again unless they have
   /// changed.
   std::vector<WrittenFile> written = {};
+  /// Patterns of files to send as well, beside the adapters in the directory and below it with
+  /// their cards, tokenizers and other small configuration. `*` and `?`; a pattern without a slash
+  /// matches names, others paths. A hidden file (".env") is sent only if a pattern writes out its
+  /// dot.
+  std::vector<std::string> include = {};
+  /// Patterns of files not to send.
+  std::vector<std::string> exclude = {};
+  /// Send everything except hidden and temporary files: training state too.
+  bool all = false;
+  /// Only say what would be sent: makes no request.
+  bool dry_run = false;
+};
+
+/// A file or folder (with a slash at its end) that a push did not send.
+struct LeftBehind {
+  std::string path;
+  /// "hidden", "training state", "temporary", "excluded", "not part of an adapter" or "a link to a
+  /// folder".
+  std::string why;
 };
 
 struct PushReport {
@@ -105,6 +124,13 @@ struct PushReport {
   /// Paths in the repository.
   std::vector<std::string> uploaded;
   std::vector<std::string> unchanged;
+  /// True if nothing was sent because PushOptions::dry_run is set. `commit` and `url` are empty
+  /// then.
+  bool dry_run = false;
+  /// Every path that was chosen, sorted: in a dry run what would be compared with the Hub and sent.
+  std::vector<std::string> selected;
+  /// Sorted by path.
+  std::vector<LeftBehind> left_behind;
 };
 
 struct PullOptions {

@@ -468,6 +468,18 @@ class PushReport:
     def unchanged(self) -> list[str]:
         """Paths that the Hub already had."""
 
+    @property
+    def dry_run(self) -> bool:
+        """True if nothing was sent because dry_run was given."""
+
+    @property
+    def selected(self) -> list[str]:
+        """Every path that was chosen; of a dry run what would be sent."""
+
+    @property
+    def left_behind(self) -> list[dict[str, str]]:
+        """What was not sent: path (a folder ends with a slash) and why."""
+
     def __repr__(self) -> str: ...
 
     def keys(self) -> list[str]:
@@ -512,9 +524,11 @@ class PullReport:
     def to_dict(self) -> dict[str, Any]:
         """The document of the command's --json."""
 
-def push(directory: str | os.PathLike[str], repo_id: str, *, revision: str | None = None, private: bool | None = None, create_pr: bool = False, commit_message: str | None = None, commit_description: str | None = None, token: str | bool | None = None, allow_public: bool = False, progress: Callable[[Progress], object] | None = None) -> PushReport:
+def push(directory: str | os.PathLike[str], repo_id: str, *, revision: str | None = None, private: bool | None = None, create_pr: bool = False, commit_message: str | None = None, commit_description: str | None = None, token: str | bool | None = None, allow_public: bool = False, progress: Callable[[Progress], object] | None = None, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None, all: bool = False, dry_run: bool = False) -> PushReport:
     """
     Verifies an adapter's directory and sends it to the Hugging Face Hub (or to "s3://bucket/prefix"), as one commit or none.
+
+    The adapters in the directory and below it are sent with their cards, tokenizers and other small configuration; not hidden files (an include that writes out the dot sends one) and not training state (all=True sends it). include and exclude are patterns (* and ?). The report's left_behind lists what stays; dry_run=True makes no request.
 
     Files that the Hub already has are not sent; the repository and the branch are created if they do not exist. private=True for a public repository is refused unless allow_public. token: None takes that of the environment or of `hf auth login`, False none. Pending saves there are waited for. The GIL is released; progress is called from this thread, and its exception, or Ctrl-C, ends the push: the same call again sends what is missing.
 

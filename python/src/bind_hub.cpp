@@ -52,7 +52,8 @@ void wait_for_saves(nb::handle path) {
 hub::PushReport push(nb::handle directory, nb::handle repo_id, nb::handle revision,
                      std::optional<bool> make_private, bool create_pr, nb::handle commit_message,
                      nb::handle commit_description, nb::handle token, bool allow_public,
-                     nb::handle progress) {
+                     nb::handle progress, nb::handle include, nb::handle exclude, bool all,
+                     bool dry_run) {
   const auto folder = path_of(directory, "directory");
   const auto destination = str_of(repo_id, "repo_id");
   HubCall call(progress);
@@ -64,6 +65,10 @@ hub::PushReport push(nb::handle directory, nb::handle repo_id, nb::handle revisi
   options.create_pr = create_pr;
   options.commit_message = text_or_empty(commit_message, "commit_message");
   options.commit_description = text_or_empty(commit_description, "commit_description");
+  if (!include.is_none()) options.include = strs_of(include, "include");
+  if (!exclude.is_none()) options.exclude = strs_of(exclude, "exclude");
+  options.all = all;
+  options.dry_run = dry_run;
   options.watcher = call.watcher();
   const auto settings = settings_of(token);
   wait_for_saves(directory);
@@ -95,8 +100,20 @@ nb::list str_list(const std::vector<std::string>& names) {
   return list;
 }
 
-constexpr std::array<const char*, 7> kPushFields = {"repo",   "revision", "commit",   "url",
-                                                    "pr_url", "uploaded", "unchanged"};
+nb::list left_behind_of(const hub::PushReport& report) {
+  nb::list list;
+  for (const auto& one : report.left_behind) {
+    nb::dict entry;
+    entry["path"] = to_str(one.path);
+    entry["why"] = to_str(one.why);
+    list.append(std::move(entry));
+  }
+  return list;
+}
+
+constexpr std::array<const char*, 10> kPushFields = {
+    "repo",     "revision",  "commit",  "url",      "pr_url",
+    "uploaded", "unchanged", "dry_run", "selected", "left_behind"};
 constexpr std::array<const char*, 5> kPullFields = {"repo", "revision", "commit", "path", "files"};
 
 /// Makes the report a mapping too, so that dict(report) has the fields of the command's --json.
@@ -167,6 +184,17 @@ void bind_transfer_reports(nb::module_& module) {
           .def_prop_ro(
               "unchanged", [](const PushReport& self) { return str_list(self.unchanged); },
               nb::sig("def unchanged(self) -> list[str]"), "Paths that the Hub already had.")
+          .def_prop_ro(
+              "dry_run", [](const PushReport& self) { return self.dry_run; },
+              "True if nothing was sent because dry_run was given.")
+          .def_prop_ro(
+              "selected", [](const PushReport& self) { return str_list(self.selected); },
+              nb::sig("def selected(self) -> list[str]"),
+              "Every path that was chosen; of a dry run what would be sent.")
+          .def_prop_ro(
+              "left_behind", [](const PushReport& self) { return left_behind_of(self); },
+              nb::sig("def left_behind(self) -> list[dict[str, str]]"),
+              "What was not sent: path (a folder ends with a slash) and why.")
           .def("__repr__", [](const PushReport& self) {
             return to_str("<ferrule.PushReport " + quote(self.repo) + " " + self.commit + ", " +
                           std::to_string(self.uploaded.size()) + " uploaded, " +
@@ -219,14 +247,23 @@ void bind_hub(nb::module_& module) {
       "push", &push, "directory"_a.none(), "repo_id"_a.none(), nb::kw_only(),
       "revision"_a = nb::none(), "private"_a = nb::none(), "create_pr"_a = false,
       "commit_message"_a = nb::none(), "commit_description"_a = nb::none(), "token"_a = nb::none(),
-      "allow_public"_a = false, "progress"_a = nb::none(),
-      nb::sig("def push(directory: str | os.PathLike[str], repo_id: str, *, revision: str | None = "
-              "None, private: bool | None = None, create_pr: bool = False, commit_message: str | "
-              "None = None, commit_description: str | None = None, token: str | bool | None = "
-              "None, allow_public: bool = False, progress: collections.abc.Callable[[Progress], "
-              "object] | None = None) -> PushReport"),
+      "allow_public"_a = false, "progress"_a = nb::none(), "include"_a = nb::none(),
+      "exclude"_a = nb::none(), "all"_a = false, "dry_run"_a = false,
+      nb::sig(
+          "def push(directory: str | os.PathLike[str], repo_id: str, *, revision: str | None = "
+          "None, private: bool | None = None, create_pr: bool = False, commit_message: str | "
+          "None = None, commit_description: str | None = None, token: str | bool | None = "
+          "None, allow_public: bool = False, progress: collections.abc.Callable[[Progress], "
+          "object] | None = None, include: collections.abc.Iterable[str] | None = None, exclude: "
+          "collections.abc.Iterable[str] | None = None, all: bool = False, dry_run: bool = "
+          "False) -> PushReport"),
       "Verifies an adapter's directory and sends it to the Hugging Face Hub (or to "
-      "\"s3://bucket/prefix\"), as one commit or none.\n\nFiles that the Hub already has are not "
+      "\"s3://bucket/prefix\"), as one commit or none.\n\nThe adapters in the directory and below "
+      "it are sent with their cards, "
+      "tokenizers and other small configuration; not hidden files (an include that writes out the "
+      "dot sends one) and not training state (all=True sends it). include and exclude are "
+      "patterns (* and ?). The report's left_behind lists what stays; dry_run=True makes no "
+      "request.\n\nFiles that the Hub already has are not "
       "sent; the repository and the branch are created if they do not exist. private=True for a "
       "public repository is refused unless allow_public. token: None takes that of the environment "
       "or of `hf auth login`, False none. Pending saves there are waited for. The GIL is released; "

@@ -100,18 +100,98 @@ def test_text_for_people_is_one_line_each(stage):
 # --- what goes and what stays
 
 
-def test_folders_go_too_but_not_what_tools_leave_behind(stage):
-    folder = stage.adapter()
-    make_adapter(folder / "second", seed=5, card=False)
-    wanted = content(folder) | {"notes.txt": b"note\n", "second/eval/results.json": b"{}"}
-    for path, text in wanted.items():
+def fill(folder, files):
+    for path, text in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(text)
-    for path in (".git/config", ".cache/huggingface/x.metadata", "second/.cache/y", "x.lock"):
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text("no")
-    push(stage, folder)
+
+
+STATE = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "rng_state_3.pth", "training_args.bin", "trainer_state.json",
+         "pytorch_model_fsdp.bin", "optimizer.bin", "global_step12/mp_rank_00_model_states.pt", "optimizer_0/__0_0.distcp",
+         "second/optimizer.pt")
+HIDDEN = (".env", ".gitignore", "second/.secrets", ".ssh/id_rsa", ".aws/credentials.json")
+TEMPORARY = (".git/config", ".cache/huggingface/x.metadata", "second/.cache/y", "x.lock")
+OTHER = ("data.csv", "model.safetensors", "second/eval/results.json", "wandb/run-1/files/summary.json", "modeling.py")
+
+
+def full_folder(stage):
+    """An adapter with all that may be beside one, and what of it is to be sent."""
+    folder = stage.adapter()
+    make_adapter(folder / "second", seed=5, card=False)
+    wanted = content(folder) | {"notes.txt": b"note\n", "tokenizer.json": b"{}" * 1_000_000, "tokenizer.model": b"\1" * 9,
+                                "LICENSE": b"free", "config.json": b"{}", "second/chat_template.jinja": b"{{ x }}",
+                                "1_Dense/config.json": b"{}", "1_Dense/model.safetensors": b"weights",
+                                "tokenizer/vocab.json": b"{}"}
+    fill(folder, {path: text for path, text in wanted.items() if not (folder / path).exists()})
+    fill(folder, {path: path.encode() for path in (*STATE, *HIDDEN, *TEMPORARY, *OTHER)})
+    return folder, wanted
+
+
+def test_adapters_cards_tokenizers_and_configuration_go(stage):
+    folder, wanted = full_folder(stage)
+    answer = push(stage, folder)
     assert stage.stored("ann/a") == wanted
+    assert answer["selected"] == sorted(wanted) and answer["dry_run"] is False
+    left = {one["path"]: one["why"] for one in answer["left_behind"]}
+    assert {path for path, why in left.items() if why == "training state"} == set(STATE)
+    assert {path for path, why in left.items() if why == "hidden"} == {
+        ".env", ".gitignore", "second/.secrets", ".ssh/", ".aws/"}
+    assert {path for path, why in left.items() if why == "temporary"} == {".git/", ".cache/", "second/.cache/", "x.lock"}
+    assert {path for path, why in left.items() if why == "not part of an adapter"} == set(OTHER)
+
+
+def test_all_sends_what_is_neither_hidden_nor_temporary(stage):
+    folder, wanted = full_folder(stage)
+    push(stage, folder, "ann/a", "--all", "--exclude", "*.csv")
+    assert sorted(stage.stored("ann/a")) == sorted(wanted.keys() | {*STATE, *OTHER} - {"data.csv"})
+
+
+@pytest.mark.parametrize("pattern, also", [
+    (".env", {".env"}),
+    (".*", {".env", ".gitignore", "second/.secrets"}),
+    ("*", {*STATE, *OTHER}),
+    ("?env", set()),
+    ("second/.secrets", {"second/.secrets"}),
+    ("*/.secrets", {"second/.secrets"}),
+    ("id_rsa", set()),
+    (".ssh/*", {".ssh/id_rsa"}),
+    ("*/id_rsa", set()),
+    (".git/config", set()),
+    ("*.csv", {"data.csv"}),
+    ("second/eval", {"second/eval/results.json"}),
+    ("wandb/", {"wandb/run-1/files/summary.json"}),
+    ("optimizer.pt", {"optimizer.pt", "second/optimizer.pt"}),
+])
+def test_an_include_adds_files_and_hidden_ones_only_by_their_dot(stage, pattern, also):
+    folder, wanted = full_folder(stage)
+    answer = push(stage, folder, "ann/a", "--include", pattern, "--dry-run")
+    assert set(answer["selected"]) == wanted.keys() | also
+
+
+def test_an_exclude_wins(stage):
+    folder, wanted = full_folder(stage)
+    answer = push(stage, folder, "ann/a", "--exclude", "second", "--exclude", "token*", "--include", "tokenizer.json", "--dry-run")
+    assert set(answer["selected"]) == {path for path in wanted if not path.startswith(("second/", "token"))}
+    assert {"path": "tokenizer.json", "why": "excluded"} in answer["left_behind"]
+
+
+def test_a_dry_run_makes_no_request(stage):
+    folder = stage.adapter()
+    (folder / ".env").write_text("TOKEN=1")
+    (folder / "optimizer.pt").write_text("x")
+    answer = push(stage, folder, "ann/a", "--dry-run")
+    assert stage.hub.requests() == []
+    assert answer["dry_run"] is True and answer["selected"] == FILES
+    assert answer["uploaded"] == answer["unchanged"] == [] and answer["commit"] == ""
+    said = stage.ferrule("push", folder, "ann/a", "--dry-run")
+    assert said.out.splitlines()[:3] == FILES and "left behind: .env (hidden)" in said.err
+
+
+def test_a_wrong_path_is_not_found_without_a_request(stage):
+    for destination in ("ann/a", "s3://bucket/a"):
+        refusal = stage.ferrule("push", stage.folder / "nowhere", destination, "--json", code=3).json["error"]
+        assert refusal["kind"] == "system" and "no such file" in refusal["message"]
+    assert stage.hub.requests() == []
 
 
 def test_names_are_sent_as_they_are(stage):
@@ -162,7 +242,7 @@ def test_an_object_the_repository_has_is_not_sent_again(stage):
     push(stage, folder)
     shutil.copy(folder / "adapter_model.safetensors", folder / "copy.safetensors")
     stage.hub.clear_log()
-    push(stage, folder)
+    push(stage, folder, "ann/a", "--include", "copy.safetensors")
     assert not stage.hub.requests("PUT") and stage.stored("ann/a") == content(folder)
 
 

@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 from typing import Any, Iterator
 
 import peft
 import torch
+from huggingface_hub import constants, try_to_load_from_cache
 from peft.utils import save_and_load
 
 from .. import _pending
-from .._errors import CorruptError
+from .._errors import CorruptError, NotFoundError
+from . import _live_base
 from . import _live_model as live
 
 #: PEFT's own, patched or not.
@@ -123,8 +126,11 @@ def from_pretrained(
     """``PeftModel.from_pretrained``, strict: N of N modules, or an error that says what is missing.
 
     PEFT warns of tensors that the file lacks and is silent about those that found no place. With ``strict`` both
-    are a :class:`ferrule.CorruptError` (rules BS-1 and BS-12), and the base model is unwrapped again. The other
-    arguments are PEFT's. Waits for a pending save of `model_id`.
+    are a :class:`ferrule.CorruptError` (rules BS-1 and BS-12). So is what PEFT raises about an adapter that does not
+    fit the model, with the rule of ``ferrule check`` (BS-2, BS-9, ...). After any error the base model has its own
+    layers again. The other arguments are PEFT's. Waits for a pending save of `model_id`.
+
+    Raises NotFoundError without a request for a path that is not there.
     """
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
@@ -134,15 +140,42 @@ def from_pretrained(
         raise TypeError(f"adapter_name must be a str, not {type(adapter_name).__name__}")
     model_id = os.fspath(model_id)
     _pending.wait_for(model_id)
-    with _watch.results() as results:
-        loaded = peft.PeftModel.from_pretrained(model, model_id, adapter_name, is_trainable=is_trainable,
-                                                config=config, **kwargs)
-    if strict and results:
+    _refuse_missing(model_id)
+    base = _live_base.Layers(model) if strict else None
+    try:
+        with _watch.results() as results:
+            loaded = peft.PeftModel.from_pretrained(model, model_id, adapter_name, is_trainable=is_trainable,
+                                                    config=config, **kwargs)
+    except Exception as error:
+        if base is None:
+            raise
+        base.restore()
+        folder = os.path.join(model_id, kwargs.get("subfolder") or "")
+        found = _live_base.why_not(model, folder) if os.path.isdir(folder) else None
+        if found is None:
+            raise
+        raise CorruptError(found[1], found[0], model_id) from error
+    if base is not None and results:
         problem = _problem(loaded, adapter_name, *results[-1])
         if problem is not None:
-            _take_off(loaded)
+            base.restore()
             raise CorruptError(problem[1], problem[0], model_id)
     return loaded
+
+
+def _refuse_missing(model_id: str) -> None:
+    """A path that is not there is not asked for on the Hub: only "name" and "namespace/name" can be repositories, and
+    not if the namespace is a folder here."""
+    if os.path.exists(model_id):
+        return
+    parts = model_id.split("/")
+    may_be_repository = len(parts) <= 2 and all(parts) and not parts[0].startswith((".", "~")) and "\\" not in model_id
+    if may_be_repository and len(parts) == 2:
+        may_be_repository = not os.path.isdir(parts[0])
+    if may_be_repository and constants.HF_HUB_OFFLINE:
+        may_be_repository = isinstance(try_to_load_from_cache(model_id, "adapter_config.json"), str)
+    if not may_be_repository:
+        raise NotFoundError("there is no such file or directory", "", model_id, errno.ENOENT)
 
 
 _SHARED = ("vblora_vector_bank", "prompt_encoder", ".tinylora_v.")
@@ -195,9 +228,3 @@ def _problem(model: Any, name: str, given: list[str], result: Any) -> tuple[str,
 def _listed(keys: list[str]) -> str:
     shown = ", ".join(f'"{key}"' for key in keys[:5])
     return shown + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
-
-
-def _take_off(model: Any) -> None:
-    """Gives the base its own layers back, if the method can."""
-    with contextlib.suppress(Exception):
-        model.unload()

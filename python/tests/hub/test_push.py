@@ -43,10 +43,26 @@ def test_the_report_is_the_document_of_the_command(stage):
     again = ferrule.push_to_hub(folder, stage.repo_id)
     assert again.commit == first.commit and again.uploaded == []
     assert dict(again) == command("push", folder, stage.repo_id) == {**again}
-    assert list(dict(first)) == ["repo", "revision", "commit", "url", "pr_url", "uploaded", "unchanged"]
+    assert list(dict(first)) == ["repo", "revision", "commit", "url", "pr_url", "uploaded", "unchanged", "dry_run",
+                                 "selected", "left_behind"]
     assert again["commit"] == again.commit
     with pytest.raises(KeyError, match="elsewhere"):
         again["elsewhere"]
+
+
+def test_what_is_sent_can_be_chosen(stage):
+    folder = make_adapter(stage.folder / "adapter")
+    for name in (".env", "optimizer.pt", "data.csv"):
+        (folder / name).write_text(name)
+    listed = ferrule.push(folder, stage.repo_id, dry_run=True)
+    assert stage.hub.requests() == [] and listed.dry_run
+    assert listed.left_behind == [{"path": ".env", "why": "hidden"}, {"path": "data.csv", "why": "not part of an adapter"},
+                                  {"path": "optimizer.pt", "why": "training state"}]
+    assert ferrule.push(folder, stage.repo_id, all=True, dry_run=True).left_behind == [{"path": ".env", "why": "hidden"}]
+    report = ferrule.push(folder, stage.repo_id, include=[".env"], exclude=["README.md"])
+    assert sorted(stage.stored()) == report.selected == [".env", "adapter_config.json", "adapter_model.safetensors"]
+    with pytest.raises(ferrule.NotFoundError):
+        ferrule.push(stage.folder / "nowhere", stage.repo_id)
 
 
 def test_a_branch_and_a_pull_request(stage):

@@ -8,6 +8,7 @@
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
 #include "hub/files/names.hpp"
+#include "hub/files/push_choice.hpp"
 #include "hub/transport/failure.hpp"
 #include "io/input_file.hpp"
 #include "io/walk.hpp"
@@ -18,12 +19,12 @@ namespace {
 constexpr std::uint64_t kSampleBytes = 512;
 constexpr std::size_t kMaxFiles = 20'000;
 
-Result<PushFile> examine(const std::filesystem::path& file, std::string path) {
+Result<PushFile> examine(const io::InputFile& input, const std::filesystem::path& file,
+                         std::string path) {
   if (!is_safe_path(path)) {
     return fail(Failure::kUnsafePath,
                 "a repository cannot have a file of this name: " + quote(path), file.string());
   }
-  FERRULE_TRY(const auto input, io::InputFile::open(file));
   PushFile out{.path = std::move(path), .file = file, .size = input.size()};
   FERRULE_TRY(out.identity, io::identity_of(input.fd(), file));
   out.sample.resize(static_cast<std::size_t>(std::min(kSampleBytes, out.size)));
@@ -31,32 +32,81 @@ Result<PushFile> examine(const std::filesystem::path& file, std::string path) {
   return out;
 }
 
-Result<void> collect(const std::filesystem::path& directory, const std::string& prefix,
-                     std::vector<PushFile>& files) {
-  FERRULE_TRY(auto listing, io::list_by_kind(directory));
-  for (const auto& name : listing.files) {
-    if (is_left_out(name)) continue;
-    if (files.size() >= kMaxFiles) {
-      return fail(Failure::kUsage, "more than " + std::to_string(kMaxFiles) + " files",
-                  directory.string());
+/// Lists folder after folder.
+class Collector {
+ public:
+  explicit Collector(const PushOptions& options) : choice_(options) {}
+
+  Result<void> collect(const std::filesystem::path& directory, const std::string& prefix) {
+    FERRULE_TRY(auto listing, io::list_by_kind(directory));
+    const auto folder = describe_push_folder(prefix, listing.files);
+    for (const auto& name : listing.files) FERRULE_CHECK(take(directory / name, folder, name));
+    for (const auto& name : listing.directories) {
+      const auto why = choice_.why_not_folder(prefix + name);
+      if (!why.empty()) {
+        leave(prefix + name + "/", why);
+        continue;
+      }
+      FERRULE_CHECK(collect(directory / name, prefix + name + "/"));
     }
-    FERRULE_TRY(auto file, examine(directory / name, prefix + name));
-    files.push_back(std::move(file));
+    for (const auto& name : listing.linked) leave(prefix + name + "/", "a link to a folder");
+    return {};
   }
-  for (const auto& name : listing.directories) {
-    if (!is_left_out(name)) FERRULE_CHECK(collect(directory / name, prefix + name + "/", files));
+
+  PushListing result() {
+    std::sort(found_.files.begin(), found_.files.end(),
+              [](const PushFile& a, const PushFile& b) { return a.path < b.path; });
+    std::sort(found_.left_behind.begin(), found_.left_behind.end(),
+              [](const LeftBehind& a, const LeftBehind& b) { return a.path < b.path; });
+    return std::move(found_);
   }
-  return {};
-}
+
+ private:
+  void leave(std::string path, std::string_view why) {
+    found_.left_behind.push_back({std::move(path), std::string(why)});
+  }
+
+  Result<void> take(const std::filesystem::path& file, const PushFolder& folder,
+                    const std::string& name) {
+    if (found_.files.size() + found_.left_behind.size() >= kMaxFiles) {
+      return fail(Failure::kUsage, "more than " + std::to_string(kMaxFiles) + " files",
+                  file.parent_path().string());
+    }
+    // What stays behind whatever its size is not opened.
+    auto why = choice_.why_not(folder, name, 0);
+    if (why.empty()) {
+      FERRULE_TRY(const auto input, io::InputFile::open(file));
+      why = choice_.why_not(folder, name, input.size());
+      if (why.empty()) {
+        FERRULE_TRY(auto examined, examine(input, file, folder.prefix + name));
+        found_.files.push_back(std::move(examined));
+        return {};
+      }
+    }
+    leave(folder.prefix + name, why);
+    return {};
+  }
+
+  PushChoice choice_;
+  PushListing found_;
+};
 
 }  // namespace
 
-Result<std::vector<PushFile>> list_push_files(const std::filesystem::path& directory) {
-  std::vector<PushFile> files;
-  FERRULE_CHECK(collect(directory, "", files));
-  std::sort(files.begin(), files.end(),
-            [](const PushFile& a, const PushFile& b) { return a.path < b.path; });
-  return files;
+Result<PushListing> list_push_files(const std::filesystem::path& directory,
+                                    const PushOptions& options) {
+  Collector collector(options);
+  FERRULE_CHECK(collector.collect(directory, ""));
+  return collector.result();
+}
+
+PushReport dry_report(std::string destination, PushListing listing) {
+  PushReport report;
+  report.repo = std::move(destination);
+  report.dry_run = true;
+  for (auto& file : listing.files) report.selected.push_back(std::move(file.path));
+  report.left_behind = std::move(listing.left_behind);
+  return report;
 }
 
 void take_digests(std::span<const WrittenFile> written, std::vector<PushFile>& files) {

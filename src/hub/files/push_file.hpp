@@ -31,10 +31,20 @@ struct PushFile {
   const std::string& digest() const noexcept { return large ? sha256 : git; }
 };
 
-/// Everything below `directory` that a push sends, sorted by path: links to files are sent as
-/// files, links to folders are not followed. Fails with HB-14 if a repository cannot have a file's
-/// name.
-Result<std::vector<PushFile>> list_push_files(const std::filesystem::path& directory);
+/// What is below a directory, sorted by path.
+struct PushListing {
+  std::vector<PushFile> files;
+  std::vector<LeftBehind> left_behind;
+};
+
+/// What a push of `directory` sends, and what it does not (push_choice.hpp): links to files are
+/// sent as files, links to folders are not followed. Fails with HB-14 if a repository cannot have
+/// the name of a file that is sent.
+Result<PushListing> list_push_files(const std::filesystem::path& directory,
+                                    const PushOptions& options);
+
+/// The report of a push that only lists (PushOptions::dry_run).
+PushReport dry_report(std::string destination, PushListing listing);
 
 /// Uses these digests for files that have not changed since they were written.
 void take_digests(std::span<const WrittenFile> written, std::vector<PushFile>& files);

@@ -320,6 +320,7 @@ Result<PushReport> Push::report(bool committed) {
   if (pull_request_) out.pr_url = pull_request_->url;
   out.uploaded = std::move(uploaded_);
   for (const auto& file : files_) {
+    out.selected.push_back(file.path);
     const bool sent = std::binary_search(out.uploaded.begin(), out.uploaded.end(), file.path);
     if (!file.ignored && !(committed && sent)) out.unchanged.push_back(file.path);
   }
@@ -364,15 +365,18 @@ Result<PushReport> push_to_repository(Session& session, const std::filesystem::p
                                       const std::string& repo_id, const PushOptions& options) {
   FERRULE_CHECK(check_options(repo_id, options));
   FERRULE_CHECK(verify_for_push(directory, options));
-  FERRULE_TRY(auto files, list_push_files(directory));
+  FERRULE_TRY(auto listing, list_push_files(directory, options));
+  if (options.dry_run) return dry_report(repo_id, std::move(listing));
   if (session.settings.offline) {
     return fail(Failure::kOffline, "offline: nothing can be pushed to " + repo_id);
   }
   auto heard = options;
   heard.watcher = one_at_a_time(options.watcher);
   session.http.watch(heard.watcher);
-  take_digests(options.written, files);
-  return Push(session, repo_id, heard).run(std::move(files));
+  take_digests(options.written, listing.files);
+  FERRULE_TRY(auto report, Push(session, repo_id, heard).run(std::move(listing.files)));
+  report.left_behind = std::move(listing.left_behind);
+  return report;
 }
 
 }  // namespace ferrule::hub

@@ -105,11 +105,13 @@ Result<void> send_files(Session& session, const ObjectStore& store,
 
 Result<PushReport> push_to_store(Session& session, const std::filesystem::path& directory,
                                  const std::string& destination, const PushOptions& options) {
+  FERRULE_CHECK(verify_for_push(directory, options));
+  FERRULE_TRY(auto listing, list_push_files(directory, options));
+  if (options.dry_run) return dry_report(destination, std::move(listing));
   FERRULE_TRY(const auto store, open_for_push(destination, options));
   const auto watcher = one_at_a_time(options.watcher);
   session.http.watch(watcher);
-  FERRULE_CHECK(verify_for_push(directory, options));
-  FERRULE_TRY(auto files, list_push_files(directory));
+  auto& files = listing.files;
   take_digests(options.written, files);
   FERRULE_CHECK(digest(files, session.memo));
   FERRULE_TRY(const auto standing, read_manifest(session.http, store));
@@ -122,6 +124,7 @@ Result<PushReport> push_to_store(Session& session, const std::filesystem::path& 
   out.url = store.url;
   std::vector<const PushFile*> changed;
   for (const auto& file : files) {
+    out.selected.push_back(file.path);
     const auto found = known.find(file.path);
     if (found != known.end() && found->second.sha256 == file.sha256) {
       out.unchanged.push_back(file.path);
@@ -143,6 +146,7 @@ Result<PushReport> push_to_store(Session& session, const std::filesystem::path& 
     TextBody body(text);
     FERRULE_CHECK(put(session.http, store, kManifest, body, out.commit));
   }
+  out.left_behind = std::move(listing.left_behind);
   return out;
 }
 

@@ -22,8 +22,9 @@ TEST(HubPushFiles, AreAllButLocksCachesAndLinkedFolders) {
   test::write_file(elsewhere / "linked.txt", "linked");
   std::filesystem::create_symlink(elsewhere / "linked.txt", folder / "c.txt");
   std::filesystem::create_directory_symlink(elsewhere.path(), folder / "linked");
-  const auto files = list_push_files(folder.path());
-  ASSERT_TRUE(files) << files.error().to_string();
+  const auto listing = list_push_files(folder.path(), {.all = true});
+  ASSERT_TRUE(listing) << listing.error().to_string();
+  const auto* files = &listing->files;
   std::vector<std::string> paths;
   for (const auto& file : *files) paths.push_back(file.path);
   EXPECT_EQ(paths, (std::vector<std::string>{"b.txt", "c.txt", "sub/a.txt"}));
@@ -35,7 +36,7 @@ TEST(HubPushFiles, AreAllButLocksCachesAndLinkedFolders) {
 TEST(HubPushFiles, ANameThatNoRepositoryTakesIsRefused) {
   const test::TempDir folder;
   test::write_file(folder / "a\\b", "");
-  const auto refused = list_push_files(folder.path());
+  const auto refused = list_push_files(folder.path(), {.all = true});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().rule, "HB-14");
   EXPECT_EQ(refused.error().path, (folder / "a\\b").string());
@@ -45,8 +46,9 @@ TEST(HubPushFiles, DigestsOfAWriterAreTakenIfTheFileIsStillItsOwn) {
   const test::TempDir folder;
   test::write_file(folder / "a", "hello");
   test::write_file(folder / "b", "hello");
-  auto files = list_push_files(folder.path());
-  ASSERT_TRUE(files);
+  auto listing = list_push_files(folder.path(), {.all = true});
+  ASSERT_TRUE(listing);
+  auto* files = &listing->files;
   const auto written_of = [](const PushFile& file) {
     WrittenFile out;
     out.device = file.identity.device;
@@ -68,8 +70,9 @@ TEST(HubPushFiles, DigestsOfAWriterAreTakenIfTheFileIsStillItsOwn) {
 TEST(HubPushFiles, AChangeAfterTheListIsSeen) {
   const test::TempDir folder;
   test::write_file(folder / "a", "hello");
-  const auto files = list_push_files(folder.path());
-  ASSERT_TRUE(files);
+  const auto listing = list_push_files(folder.path(), {.all = true});
+  ASSERT_TRUE(listing);
+  const auto* files = &listing->files;
   EXPECT_TRUE(check_unchanged((*files)[0]));
   test::write_file(folder / "a", "hello, world");
   const auto changed = check_unchanged((*files)[0]);
