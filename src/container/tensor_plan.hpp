@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -28,6 +29,8 @@ Result<void> write_safetensors(io::OutputFile& out, std::span<const TensorStream
 
 /// Writes the plan as the zip file that torch.save makes of an ordered dict of tensors. Tensors
 /// whose bytes are the same memory share a storage.
-Result<void> write_torch(io::OutputFile& out, std::span<const TensorStream> plan);
+/// With a `key` the state dict is one level down: {key: state dict}.
+Result<void> write_torch(io::OutputFile& out, std::span<const TensorStream> plan,
+                         std::string_view key = {});
 
 }  // namespace ferrule::container

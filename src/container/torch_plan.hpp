@@ -6,6 +6,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ferrule/dtype.hpp"
@@ -40,7 +41,8 @@ struct TorchPlan {
   std::vector<Tensor> tensors;
 };
 
-/// Writes the archive front to back; streams are held in a small buffer.
-Result<void> write_torch(io::OutputFile& out, const TorchPlan& plan);
+/// Writes the archive front to back; streams are held in a small buffer. With a `key` the state dict
+/// is one level down: {key: state dict}.
+Result<void> write_torch(io::OutputFile& out, const TorchPlan& plan, std::string_view key = {});
 
 }  // namespace ferrule::container

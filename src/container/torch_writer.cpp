@@ -220,7 +220,7 @@ Result<void> check_names(std::span<const TensorStream> plan) {
 
 }  // namespace
 
-Result<void> write_torch(io::OutputFile& out, const TorchPlan& plan) {
+Result<void> write_torch(io::OutputFile& out, const TorchPlan& plan, std::string_view key) {
   std::vector<format::TorchOutputStorage> storages;
   std::vector<format::TorchOutputTensor> tensors;
   storages.reserve(plan.storages.size());
@@ -234,7 +234,7 @@ Result<void> write_torch(io::OutputFile& out, const TorchPlan& plan) {
                        .storage = tensor.storage,
                        .offset = tensor.offset});
   }
-  FERRULE_TRY(const auto pickle, format::encode_torch_pickle(storages, tensors));
+  FERRULE_TRY(const auto pickle, format::encode_torch_pickle(storages, tensors, key));
   std::uint64_t content = pickle.size();
   for (const auto& storage : plan.storages) content += storage.bytes;
   FERRULE_CHECK(out.reserve(content));
@@ -256,9 +256,10 @@ Result<void> write_torch(io::OutputFile& out, const TorchPlan& plan) {
   return archive.finish();
 }
 
-Result<void> write_torch(io::OutputFile& out, std::span<const TensorStream> plan) {
+Result<void> write_torch(io::OutputFile& out, std::span<const TensorStream> plan,
+                         std::string_view key) {
   FERRULE_CHECK(check_names(plan));
-  return write_torch(out, StorageFinder(plan).make_plan());
+  return write_torch(out, StorageFinder(plan).make_plan(), key);
 }
 
 }  // namespace container

@@ -17,15 +17,16 @@
 #include "peft/state_layout.hpp"
 
 namespace ferrule::edit {
-namespace {
-
-using checks::ExpertGroups;
 
 /// A tensor that the adapter did not have; the views of an entry point into it.
-struct Made {
+struct MadeTensor {
   std::vector<std::uint64_t> shape;
   std::vector<std::byte> bytes;
 };
+
+namespace {
+
+using checks::ExpertGroups;
 
 /// One expert's factors, all of one dtype.
 struct Factors {
@@ -92,15 +93,15 @@ std::optional<Parts> sort_out(const ExpertGroups::Group& group, const model::Bas
   return parts;
 }
 
-std::optional<Made> make(std::uint64_t rows, std::uint64_t columns, std::uint64_t size) {
+std::optional<MadeTensor> make(std::uint64_t rows, std::uint64_t columns, std::uint64_t size) {
   const auto count = base::checked_mul(rows, columns);
   const auto bytes = count ? base::checked_mul(*count, size) : std::nullopt;
   if (!bytes) return std::nullopt;
-  return Made{{rows, columns}, std::vector<std::byte>(static_cast<std::size_t>(*bytes))};
+  return MadeTensor{{rows, columns}, std::vector<std::byte>(static_cast<std::size_t>(*bytes))};
 }
 
 /// A of all experts: expert by expert, in each the sources one below the other.
-std::optional<Made> stack_a(const Parts& parts, std::uint64_t size) {
+std::optional<MadeTensor> stack_a(const Parts& parts, std::uint64_t size) {
   auto made = make(parts.experts * parts.rank, parts.in, size);
   if (!made) return std::nullopt;
   auto* at = made->bytes.data();
@@ -115,7 +116,7 @@ std::optional<Made> stack_a(const Parts& parts, std::uint64_t size) {
 }
 
 /// B of all experts: columns by rank, in each rank by expert, and zero outside the source's rows.
-std::optional<Made> stack_b(const Parts& parts, std::uint64_t size) {
+std::optional<MadeTensor> stack_b(const Parts& parts, std::uint64_t size) {
   const auto sources = static_cast<std::uint64_t>(parts.sources.size());
   auto made = make(parts.out * sources, parts.rank * parts.experts, size);
   if (!made) return std::nullopt;
@@ -168,7 +169,7 @@ class ExpertFuser {
   struct Tensor {
     std::string key;
     Dtype dtype;
-    std::shared_ptr<const Made> made;
+    std::shared_ptr<const MadeTensor> made;
   };
   std::vector<Tensor> tensors;
   /// By the path of the parameter.
@@ -194,9 +195,9 @@ class ExpertFuser {
     if (!a || !b) return false;
     const auto key = std::string(peft::kModelPrefix) + place;
     tensors.push_back(
-        {key + ".lora_A.weight", parts->dtype, std::make_shared<const Made>(std::move(*a))});
+        {key + ".lora_A.weight", parts->dtype, std::make_shared<const MadeTensor>(std::move(*a))});
     tensors.push_back(
-        {key + ".lora_B.weight", parts->dtype, std::make_shared<const Made>(std::move(*b))});
+        {key + ".lora_B.weight", parts->dtype, std::make_shared<const MadeTensor>(std::move(*b))});
     wanted[parameter] = {static_cast<double>(parts->rank), *strength};
     return true;
   }

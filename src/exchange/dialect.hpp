@@ -109,6 +109,8 @@ struct Plan {
 /// A safetensors file in the bytes of safetensors' own writer.
 PlannedFile safetensors_file(std::string name, std::vector<TensorStream> tensors,
                              Metadata metadata = {});
+/// A torch.save file: of the state dict, or of {key: state dict}.
+PlannedFile torch_file(std::string name, std::vector<TensorStream> tensors, std::string key = {});
 PlannedFile text_file(std::string name, std::string text);
 
 class Dialect {

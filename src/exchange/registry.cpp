@@ -25,8 +25,10 @@ std::string not_recognized(const Look& look) {
 
 std::span<const Dialect* const> all_dialects() {
   static const std::array kAll = {
-      &peft_dialect(),  &per_expert_dialect(), &fused_expert_dialect(), &mlx_dialect(),
-      &kohya_dialect(), &lycoris_dialect(),    &diffusers_dialect(),    &gguf_dialect()};
+      &peft_dialect(),       &per_expert_dialect(), &fused_expert_dialect(), &mlx_dialect(),
+      &kohya_dialect(),      &lycoris_dialect(),    &diffusers_dialect(),    &gguf_dialect(),
+      &adapterhub_dialect(), &paddle_dialect(),     &torchtune_dialect(),    &litgpt_dialect(),
+      &mistral_dialect(),    &onnx_dialect()};
   return kAll;
 }
 
@@ -61,6 +63,13 @@ PlannedFile safetensors_file(std::string name, std::vector<TensorStream> tensors
       .write = [tensors = std::move(tensors), metadata = std::move(metadata)](io::OutputFile& out) {
         return container::write_safetensors(out, tensors, metadata);
       }};
+}
+
+PlannedFile torch_file(std::string name, std::vector<TensorStream> tensors, std::string key) {
+  return {.name = std::move(name),
+          .write = [tensors = std::move(tensors), key = std::move(key)](io::OutputFile& out) {
+            return container::write_torch(out, tensors, key);
+          }};
 }
 
 PlannedFile text_file(std::string name, std::string text) {

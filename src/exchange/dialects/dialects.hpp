@@ -14,5 +14,11 @@ const Dialect& kohya_dialect();
 const Dialect& lycoris_dialect();
 const Dialect& diffusers_dialect();
 const Dialect& gguf_dialect();
+const Dialect& adapterhub_dialect();
+const Dialect& paddle_dialect();
+const Dialect& torchtune_dialect();
+const Dialect& litgpt_dialect();
+const Dialect& mistral_dialect();
+const Dialect& onnx_dialect();
 
 }  // namespace ferrule::exchange

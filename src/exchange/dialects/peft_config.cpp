@@ -183,7 +183,9 @@ Result<AdapterConfig> peft_config(const Middle& middle, const std::string& compo
     if (site.component == component) method = site.method;
   }
   FERRULE_TRY(auto config, start_of(middle, component, method));
-  if (!layers.empty()) {
+  const bool ranked = method != "IA3";
+  if (!ranked) FERRULE_CHECK(config.set("feedforward_modules", Json::Array()));
+  if (!layers.empty() && ranked) {
     std::vector<std::uint64_t> ranks;
     for (const auto& layer : layers) ranks.push_back(layer.rank);
     const auto rank = most_common(ranks);

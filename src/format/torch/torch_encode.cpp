@@ -263,9 +263,15 @@ std::string padded_digits(std::uint64_t value) {
 }  // namespace
 
 Result<std::string> encode_torch_pickle(std::span<const TorchOutputStorage> storages,
-                                        std::span<const TorchOutputTensor> tensors) {
+                                        std::span<const TorchOutputTensor> tensors,
+                                        std::string_view key) {
   Pickler pickler;
   pickler.raw("\x80\x02");
+  if (!key.empty()) {
+    pickler.byte('}');
+    pickler.memoize();
+    pickler.new_string(key);
+  }
   pickler.ordered_dict();
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const std::size_t left_in_batch = std::min(tensors.size() - i / kBatch * kBatch, kBatch);
@@ -274,6 +280,7 @@ Result<std::string> encode_torch_pickle(std::span<const TorchOutputStorage> stor
     FERRULE_CHECK(write_tensor(pickler, tensors[i], storages[tensors[i].storage]));
     if (i % kBatch + 1 == left_in_batch) pickler.byte(left_in_batch > 1 ? 'u' : 's');
   }
+  if (!key.empty()) pickler.byte('s');
   pickler.byte('.');
   return pickler.take();
 }

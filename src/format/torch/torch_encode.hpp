@@ -35,8 +35,10 @@ struct TorchOutputTensor {
 /// torch.save calls it. Storages get the keys "0", "1" and on, in the order of first use, which
 /// must be the order of `storages`. Fails with kUnsupported for dtypes that torch has not,
 /// kInvalidArgument for what torch cannot express (an odd number of 4-bit floats in a row).
+/// With a `key` the pickle is that of {key: OrderedDict}.
 Result<std::string> encode_torch_pickle(std::span<const TorchOutputStorage> storages,
-                                        std::span<const TorchOutputTensor> tensors);
+                                        std::span<const TorchOutputTensor> tensors,
+                                        std::string_view key = {});
 
 /// Makes the bytes around the contents of a zip archive, as torch's writer makes them: payloads
 /// aligned to 64 bytes, sizes in descriptors, zip64 end records.

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "exchange/dialects/layer_names.hpp"
+
+#include <algorithm>
+
+namespace ferrule::exchange {
+namespace {
+
+using Pair = LayerNames::Pair;
+using Side = std::string_view Pair::*;
+
+std::optional<std::string_view> other(std::span<const Pair> pairs, std::string_view name, Side from,
+                                      Side to) {
+  const auto found = std::find_if(pairs.begin(), pairs.end(),
+                                  [&](const Pair& pair) { return pair.*from == name; });
+  if (found == pairs.end()) return std::nullopt;
+  return (*found).*to;
+}
+
+bool is_number(std::string_view text) {
+  return !text.empty() && text.size() < 10 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+std::optional<std::string> translated(const LayerNames& names, std::string_view path, Side from,
+                                      Side to) {
+  if (const auto whole = other(names.outside, path, from, to)) return std::string(*whole);
+  const auto head = names.layers.*from;
+  if (!path.starts_with(head)) return std::nullopt;
+  path.remove_prefix(head.size());
+  const auto dot = path.find('.');
+  if (dot == std::string_view::npos || !is_number(path.substr(0, dot))) return std::nullopt;
+  const auto inside = other(names.inside, path.substr(dot + 1), from, to);
+  if (!inside) return std::nullopt;
+  return std::string(names.layers.*to) + std::string(path.substr(0, dot + 1)) +
+         std::string(*inside);
+}
+
+}  // namespace
+
+std::optional<std::string> LayerNames::to_transformers(std::string_view path) const {
+  return translated(*this, path, &Pair::second, &Pair::first);
+}
+
+std::optional<std::string> LayerNames::from_transformers(std::string_view path) const {
+  return translated(*this, path, &Pair::first, &Pair::second);
+}
+
+}  // namespace ferrule::exchange

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "exchange/rope_rows.hpp"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/errors.hpp"
+
+namespace ferrule::exchange {
+namespace {
+
+// Beyond any model; keeps products far from overflow.
+constexpr std::int64_t kMaxExtent = 1 << 20;
+
+std::optional<std::uint64_t> extent(const BaseComponent& model, std::string_view field) {
+  const auto value = model.integer(field);
+  if (!value || *value <= 0 || *value > kMaxExtent) return std::nullopt;
+  return static_cast<std::uint64_t>(*value);
+}
+
+/// Row 2i + j of a head in one order is row j * width / 2 + i of it in the other.
+std::pair<std::vector<std::uint32_t>, std::vector<std::uint32_t>> both_orders(std::uint64_t heads,
+                                                                              std::uint64_t width) {
+  std::vector<std::uint32_t> paired(heads * width), halved(heads * width);
+  for (std::uint64_t head = 0; head < heads; ++head) {
+    for (std::uint64_t i = 0; i < width / 2; ++i) {
+      for (std::uint64_t j = 0; j < 2; ++j) {
+        const auto in_pairs = static_cast<std::uint32_t>(head * width + 2 * i + j);
+        const auto in_halves = static_cast<std::uint32_t>(head * width + j * (width / 2) + i);
+        paired[in_pairs] = in_halves;
+        halved[in_halves] = in_pairs;
+      }
+    }
+  }
+  return {std::move(paired), std::move(halved)};
+}
+
+}  // namespace
+
+Result<Heads> heads_of(const BaseFacts& base, std::string_view why) {
+  const auto* model = base.model();
+  if (model == nullptr) {
+    return base::unsupported(
+        "EX-4", "--base with the model's config.json is needed, because " + std::string(why));
+  }
+  const auto query = extent(*model, "num_attention_heads");
+  const auto hidden = extent(*model, "hidden_size");
+  auto width = extent(*model, "head_dim");
+  if (!width && query && hidden) width = *hidden / *query;
+  if (!query || !width || *width % 2 != 0) {
+    return base::unsupported("EX-4",
+                             "the base's config.json does not give num_attention_heads and "
+                             "head_dim (or hidden_size), and they are needed, because " +
+                                 std::string(why));
+  }
+  return Heads{.query = *query,
+               .key_value = extent(*model, "num_key_value_heads").value_or(*query),
+               .width = *width};
+}
+
+RowOrder paired_rows(std::uint64_t heads, std::uint64_t width) {
+  return std::make_shared<const std::vector<std::uint32_t>>(both_orders(heads, width).first);
+}
+
+RowOrder halved_rows(std::uint64_t heads, std::uint64_t width) {
+  return std::make_shared<const std::vector<std::uint32_t>>(both_orders(heads, width).second);
+}
+
+}  // namespace ferrule::exchange
