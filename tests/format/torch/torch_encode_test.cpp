@@ -78,6 +78,16 @@ TEST(TorchEncode, WritesThePickleThatTorchWrites) {
   }
 }
 
+// torch.save (2.13) of {"model": OrderedDict(w=torch.zeros(2, 3))}.
+TEST(TorchEncode, AKeyPutsTheTensorsOneLevelDown) {
+  const auto pickle =
+      encode_torch_pickle(std::vector<TorchOutputStorage>{{Dtype::kF32, 24}},
+                          std::vector<TorchOutputTensor>{{"w", Dtype::kF32, kTwoByThree}}, "model");
+  EXPECT_EQ(
+      pickle.value(),
+      "\x80\x02}q\x00X\x05\x00\x00\x00modelq\x01\x63\x63ollections\nOrderedDict\nq\x02)Rq\x03X\x01\x00\x00\x00wq\x04\x63torch._utils\n_rebuild_tensor_v2\nq\x05((X\x07\x00\x00\x00storageq\x06\x63torch\nFloatStorage\nq\x07X\x01\x00\x00\x00\x30q\x08X\x03\x00\x00\x00\x63puq\x09K\x06tq\nQK\x00K\x02K\x03\x86q\x0bK\x03K\x01\x86q\x0c\x89h\x02)Rq\x0dtq\x0eRq\x0fss."sv);
+}
+
 TEST(TorchEncode, RefusesDtypesThatTorchLacks) {
   for (const auto dtype : {Dtype::kF6E2M3, Dtype::kF6E3M2}) {
     const auto pickle = encode_torch_pickle(std::vector<TorchOutputStorage>{{dtype, 3}},

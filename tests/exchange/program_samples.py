@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Adapters as other programs saved them (tools/make_exchange_samples.py), converted to PEFT and back.
+
+    program_samples.py FERRULE
+
+The update of every module equals what the program itself added to the weight when it merged; written back in the program's
+form and read again, it is still the same.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+from safetensors.numpy import load_file
+
+FERRULE = sys.argv[1]
+SAMPLES = pathlib.Path(__file__).parent / "programs"
+TOLERANCE = 1e-5  # The programs merge in float32.
+
+
+def convert(source, output, to, base, *more, fails=False):
+    done = subprocess.run([FERRULE, "convert", source, "-o", output, "--to", to, "--base", base, "--json", *more],
+                          capture_output=True, text=True)
+    if fails:
+        assert done.returncode == 1 and not pathlib.Path(output).exists(), (source, done.returncode, done.stderr)
+        return json.loads(done.stdout)["error"]
+    assert done.returncode == 0, (source, to, done.stderr)
+    report = json.loads(done.stdout)
+    assert report["dropped"] == [], report
+    return report
+
+
+def updates(folder):
+    """Weight's name -> what PEFT adds to it (IA3: what it multiplies the output by)."""
+    config = json.loads((folder / "adapter_config.json").read_text())
+    tensors = load_file(folder / "adapter_model.safetensors")
+    out = {}
+    for key, tensor in tensors.items():
+        path, _, role = key.removeprefix("base_model.model.").partition(".lora_A.weight")
+        if key.endswith(".ia3_l"):
+            out[key.removeprefix("base_model.model.").removesuffix(".ia3_l") + ".weight"] = tensor.reshape(-1)
+        if key.endswith(".lora_A.weight"):
+            b = tensors[f"base_model.model.{path}.lora_B.weight"]
+            rank = config["rank_pattern"].get(path, config["rank_pattern"].get(path.rsplit(".", 1)[-1], config["r"]))
+            alpha = config["alpha_pattern"].get(path, config["alpha_pattern"].get(path.rsplit(".", 1)[-1], config["lora_alpha"]))
+            assert rank == tensor.shape[0], (path, rank, tensor.shape)
+            out[path + ".weight"] = alpha / rank * (b.astype(np.float64) @ tensor)
+    return out
+
+
+def compare(got, truth, name):
+    assert sorted(got) == sorted(truth), (name, sorted(set(got) ^ set(truth)))
+    for key, want in truth.items():
+        have = got[key]
+        if have.shape != want.shape:
+            have = have.T  # GPT-2's Conv1D keeps its weight the other way round.
+        error = np.linalg.norm(have - want) / np.linalg.norm(want)
+        assert error < TOLERANCE, (name, key, error)
+
+
+def main():
+    count = 0
+    for sample in sorted(SAMPLES.iterdir()):
+        truth = load_file(sample / "truth.safetensors")
+        program = sample.name.split("-")[0]
+        with tempfile.TemporaryDirectory() as work:
+            work = pathlib.Path(work)
+            report = convert(sample / "adapter", work / "peft", "peft", sample / "base")
+            assert report["from"] == program, report["from"]
+            compare(updates(work / "peft"), truth, sample.name)
+            count += 1
+            if sample.name in ("adapterhub-ia3", "adapterhub-gpt2"):
+                continue  # What the library's own form of these cannot say is read only.
+            convert(work / "peft", work / "back", program, sample / "base")
+            convert(work / "back", work / "again", "peft", sample / "base")
+            compare(updates(work / "again"), truth, sample.name + ", back and again")
+            count += 1
+    with tempfile.TemporaryDirectory() as work:
+        work = pathlib.Path(work)
+        for name, file in (("torchtune", "adapter_model.pt"), ("litgpt", "lit_model.pth.lora")):
+            alone = work / name / file
+            alone.parent.mkdir()
+            alone.write_bytes((SAMPLES / name / "adapter" / file).read_bytes())
+            error = convert(alone, work / "out", "peft", SAMPLES / name / "base", fails=True)
+            assert error["rule"] == "EX-6", error
+            count += 1
+    assert count >= 15, count
+    print(f"{count} conversions")
+
+
+if __name__ == "__main__":
+    main()

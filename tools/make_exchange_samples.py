@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes tests/exchange/programs: small adapters as other programs save them, and what they add to each weight.
+
+    make_exchange_samples.py PROGRAM [FOLDER]
+
+PROGRAM is one of
+  adapterhub   pip install torch==2.13.0 transformers==4.57.6 adapters==1.3.0
+  torchtune    pip install torch==2.13.0 torchtune==0.6.1 torchao==0.13.0
+  litgpt       pip install torch==2.13.0 litgpt==0.5.13
+  onnx         pip install onnxruntime==1.32.0
+
+Each sample is a folder: `adapter` is what the program wrote, `base/config.json` the model, and `truth.safetensors` the difference
+of every weight between the model that the program merged and the one before, in transformers' names.
+"""
+
+import json
+import pathlib
+import sys
+
+import numpy as np
+
+
+def write_sample(folder, base, truth):
+    from safetensors.numpy import save_file
+
+    (folder / "base").mkdir(parents=True, exist_ok=True)
+    (folder / "base" / "config.json").write_text(json.dumps(base, indent=1) + "\n")
+    kept = {name: np.ascontiguousarray(value, np.float32) for name, value in truth.items() if np.any(value)}
+    assert kept, folder
+    save_file(kept, folder / "truth.safetensors")
+
+
+LLAMA = dict(architectures=["LlamaForCausalLM"], model_type="llama", hidden_size=16, intermediate_size=24, num_hidden_layers=2,
+             num_attention_heads=4, num_key_value_heads=2, head_dim=4, vocab_size=40, tie_word_embeddings=False)
+
+
+def adapterhub(root):
+    import adapters
+    import torch
+    from adapters import IA3Config, LoRAConfig
+    from transformers import (BertConfig, BertForSequenceClassification, BertModel, GPT2Config, GPT2LMHeadModel, LlamaConfig,
+                              LlamaForCausalLM)
+
+    bert = BertConfig(vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=4, intermediate_size=24)
+    llama = LlamaConfig(**{key: value for key, value in LLAMA.items() if key not in ("architectures", "model_type")})
+    gpt2 = GPT2Config(vocab_size=40, n_embd=16, n_layer=2, n_head=4, n_positions=32)
+    cases = {
+        "adapterhub-bert": (BertModel, bert, LoRAConfig(r=4, alpha=16)),
+        "adapterhub-bert-head": (BertForSequenceClassification, bert,
+                                 LoRAConfig(r=4, alpha=16, intermediate_lora=True, output_lora=True)),
+        "adapterhub-llama": (LlamaForCausalLM, llama, LoRAConfig(r=4, alpha=8, attn_matrices=["q", "k", "v"],
+                                                                 intermediate_lora=True, output_lora=True)),
+        "adapterhub-gpt2": (GPT2LMHeadModel, gpt2, LoRAConfig(r=4, alpha=8)),
+        "adapterhub-ia3": (BertModel, bert, IA3Config()),
+    }
+    for name, (kind, config, method) in cases.items():
+        torch.manual_seed(1)
+        model = kind(config)
+        adapters.init(model)
+        model.add_adapter("task", config=method)
+        for parameter_name, parameter in model.named_parameters():
+            if ".loras.task." in parameter_name:
+                parameter.data = torch.randn_like(parameter) * 0.1
+        (root / name).mkdir(parents=True, exist_ok=True)
+        model.save_adapter(str(root / name / "adapter"), "task", with_head=False)
+        weights = {k: v.detach().clone() for k, v in model.named_parameters() if k.endswith(".weight") and "loras" not in k}
+        model.merge_adapter("task")
+        merged = dict(model.named_parameters())
+        truth = {k: (merged[k].detach() - v).numpy() for k, v in weights.items()}
+        if isinstance(method, IA3Config):  # What each output is multiplied by.
+            truth = {k: (merged[k].detach() / v)[:, 0].numpy() for k, v in weights.items() if np.any(truth[k])}
+        described = config.to_dict()
+        described["architectures"] = [kind.__name__]
+        write_sample(root / name, {k: described[k] for k in sorted(described) if described[k] is not None}, truth)
+
+
+def torchtune(root):
+    import torch
+    from torchtune.models import convert_weights
+    from torchtune.models.llama2 import lora_llama2
+    from torchtune.modules.peft import get_adapter_params, get_merged_lora_ckpt
+
+    for name, extra in (("torchtune", {}), ("torchtune-mlp", dict(apply_lora_to_mlp=True, apply_lora_to_output=True))):
+        torch.manual_seed(2)
+        model = lora_llama2(["q_proj", "k_proj", "v_proj", "output_proj"], vocab_size=40, num_layers=2, num_heads=4,
+                            num_kv_heads=2, embed_dim=16, max_seq_len=32, intermediate_dim=24, lora_rank=4, lora_alpha=8, **extra)
+        trained = get_adapter_params(model)
+        for parameter in trained.values():
+            parameter.data = torch.randn_like(parameter) * 0.1
+        folder = root / name / "adapter"
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save({k: v.detach().clone() for k, v in trained.items()}, folder / "adapter_model.pt")
+        (folder / "adapter_config.json").write_text(json.dumps(
+            {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"], "peft_type": "LORA"}))
+        state = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        merged = get_merged_lora_ckpt({k: v.clone() for k, v in state.items()}, rank=4, alpha=8)
+        before = {k: v for k, v in state.items() if k in merged}
+
+        def to_hf(weights):
+            return convert_weights.tune_to_hf(weights, num_heads=4, num_kv_heads=2, dim=16)
+
+        old, new = to_hf(before), to_hf(merged)
+        write_sample(root / name, LLAMA, {k: (new[k] - old[k]).numpy() for k in old})
+
+
+def litgpt(root):
+    import torch
+    from litgpt.lora import GPT, Config, lora_filter, merge_lora_weights
+    from litgpt.scripts.convert_lit_checkpoint import copy_weights_llama
+
+    settings = dict(lora_r=4, lora_alpha=8, lora_dropout=0.0, lora_query=True, lora_key=False, lora_value=True,
+                    lora_projection=True, lora_mlp=True, lora_head=True)
+    config = Config(name="tiny", block_size=32, vocab_size=40, padded_vocab_size=40, n_layer=2, n_head=4, n_query_groups=2,
+                    n_embd=16, head_size=4, rotary_percentage=1.0, parallel_residual=False, bias=False, norm_class_name="RMSNorm",
+                    mlp_class_name="LLaMAMLP", intermediate_size=24, **settings)
+    torch.manual_seed(3)
+    model = GPT(config)
+    for name, parameter in model.named_parameters():
+        parameter.data = torch.randn_like(parameter) * 0.1
+    folder = root / "litgpt" / "adapter"
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save({"model": {k: v for k, v in model.state_dict().items() if lora_filter(k, v)}}, folder / "lit_model.pth.lora")
+    (folder / "hyperparameters.yaml").write_text("".join(
+        f"{k}: {str(v).lower() if isinstance(v, bool) else v}\n" for k, v in settings.items()))
+
+    def to_hf():
+        plain = {k.replace("linear.", ""): v for k, v in model.state_dict().items() if not lora_filter(k, v)}
+        out = {}
+        copy_weights_llama(config, out, plain, untie_weights=False)
+        return {k: v.detach().clone() for k, v in out.items()}
+
+    old = to_hf()
+    merge_lora_weights(model)
+    new = to_hf()
+    write_sample(root / "litgpt", LLAMA, {k: (new[k] - old[k]).numpy() for k in old})
+
+
+def onnx(root):
+    import onnxruntime
+
+    random = np.random.default_rng(4)
+    folder = root / "onnx" / "adapter"
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors, truth = {}, {}
+    for layer in range(2):
+        for module, out in (("q_proj", 16), ("v_proj", 8)):
+            path = f"model.layers.{layer}.self_attn.{module}"
+            a = (random.standard_normal((16, 4)) * 0.1).astype(np.float32)
+            b = (random.standard_normal((4, out)) * 0.1).astype(np.float32)
+            tensors[path + ".lora_A.weight"], tensors[path + ".lora_B.weight"] = a, b
+            truth[path + ".weight"] = (a.astype(np.float64) @ b).T
+    adapter = onnxruntime.AdapterFormat()
+    adapter.set_adapter_version(0)
+    adapter.set_model_version(0)
+    adapter.set_parameters({k: onnxruntime.OrtValue.ortvalue_from_numpy(v) for k, v in tensors.items()})
+    adapter.export_adapter(str(folder / "adapter.onnx_adapter"))
+    write_sample(root / "onnx", LLAMA, truth)
+
+
+def main():
+    programs = {"adapterhub": adapterhub, "torchtune": torchtune, "litgpt": litgpt, "onnx": onnx}
+    if len(sys.argv) not in (2, 3) or sys.argv[1] not in programs:
+        sys.exit(__doc__)
+    default = pathlib.Path(__file__).resolve().parent.parent / "tests" / "exchange" / "programs"
+    programs[sys.argv[1]](pathlib.Path(sys.argv[2]) if len(sys.argv) == 3 else default)
+
+
+if __name__ == "__main__":
+    main()
