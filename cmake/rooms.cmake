@@ -33,14 +33,17 @@ function(ferrule_precompile target)
   endif()
 endfunction()
 
-# ferrule_room(NAME SOURCES files... [USES rooms...] [LIBRARIES targets...])
-# Private names must differ within a room: FERRULE_UNITY compiles several of its files as one.
+# ferrule_room(NAME [SEPARATE] SOURCES files... [USES rooms...] [LIBRARIES targets...])
+# Private names must differ within a room, as FERRULE_UNITY compiles several of its files as one. SEPARATE: they repeat on
+# purpose (every dialect has a Reader), and each file is compiled alone.
 function(ferrule_room name)
   cmake_parse_arguments(PARSE_ARGV 1 ROOM "SEPARATE" "" "SOURCES;USES;LIBRARIES")
   set(room ferrule_room_${name})
   add_library(${room} OBJECT ${ROOM_SOURCES})
   ferrule_settings(${room})
-  ferrule_unite(${room})
+  if(NOT ROOM_SEPARATE)
+    ferrule_unite(${room})
+  endif()
   if(FERRULE_PRECOMPILE AND name STREQUAL "base")
     target_precompile_headers(${room} PRIVATE ${FERRULE_PRECOMPILED_HEADERS})
   else()
