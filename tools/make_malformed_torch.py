@@ -4,8 +4,8 @@
     python tools/make_malformed_torch.py tests
 
 `tests/malformed/RULE-NN-what.bin` breaks that rule and none that is checked before it;
-`tests/golden/torch_by_hand/what.bin` breaks none. Nothing here would run anything: the malicious set
-is made by tests/container/malicious_torch.py.
+`tests/golden/torch_by_hand/what.bin` breaks none. Nothing here would run anything: what may be named
+is tested by tests/container/foreign_globals.py.
 """
 import struct
 import sys
@@ -213,7 +213,7 @@ def pickles():
     yield "PK-5-append", b"}Na."
     yield "PK-5-too-few", b"N\x86."
     yield "PK-6-missing", b"h\x07."
-    yield "PK-6-sparse", b"Nr\xff\xff\xff\x7f0j\xfe\xff\xff\x7f."
+    yield "PK-6-sparse", b"Nr\x10\x27\0\x000j\x11\x27\0\0."
     yield "PK-7-global", b"c" + b"a" * 2000 + b"\nb\n."
     yield "PK-7-depth", b"]" * 600 + b"a" * 599 + b"."
     yield "PK-7-string", b"X" + struct.pack("<I", 1100000) + b"a" * 1100000 + b"."

@@ -1,4 +1,4 @@
-printf 'cos\nsystem\n(S'"'"'touch marker'"'"'\ntR.' > evil.txt
+printf 'cos\nsystem\n(S'"'"'true'"'"'\ntR.' > evil.txt
 printf '\x80\x02}.' > good.pkl
 printf 'configuration\nfile of mine\n' > notes.txt
 printf '7z\xbc\xaf\x27\x1c' > wrapped.bin

@@ -67,7 +67,7 @@ TEST(MalformedConfig, EveryFileBreaksTheRuleInItsName) {
   }
   const std::set<std::string> all = {"CF-1",  "CF-2",  "CF-3",  "CF-4",  "CF-5",  "CF-6",  "CF-7",
                                      "CF-8",  "CF-9",  "CF-10", "CF-11", "CF-12", "CF-13", "CF-14",
-                                     "CF-15", "CF-20", "CF-21", "CF-22", "CF-23", "CF-30"};
+                                     "CF-15", "CF-20", "CF-21", "CF-23", "CF-30"};
   EXPECT_EQ(seen, all);
 }
 
