@@ -4,7 +4,7 @@
 
     check_layers.py [ROOT]
 
-    base <- format, io, regex <- container <- peft <- adapter <- model, update <- check <- edit <- exchange <- report, hub
+    base <- format, io, regex <- container <- peft <- adapter <- model, update <- check <- edit, merge <- exchange, factor <- report, hub
     <- cli, python/src (nanobind), torch/include (LibTorch): these see public headers only
     Inside hub: transport <- files <- huggingface, object_store <- the room's own files.
     Inside io: the room's own files <- transaction.
@@ -32,7 +32,8 @@ MAY_INCLUDE = {
     "exchange": {"format", "io", "regex", "container", "peft", "adapter", "model", "update", "check", "edit"},
     "rescue": {"format", "io", "container", "peft", "adapter"},
     "merge": {"format", "io", "regex", "container", "peft", "adapter", "model", "update", "check"},
-    "report": {"format", "io", "container", "peft", "adapter", "model", "update", "check", "edit", "exchange", "merge"},
+    "factor": {"format", "io", "container", "peft", "adapter", "model", "update", "check", "merge"},
+    "report": {"format", "io", "container", "peft", "adapter", "model", "update", "check", "edit", "exchange", "merge", "factor"},
     "hub": {"format", "io", "container", "peft", "adapter", "edit"},
 }
 
@@ -66,6 +67,7 @@ PUBLIC = {
     "exchange": "exchange",
     "rescue": "assemble rescue",
     "merge": "merge",
+    "factor": "combine factored_module resize",
     "report": "report_json",
     "hub": "hub",
     "cli": "ferrule",
@@ -79,6 +81,7 @@ LIBRARIES = {
     "pcre2.h": {"src/regex"},
     "curl/": {"src/hub"},
     "openssl/": {"src/io"},
+    "Eigen/": {"src/factor"},
     "nanobind/": {"python"},
     "torch/": {"torch"},
     "ATen/": {"torch"},

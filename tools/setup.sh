@@ -32,7 +32,7 @@ need() {
 }
 
 need_build_tools() {
-  need g++ cmake ninja-build pkg-config nlohmann-json3-dev libpcre2-dev libyaml-cpp-dev libdeflate-dev libssl-dev libcurl4-openssl-dev
+  need g++ cmake ninja-build pkg-config nlohmann-json3-dev libpcre2-dev libyaml-cpp-dev libdeflate-dev libeigen3-dev libssl-dev libcurl4-openssl-dev
 }
 
 # need_python: .venv with the pinned reference programs.

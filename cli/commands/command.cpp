@@ -40,6 +40,8 @@ constexpr std::array kCommands = {
     Command{kChange, "merge", "Merge adapters into the weights of their base model", add_merge},
     Command{kChange, "unmerge", "Take merged adapters off a model again", add_unmerge},
     Command{kChange, "convert", "Write an adapter's weights in another format", add_convert},
+    Command{kChange, "combine", "Add up several LoRA adapters to one", add_combine},
+    Command{kChange, "resize", "Cut a LoRA to smaller ranks, optimally", add_resize},
     Command{kChange, "clean", "Remove what interrupted saves left behind", add_clean},
 #ifdef FERRULE_HAS_HUB
     Command{"Ship", "push", "Upload an adapter to the Hugging Face Hub or to S3", add_push},

@@ -9,6 +9,7 @@
 #include "ferrule/check.hpp"               // IWYU pragma: export
 #include "ferrule/checkpoint.hpp"          // IWYU pragma: export
 #include "ferrule/clean.hpp"               // IWYU pragma: export
+#include "ferrule/combine.hpp"             // IWYU pragma: export
 #include "ferrule/content_id.hpp"          // IWYU pragma: export
 #include "ferrule/convert.hpp"             // IWYU pragma: export
 #include "ferrule/diff.hpp"                // IWYU pragma: export
@@ -18,6 +19,7 @@
 #include "ferrule/error.hpp"               // IWYU pragma: export
 #include "ferrule/exchange.hpp"            // IWYU pragma: export
 #include "ferrule/explain.hpp"             // IWYU pragma: export
+#include "ferrule/factored_module.hpp"     // IWYU pragma: export
 #include "ferrule/file_kind.hpp"           // IWYU pragma: export
 #include "ferrule/file_names.hpp"          // IWYU pragma: export
 #include "ferrule/finding.hpp"             // IWYU pragma: export
@@ -32,6 +34,7 @@
 #include "ferrule/read_limits.hpp"         // IWYU pragma: export
 #include "ferrule/report_json.hpp"         // IWYU pragma: export
 #include "ferrule/rescue.hpp"              // IWYU pragma: export
+#include "ferrule/resize.hpp"              // IWYU pragma: export
 #include "ferrule/result.hpp"              // IWYU pragma: export
 #include "ferrule/safetensors_file.hpp"    // IWYU pragma: export
 #include "ferrule/safetensors_writer.hpp"  // IWYU pragma: export

@@ -7,6 +7,7 @@
 
 #include "ferrule/adapter.hpp"
 #include "ferrule/check.hpp"
+#include "ferrule/combine.hpp"
 #include "ferrule/convert.hpp"
 #include "ferrule/diff.hpp"
 #include "ferrule/error.hpp"
@@ -18,6 +19,7 @@
 #include "ferrule/json.hpp"
 #include "ferrule/merge.hpp"
 #include "ferrule/normalize.hpp"
+#include "ferrule/resize.hpp"
 #include "ferrule/save_pretrained.hpp"
 #include "ferrule/scan_report.hpp"
 #include "ferrule/verify.hpp"
@@ -75,6 +77,11 @@ FERRULE_API Json::Object to_json(std::span<const VerifyReport> reports,
                                  std::span<const std::filesystem::path> paths);
 
 FERRULE_API Json::Object to_json(const ScanReport& report);
+/// `output` is the directory that combine() was asked to write.
+FERRULE_API Json::Object to_json(const CombineReport& report, const std::filesystem::path& output);
+
+/// `output` is the directory that resize() was asked to write.
+FERRULE_API Json::Object to_json(const ResizeReport& report, const std::filesystem::path& output);
 
 /// The whole document: `{"version": 1, fields...}`. The version changes when a field changes its
 /// meaning or is removed.
