@@ -13,11 +13,11 @@ namespace ferrule::factor {
 
 /// How the rank of a module is chosen. What is given is an upper bound each.
 struct RankRule {
-  std::optional<std::size_t> rank;
+  std::optional<std::size_t> rank = {};
   /// The share of |update|^2 that must be kept, 0 to 1.
-  std::optional<double> energy;
+  std::optional<double> energy = {};
   /// |update - kept| / |update| that is allowed.
-  std::optional<double> max_error;
+  std::optional<double> max_error = {};
 };
 
 /// The singular values of the products of a module, which get one rank.

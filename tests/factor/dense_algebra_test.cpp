@@ -108,7 +108,7 @@ TEST(SymmetricEigen, IsDescending) {
   Matrix scaled = eigen.vectors;
   for (std::size_t i = 0; i < 5; ++i) {
     for (std::size_t j = 0; j < 5; ++j) scaled.at(i, j) *= eigen.values[j];
-    if (i > 0) EXPECT_GE(eigen.values[i - 1], eigen.values[i]);
+    EXPECT_GE(eigen.values[i == 0 ? 0 : i - 1], eigen.values[i]);
   }
   EXPECT_LT(distance(times(scaled, transposed(eigen.vectors)), matrix), 1e-12);
 }
