@@ -67,7 +67,7 @@ PUBLIC = {
     "exchange": "exchange",
     "rescue": "assemble rescue",
     "merge": "merge",
-    "factor": "combine factored_module resize",
+    "factor": "combine extract factored_module resize to_lora",
     "report": "report_json",
     "hub": "hub",
     "cli": "ferrule",

@@ -41,6 +41,8 @@ constexpr std::array kCommands = {
     Command{kChange, "unmerge", "Take merged adapters off a model again", add_unmerge},
     Command{kChange, "convert", "Write an adapter's weights in another format", add_convert},
     Command{kChange, "combine", "Add up several LoRA adapters to one", add_combine},
+    Command{kChange, "extract", "Write the difference of two models as a LoRA", add_extract},
+    Command{kChange, "to-lora", "Write an adapter of another method as a LoRA", add_to_lora},
     Command{kChange, "resize", "Cut a LoRA to smaller ranks, optimally", add_resize},
     Command{kChange, "clean", "Remove what interrupted saves left behind", add_clean},
 #ifdef FERRULE_HAS_HUB

@@ -17,6 +17,7 @@ void add_config(Arguments& command);
 void add_convert(Arguments& command);
 void add_diff(Arguments& command);
 void add_explain(Arguments& command);
+void add_extract(Arguments& command);
 void add_fix(Arguments& command);
 void add_help(Arguments& command, const Arguments& root);
 void add_id(Arguments& command);
@@ -28,6 +29,7 @@ void add_resize(Arguments& command);
 void add_save(Arguments& command);
 void add_scan(Arguments& command);
 void add_state_dict(Arguments& command);
+void add_to_lora(Arguments& command);
 void add_unmerge(Arguments& command);
 void add_verify(Arguments& command);
 #ifdef FERRULE_HAS_HUB

@@ -19,6 +19,7 @@
 #include "ferrule/error.hpp"               // IWYU pragma: export
 #include "ferrule/exchange.hpp"            // IWYU pragma: export
 #include "ferrule/explain.hpp"             // IWYU pragma: export
+#include "ferrule/extract.hpp"             // IWYU pragma: export
 #include "ferrule/factored_module.hpp"     // IWYU pragma: export
 #include "ferrule/file_kind.hpp"           // IWYU pragma: export
 #include "ferrule/file_names.hpp"          // IWYU pragma: export
@@ -47,6 +48,7 @@
 #include "ferrule/tensor_view.hpp"         // IWYU pragma: export
 #include "ferrule/text.hpp"                // IWYU pragma: export
 #include "ferrule/text_file.hpp"           // IWYU pragma: export
+#include "ferrule/to_lora.hpp"             // IWYU pragma: export
 #include "ferrule/torch_file.hpp"          // IWYU pragma: export
 #include "ferrule/torch_writer.hpp"        // IWYU pragma: export
 #include "ferrule/verify.hpp"              // IWYU pragma: export

@@ -13,6 +13,7 @@
 #include "ferrule/error.hpp"
 #include "ferrule/explain.hpp"
 #include "ferrule/export.hpp"
+#include "ferrule/extract.hpp"
 #include "ferrule/finding.hpp"
 #include "ferrule/fix.hpp"
 #include "ferrule/inspect.hpp"
@@ -22,6 +23,7 @@
 #include "ferrule/resize.hpp"
 #include "ferrule/save_pretrained.hpp"
 #include "ferrule/scan_report.hpp"
+#include "ferrule/to_lora.hpp"
 #include "ferrule/verify.hpp"
 
 namespace ferrule {
@@ -79,6 +81,12 @@ FERRULE_API Json::Object to_json(std::span<const VerifyReport> reports,
 FERRULE_API Json::Object to_json(const ScanReport& report);
 /// `output` is the directory that combine() was asked to write.
 FERRULE_API Json::Object to_json(const CombineReport& report, const std::filesystem::path& output);
+
+/// `output` is the directory that extract() was asked to write.
+FERRULE_API Json::Object to_json(const ExtractReport& report, const std::filesystem::path& output);
+
+/// `output` is the directory that to_lora() was asked to write.
+FERRULE_API Json::Object to_json(const ToLoraReport& report, const std::filesystem::path& output);
 
 /// `output` is the directory that resize() was asked to write.
 FERRULE_API Json::Object to_json(const ResizeReport& report, const std::filesystem::path& output);

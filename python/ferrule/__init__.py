@@ -54,6 +54,18 @@ if TYPE_CHECKING:
         VerifiedPath,
         VerifyReport,
     )
+    from ._factor import (
+        CombineReport,
+        ExtractReport,
+        FactoredModule,
+        OtherTensor,
+        ResizeReport,
+        ToLoraReport,
+        combine,
+        extract,
+        resize,
+        to_lora,
+    )
     from ._reports import (
         CheckReport,
         ConfigDiff,
@@ -99,6 +111,7 @@ __all__ = [
     "BaseModel",
     "CheckReport",
     "Checkpoint",
+    "CombineReport",
     "ConfigDiff",
     "ContainerSummary",
     "ConvertReport",
@@ -108,6 +121,8 @@ __all__ = [
     "Error",
     "ExplainReport",
     "ExplainedModule",
+    "ExtractReport",
+    "FactoredModule",
     "Finding",
     "FixReport",
     "FixedAdapter",
@@ -123,11 +138,13 @@ __all__ = [
     "NetworkError",
     "NormalizeReport",
     "NotFoundError",
+    "OtherTensor",
     "PatternUse",
     "PermissionDeniedError",
     "Progress",
     "PullReport",
     "PushReport",
+    "ResizeReport",
     "SafetensorError",
     "SafetensorsFile",
     "SaveReport",
@@ -138,15 +155,18 @@ __all__ = [
     "TensorDiff",
     "TensorSummary",
     "TensorTotals",
+    "ToLoraReport",
     "UnsupportedError",
     "VerifiedPath",
     "VerifyReport",
     "__version__",
     "check",
+    "combine",
     "content_id",
     "convert",
     "diff",
     "explain",
+    "extract",
     "fix",
     "inspect",
     "normalize",
@@ -156,8 +176,10 @@ __all__ = [
     "pull",
     "push",
     "push_to_hub",
+    "resize",
     "save",
     "scan",
+    "to_lora",
     "verify",
 ]
 
@@ -167,6 +189,8 @@ _LAZY = {
     for module, names in {
         "_examined": "AdapterSummary ContainerSummary FolderSummary ScanHit ScannedFile ScanReport TensorSummary"
         " TensorTotals VerifiedPath VerifyReport",
+        "_factor": "CombineReport ExtractReport FactoredModule OtherTensor ResizeReport ToLoraReport combine extract resize"
+        " to_lora",
         "_reports": "CheckReport ConfigDiff ConvertedAdapter ConvertReport DiffReport ExplainedModule ExplainReport"
         " FixedAdapter FixedProblem FixReport LeftOut ModuleDiff NormalizeReport PatternUse SavedAdapter SaveReport"
         " TensorDiff",

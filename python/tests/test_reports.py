@@ -177,6 +177,43 @@ def test_normalize_gives_the_document_of_the_command(tmp_path, adapter, document
     assert not (tmp_path / "no").exists()
 
 
+def test_combine_and_resize_give_the_documents_of_the_command(tmp_path, adapter, documents):
+    report = ferrule.combine([adapter, adapter], tmp_path / "ours", method="svd", weights=[2, -0.5], rank=1)
+    document = documents("combine", adapter, adapter, "-o", tmp_path / "theirs", "--method", "svd", "--weight=2",
+                         "--weight=-0.5", "--rank", "1")
+    document["output"] = str(tmp_path / "ours")
+    assert_is_report(report, document)
+    assert {row.rank for row in report.modules} == {1} and report.modules[0].singular_values
+    report = ferrule.resize(adapter, tmp_path / "small", max_error=0.5)
+    document = documents("resize", adapter, "-o", tmp_path / "theirs", "--max-error", "0.5")
+    document["output"] = str(tmp_path / "small")
+    assert_is_report(report, document)
+    report = ferrule.to_lora(adapter, tmp_path / "plain", rank=2)
+    document = documents("to-lora", adapter, "-o", tmp_path / "theirs", "--rank", "2")
+    document["output"] = str(tmp_path / "plain")
+    assert_is_report(report, document)
+    assert report.source_type == "LORA"
+    with pytest.raises(ferrule.InvalidArgumentError):
+        ferrule.resize(adapter, tmp_path / "no", rank=1, energy=0.5)
+
+
+def test_extract_gives_the_document_of_the_command(tmp_path, documents):
+    import numpy as np
+
+    rng = np.random.default_rng(1)
+    for name in ("base", "tuned"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+        ferrule.numpy.save_file({"layer.weight": rng.standard_normal((6, 4)).astype("f4"),
+                                 "norm.weight": rng.standard_normal(4).astype("f4")}, tmp_path / name / "model.safetensors")
+    report = ferrule.extract(tmp_path / "base", tmp_path / "tuned", tmp_path / "ours", rank=2, full_modules=True)
+    document = documents("extract", "--base", tmp_path / "base", "--tuned", tmp_path / "tuned", "-o", tmp_path / "theirs",
+                         "--rank", "2", "--full-modules")
+    document["output"] = str(tmp_path / "ours")
+    assert_is_report(report, document)
+    assert [other.tensor for other in report.others] == ["norm.weight"] and report.others[0].kept
+
+
 def test_fix_gives_the_document_of_the_command(tmp_path, adapter, documents):
     wrapped = {key.replace("layers", "_orig_mod.layers"): tensor for key, tensor in tensors_of(MODULES).items()}
     ferrule.numpy.save_file(wrapped, adapter / "adapter_model.safetensors")

@@ -65,6 +65,21 @@ FactorLayout FactorLayout::of(const AdapterModule& module, const update::LowRank
           .b_tail = {b.begin() + 2, b.end()}};
 }
 
+FactorLayout FactorLayout::of_weight(std::string path, std::span<const std::uint64_t> shape,
+                                     bool transposed) {
+  FactorLayout layout{.path = std::move(path), .a_tail = {}, .b_tail = {}};
+  const auto extent = [&](std::size_t axis) { return static_cast<std::size_t>(shape[axis]); };
+  layout.out = extent(transposed ? 1 : 0);
+  layout.in = transposed ? extent(0) : 1;
+  for (std::size_t axis = 1; !transposed && axis < shape.size(); ++axis) {
+    layout.in *= extent(axis);
+    layout.a_tail.push_back(shape[axis]);
+    if (axis > 1) layout.b_tail.push_back(1);
+  }
+  if (transposed) layout.a_tail.push_back(shape[0]);
+  return layout;
+}
+
 std::string FactorLayout::a_key() const {
   return "base_model.model." + path + (is_embedding ? ".lora_embedding_A" : ".lora_A.weight");
 }

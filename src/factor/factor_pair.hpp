@@ -34,6 +34,11 @@ struct FactorLayout {
   /// The layout of a module that is adapted already.
   static FactorLayout of(const AdapterModule& module, const update::LowRankUpdate& update);
 
+  /// That of LoRA on a layer with that weight: [out, in] with the kernel after it, or, for
+  /// transformers' Conv1D, [in, out].
+  static FactorLayout of_weight(std::string path, std::span<const std::uint64_t> shape,
+                                bool transposed);
+
   std::string a_key() const;
   std::string b_key() const;
   /// Elements of A and B for each rank of every product.

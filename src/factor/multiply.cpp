@@ -6,31 +6,35 @@
 namespace ferrule::factor {
 namespace {
 
-// A tile of four rows and eight columns: eight sums of four doubles each stay in registers.
+// A tile of four rows and two vectors of 32 bytes: eight sums stay in registers.
 constexpr std::size_t kTileRows = 4;
-constexpr std::size_t kLanes = 4;
-constexpr std::size_t kTileColumns = 2 * kLanes;
+constexpr std::size_t kVectorBytes = 32;
 
-using Vec = double __attribute__((vector_size(kLanes * sizeof(double))));
-
+template <typename T>
 struct Operands {
-  const double* a;
-  std::size_t a_stride;
-  const double* b;
+  const T* a;
+  std::size_t a_row, a_column;
+  const T* b;
   std::size_t b_stride;
-  double* c;
+  T* c;
   std::size_t c_stride;
   std::size_t m, k, n;
+  bool adds;
 };
 
-template <std::size_t Rows>
-__attribute__((always_inline)) inline void tile(const Operands& o, std::size_t i, std::size_t j) {
+template <typename T, std::size_t Rows>
+__attribute__((always_inline)) inline void tile(const Operands<T>& o, std::size_t i,
+                                                std::size_t j) {
+  using Vec = T __attribute__((vector_size(kVectorBytes)));
   Vec sums[Rows][2] = {};
+  for (std::size_t r = 0; o.adds && r < Rows; ++r) {
+    std::memcpy(sums[r], o.c + (i + r) * o.c_stride + j, sizeof(sums[r]));
+  }
   for (std::size_t p = 0; p < o.k; ++p) {
     Vec right[2];
     std::memcpy(right, o.b + p * o.b_stride + j, sizeof(right));
     for (std::size_t r = 0; r < Rows; ++r) {
-      const double left = o.a[(i + r) * o.a_stride + p];
+      const T left = o.a[(i + r) * o.a_row + p * o.a_column];
       sums[r][0] += left * right[0];
       sums[r][1] += left * right[1];
     }
@@ -40,48 +44,69 @@ __attribute__((always_inline)) inline void tile(const Operands& o, std::size_t i
   }
 }
 
-__attribute__((always_inline)) inline void edge(const Operands& o, std::size_t i, std::size_t j) {
+template <typename T>
+__attribute__((always_inline)) inline void edge(const Operands<T>& o, std::size_t i,
+                                                std::size_t j) {
   for (; j < o.n; ++j) {
-    double sum = 0;
-    for (std::size_t p = 0; p < o.k; ++p) sum += o.a[i * o.a_stride + p] * o.b[p * o.b_stride + j];
+    T sum = o.adds ? o.c[i * o.c_stride + j] : T(0);
+    for (std::size_t p = 0; p < o.k; ++p) {
+      sum += o.a[i * o.a_row + p * o.a_column] * o.b[p * o.b_stride + j];
+    }
     o.c[i * o.c_stride + j] = sum;
   }
 }
 
-__attribute__((always_inline)) inline void multiply_all(const Operands& o) {
-  const std::size_t whole = o.n / kTileColumns * kTileColumns;
+template <typename T>
+__attribute__((always_inline)) inline void multiply_all(const Operands<T>& o) {
+  constexpr std::size_t kColumns = 2 * kVectorBytes / sizeof(T);
+  const std::size_t whole = o.n / kColumns * kColumns;
   std::size_t i = 0;
   for (; i + kTileRows <= o.m; i += kTileRows) {
-    for (std::size_t j = 0; j < whole; j += kTileColumns) tile<kTileRows>(o, i, j);
+    for (std::size_t j = 0; j < whole; j += kColumns) tile<T, kTileRows>(o, i, j);
     for (std::size_t r = 0; r < kTileRows; ++r) edge(o, i + r, whole);
   }
   for (; i < o.m; ++i) {
-    for (std::size_t j = 0; j < whole; j += kTileColumns) tile<1>(o, i, j);
+    for (std::size_t j = 0; j < whole; j += kColumns) tile<T, 1>(o, i, j);
     edge(o, i, whole);
   }
 }
 
-void multiply_anywhere(const Operands& o) { multiply_all(o); }
+void multiply_anywhere(const Operands<double>& o) { multiply_all(o); }
+void multiply_anywhere(const Operands<float>& o) { multiply_all(o); }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2,fma"))) void multiply_avx2(const Operands& o) { multiply_all(o); }
+__attribute__((target("avx2,fma"))) void multiply_avx2(const Operands<double>& o) {
+  multiply_all(o);
+}
+__attribute__((target("avx2,fma"))) void multiply_avx2(const Operands<float>& o) {
+  multiply_all(o);
+}
 #endif
 
-using Kernel = void (*)(const Operands&);
-
-Kernel best_kernel() {
+template <typename T>
+void run(const Operands<T>& o) {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return multiply_avx2;
+  static const bool kHasAvx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (kHasAvx2) return multiply_avx2(o);
 #endif
-  return multiply_anywhere;
+  multiply_anywhere(o);
 }
 
 }  // namespace
 
 void multiply(const double* a, std::size_t a_stride, const double* b, std::size_t b_stride,
               double* c, std::size_t c_stride, std::size_t m, std::size_t k, std::size_t n) {
-  static const Kernel kKernel = best_kernel();
-  kKernel({a, a_stride, b, b_stride, c, c_stride, m, k, n});
+  run<double>({a, a_stride, 1, b, b_stride, c, c_stride, m, k, n, false});
+}
+
+void multiply(const float* a, std::size_t a_stride, const float* b, std::size_t b_stride, float* c,
+              std::size_t c_stride, std::size_t m, std::size_t k, std::size_t n) {
+  run<float>({a, a_stride, 1, b, b_stride, c, c_stride, m, k, n, false});
+}
+
+void add_transposed(const float* a, std::size_t a_stride, const float* b, std::size_t b_stride,
+                    float* c, std::size_t c_stride, std::size_t m, std::size_t k, std::size_t n) {
+  run<float>({a, 1, a_stride, b, b_stride, c, c_stride, m, k, n, true});
 }
 
 }  // namespace ferrule::factor

@@ -47,4 +47,31 @@ Json::Object to_json(const ResizeReport& report, const std::filesystem::path& ou
           {"findings", to_json(report.findings)}};
 }
 
+Json::Object to_json(const ExtractReport& report, const std::filesystem::path& output) {
+  Json::Array others;
+  for (const auto& other : report.others) {
+    others.push_back(Json::Object{{"tensor", other.name},
+                                  {"relative_change", real_json(other.relative_change)},
+                                  {"kept", other.kept}});
+  }
+  return {{"output", output.string()},
+          {"weights_file", report.weights_file},
+          {"parameters", Json(report.parameters)},
+          {"relative_error", real_json(report.relative_error)},
+          {"modules", modules_json(report.modules)},
+          {"unchanged", Json(report.unchanged)},
+          {"others", std::move(others)},
+          {"findings", to_json(report.findings)}};
+}
+
+Json::Object to_json(const ToLoraReport& report, const std::filesystem::path& output) {
+  return {{"output", output.string()},
+          {"weights_file", report.weights_file},
+          {"from", report.from},
+          {"parameters", Json(report.parameters)},
+          {"relative_error", real_json(report.relative_error)},
+          {"modules", modules_json(report.modules)},
+          {"findings", to_json(report.findings)}};
+}
+
 }  // namespace ferrule

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares `ferrule combine` and `resize` with live PEFT models and with numpy in float64.
+"""Compares `ferrule combine`, `resize`, `extract` and `to-lora` with live PEFT models and with numpy in float64.
 
 usage: factor_peft.py FERRULE [--all]
 """
@@ -320,8 +320,142 @@ def refused(base):
     check([f["rule"] for f in report["findings"]] == ["FA-9"], f"{report['findings']}")
 
 
+def model_folder(model, folder, shards="5GB"):
+    model.save_pretrained(folder, max_shard_size=shards)
+    return folder
+
+
+def extracted(base):
+    torch.manual_seed(1)
+    before = model_folder(llama(), base / "before", "20KB")
+    for name, make_model, dtype in (("llama", llama, torch.float32), ("gpt2", gpt2, torch.bfloat16)):
+        if not ALL and name == "gpt2":
+            continue
+        torch.manual_seed(1)
+        old = make_model().to(dtype)
+        new = copy.deepcopy(old)
+        changed = {}
+        with torch.no_grad():
+            for path, parameter in new.named_parameters():
+                if "norm" in path or "ln_" in path or "0" in path and parameter.dim() == 2:
+                    parameter.add_((torch.randn_like(parameter.float()) * 0.02).to(dtype))
+                if not torch.equal(parameter, old.get_parameter(path)):
+                    changed[path] = parameter.double().numpy() - old.get_parameter(path).double().numpy()
+        before = model_folder(old, base / f"{name}-before", "20KB")
+        after = model_folder(new, base / f"{name}-after")
+        layers = {path: update for path, update in changed.items() if update.ndim == 2 and "emb" not in path and ".wte" not in path}
+        for full in (False, True):
+            out = base / f"{name}-lora-{full}"
+            report = make("extract", "--base", before, "--tuned", after, "-o", out, "--rank", 3, *(["--full-modules"] if full else []))
+            others = {row["tensor"]: row for row in report["others"]}
+            check(set(others) == set(changed) - set(layers), f"{name}: {set(others) ^ (set(changed) - set(layers))}")
+            check({row["module"] + ".weight" for row in report["modules"]} == set(layers), f"{name}: modules")
+            check(all(row["kept"] == full for row in others.values()), f"{name}: {others}")
+            check([f["rule"] for f in report["findings"]] == ([] if full else ["FA-11"]), f"{name}: {report['findings']}")
+            model = PeftModel.from_pretrained(copy.deepcopy(old).float(), out)
+            for path, update in layers.items():
+                got = model.base_model.model.get_submodule(path.removesuffix(".weight")).get_delta_weight("default").detach().double().numpy()
+                error, norm = np.linalg.norm(got - update), np.linalg.norm(update)
+                check(error <= best(update, 3) * (1 + 1e-5) + 1e-6 * norm, f"{name} {path}: {error / norm}, best {best(update, 3) / norm}")
+            if full:
+                merged = model.merge_and_unload().state_dict()
+                check(all(torch.equal(merged[path], new.state_dict()[path].float()) for path in others), f"{name}: not kept in full")
+    done = run("extract", "--base", before, "--tuned", before, "-o", base / "none", "--rank", 2)
+    check(done.returncode == 1 and "[FA-13]" in done.stderr and not (base / "none").exists(), f"{done}")
+    for rule, path, value in (("FA-10", "model.norm.weight", torch.ones(3)), ("FA-12", "model.layers.0.mlp.up_proj.weight", torch.full((48, 32), float("inf")))):
+        other = base / rule
+        tensors = {**llama().state_dict(), path: value}
+        other.mkdir()
+        (other / "config.json").write_text((base / "llama-before" / "config.json").read_text())
+        save_file({k: v.contiguous() for k, v in tensors.items()}, other / "model.safetensors")
+        done = run("extract", "--base", base / "llama-before", "--tuned", other, "-o", base / "none", "--rank", 2)
+        check(done.returncode == 1 and f"[{rule}]" in done.stderr and path in done.stderr and not (base / "none").exists(), f"{rule}: {done}")
+    # Larger than what is decomposed in full: within 1 % of the optimum, and exactly a low rank that is there.
+    torch.manual_seed(2)
+    wide = {"layer.weight": torch.randn(400, 600), "low.weight": torch.randn(300, 500)}
+    change = torch.randn(400, 600) * 0.01 + torch.randn(400, 9) @ torch.randn(9, 600) * 0.02
+    exact = torch.randn(300, 4) @ torch.randn(4, 500)
+    for name, tensors in (("wide", wide), ("wide-tuned", {"layer.weight": wide["layer.weight"] + change, "low.weight": wide["low.weight"] + exact})):
+        (base / name).mkdir()
+        (base / name / "config.json").write_text("{}")
+        save_file(tensors, base / name / "model.safetensors")
+    for rank, energy in ((6, None), (40, None), (40, 0.9)):
+        out = base / f"wide-{rank}-{energy}"
+        report = make("extract", "--base", base / "wide", "--tuned", base / "wide-tuned", "-o", out, "--rank", rank,
+                      *(["--energy", energy] if energy else []))
+        tensors = load_file(out / "adapter_model.safetensors")
+        tuned = load_file(base / "wide-tuned" / "model.safetensors")
+        for row in report["modules"]:
+            path = row["module"]
+            update = (tuned[f"{path}.weight"].double() - wide[f"{path}.weight"].double()).numpy()
+            got = (tensors[f"{PREFIX}{path}.lora_B.weight"].double() @ tensors[f"{PREFIX}{path}.lora_A.weight"].double()).numpy()
+            error, least, norm = np.linalg.norm(got - update), best(update, row["rank"]), np.linalg.norm(update)
+            check(error <= 1.01 * least + 2e-6 * norm, f"wide {path} {rank}: {error / norm}, best {least / norm}")
+            check(abs(row["relative_error"] - error / norm) < 1e-5, f"wide {path}: {row['relative_error']} {error / norm}")
+            if energy:
+                check(1 - (error / norm) ** 2 >= 0.9 - 1e-6, f"wide {path}: energy {1 - (error / norm) ** 2}")
+
+
+def converted(base):
+    import peft
+
+    torch.manual_seed(1)
+    old = llama()
+    before = model_folder(old, base / "to-before")
+    targets = ["q_proj", "v_proj", "up_proj"]
+    methods = {
+        "loha": (peft.LoHaConfig(r=3, alpha=5, target_modules=targets), False),
+        "lokr": (peft.LoKrConfig(r=3, alpha=5, target_modules=targets), False),
+        "adalora": (peft.AdaLoraConfig(init_r=4, total_step=10, target_modules=targets), False),
+        "dora": (LoraConfig(r=4, use_dora=True, target_modules=targets), True),
+        "vera": (peft.VeraConfig(r=8, target_modules=["q_proj"]), True),
+        "randlora": (peft.RandLoraConfig(r=4, target_modules=targets), True),
+        "fourierft": (peft.FourierFTConfig(n_frequency=40, target_modules=targets), True),
+        "oft": (peft.OFTConfig(oft_block_size=4, target_modules=targets), True),
+        "boft": (peft.BOFTConfig(boft_block_size=4, target_modules=targets), True),
+        "hra": (peft.HRAConfig(r=4, target_modules=targets), True),
+        "ia3": (peft.IA3Config(target_modules=targets, feedforward_modules=["up_proj"]), True),
+    }
+    for name, (config, needs_base) in methods.items():
+        if not ALL and name in ("randlora", "boft", "hra", "adalora"):
+            continue
+        torch.manual_seed(2)
+        model = get_peft_model(copy.deepcopy(old), config)
+        with torch.no_grad():
+            for value in model.parameters():
+                if value.requires_grad:
+                    value.add_(torch.randn_like(value) * 0.1)
+        folder, out = base / f"to-{name}", base / f"to-{name}-lora"
+        model.save_pretrained(folder)
+        model.merge_and_unload()
+        merged = model.base_model.model.state_dict()
+        flags = ["--base", before] if needs_base else []
+        if needs_base:
+            done = run("to-lora", folder, "-o", out, "--rank", 5)
+            check(done.returncode == 1 and "[FA-14]" in done.stderr and "--base" in done.stderr and not out.exists(), f"{name}: {done}")
+        for rule in (["--rank", 5], ["--max-error", 0.3]):
+            report = make("to-lora", folder, "-o", out, *rule, *flags)
+            if not report:
+                continue
+            got = updates(lambda: copy.deepcopy(old), out)[0]
+            changed = [path.removesuffix(".weight") for path, value in merged.items() if not torch.equal(value, old.state_dict()[path])]
+            check(set(changed) <= set(got), f"{name}: {set(changed) - set(got)} is missing")
+            for row in report["modules"]:
+                path = row["module"]
+                update = (merged[f"{path}.weight"].double() - old.state_dict()[f"{path}.weight"].double()).numpy()
+                error, least, norm = np.linalg.norm(got[path] - update), best(update, row["rank"]), np.linalg.norm(update)
+                # PEFT's own update is in F32.
+                check(error <= least * (1 + 1e-4) + 2e-6 * norm + 1e-6 * old.state_dict()[f"{path}.weight"].norm().item(),
+                      f"{name} {rule} {path}: {error / norm}, best {least / norm}")
+                check(rule[0] == "--rank" or error <= 0.3 * norm * (1 + 1e-4), f"{name} {path}: {error / norm}")
+    prompt = base / "to-prompt"
+    get_peft_model(copy.deepcopy(old), peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3)).save_pretrained(prompt)
+    done = run("to-lora", prompt, "-o", base / "to-none", "--rank", 2, "--base", before)
+    check(done.returncode == 1 and "prompt" in done.stderr.lower() and not (base / "to-none").exists(), f"{done}")
+
+
 with tempfile.TemporaryDirectory() as scratch:
-    for part in (combined, as_peft, properties, resized, refused):
+    for part in (combined, as_peft, properties, resized, refused, extracted, converted):
         part(pathlib.Path(scratch))
 print(f"{CHECKS} checks, {len(FAILURES)} failed")
 print("\n".join(FAILURES[:40]))
