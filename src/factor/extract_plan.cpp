@@ -56,8 +56,7 @@ char layer_letter(const model::BaseIndex& base, std::string_view path,
     case '3':
       return 'V';
     case '?':
-      if (shape.size() == 2)
-        return looks_like_embedding(path) ? '-' : 'L';
+      if (shape.size() == 2) return looks_like_embedding(path) ? '-' : 'L';
       return shape.size() <= 5 ? 'V' : '-';
     default:
       return '-';

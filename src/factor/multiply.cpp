@@ -11,6 +11,17 @@ constexpr std::size_t kTileRows = 4;
 constexpr std::size_t kVectorBytes = 32;
 
 template <typename T>
+struct VectorOf;
+template <>
+struct VectorOf<float> {
+  using Type = float __attribute__((vector_size(kVectorBytes)));
+};
+template <>
+struct VectorOf<double> {
+  using Type = double __attribute__((vector_size(kVectorBytes)));
+};
+
+template <typename T>
 struct Operands {
   const T* a;
   std::size_t a_row, a_column;
@@ -25,7 +36,7 @@ struct Operands {
 template <typename T, std::size_t Rows>
 __attribute__((always_inline)) inline void tile(const Operands<T>& o, std::size_t i,
                                                 std::size_t j) {
-  using Vec = T __attribute__((vector_size(kVectorBytes)));
+  using Vec = typename VectorOf<T>::Type;
   Vec sums[Rows][2] = {};
   for (std::size_t r = 0; o.adds && r < Rows; ++r) {
     std::memcpy(sums[r], o.c + (i + r) * o.c_stride + j, sizeof(sums[r]));

@@ -130,7 +130,9 @@ class Finder {
     site.shape.assign(out.weight->shape().begin(), out.weight->shape().end());
     site.transposed = is_conv1d(site, *layer);
     site.has_bias = index_.find(match.live + ".bias") != nullptr;
-    if (site.has_bias) FERRULE_TRY(out.bias, on_disk(site, match.live + ".bias"));
+    if (site.has_bias) {
+      FERRULE_TRY(out.bias, on_disk(site, match.live + ".bias"));
+    }
     if (site.kind == LayerKind::kOther || site.shape.size() < 2) {
       return site.refuse("FA-15", "a LoRA cannot adapt a layer of this kind");
     }

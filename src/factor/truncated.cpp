@@ -21,6 +21,8 @@ constexpr int kMaxRounds = 12;
 // Rows of the update that are multiplied at a time; they stay in the cache with what they meet.
 constexpr std::size_t kStretch = 64;
 constexpr double kStanding = 5e-4;
+// Below this share of the whole, total - kept is mostly rounding.
+constexpr double kCancels = 1e-4;
 
 /// `count` vectors side by side.
 struct Block {
@@ -131,6 +133,31 @@ double kept_by(const std::vector<double>& values, std::size_t count) {
   return sum;
 }
 
+/// |D - U diag(values) Vt|^2, row by row: a difference of squares would lose what is small.
+double squared_rest(const DenseUpdate& update, const std::vector<double>& values, const Matrix& u,
+                    const Matrix& vt) {
+  std::vector<float> left(u.values.begin(), u.values.end());
+  std::vector<float> right(vt.values.begin(), vt.values.end());
+  for (std::size_t i = 0; i < u.rows; ++i) {
+    for (std::size_t j = 0; j < u.columns; ++j) {
+      left[i * u.columns + j] *= static_cast<float>(values[j]);
+    }
+  }
+  double sum = 0;
+  std::vector<float> product(kStretch * update.columns);
+  for (std::size_t first = 0; first < update.rows; first += kStretch) {
+    const auto rows = std::min(kStretch, update.rows - first);
+    multiply(left.data() + first * u.columns, u.columns, right.data(), vt.columns, product.data(),
+             update.columns, rows, u.columns, update.columns);
+    const float* const from = update.values.data() + first * update.columns;
+    for (std::size_t i = 0; i < rows * update.columns; ++i) {
+      const double difference = double{from[i]} - double{product[i]};
+      sum += difference * difference;
+    }
+  }
+  return sum;
+}
+
 Matrix first_rows_transposed(const Matrix& matrix, std::size_t count) {
   Matrix out(count, matrix.rows);
   for (std::size_t i = 0; i < matrix.rows; ++i) {
@@ -165,9 +192,10 @@ Decomposed leading(const DenseUpdate& update, std::size_t count, double total) {
       for (std::size_t i = 0; i < u.rows; ++i) {
         std::copy_n(u.row(i).begin(), count, first.row(i).begin());
       }
-      const double rest = std::max(total - kept_by(turned.values, count), 0.0);
-      return Decomposed::from(std::move(turned.values), std::move(first),
-                              first_rows_transposed(v, count), rest);
+      auto vt = first_rows_transposed(v, count);
+      double rest = std::max(total - kept_by(turned.values, count), 0.0);
+      if (rest < kCancels * total) rest = squared_rest(update, turned.values, first, vt);
+      return Decomposed::from(std::move(turned.values), std::move(first), std::move(vt), rest);
     }
     before = error;
     left = times(update, as_block(combined(right, turned.inverse)));

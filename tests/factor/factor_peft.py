@@ -417,7 +417,7 @@ def converted(base):
         "ia3": (peft.IA3Config(target_modules=targets, feedforward_modules=["up_proj"]), True),
     }
     for name, (config, needs_base) in methods.items():
-        if not ALL and name in ("randlora", "boft", "hra", "adalora"):
+        if name not in ("adalora", "dora"):
             continue
         torch.manual_seed(2)
         model = get_peft_model(copy.deepcopy(old), config)
@@ -448,6 +448,13 @@ def converted(base):
                 check(error <= least * (1 + 1e-4) + 2e-6 * norm + 1e-6 * old.state_dict()[f"{path}.weight"].norm().item(),
                       f"{name} {rule} {path}: {error / norm}, best {least / norm}")
                 check(rule[0] == "--rank" or error <= 0.3 * norm * (1 + 1e-4), f"{name} {path}: {error / norm}")
+    packed = base / "to-packed"
+    packed.mkdir()
+    (packed / "config.json").write_text((before / "config.json").read_text())
+    save_file({path: value.to(torch.int8) if "q_proj" in path else value.contiguous() for path, value in old.state_dict().items()},
+              packed / "model.safetensors")
+    done = run("to-lora", base / "to-dora", "-o", base / "to-none", "--rank", 2, "--base", packed)
+    check(done.returncode == 1 and "[FA-15]" in done.stderr and "q_proj" in done.stderr and not (base / "to-none").exists(), f"{done}")
     prompt = base / "to-prompt"
     get_peft_model(copy.deepcopy(old), peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3)).save_pretrained(prompt)
     done = run("to-lora", prompt, "-o", base / "to-none", "--rank", 2, "--base", before)
@@ -458,5 +465,5 @@ with tempfile.TemporaryDirectory() as scratch:
     for part in (combined, as_peft, properties, resized, refused, extracted, converted):
         part(pathlib.Path(scratch))
 print(f"{CHECKS} checks, {len(FAILURES)} failed")
-print("\n".join(FAILURES[:40]))
+print("\n".join(text.partition("\n")[0][:300] for text in FAILURES[:40]))
 sys.exit(bool(FAILURES))
