@@ -87,8 +87,8 @@ _ferrule() {
     "unmerge --torch-key") words="state_dict model module" ;;
     "unmerge --durability") words="fast safe full" ;;
     "convert -o" | "convert --output") return ;;
-    "convert --to") words="safetensors bin peft per-expert fused-expert mlx kohya lycoris diffusers gguf" ;;
-    "convert --from") words="peft per-expert fused-expert mlx kohya lycoris diffusers gguf" ;;
+    "convert --to") words="safetensors bin peft per-expert fused-expert mlx kohya lycoris diffusers gguf adapterhub paddle torchtune litgpt mistral onnx" ;;
+    "convert --from") words="peft per-expert fused-expert mlx kohya lycoris diffusers gguf adapterhub paddle torchtune litgpt mistral onnx" ;;
     "convert --base") return ;;
     "convert --config") files="-f" ;;
     "convert --dtype") words="f32 f16 bf16 q8_0" ;;
@@ -96,6 +96,37 @@ _ferrule() {
     "convert --drop") return ;;
     "convert --torch-key") words="state_dict model module" ;;
     "convert --durability") words="fast safe full" ;;
+    "combine -o" | "combine --output") files="-d" ;;
+    "combine --weight") return ;;
+    "combine --method") words="cat svd linear ties dare_linear dare_ties magnitude_prune ties_svd dare_linear_svd dare_ties_svd magnitude_prune_svd" ;;
+    "combine --rank") return ;;
+    "combine --density") return ;;
+    "combine --seed") return ;;
+    "combine --threads") return ;;
+    "combine --torch-key") words="state_dict model module" ;;
+    "combine --durability") words="fast safe full" ;;
+    "extract --base") return ;;
+    "extract --tuned") return ;;
+    "extract -o" | "extract --output") files="-d" ;;
+    "extract --rank") return ;;
+    "extract --energy") return ;;
+    "extract --threads") return ;;
+    "extract --durability") words="fast safe full" ;;
+    "to-lora -o" | "to-lora --output") files="-d" ;;
+    "to-lora --rank") return ;;
+    "to-lora --max-error") return ;;
+    "to-lora --base") return ;;
+    "to-lora --threads") return ;;
+    "to-lora --torch-key") words="state_dict model module" ;;
+    "to-lora --durability") words="fast safe full" ;;
+    "resize -o" | "resize --output") files="-d" ;;
+    "resize --rank") return ;;
+    "resize --energy") return ;;
+    "resize --max-error") return ;;
+    "resize --budget") return ;;
+    "resize --threads") return ;;
+    "resize --torch-key") words="state_dict model module" ;;
+    "resize --durability") words="fast safe full" ;;
     "push --revision") return ;;
     "push --include") return ;;
     "push --exclude") return ;;
@@ -107,7 +138,7 @@ _ferrule() {
   esac
   if [[ -z $words$files ]]; then
     case $command in
-      "") options="--help --version" words="save rescue assemble inspect config state-dict verify check explain diff id scan fix normalize merge unmerge convert clean push pull help" ;;
+      "") options="--help --version" words="save rescue assemble inspect config state-dict verify check explain diff id scan fix normalize merge unmerge convert combine extract to-lora resize clean push pull help" ;;
       "save") options="--help --output --config --select --format --embeddings --dtype --durability --torch-key --initial --base --fingerprint --facts --push --no-card --json" files="-f" ;;
       "rescue") options="--help --output --config --adapter --prefer --durability --json" ;;
       "assemble") options="--help --output --config --adapter --durability --json" files="-d" ;;
@@ -128,6 +159,10 @@ _ferrule() {
       "merge") options="--help --base --output --weight --rounding --dtype --threads --copy --in-place --resume --torch-key --durability --json" files="-d" ;;
       "unmerge") options="--help --base --output --weight --rounding --dtype --threads --copy --in-place --resume --torch-key --durability --json" files="-d" ;;
       "convert") options="--help --output --to --from --base --config --dtype --arch --drop --keep-going --torch-key --durability --json" ;;
+      "combine") options="--help --output --weight --method --rank --density --seed --threads --torch-key --durability --json" files="-d" ;;
+      "extract") options="--help --base --tuned --output --rank --energy --full-modules --threads --durability --json" ;;
+      "to-lora") options="--help --output --rank --max-error --base --threads --torch-key --durability --json" files="-d" ;;
+      "resize") options="--help --output --rank --energy --max-error --budget --threads --torch-key --durability --json" files="-d" ;;
       "clean") options="--help --json" files="-d" ;;
       "push") options="--help --revision --private --allow-public --include --exclude --all --dry-run --create-pr --commit-message --commit-description --json" files="-d" ;;
       "pull") options="--help --revision --cache-dir --output --offline --json" ;;
