@@ -56,6 +56,13 @@ std::uint64_t points_of(const Shape& shape, std::size_t first = 2) {
   return out;
 }
 
+/// Of the base's weight there; null if it is not known.
+const Shape* shape_in(const BaseComponent* base, const Site& site) {
+  if (base == nullptr) return nullptr;
+  const auto found = base->modules.find(site.path);
+  return found == base->modules.end() ? nullptr : &found->second;
+}
+
 Result<Kronecker> kronecker_of(const Site& site, const BaseComponent* base) {
   const auto at = [&](const char* role) -> const Shape& {
     return site.others.find(role)->second.shape();
@@ -65,6 +72,7 @@ Result<Kronecker> kronecker_of(const Site& site, const BaseComponent* base) {
   out.whole1 = has("lokr_w1");
   out.whole2 = has("lokr_w2");
   out.core = has("lokr_t2");
+  const Shape* shape = shape_in(base, site);
   const bool first = out.whole1 || (has("lokr_w1_a") && has("lokr_w1_b"));
   const bool second = out.whole2 || (has("lokr_w2_a") && has("lokr_w2_b"));
   if (!first || !second) {
@@ -82,11 +90,6 @@ Result<Kronecker> kronecker_of(const Site& site, const BaseComponent* base) {
   out.in.second = at("lokr_w2_b")[1];
   if (out.core) out.points = points_of(at("lokr_t2"));
   if (out.core || site.kind != SiteKind::kConv) return out;
-  const Shape* shape = nullptr;
-  if (base != nullptr) {
-    const auto found = base->modules.find(site.path);
-    if (found != base->modules.end()) shape = &found->second;
-  }
   if (shape == nullptr) {
     return base::unsupported("EX-4", "how large the kernel of " + quote(site.name()) +
                                          " is only the base's weights say: name it with --base");
@@ -131,12 +134,15 @@ Result<void> set_lokr(std::span<const Site* const> sites, const BaseComponent* b
   return config.set("use_effective_conv2d", core);
 }
 
-Result<void> set_loha(std::span<const Site* const> sites, AdapterConfig& config) {
+Result<void> set_loha(std::span<const Site* const> sites, const BaseComponent* base,
+                      AdapterConfig& config) {
   bool core = false, flat = false;
   for (const auto* site : sites) {
     const bool own = site->others.contains("hada_t1");
     core = core || own;
-    flat = flat || (!own && site->kind == SiteKind::kConv);
+    const auto* shape = shape_in(base, *site);
+    const bool point = shape != nullptr && points_of(*shape) == 1;
+    flat = flat || (!own && !point && site->kind == SiteKind::kConv);
   }
   if (core && flat) {
     return base::unsupported("EX-3",
@@ -174,7 +180,7 @@ Result<void> set_factors(const Middle& middle, const std::string& component,
     sites.push_back(&site);
   }
   if (config.peft_type() == "LOKR") return set_lokr(sites, base, config);
-  if (config.peft_type() == "LOHA") return set_loha(sites, config);
+  if (config.peft_type() == "LOHA") return set_loha(sites, base, config);
   return {};
 }
 

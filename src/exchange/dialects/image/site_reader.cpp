@@ -162,6 +162,12 @@ Result<void> SiteReader::add_lora(const RawModule& module, const Placed& placed)
     return bad(module, "has empty or flat factors of shape " + shape_text(down->shape()) + " and " +
                            shape_text(up->shape()));
   }
+  // DyLoRA writes the second factor of a convolution as a matrix.
+  if (site.b.shape().size() == 2 && site.a.shape().size() > 2) {
+    Shape shape = site.b.shape();
+    shape.resize(site.a.shape().size(), 1);
+    site.b = site.b.reshaped(shape);
+  }
   if (const auto* mid = module.find("mid")) {
     FERRULE_TRY(site.a, with_core(module.name, Values::of(*mid), site.a));
   }
