@@ -114,7 +114,7 @@ class Writer {
     }
     const auto stem = prefix + path;
     if (!stems_.insert(stem).second) {
-      return base::unsupported("EX-11", "two modules are called " + quote(stem) +
+      return base::unsupported("EX-3", "two modules are called " + quote(stem) +
                                             " once their dots are underscores (" +
                                             quote(site.name()) + ")");
     }

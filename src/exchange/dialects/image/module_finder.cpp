@@ -310,7 +310,7 @@ Result<Placed> ModuleFinder::place(const Split& split, std::string_view module) 
     auto path = known_path(known, rest, flat, ambiguous);
     if (ambiguous) {
       return base::unsupported(
-          "EX-11", quote(module) + " can mean " + quote(known.flat.find(rest)->second[0]) +
+          "EX-9", quote(module) + " can mean " + quote(known.flat.find(rest)->second[0]) +
                        " and " + quote(known.flat.find(rest)->second[1]) + " of the base");
     }
     if (path) return placed(component, single(std::move(*path)));
@@ -323,7 +323,7 @@ Result<Placed> ModuleFinder::place(const Split& split, std::string_view module) 
     if (there) return placed(component, std::move(*original));
   }
   if (any_known) {
-    return base::unsupported("EX-11", "the base does not have a module that " + quote(module) +
+    return base::unsupported("EX-9", "the base does not have a module that " + quote(module) +
                                           " can mean; is the adapter of another model?");
   }
   return place_by_words(split, module);
@@ -373,7 +373,7 @@ Result<Placed> ModuleFinder::place_by_words(const Split& split, std::string_view
   }
   auto path = unflatten(rest, words_of(family));
   if (!path) {
-    return base::unsupported("EX-11", quote(module) + " is not a name of such a model (" +
+    return base::unsupported("EX-9", quote(module) + " is not a name of such a model (" +
                                           std::string(family) + "); a base with weights says more");
   }
   return placed(component, single(std::move(*path)));

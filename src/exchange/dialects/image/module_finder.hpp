@@ -33,7 +33,7 @@ class ModuleFinder {
   static Result<ModuleFinder> make(const Request& request, const Metadata& metadata,
                                    std::span<const RawModule> modules);
 
-  /// Fails with kUnsupported: EX-4 (a flattened name and nothing that says what it was), EX-11 (the
+  /// Fails with kUnsupported: EX-4 (a flattened name and nothing that says what it was), EX-9 (the
   /// base does not have the module, or two that are spelled so).
   Result<Placed> find(std::string_view module) const;
 

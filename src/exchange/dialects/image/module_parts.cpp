@@ -2,6 +2,7 @@
 #include "exchange/dialects/image/module_parts.hpp"
 
 #include <cmath>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -14,6 +15,39 @@ namespace {
 
 constexpr std::uint64_t kMaxCoreElements = std::uint64_t{1} << 28;
 constexpr std::uint64_t kMaxIdentity = 1 << 15;
+
+template <typename T>
+double loaded(std::span<const std::byte> bytes) {
+  T value;
+  std::memcpy(&value, bytes.data(), sizeof value);
+  return static_cast<double>(value);
+}
+
+/// The tensor's only element; nullopt if it has more or is of a type that numbers are not kept in.
+std::optional<double> one_number(const TensorView& tensor) {
+  const auto bytes = tensor.bytes();
+  const auto values = Values::of(tensor);
+  if (values.element_count() != 1) return std::nullopt;
+  switch (tensor.dtype()) {
+    case Dtype::kF64:
+    case Dtype::kF32:
+    case Dtype::kF16:
+    case Dtype::kBF16:
+      return values.all().front();
+    case Dtype::kI64:
+      return loaded<std::int64_t>(bytes);
+    case Dtype::kI32:
+      return loaded<std::int32_t>(bytes);
+    case Dtype::kI16:
+      return loaded<std::int16_t>(bytes);
+    case Dtype::kI8:
+      return loaded<std::int8_t>(bytes);
+    case Dtype::kU8:
+      return loaded<std::uint8_t>(bytes);
+    default:
+      return std::nullopt;
+  }
+}
 
 }  // namespace
 
@@ -31,11 +65,12 @@ std::string shape_text(std::span<const std::uint64_t> shape) {
 Result<std::optional<double>> alpha_in(const RawModule& module) {
   const auto* tensor = module.find("alpha");
   if (tensor == nullptr) return std::optional<double>();
-  const auto values = Values::of(*tensor);
-  if (values.element_count() != 1) return bad(module, "has an alpha that is not one number");
-  const double alpha = values.all().front();
-  if (!std::isfinite(alpha)) return bad(module, "has an alpha that is not a number");
-  return std::optional<double>(alpha);
+  const auto alpha = one_number(*tensor);
+  if (!alpha || !std::isfinite(*alpha)) {
+    return bad(module, "has an alpha of " + std::string(dtype_name(tensor->dtype())) + " and shape " +
+                           shape_text(tensor->shape()) + " that is not one finite number");
+  }
+  return alpha;
 }
 
 void set_scale(Site& site, const std::optional<double>& alpha) {

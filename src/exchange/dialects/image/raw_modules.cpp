@@ -10,6 +10,15 @@
 
 namespace ferrule::exchange {
 
+namespace {
+
+bool is_float(Dtype dtype) {
+  return dtype == Dtype::kF64 || dtype == Dtype::kF32 || dtype == Dtype::kF16 ||
+         dtype == Dtype::kBF16;
+}
+
+}  // namespace
+
 Result<std::vector<RawModule>> raw_modules(const TensorSource& source) {
   std::map<std::string, RawModule> modules;
   for (const auto& [name, tensor] : source.tensors()) {
@@ -24,6 +33,11 @@ Result<std::vector<RawModule>> raw_modules(const TensorSource& source) {
     if (tensor.shape().size() > Values::kMaxDims - 1) {
       return base::unsupported("EX-5", "tensor " + quote(name) + " has " +
                                            std::to_string(tensor.shape().size()) + " dimensions");
+    }
+    if (key.known && key.leaf != "alpha" && !is_float(tensor.dtype())) {
+      return base::unsupported("EX-5", "tensor " + quote(name) + " is of " +
+                                           std::string(dtype_name(tensor.dtype())) +
+                                           ", which factors are not kept in");
     }
     auto& module = modules[key.module];
     if (module.key.empty()) {
