@@ -10,6 +10,8 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "exchange/dialects/dialects.hpp"
+#include "exchange/dialects/image/component_names.hpp"
+#include "exchange/dialects/image/file_key.hpp"
 #include "exchange/dialects/image/image_file.hpp"
 #include "exchange/dialects/image/site_reader.hpp"
 #include "exchange/dialects/peft_config.hpp"
@@ -167,10 +169,12 @@ class Writer {
 bool has_component_names(const TensorSource& source) {
   return std::any_of(source.tensors().begin(), source.tensors().end(), [](const auto& tensor) {
     const std::string_view name = tensor.name;
+    const auto component = component_of_path(name);
+    const bool bare = component == "unet" || component == "transformer";
     return name.starts_with("unet.") || name.starts_with("text_encoder.") ||
            name.starts_with("text_encoder_2.") || name.starts_with("text_encoder_3.") ||
            name.starts_with("diffusion_model.") || name.starts_with("model.diffusion_model.") ||
-           name.starts_with("text_encoders.");
+           name.starts_with("text_encoders.") || (bare && split_file_key(name).known);
   });
 }
 

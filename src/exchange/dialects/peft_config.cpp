@@ -64,18 +64,49 @@ bool leaf_is_exact(const std::string& leaf, const std::set<std::string>& paths,
   return groups.size() == 1 && groups.begin()->second.size() == static_cast<std::uint64_t>(*layers);
 }
 
-Json targets(std::span<const PeftLayer> layers, const BaseComponent* base) {
+/// True if the path alone selects another module, too: "proj_out" every block's.
+bool selects_others(const std::string& path, const std::set<std::string>& paths,
+                    const BaseComponent* base, bool image) {
+  if (base == nullptr || base->modules.empty()) {
+    return image && path.find('.') == std::string::npos;
+  }
+  const std::string tail = "." + path;
+  return std::any_of(base->modules.begin(), base->modules.end(), [&](const auto& module) {
+    return module.first.ends_with(tail) && !paths.contains(module.first);
+  });
+}
+
+/// An expression that matches these paths and no others.
+std::string expression(const std::set<std::string>& paths) {
+  std::string out;
+  for (const auto& path : paths) {
+    if (!out.empty()) out += '|';
+    for (const char c : path) {
+      if (c == '.') out += '\\';
+      out += c;
+    }
+  }
+  return out;
+}
+
+Json targets(std::span<const PeftLayer> layers, const BaseComponent* base, bool image) {
   std::map<std::string, std::set<std::string>> leaves;
+  std::set<std::string> all;
   for (const auto& layer : layers) {
-    if (!layer.is_parameter) leaves[leaf_of(layer.path)].insert(layer.path);
+    if (layer.is_parameter) continue;
+    leaves[leaf_of(layer.path)].insert(layer.path);
+    all.insert(layer.path);
   }
   Json::Array out;
   for (const auto& [leaf, paths] : leaves) {
     // "0" of "to_out.0" selects too much, and a lone name may be no name of a module list.
     if (!is_number(leaf) && leaf_is_exact(leaf, paths, base)) {
       out.emplace_back(leaf);
-    } else {
-      for (const auto& path : paths) out.emplace_back(path);
+      continue;
+    }
+    for (const auto& path : paths) {
+      if (selects_others(path, all, base, image)) return expression(all);
+      out.emplace_back(path);
     }
   }
   return out;
@@ -113,9 +144,15 @@ Json pattern(std::span<const PeftLayer> layers, double usual, double (*value)(co
       paths.emplace_back(layer.path, edit::plain_number(value(layer)));
     }
   }
-  // The first that matches wins, and a long path may end in a short one.
-  std::stable_sort(paths.begin(), paths.end(),
-                   [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
+  // PEFT sorts the entries and takes the first that matches, and a long path may end in a short
+  // one.
+  for (auto& [path, number] : paths) {
+    const std::string tail = "." + path;
+    const bool others = std::any_of(layers.begin(), layers.end(), [&](const auto& layer) {
+      return layer.path.ends_with(tail) && edit::plain_number(value(layer)) != number;
+    });
+    if (others) path = "^" + path;
+  }
   for (auto& leaf : leaves) paths.push_back(std::move(leaf));
   return paths;
 }
@@ -201,7 +238,8 @@ Result<AdapterConfig> peft_config(const Middle& middle, const std::string& compo
                              })));
     FERRULE_CHECK(config.set("alpha_pattern", pattern(layers, alpha, alpha_of)));
   }
-  FERRULE_CHECK(config.set("target_modules", targets(layers, base.component(component))));
+  FERRULE_CHECK(
+      config.set("target_modules", targets(layers, base.component(component), !component.empty())));
   std::set<std::string> parameters;
   for (const auto& layer : layers) {
     if (layer.is_parameter) parameters.insert(layer.path);

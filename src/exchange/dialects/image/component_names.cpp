@@ -16,14 +16,18 @@ std::string_view component_of_class(std::string_view class_name) {
 }
 
 std::string_view component_of_path(std::string_view path) {
-  for (const auto head : {"down_blocks.", "up_blocks.", "mid_block."}) {
-    if (path.starts_with(head)) return "unet";
-  }
-  for (const auto head : {"transformer_blocks.", "single_transformer_blocks."}) {
-    if (path.starts_with(head)) return "transformer";
-  }
-  for (const auto head : {"text_model.encoder.layers.", "encoder.layers."}) {
-    if (path.starts_with(head)) return "text_encoder";
+  constexpr std::pair<std::string_view, std::string_view> kHeads[] = {
+      {"down_blocks", "unet"},
+      {"up_blocks", "unet"},
+      {"mid_block", "unet"},
+      {"transformer_blocks", "transformer"},
+      {"single_transformer_blocks", "transformer"},
+      {"text_model.encoder.layers", "text_encoder"},
+      {"encoder.layers", "text_encoder"}};
+  for (const auto& [head, component] : kHeads) {
+    if (!path.starts_with(head) || path.size() == head.size()) continue;
+    const char next = path[head.size()];
+    if (next == '.' || next == '_') return component;
   }
   return {};
 }

@@ -23,7 +23,7 @@ struct Prefix {
 
 constexpr Prefix kPrefixes[] = {
     {"lora_unet_", "*", true},
-    {"lora_transformer_", "*", true},
+    {"lora_transformer_", "transformer", true},
     {"lora_te1_", "text_encoder", true},
     {"lora_te2_", "text_encoder_2", true},
     {"lora_te3_", "t5", true},
@@ -310,8 +310,8 @@ Result<Placed> ModuleFinder::place(const Split& split, std::string_view module) 
     auto path = known_path(known, rest, flat, ambiguous);
     if (ambiguous) {
       return base::unsupported(
-          "EX-9", quote(module) + " can mean " + quote(known.flat.find(rest)->second[0]) +
-                       " and " + quote(known.flat.find(rest)->second[1]) + " of the base");
+          "EX-9", quote(module) + " can mean " + quote(known.flat.find(rest)->second[0]) + " and " +
+                      quote(known.flat.find(rest)->second[1]) + " of the base");
     }
     if (path) return placed(component, single(std::move(*path)));
     if (!split.is_image) continue;
@@ -324,7 +324,7 @@ Result<Placed> ModuleFinder::place(const Split& split, std::string_view module) 
   }
   if (any_known) {
     return base::unsupported("EX-9", "the base does not have a module that " + quote(module) +
-                                          " can mean; is the adapter of another model?");
+                                         " can mean; is the adapter of another model?");
   }
   return place_by_words(split, module);
 }
@@ -374,7 +374,7 @@ Result<Placed> ModuleFinder::place_by_words(const Split& split, std::string_view
   auto path = unflatten(rest, words_of(family));
   if (!path) {
     return base::unsupported("EX-9", quote(module) + " is not a name of such a model (" +
-                                          std::string(family) + "); a base with weights says more");
+                                         std::string(family) + "); a base with weights says more");
   }
   return placed(component, single(std::move(*path)));
 }

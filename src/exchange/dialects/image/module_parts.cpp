@@ -67,8 +67,9 @@ Result<std::optional<double>> alpha_in(const RawModule& module) {
   if (tensor == nullptr) return std::optional<double>();
   const auto alpha = one_number(*tensor);
   if (!alpha || !std::isfinite(*alpha)) {
-    return bad(module, "has an alpha of " + std::string(dtype_name(tensor->dtype())) + " and shape " +
-                           shape_text(tensor->shape()) + " that is not one finite number");
+    return bad(module, "has an alpha of " + std::string(dtype_name(tensor->dtype())) +
+                           " and shape " + shape_text(tensor->shape()) +
+                           " that is not one finite number");
   }
   return alpha;
 }
