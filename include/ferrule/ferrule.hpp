@@ -6,6 +6,7 @@
 #include "ferrule/adapter_module.hpp"      // IWYU pragma: export
 #include "ferrule/assemble.hpp"            // IWYU pragma: export
 #include "ferrule/base_model.hpp"          // IWYU pragma: export
+#include "ferrule/call_control.hpp"
 #include "ferrule/check.hpp"               // IWYU pragma: export
 #include "ferrule/checkpoint.hpp"          // IWYU pragma: export
 #include "ferrule/clean.hpp"               // IWYU pragma: export

@@ -86,8 +86,12 @@ TEST(TorchRules, EveryRuleOfTheDocumentsHasABrokenFile) {
     const std::string text = test::read_file(path);
     const std::regex row("\\| (" + std::string(family) + R"(-\d+) \|)");
     std::size_t rules = 0;
+    // Rules of other readers of pickles: tests/format/pickle/pickle_trainer_globals_test.cpp,
+    // tests/format/torch/dcp_metadata_test.cpp, tests/rescue.
+    const std::set<std::string> elsewhere = {"PK-21", "PK-22", "PK-23"};
     for (std::sregex_iterator it(text.begin(), text.end(), row), end; it != end; ++it) {
       ++rules;
+      if (elsewhere.contains((*it)[1].str())) continue;
       EXPECT_TRUE(broken.contains((*it)[1].str())) << (*it)[1].str();
     }
     EXPECT_GE(rules, 16U) << family;
