@@ -65,7 +65,7 @@ PUBLIC = {
     "check": "check engine_table explain",
     "edit": "clean convert fix normalize",
     "exchange": "exchange",
-    "rescue": "assemble rescue",
+    "rescue": "assemble rescue save_shard",
     "merge": "merge",
     "factor": "combine extract factored_module resize to_lora",
     "report": "report_json",

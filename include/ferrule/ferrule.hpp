@@ -42,6 +42,7 @@
 #include "ferrule/safetensors_writer.hpp"  // IWYU pragma: export
 #include "ferrule/save_control.hpp"        // IWYU pragma: export
 #include "ferrule/save_pretrained.hpp"     // IWYU pragma: export
+#include "ferrule/save_shard.hpp"          // IWYU pragma: export
 #include "ferrule/selection.hpp"           // IWYU pragma: export
 #include "ferrule/targeting.hpp"           // IWYU pragma: export
 #include "ferrule/tensor_source.hpp"       // IWYU pragma: export

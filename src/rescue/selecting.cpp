@@ -7,21 +7,15 @@
 #include <algorithm>
 #include <optional>
 #include <set>
-#include <string_view>
 #include <utility>
 
-#include "adapter/examine.hpp"
 #include "base/checked.hpp"
 #include "base/errors.hpp"
-#include "base/tensor_view_access.hpp"
 #include "base/try.hpp"
 #include "ferrule/tensor_source.hpp"
 #include "ferrule/text.hpp"
 #include "peft/key_path.hpp"
-#include "peft/method.hpp"
-#include "peft/selection.hpp"
-#include "peft/state_layout.hpp"
-#include "peft/strength.hpp"
+#include "rescue/adapter_choice.hpp"
 
 namespace ferrule::rescues {
 namespace {
@@ -31,7 +25,6 @@ constexpr std::uint64_t kExpansion = 8;
 constexpr std::uint64_t kExpansionSpare = std::uint64_t{16} << 20;
 constexpr std::uint64_t kMaxAddresses = std::uint64_t{1} << 45;
 constexpr std::uint64_t kMaxPrompt = std::uint64_t{1} << 30;
-constexpr std::size_t kMaxListed = 8;
 
 class Selector {
  public:
@@ -40,22 +33,15 @@ class Selector {
       : sources_(sources), found_(found), config_(config), wanted_(adapter) {}
 
   Result<Chosen> choose() {
-    method_ = peft::find_method(config_.peft_type());
-    if (method_ == nullptr) {
-      return base::unsupported("KY-4",
-                               "the config's type " + quote(config_.peft_type()) + " is not known");
-    }
     FERRULE_CHECK(unflatten());
     FERRULE_CHECK(make_state());
-    FERRULE_TRY(const auto layout, peft::StateLayout::read(state_, {}));
-    FERRULE_TRY(auto name, adapter_name(layout));
-    FERRULE_TRY(auto selection, select(layout, name));
-    if (selection.tensors.empty()) return no_adapter(name);
-    Chosen chosen{.name = std::move(name),
+    AdapterChoice choice(config_, wanted_, found_->folder);
+    FERRULE_TRY(auto selection, choice.select(state_));
+    Chosen chosen{.name = choice.name(),
                   .config = std::move(selection.config),
                   .tensors = {},
                   .findings = std::move(selection.findings)};
-    FERRULE_CHECK(judge(layout, selection.tensors, chosen));
+    FERRULE_CHECK(choice.judge(chosen.config, selection.tensors, chosen.findings));
     for (auto& tensor : selection.tensors) {
       FERRULE_TRY(auto stream, stream_of(std::move(tensor)));
       chosen.tensors.push_back(std::move(stream));
@@ -156,128 +142,6 @@ class Selector {
     return std::span<const std::byte>(*memory);
   }
 
-  /// RS-11.
-  Result<std::string> adapter_name(const peft::StateLayout& layout) const {
-    const auto names = names_in(layout);
-    std::string list;
-    for (const auto& name : names) list += (list.empty() ? "" : ", ") + quote(name);
-    if (!wanted_.empty()) {
-      if (names.empty() || names.contains(wanted_)) return wanted_;
-      return base::corrupt("RS-11", "it has no adapter " + quote(wanted_) + ", but " + list);
-    }
-    if (names.size() > 1) {
-      return base::corrupt("RS-11",
-                           "it has several adapters, " + list + ": say which one with --adapter");
-    }
-    return names.empty() ? std::string("default") : *names.begin();
-  }
-
-  std::set<std::string, std::less<>> names_in(const peft::StateLayout& layout) const {
-    std::set<std::string, std::less<>> names;
-    for (const auto& [key, view] : layout.entries()) {
-      const auto parts = peft::split(key);
-      for (std::size_t i = 1; i + 1 < parts.size(); ++i) {
-        const bool prompt = method_->prompt_learning && parts[i - 1] == "prompt_encoder";
-        if (prompt) names.emplace(parts[i]);
-        const auto* role = peft::find_role(*method_, peft::Scope::kLayer, parts[i]);
-        if (role == nullptr || role->place != peft::NamePlace::kAfterAttribute) continue;
-        if (parts[i + 1] != "weight" && parts[i + 1] != "bias") names.emplace(parts[i + 1]);
-      }
-      if (names.size() > kMaxListed) break;
-    }
-    return names;
-  }
-
-  Result<peft::Selection> select(const peft::StateLayout& layout, const std::string& name) const {
-    const NamedConfig named{name, config_};
-    const peft::SelectionContext context{.layout = layout,
-                                         .configs = std::span(&named, 1),
-                                         .facts = facts_,
-                                         .base_config = no_base_,
-                                         .embeddings = SaveEmbeddings::kAuto};
-    if (auto saved = peft::select_saved(context, named)) return *std::move(saved);
-    return peft::select_adapter(context, named);
-  }
-
-  /// RS-10.
-  Error no_adapter(const std::string& name) const {
-    if (found_->tensors.empty()) {
-      return base::corrupt("RS-10", "it has no tensor at all, and so no adapter");
-    }
-    return base::corrupt("RS-10", "its " + std::to_string(found_->tensors.size()) +
-                                      " tensors are weights without an adapter: none is of " +
-                                      config_.peft_type() + " under the name " + quote(name));
-  }
-
-  /// The AD rules, and RS-12.
-  Result<void> judge(const peft::StateLayout& layout, const container::TensorPlan& tensors,
-                     Chosen& chosen) const {
-    std::vector<NamedTensor> views;
-    views.reserve(tensors.size());
-    for (const auto& tensor : tensors) {
-      views.push_back(
-          {tensor.name, TensorViewAccess::unchecked(tensor.dtype, tensor.shape, tensor.bytes)});
-    }
-    auto examination = AdapterAccess::examine(chosen.config, views);
-    for (const auto& finding : examination.findings) {
-      if (finding.severity != Severity::kError && finding.rule != "AD-13") continue;
-      return base::corrupt(finding.rule, finding.message);
-    }
-    std::move(examination.findings.begin(), examination.findings.end(),
-              std::back_inserter(chosen.findings));
-    FERRULE_CHECK(check_layers(layout, tensors));
-    return check_targets(examination.modules, chosen);
-  }
-
-  /// RS-12: every layer that the model wraps has tensors of its only adapter.
-  Result<void> check_layers(const peft::StateLayout& layout,
-                            const container::TensorPlan& tensors) const {
-    if (config_.peft_type() != "LORA" || names_in(layout).size() != 1) return {};
-    std::set<std::string_view> held;
-    for (const auto& tensor : tensors) {
-      const std::string_view key = tensor.name;
-      for (auto dot = key.rfind('.'); dot != std::string_view::npos && dot != 0;
-           dot = key.rfind('.', dot - 1)) {
-        held.insert(key.substr(0, dot));
-      }
-    }
-    constexpr std::string_view kInner = ".base_layer.";
-    for (const auto& [key, view] : layout.entries()) {
-      const auto at = key.find(kInner);
-      if (at == std::string::npos) continue;
-      const auto path = std::string_view(key).substr(0, at);
-      if (path.ends_with("token_adapter") || held.contains(path)) continue;
-      return base::corrupt("RS-12", "the model has an adapted layer " + quote(path) +
-                                        ", and the checkpoint no tensor of its adapter");
-    }
-    return {};
-  }
-
-  /// RS-12: a name of target_modules that fits nothing is no error in PEFT.
-  Result<void> check_targets(const std::vector<AdapterModule>& modules, Chosen& chosen) const {
-    const auto* targets = config_.find("target_modules");
-    const auto* list = targets != nullptr ? targets->if_array() : nullptr;
-    if (list == nullptr) return {};
-    for (const auto& target : *list) {
-      const auto* name = target.if_string();
-      if (name == nullptr) continue;
-      const bool any =
-          std::any_of(modules.begin(), modules.end(), [&](const AdapterModule& module) {
-            const auto path = module.path();
-            return path == *name || path.ends_with("." + *name);
-          });
-      if (any) continue;
-      chosen.findings.push_back({.severity = Severity::kWarning,
-                                 .rule = "RS-12",
-                                 .path = found_->folder.string(),
-                                 .key = *name,
-                                 .message = "the config's target_modules have " + quote(*name) +
-                                            ", and the checkpoint has no such module",
-                                 .advice = {}});
-    }
-    return {};
-  }
-
   /// The selected tensor as one that reads the checkpoint.
   Result<TensorStream> stream_of(TensorStream tensor) {
     const auto all = range_.bytes();
@@ -341,9 +205,6 @@ class Selector {
   std::shared_ptr<Found> found_;
   const AdapterConfig& config_;
   const std::string& wanted_;
-  const peft::Method* method_ = nullptr;
-  ModelFacts facts_;
-  Json no_base_;
   io::ReservedRange range_;
   std::vector<std::pair<std::uint64_t, std::size_t>> starts_;
   std::shared_ptr<std::vector<std::shared_ptr<std::vector<std::byte>>>> prompts_ =

@@ -14,6 +14,7 @@
 #include "ferrule/text.hpp"
 #include "io/digest.hpp"
 #include "rescue/safetensors_files.hpp"
+#include "rescue/shard_manifest.hpp"
 #include "rescue/torch_pieces.hpp"
 
 namespace ferrule::rescues {
@@ -22,8 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kBlock = 256 * 1024;
-constexpr std::uint64_t kMaxWorld = 65536;
-constexpr std::size_t kMaxRank = 64;
 
 struct ShardName {
   std::uint64_t rank = 0;
@@ -63,34 +62,6 @@ const std::string* find_pair(const Metadata& metadata, std::string_view key) {
   }
   return nullptr;
 }
-
-std::optional<std::uint64_t> count_in(const Json* value) {
-  const auto* number = value != nullptr ? value->if_int64() : nullptr;
-  if (number == nullptr || *number < 0) return std::nullopt;
-  return static_cast<std::uint64_t>(*number);
-}
-
-std::optional<std::vector<std::uint64_t>> counts_in(const Json* value) {
-  const auto* items = value != nullptr ? value->if_array() : nullptr;
-  if (items == nullptr || items->size() > kMaxRank) return std::nullopt;
-  std::vector<std::uint64_t> out;
-  for (const auto& item : *items) {
-    const auto number = count_in(&item);
-    if (!number) return std::nullopt;
-    out.push_back(*number);
-  }
-  return out;
-}
-
-/// What FERRULE_SHARD says of one file.
-struct Manifest {
-  std::string run;
-  std::int64_t step = 0;
-  std::uint64_t rank = 0;
-  std::uint64_t world = 1;
-  std::string sha256;
-  Json tensors;
-};
 
 class ShardReader {
  public:
@@ -157,7 +128,7 @@ class ShardReader {
       return bad("RS-6", name, "it is of another kind of shard than the files before it");
     }
     if (text == nullptr) return add_dcp(name, file);
-    FERRULE_TRY(const auto manifest, read_manifest(name, *text));
+    FERRULE_TRY(const auto manifest, read_manifest(folder_ / name, *text));
     if (manifest.rank != rank) {
       return bad("RS-5", name,
                  "it is of rank " + std::to_string(manifest.rank) + ", its name says " +
@@ -175,38 +146,9 @@ class ShardReader {
 
   // save_shard's own.
 
-  Result<Manifest> read_manifest(const std::string& name, const std::string& text) const {
-    const auto parsed = Json::parse(text);
-    if (!parsed) return bad("RS-2", name, "FERRULE_SHARD: " + parsed.error().message);
-    const auto version = count_in(parsed->find("version"));
-    if (version != 1) {
-      return base::at(base::unsupported("RS-2", "FERRULE_SHARD has a version that is not 1"),
-                      (folder_ / name).string());
-    }
-    Manifest manifest;
-    const auto* run = parsed->find("run");
-    const auto* sha256 = parsed->find("sha256");
-    const auto* tensors = parsed->find("tensors");
-    const auto step = count_in(parsed->find("step"));
-    const auto rank = count_in(parsed->find("rank"));
-    const auto world = count_in(parsed->find("world"));
-    if (run == nullptr || run->if_string() == nullptr || sha256 == nullptr ||
-        sha256->if_string() == nullptr || tensors == nullptr || tensors->if_object() == nullptr ||
-        !step || !rank || !world || *world == 0 || *world > kMaxWorld || *rank >= *world) {
-      return bad("RS-2", name, "FERRULE_SHARD is not complete, or its rank and world do not fit");
-    }
-    manifest.run = *run->if_string();
-    manifest.sha256 = *sha256->if_string();
-    manifest.tensors = *tensors;
-    manifest.step = static_cast<std::int64_t>(*step);
-    manifest.rank = *rank;
-    manifest.world = *world;
-    return manifest;
-  }
-
   /// RS-14.
   Result<void> check_digest(const std::string& name, const OpenedSafetensors& file,
-                            const Manifest& manifest) const {
+                            const ShardManifest& manifest) const {
     io::Sha256 digest;
     std::vector<std::byte> block;
     for (std::uint64_t at = 0; at < file.data_bytes; at += block.size()) {
@@ -222,7 +164,7 @@ class ShardReader {
   }
 
   /// RS-5 and RS-6.
-  Result<void> check_same_job(const std::string& name, const Manifest& manifest) const {
+  Result<void> check_same_job(const std::string& name, const ShardManifest& manifest) const {
     const auto differ = [&](std::string_view what, const std::string& here,
                             const std::string& there) {
       return bad("RS-6", name,
@@ -254,11 +196,11 @@ class ShardReader {
   }
 
   Result<void> add_ours(const std::string& name, const OpenedSafetensors& file,
-                        const Manifest& manifest) {
+                        const ShardManifest& manifest) {
     const auto& listed = *manifest.tensors.if_object();
     if (!is_listed_ && tensors_.empty()) {
       for (const auto& [tensor, facts] : listed) {
-        const auto shape = counts_in(facts.find("shape"));
+        const auto shape = json_counts(facts.find("shape"));
         if (!shape) return bad("RS-2", name, "FERRULE_SHARD has no shape for " + quote(tensor));
         tensors_[tensor] = {.name = tensor, .shape = *shape};
       }
@@ -268,7 +210,7 @@ class ShardReader {
     for (const auto& tensor : file.tensors) present.emplace(tensor.name, &tensor);
     for (const auto& [tensor, facts] : listed) {
       const auto known = tensors_.find(tensor);
-      if (known == tensors_.end() || counts_in(facts.find("shape")) != known->second.shape) {
+      if (known == tensors_.end() || json_counts(facts.find("shape")) != known->second.shape) {
         return bad("RS-6", name,
                    "its list of tensors is not that of " + quote(first_name_) +
                        ": they differ in " + quote(tensor));
@@ -296,7 +238,7 @@ class ShardReader {
     const bool is_range =
         kind != nullptr && kind->if_string() != nullptr && *kind->if_string() == "flat";
     if (is_range) {
-      const auto range = counts_in(facts.find("range"));
+      const auto range = json_counts(facts.find("range"));
       const auto elements = element_count(held.shape).value_or(0);
       if (!range || range->size() != 2 || (*range)[1] < (*range)[0] ||
           (*range)[1] - (*range)[0] != elements) {
@@ -308,7 +250,7 @@ class ShardReader {
       piece.offsets = {(*range)[0]};
       piece.sizes = {elements};
     } else {
-      const auto offset = counts_in(facts.find("offset"));
+      const auto offset = json_counts(facts.find("offset"));
       if (!offset || offset->size() != held.shape.size()) {
         return bad("RS-4", name,
                    "the offset of " + quote(held.name) +
@@ -348,7 +290,7 @@ class ShardReader {
     }
     for (const auto& held : file.tensors) {
       const auto* facts = info->find(held.name);
-      auto offsets = counts_in(facts != nullptr ? facts->find("saved_offsets") : nullptr);
+      auto offsets = json_counts(facts != nullptr ? facts->find("saved_offsets") : nullptr);
       if (!offsets && facts != nullptr) {
         return bad("RS-2", name, "DCP_SHARDING_INFO has no saved_offsets for " + quote(held.name));
       }
@@ -396,7 +338,7 @@ class ShardReader {
   const fs::path& folder_;
   const std::vector<std::string>& names_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> files_;
-  std::optional<Manifest> first_;
+  std::optional<ShardManifest> first_;
   std::string first_name_;
   bool is_listed_ = false;
   std::vector<std::uint64_t> ranks_;

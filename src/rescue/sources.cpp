@@ -80,6 +80,9 @@ Result<std::vector<std::byte>> Sources::read_all(std::size_t source, std::uint64
 }
 
 std::size_t Sources::add_record(Record record) {
+  const auto [known, inserted] =
+      by_place_.try_emplace(std::pair(record.source, record.offset), records_.size());
+  if (!inserted) return known->second;  // Tensors share storages.
   records_.push_back(std::move(record));
   checked_.push_back(false);
   return records_.size() - 1;

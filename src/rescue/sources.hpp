@@ -4,9 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ferrule/result.hpp"
@@ -60,6 +62,7 @@ class Sources {
   std::vector<File> files_;
   std::vector<std::size_t> open_;  // In the order of opening.
   std::vector<Record> records_;
+  std::map<std::pair<std::size_t, std::uint64_t>, std::size_t> by_place_;
   std::vector<bool> checked_;
   std::uint64_t bytes_read_ = 0;
   std::uint64_t total_bytes_ = 0;

@@ -220,6 +220,7 @@ class RankMerger {
     FERRULE_TRY(auto tensor, file.tensor(sources_, name, value));
     const auto place = tensors_.find(name);
     if (place == tensors_.end()) {
+      for (auto& piece : tensor.pieces) piece.is_range = is_flat_;
       tensors_.emplace(std::string(name), std::move(tensor));
       return {};
     }

@@ -12,6 +12,7 @@
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
 #include "rescue/zero_files.hpp"
+#include "rescue/zero_groups.hpp"
 
 namespace ferrule::rescues {
 namespace {
@@ -20,41 +21,6 @@ namespace fs = std::filesystem;
 using format::PickleValue;
 
 constexpr std::size_t kMaxRank = 64;
-
-/// A parameter, in the order in which the optimizer has them.
-struct Parameter {
-  std::string name;
-  std::vector<std::uint64_t> shape;
-  std::uint64_t elements = 0;
-  /// Elements that follow it in its group, to align the next.
-  std::uint64_t padding = 0;
-};
-
-/// A flat tensor of an optimizer: `elements` from `first` of the sequence that it is part of.
-struct Flat {
-  std::uint64_t first = 0;
-  std::uint64_t elements = 0;
-  Piece place;
-  Dtype dtype = Dtype::kF32;
-};
-
-/// Adds to `pieces` what the sequence holds of its elements [first, first + count), which are the
-/// tensor's from `at` on.
-void cut(const std::vector<Flat>& sequence, std::uint64_t first, std::uint64_t count,
-         std::uint64_t at, std::vector<Piece>& pieces) {
-  for (const auto& flat : sequence) {
-    const auto from = std::max(first, flat.first);
-    const auto to = std::min(first + count, flat.first + flat.elements);
-    if (from >= to) continue;
-    Piece piece = flat.place;
-    piece.is_range = true;
-    piece.offsets = {at + (from - first)};
-    piece.sizes = {to - from};
-    piece.start += (from - flat.first) * (bit_width(flat.dtype) / 8);
-    piece.strides.clear();
-    pieces.push_back(std::move(piece));
-  }
-}
 
 class ZeroReader {
  public:
@@ -67,7 +33,7 @@ class ZeroReader {
     found_.step = files_.step;
     found_.world_size = files_.world_size;
     found_.has_optimizer = !files_.optimizers.empty();
-    FERRULE_CHECK(read_groups());
+    FERRULE_TRY(groups_, read_parameter_groups(files_));
     FERRULE_CHECK(files_.is_stage3 ? read_stage3() : read_whole());
     FERRULE_CHECK(add_shared());
     if (!files_.is_step_proved && !files_.optimizers.empty()) {
@@ -89,48 +55,9 @@ class ZeroReader {
     if (files_.is_stage3) return "ZeRO-3";
     if (files_.optimizers.empty()) return "without ZeRO";
     const auto view = first().view();
-    const auto value = view.find(view.root(), {"ds_config", "zero_optimization", "stage"});
+    const auto value = view.find_path(view.root(), {"ds_config", "zero_optimization", "stage"});
     const auto number = value ? view.integer(*value) : std::nullopt;
     return number ? "ZeRO-" + std::to_string(*number) : std::string("ZeRO");
-  }
-
-  /// param_shapes: the parameters of each group of the optimizer.
-  Result<void> read_groups() {
-    const auto view = first().view();
-    const auto groups = view.find(view.root(), "param_shapes");
-    if (!groups || !view.is_sequence(*groups)) {
-      if (files_.optimizers.empty()) return {};
-      return first().bad("RS-8", "it has no param_shapes: an old or unknown form");
-    }
-    std::set<std::string> names;
-    for (const auto& group : view.items(*groups)) {
-      auto& parameters = groups_.emplace_back();
-      const auto pairs = view.pairs(group);
-      for (std::size_t i = 0; i < pairs.size(); i += 2) {
-        const auto name = view.text(pairs[i]);
-        auto shape = view.counts(pairs[i + 1]);
-        const auto elements = shape && shape->size() <= kMaxRank ? element_count(*shape)
-                                                                 : std::optional<std::uint64_t>();
-        if (!name || !elements || !byte_size(Dtype::kF64, *shape)) {
-          return first().bad("RS-8", "an entry of param_shapes is not a name and a shape");
-        }
-        if (!names.emplace(*name).second) {
-          return first().bad("RS-8", "param_shapes has " + quote(*name) + " twice");
-        }
-        parameters.push_back({std::string(*name), *std::move(shape), *elements, 0});
-      }
-    }
-    for (std::size_t rank = 1; rank < files_.models.size(); ++rank) {
-      const auto& other = files_.models[rank];
-      const auto found = other.view().find(other.view().root(), "param_shapes");
-      std::size_t budget = ~std::size_t{0};
-      if (!found ||
-          !format::same_plain_data(first().pickle(), *groups, other.pickle(), *found, budget)) {
-        return other.bad(
-            "RS-6", "its parameters are not those of " + quote(first().path().filename().string()));
-      }
-    }
-    return {};
   }
 
   // Stages 0 to 2.
@@ -168,7 +95,7 @@ class ZeroReader {
     for (const auto& file : files_.optimizers) {
       const auto view = file.view();
       const auto list =
-          view.find(view.root(), {"optimizer_state_dict", "single_partition_of_fp32_groups"});
+          view.find_path(view.root(), {"optimizer_state_dict", "single_partition_of_fp32_groups"});
       if (!list || view.items(*list).size() != groups_.size()) {
         return file.bad(
             "RS-8", "it has weights of " + std::to_string(list ? view.items(*list).size() : 0) +
@@ -188,7 +115,8 @@ class ZeroReader {
   /// `param_alignment_paddings`, which DeepSpeed 0.19 writes.
   void read_paddings(const TorchState& file) {
     const auto view = file.view();
-    const auto all = view.find(view.root(), {"optimizer_state_dict", "param_alignment_paddings"});
+    const auto all =
+        view.find_path(view.root(), {"optimizer_state_dict", "param_alignment_paddings"});
     if (!all) return;
     const auto lists = view.items(*all);
     for (std::size_t g = 0; g < std::min(lists.size(), groups_.size()); ++g) {
@@ -290,7 +218,7 @@ class ZeroReader {
   Result<void> read_flat_groups(const TorchState& file, std::vector<Flat>& sequence,
                                 std::uint64_t& length) {
     const auto view = file.view();
-    const auto groups = view.find(view.root(), {"optimizer_state_dict", "fp32_flat_groups"});
+    const auto groups = view.find_path(view.root(), {"optimizer_state_dict", "fp32_flat_groups"});
     if (!groups) {
       return file.bad("RS-8",
                       "it has no fp32_flat_groups: the weights were kept elsewhere "

@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 using format::PickleValue;
 
-constexpr std::uint64_t kMaxWorld = 65536;
+constexpr std::uint64_t kMaxRanks = 65536;
 /// Values of a ds_config that are compared between files.
 constexpr std::size_t kComparedValues = 20000;
 
@@ -113,7 +113,7 @@ class ZeroOpener {
 
   Result<void> read_world(const TorchState& first) {
     const auto world = integer(first, "dp_world_size");
-    if (!world || *world < 1 || static_cast<std::uint64_t>(*world) > kMaxWorld) {
+    if (!world || *world < 1 || static_cast<std::uint64_t>(*world) > kMaxRanks) {
       return first.bad("RS-5", "it does not say how many ranks the job had (dp_world_size)");
     }
     files_.world_size = static_cast<std::uint64_t>(*world);
@@ -187,7 +187,7 @@ class ZeroOpener {
   bool has_zero() const {
     const auto& model = files_.models.front();
     const auto view = model.view();
-    const auto stage = view.find(view.root(), {"ds_config", "zero_optimization", "stage"});
+    const auto stage = view.find_path(view.root(), {"ds_config", "zero_optimization", "stage"});
     return files_.is_stage3 || (stage && view.integer(*stage).value_or(0) > 0);
   }
 

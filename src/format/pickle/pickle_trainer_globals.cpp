@@ -57,6 +57,21 @@ constexpr Name kTrainer[] = {
     {"builtins", "slice"},
     {"builtins", "str"},
     {"builtins", "tuple"},
+    // As pickles of protocol 2 call them.
+    {"__builtin__", "bool"},
+    {"__builtin__", "bytes"},
+    {"__builtin__", "dict"},
+    {"__builtin__", "float"},
+    {"__builtin__", "frozenset"},
+    {"__builtin__", "int"},
+    {"__builtin__", "list"},
+    {"__builtin__", "long"},
+    {"__builtin__", "object"},
+    {"__builtin__", "slice"},
+    {"__builtin__", "str"},
+    {"__builtin__", "tuple"},
+    {"__builtin__", "unicode"},
+    {"__builtin__", "xrange"},
 };
 
 std::optional<GlobalFacts> find_in(std::span<const Name> names, std::string_view module,

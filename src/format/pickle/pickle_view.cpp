@@ -22,7 +22,7 @@ std::optional<PickleValue> PickleView::find(const PickleValue& dict,
   return std::nullopt;
 }
 
-std::optional<PickleValue> PickleView::find(
+std::optional<PickleValue> PickleView::find_path(
     const PickleValue& dict, std::initializer_list<std::string_view> keys) const noexcept {
   std::optional<PickleValue> value = dict;
   for (const auto key : keys) {

@@ -27,8 +27,8 @@ class PickleView {
   /// The value under a string key. If the key occurs more than once, the last one, as in Python.
   std::optional<PickleValue> find(const PickleValue& dict, std::string_view key) const noexcept;
   /// Of a chain of dicts.
-  std::optional<PickleValue> find(const PickleValue& dict,
-                                  std::initializer_list<std::string_view> keys) const noexcept;
+  std::optional<PickleValue> find_path(const PickleValue& dict,
+                                       std::initializer_list<std::string_view> keys) const noexcept;
 
   /// Items of a list or a tuple; empty if it is neither.
   std::span<const PickleValue> items(const PickleValue& sequence) const noexcept;

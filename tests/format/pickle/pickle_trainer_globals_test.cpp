@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// PK-21, PK-22: the longer lists for the files of trainers and for `.metadata`.
+// PK-21 and PK-22: what is a name, a stand-in, or refused in the files of trainers.
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -10,33 +12,57 @@
 namespace ferrule::format {
 namespace {
 
-Result<Pickle> read(std::string_view text, PicklePolicy policy) {
-  return Pickle::read(std::as_bytes(std::span(text.data(), text.size())), {}, policy);
+using namespace std::string_literals;
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
 }
 
-TEST(PickleTrainerGlobals, NamesAreMatchedWithTheirModule) {
+TEST(PickleTrainerGlobals, ListsAreExact) {
   EXPECT_TRUE(find_dcp_global("torch.distributed.checkpoint.metadata", "Metadata"));
-  EXPECT_FALSE(find_dcp_global("my.checkpoint.metadata", "Metadata"));
-  EXPECT_FALSE(find_dcp_global("torch.distributed.checkpoint.metadata", "metadata"));
   EXPECT_TRUE(find_dcp_global("pathlib", "PosixPath"));
+  EXPECT_FALSE(find_dcp_global("torch.distributed.checkpoint.metadata", "metadata"));
+  EXPECT_FALSE(find_dcp_global("torch.distributed.checkpoint.metadata.x", "Metadata"));
+  EXPECT_FALSE(find_dcp_global("builtins", "object"));
+  EXPECT_TRUE(find_trainer_global("functools", "partial"));
   EXPECT_TRUE(find_trainer_global("builtins", "slice"));
-  EXPECT_FALSE(find_trainer_global("builtins", "print"));
+  EXPECT_TRUE(find_trainer_global("__builtin__", "xrange"));
+  EXPECT_FALSE(find_trainer_global("__builtin__", "getattr"));
+  EXPECT_FALSE(find_trainer_global("builtins", "getattr"));
+  EXPECT_FALSE(find_trainer_global("builtins", "eval"));
+  EXPECT_FALSE(find_trainer_global("functools", "reduce"));
 }
 
-TEST(PickleTrainerGlobals, NeitherListIsForOtherFiles) {
-  constexpr std::string_view kPath = "cpathlib\nPosixPath\n(S'a'\ntR.";
-  EXPECT_TRUE(read(kPath, PicklePolicy::kTrainer));
-  EXPECT_TRUE(read(kPath, PicklePolicy::kDcpMetadata));
-  const auto refused = read(kPath, PicklePolicy::kRefuse);
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().rule, "PK-3");
-}
+struct Row {
+  const char* name;
+  std::string pickle;
+  PicklePolicy policy;
+  std::string rule;  ///< Empty if it is read.
+};
 
-// PK-21: the class of a run's own arguments is passed over; a name that prints is not a plain
-// value.
-TEST(PickleTrainerGlobals, AnUnknownClassIsPassedOverInATrainersFile) {
-  EXPECT_TRUE(read("cmyapp\nArguments\n)R.", PicklePolicy::kTrainer));
-  EXPECT_FALSE(read("cmyapp\nArguments\n)R.", PicklePolicy::kDcpMetadata));
+TEST(PickleTrainerGlobals, PoliciesDiffer) {
+  const Row rows[] = {
+      {"ours, trainer", "cmine\nConfig\n)\x81}b.", PicklePolicy::kTrainer, ""},
+      {"ours, metadata", "cmine\nConfig\n)\x81}b.", PicklePolicy::kDcpMetadata, "PK-3"},
+      {"ours, alone", "cmine\nConfig\n)\x81}b.", PicklePolicy::kRefuse, "PK-3"},
+      {"a path", "cpathlib\nPosixPath\n(U\1atR.", PicklePolicy::kDcpMetadata, ""},
+      {"a path, alone", "cpathlib\nPosixPath\n(U\1atR.", PicklePolicy::kRefuse, "PK-3"},
+      {"dangerous", "cposix\nlistdir\n.", PicklePolicy::kTrainer, "PK-21"},
+      {"dangerous below a harmless one", "cfunctools\npartial\n(cos\ngetcwd\ntR.",
+       PicklePolicy::kTrainer, "PK-21"},
+      {"computed", "cmine\nx\nU\1a\x93.", PicklePolicy::kTrainer, "PK-21"},
+      {"the registry", "\x82\1.", PicklePolicy::kTrainer, "PK-21"},
+      {"attributes of a module's own", "cmine\nx\n}b.", PicklePolicy::kTrainer, "PK-21"},
+  };
+  for (const auto& row : rows) {
+    const auto pickle = Pickle::read(bytes_of(row.pickle), {}, row.policy);
+    if (row.rule.empty()) {
+      EXPECT_TRUE(pickle) << row.name << ": " << pickle.error().to_string();
+    } else {
+      ASSERT_FALSE(pickle) << row.name;
+      EXPECT_EQ(pickle.error().rule, row.rule) << row.name;
+    }
+  }
 }
 
 }  // namespace

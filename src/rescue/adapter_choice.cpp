@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rescue/adapter_choice.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+#include <utility>
+
+#include "adapter/examine.hpp"
+#include "base/errors.hpp"
+#include "base/tensor_view_access.hpp"
+#include "base/try.hpp"
+#include "ferrule/text.hpp"
+#include "peft/key_path.hpp"
+
+namespace ferrule::rescues {
+namespace {
+
+constexpr std::size_t kMaxListed = 8;
+
+}  // namespace
+
+/// RS-11.
+Result<std::string> AdapterChoice::choose_name() const {
+  const auto found = names();
+  std::string list;
+  for (const auto& name : found) list += (list.empty() ? "" : ", ") + quote(name);
+  if (!wanted_.empty()) {
+    if (found.empty() || found.contains(wanted_)) return wanted_;
+    return base::corrupt("RS-11", "it has no adapter " + quote(wanted_) + ", but " + list);
+  }
+  if (found.size() > 1) {
+    return base::corrupt("RS-11",
+                         "it has several adapters, " + list + ": say which one with --adapter");
+  }
+  return found.empty() ? std::string("default") : *found.begin();
+}
+
+std::set<std::string, std::less<>> AdapterChoice::names() const {
+  std::set<std::string, std::less<>> found;
+  for (const auto& [key, view] : layout_->entries()) {
+    const auto parts = peft::split(key);
+    for (std::size_t i = 1; i + 1 < parts.size(); ++i) {
+      const bool prompt = method_->prompt_learning && parts[i - 1] == "prompt_encoder";
+      if (prompt) found.emplace(parts[i]);
+      const auto* role = peft::find_role(*method_, peft::Scope::kLayer, parts[i]);
+      if (role == nullptr || role->place != peft::NamePlace::kAfterAttribute) continue;
+      if (parts[i + 1] != "weight" && parts[i + 1] != "bias") found.emplace(parts[i + 1]);
+    }
+    if (found.size() > kMaxListed) break;
+  }
+  return found;
+}
+
+Result<peft::Selection> AdapterChoice::select(const TensorSource& state) {
+  method_ = peft::find_method(config_.peft_type());
+  if (method_ == nullptr) {
+    return base::unsupported("KY-4",
+                             "the config's type " + quote(config_.peft_type()) + " is not known");
+  }
+  FERRULE_TRY(layout_, peft::StateLayout::read(state, {}));
+  FERRULE_TRY(name_, choose_name());
+  const NamedConfig named{name_, config_};
+  static const ModelFacts kNoFacts;
+  static const Json kNoBase;
+  const peft::SelectionContext context{.layout = *layout_,
+                                       .configs = std::span(&named, 1),
+                                       .facts = kNoFacts,
+                                       .base_config = kNoBase,
+                                       .embeddings = SaveEmbeddings::kAuto};
+  auto selection = peft::select_saved(context, named);
+  if (!selection) {
+    FERRULE_TRY(selection, peft::select_adapter(context, named));
+  }
+  if (selection->tensors.empty()) return no_adapter(state.tensors().size());
+  return *std::move(selection);
+}
+
+/// RS-10.
+Error AdapterChoice::no_adapter(std::size_t count) const {
+  if (count == 0) {
+    return base::corrupt("RS-10", "it has no tensor at all, and so no adapter");
+  }
+  return base::corrupt("RS-10", "its " + std::to_string(count) +
+                                    " tensors are weights without an adapter: none is of " +
+                                    config_.peft_type() + " under the name " + quote(name_));
+}
+
+/// The AD rules, and RS-12.
+Result<void> AdapterChoice::judge(const AdapterConfig& config, const container::TensorPlan& tensors,
+                                  std::vector<Finding>& findings) const {
+  std::vector<NamedTensor> views;
+  views.reserve(tensors.size());
+  for (const auto& tensor : tensors) {
+    views.push_back(
+        {tensor.name, TensorViewAccess::unchecked(tensor.dtype, tensor.shape, tensor.bytes)});
+  }
+  auto examination = AdapterAccess::examine(config, views);
+  for (const auto& finding : examination.findings) {
+    if (finding.severity != Severity::kError && finding.rule != "AD-13") continue;
+    return base::corrupt(finding.rule, finding.message);
+  }
+  std::move(examination.findings.begin(), examination.findings.end(), std::back_inserter(findings));
+  FERRULE_CHECK(check_layers(tensors));
+  check_targets(examination.modules, findings);
+  return {};
+}
+
+/// RS-12: every layer that the model wraps has tensors of its only adapter.
+Result<void> AdapterChoice::check_layers(const container::TensorPlan& tensors) const {
+  if (config_.peft_type() != "LORA" || names().size() != 1) return {};
+  std::set<std::string_view> held;
+  for (const auto& tensor : tensors) {
+    const std::string_view key = tensor.name;
+    for (auto dot = key.rfind('.'); dot != std::string_view::npos && dot != 0;
+         dot = key.rfind('.', dot - 1)) {
+      held.insert(key.substr(0, dot));
+    }
+  }
+  constexpr std::string_view kInner = ".base_layer.";
+  for (const auto& [key, view] : layout_->entries()) {
+    const auto at = key.find(kInner);
+    if (at == std::string::npos) continue;
+    const auto path = std::string_view(key).substr(0, at);
+    if (path.ends_with("token_adapter") || held.contains(path)) continue;
+    return base::corrupt("RS-12", "the model has an adapted layer " + quote(path) +
+                                      ", and the checkpoint no tensor of its adapter");
+  }
+  return {};
+}
+
+/// RS-12: a name of target_modules that fits nothing is no error in PEFT.
+void AdapterChoice::check_targets(std::span<const AdapterModule> modules,
+                                  std::vector<Finding>& findings) const {
+  const auto* targets = config_.find("target_modules");
+  const auto* list = targets != nullptr ? targets->if_array() : nullptr;
+  if (list == nullptr) return;
+  for (const auto& target : *list) {
+    const auto* name = target.if_string();
+    if (name == nullptr) continue;
+    const bool any = std::any_of(modules.begin(), modules.end(), [&](const AdapterModule& module) {
+      const auto path = module.path();
+      return path == *name || path.ends_with("." + *name);
+    });
+    if (any) continue;
+    findings.push_back({.severity = Severity::kWarning,
+                        .rule = "RS-12",
+                        .path = where_.string(),
+                        .key = *name,
+                        .message = "the config's target_modules have " + quote(*name) +
+                                   ", and the checkpoint has no such module",
+                        .advice = {}});
+  }
+}
+
+}  // namespace ferrule::rescues
