@@ -46,19 +46,27 @@ _ferrule() {
     "verify --files-from") files="-f" ;;
     "verify --id") return ;;
     "verify --torch-key") words="state_dict model module" ;;
+    "verify --jobs") return ;;
+    "verify --resume") return ;;
     "verify --format") words="text json sarif" ;;
     "check --files-from") files="-f" ;;
     "check --base") files="-f" ;;
     "check --engine") words="llama.cpp lmdeploy lorax mistral.rs mlx openvino sglang tensorrt-llm vllm" ;;
     "check --engines") files="-f" ;;
+    "check --jobs") return ;;
+    "check --resume") return ;;
     "check --format") words="text json sarif" ;;
     "explain --files-from") files="-f" ;;
     "explain --module") return ;;
     "diff --format") words="text json sarif" ;;
     "id --files-from") files="-f" ;;
+    "id --jobs") return ;;
+    "id --resume") return ;;
     "scan --files-from") files="-f" ;;
     "scan --allow") return ;;
     "scan --fail-on") words="dangerous unknown any" ;;
+    "scan --jobs") return ;;
+    "scan --resume") return ;;
     "scan --format") words="text json sarif" ;;
     "fix -o" | "fix --output") files="-d" ;;
     "fix --base") files="-f" ;;
@@ -86,6 +94,9 @@ _ferrule() {
     "unmerge --threads") return ;;
     "unmerge --torch-key") words="state_dict model module" ;;
     "unmerge --durability") words="fast safe full" ;;
+    "convert --files-from") files="-f" ;;
+    "convert --jobs") return ;;
+    "convert --resume") return ;;
     "convert -o" | "convert --output") return ;;
     "convert --to") words="safetensors bin peft per-expert fused-expert mlx kohya lycoris diffusers gguf adapterhub paddle torchtune litgpt mistral onnx" ;;
     "convert --from") words="peft per-expert fused-expert mlx kohya lycoris diffusers gguf adapterhub paddle torchtune litgpt mistral onnx" ;;
@@ -127,6 +138,8 @@ _ferrule() {
     "resize --threads") return ;;
     "resize --torch-key") words="state_dict model module" ;;
     "resize --durability") words="fast safe full" ;;
+    "publish --keep") return ;;
+    "publish --durability") words="fast safe full" ;;
     "push --revision") return ;;
     "push --include") return ;;
     "push --exclude") return ;;
@@ -138,7 +151,7 @@ _ferrule() {
   esac
   if [[ -z $words$files ]]; then
     case $command in
-      "") options="--help --version" words="save rescue assemble inspect config state-dict verify check explain diff id scan fix normalize merge unmerge convert combine extract to-lora resize clean push pull help" ;;
+      "") options="--help --version" words="save rescue assemble inspect config state-dict verify check explain diff id scan fix normalize merge unmerge convert combine extract to-lora resize clean publish push pull help" ;;
       "save") options="--help --output --config --select --format --embeddings --dtype --durability --torch-key --initial --base --fingerprint --facts --push --no-card --json" files="-f" ;;
       "rescue") options="--help --output --config --adapter --prefer --durability --json" ;;
       "assemble") options="--help --output --config --adapter --durability --json" files="-d" ;;
@@ -148,22 +161,23 @@ _ferrule() {
       "config show") options="--help --json" files="-f" ;;
       "config upgrade") options="--help --output --json" files="-f" ;;
       "state-dict") options="--help --output --adapter --torch-key --json" files="-d" ;;
-      "verify") options="--help --files-from --values --id --quiet --all --torch-key --format --json" files="-f" ;;
-      "check") options="--help --files-from --base --offline --values --engine --engines --allow-partial --all --format --json" files="-d" ;;
+      "verify") options="--help --files-from --values --id --quiet --all --torch-key --jobs --jsonl --resume --format --json" files="-f" ;;
+      "check") options="--help --files-from --base --offline --values --engine --engines --allow-partial --all --jobs --jsonl --resume --format --json" files="-d" ;;
       "explain") options="--help --files-from --module --json" files="-d" ;;
       "diff") options="--help --tensors --exit-code --format --json" files="-d" ;;
-      "id") options="--help --files-from --json" files="-d" ;;
-      "scan") options="--help --files-from --allow --fail-on --quiet --format --json" files="-f" ;;
+      "id") options="--help --files-from --jobs --jsonl --resume --json" files="-d" ;;
+      "scan") options="--help --files-from --allow --fail-on --quiet --jobs --jsonl --resume --format --json" files="-f" ;;
       "fix") options="--help --output --base --keep-going --durability --json" files="-d" ;;
       "normalize") options="--help --output --rank --scale --engine --engines --keep-going --torch-key --durability --json" files="-d" ;;
       "merge") options="--help --base --output --weight --rounding --dtype --threads --copy --in-place --resume --torch-key --durability --json" files="-d" ;;
       "unmerge") options="--help --base --output --weight --rounding --dtype --threads --copy --in-place --resume --torch-key --durability --json" files="-d" ;;
-      "convert") options="--help --output --to --from --base --config --dtype --arch --drop --keep-going --torch-key --durability --json" ;;
+      "convert") options="--help --files-from --jobs --jsonl --resume --output --to --from --base --config --dtype --arch --drop --keep-going --torch-key --durability --json" ;;
       "combine") options="--help --output --weight --method --rank --density --seed --threads --torch-key --durability --json" files="-d" ;;
       "extract") options="--help --base --tuned --output --rank --energy --full-modules --threads --durability --json" ;;
       "to-lora") options="--help --output --rank --max-error --base --threads --torch-key --durability --json" files="-d" ;;
       "resize") options="--help --output --rank --energy --max-error --budget --threads --torch-key --durability --json" files="-d" ;;
       "clean") options="--help --json" files="-d" ;;
+      "publish") options="--help --keep --durability --json" files="-d" ;;
       "push") options="--help --revision --private --allow-public --include --exclude --all --dry-run --create-pr --commit-message --commit-description --json" files="-d" ;;
       "pull") options="--help --revision --cache-dir --output --offline --json" ;;
       "help") options="--help --json" ;;

@@ -30,10 +30,11 @@ MAY_INCLUDE = {
     "check": {"format", "io", "regex", "container", "peft", "adapter", "model", "update"},
     "edit": {"format", "io", "regex", "container", "peft", "adapter", "model", "update", "check"},
     "exchange": {"format", "io", "regex", "container", "peft", "adapter", "model", "update", "check", "edit"},
+    "publish": {"io", "container", "peft", "adapter"},
     "rescue": {"format", "io", "container", "peft", "adapter"},
     "merge": {"format", "io", "regex", "container", "peft", "adapter", "model", "update", "check"},
     "factor": {"format", "io", "container", "peft", "adapter", "model", "update", "check", "merge"},
-    "report": {"format", "io", "container", "peft", "adapter", "model", "update", "check", "edit", "exchange", "merge", "factor"},
+    "report": {"format", "io", "container", "peft", "adapter", "model", "update", "check", "edit", "exchange", "merge", "factor", "publish", "rescue"},
     "hub": {"format", "io", "container", "peft", "adapter", "edit"},
 }
 
@@ -65,10 +66,11 @@ PUBLIC = {
     "check": "check engine_table explain",
     "edit": "clean convert fix normalize",
     "exchange": "exchange",
+    "publish": "publish",
     "rescue": "assemble rescue save_shard",
     "merge": "merge",
     "factor": "combine extract factored_module resize to_lora",
-    "report": "report_json",
+    "report": "report_json rescue_json",
     "hub": "hub",
     "cli": "ferrule",
 }

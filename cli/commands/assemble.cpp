@@ -6,6 +6,7 @@
 
 #include "commands/command.hpp"
 #include "commands/options.hpp"
+#include "ferrule/rescue_json.hpp"
 #include "ferrule/text.hpp"
 #include "print/failure.hpp"
 #include "print/json.hpp"
@@ -31,7 +32,7 @@ int run(const Options& options) {
   working.stop();
   if (!report) return fail(report.error(), options.directory, options.json);
   if (options.json) {
-    print_document(rescue_document(*report, options.output));
+    print_document(to_json(*report, options.output));
   } else {
     print_report(*report, "assembled", options.output);
   }

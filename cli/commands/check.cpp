@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "commands/command.hpp"
+#include "commands/fleet.hpp"
 #include "commands/options.hpp"
 #include "commands/path_list.hpp"
 #include "commands/place.hpp"
@@ -30,6 +32,7 @@ constexpr std::size_t kMaxRows = 50;
 
 struct Options {
   PathList adapters;
+  Fleet fleet;
   std::string base;
   bool list_all = false;
   bool offline = false;
@@ -114,6 +117,7 @@ class Bases {
 
   /// The base that was given, or the one that the config names.
   Result<const BaseModel*> find(const std::string& name, const AdapterConfig& config) {
+    const std::lock_guard lock(mutex_);
     auto found = opened_.find(name);
     if (found == opened_.end()) found = opened_.emplace(name, open(config)).first;
     if (!found->second) return found->second.error();
@@ -131,6 +135,7 @@ class Bases {
   }
 
   const Options& options_;
+  std::mutex mutex_;
   std::map<std::string, Result<Base>> opened_;
 };
 
@@ -194,6 +199,12 @@ int run(Options& options) {
   options.check.engines = options.engines.names;
   options.check.engine_table = table->get();
   Bases bases(options);
+  if (options.fleet.is_wanted()) {
+    return options.fleet.run(*paths, [&](const std::string& path) {
+      const auto answer = answer_on(path, bases, options);
+      return FleetAnswer{document_of(answer), answer.code};
+    });
+  }
   std::vector<Answer> answers;
   int worst = kGood;
   for (const auto& path : *paths) {
@@ -226,6 +237,7 @@ void add_check(Arguments& command) {
                "Accept modules that the base does not have if at least one is found; a wrong shape "
                "is still an error");
   command.flag("--all", options->list_all, "List every finding instead of one line for each cause");
+  options->fleet.add_to(command);
   add_output(command, options->output);
   command.about(
       "Only headers are read. Without --base the base model is the one that the adapter's config\n"

@@ -45,6 +45,8 @@ constexpr std::array kCommands = {
     Command{kChange, "to-lora", "Write an adapter of another method as a LoRA", add_to_lora},
     Command{kChange, "resize", "Cut a LoRA to smaller ranks, optimally", add_resize},
     Command{kChange, "clean", "Remove what interrupted saves left behind", add_clean},
+    Command{"Ship", "publish", "Make an adapter the current one for readers of a folder",
+            add_publish},
 #ifdef FERRULE_HAS_HUB
     Command{"Ship", "push", "Upload an adapter to the Hugging Face Hub or to S3", add_push},
     Command{"Ship", "pull", "Download an adapter from the Hub, S3 or a web folder", add_pull},

@@ -24,6 +24,7 @@ void add_id(Arguments& command);
 void add_inspect(Arguments& command);
 void add_merge(Arguments& command);
 void add_normalize(Arguments& command);
+void add_publish(Arguments& command);
 void add_rescue(Arguments& command);
 void add_resize(Arguments& command);
 void add_save(Arguments& command);

@@ -3,15 +3,20 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "commands/batch.hpp"
 #include "commands/command.hpp"
+#include "commands/fleet.hpp"
 #include "commands/options.hpp"
+#include "commands/path_list.hpp"
 #include "commands/place.hpp"
 #include "ferrule/exchange.hpp"
 #include "ferrule/text.hpp"
@@ -26,6 +31,8 @@ namespace {
 
 struct Options {
   std::string adapter;
+  PathList list;
+  Fleet fleet;
   std::string output;
   bool keep_going = false;
   bool json = false;
@@ -107,7 +114,70 @@ Result<Rewritten> convert_one(const std::string& from, const std::string& to,
   return done;
 }
 
+/// Where the items of a list go below the output: by their last names if no two are equal, else by
+/// their whole paths.
+std::map<std::string, std::filesystem::path> places_of(const std::vector<std::string>& paths) {
+  std::set<std::string> names;
+  std::map<std::string, std::filesystem::path> places;
+  for (const auto& path : paths) {
+    auto normal = std::filesystem::path(path).lexically_normal();
+    if (normal.filename().empty()) normal = normal.parent_path();
+    names.insert(normal.filename().string());
+    places.emplace(path, normal);
+  }
+  const bool unique = names.size() == places.size();
+  for (auto& [path, place] : places) {
+    std::filesystem::path below;
+    for (const auto& part : place.relative_path()) {
+      if (part != "..") below /= part;
+    }
+    place = unique ? place.filename() : below;
+  }
+  return places;
+}
+
+FleetAnswer convert_item(const std::string& path, const std::filesystem::path& output,
+                         const Options& options) {
+  const auto place = Place::of_adapter(path);
+  if (!place) {
+    return {{{"error", place_error(place.error())}}, place_exit_code(place.error(), path)};
+  }
+  const auto failed = [&](const Error& error) {
+    return FleetAnswer{{{"error", to_json(error)}}, exit_code(error, path)};
+  };
+  if (options.is_repack()) {
+    auto repack = options.convert;
+    repack.threads = 1;
+    if (options.to == "bin") repack.format = WeightsFormat::kBin;
+    const auto report = convert(place->path(), output, repack);
+    if (!report) return failed(report.error());
+    return {to_json(*report, output), kGood};
+  }
+  ExchangeOptions how = options.exchange;
+  how.to = options.to;
+  if (!options.base.empty()) how.base = options.base;
+  if (!options.config.empty()) how.config = options.config;
+  how.durability = options.convert.durability;
+  how.open = options.convert.open;
+  const auto report = convert(place->path(), output, how);
+  if (!report) return failed(report.error());
+  return {fields_of(to_json(*report)), kGood};
+}
+
+/// A list of adapters, each to a place of its own below the output.
+int run_list(const Options& options) {
+  const auto listed = options.list.read(options.json);
+  if (!listed) return listed.exit_code();
+  auto paths = *listed;
+  if (!options.adapter.empty()) paths.insert(paths.begin(), options.adapter);
+  const auto places = places_of(paths);
+  return options.fleet.run(paths, [&](const std::string& path) {
+    return convert_item(path, std::filesystem::path(options.output) / places.at(path), options);
+  });
+}
+
 int run(const Options& options) {
+  if (options.list.is_file_given() || options.fleet.is_wanted()) return run_list(options);
   if (!options.is_repack()) return exchange(options);
   ConvertOptions repack = options.convert;
   if (options.to == "bin") repack.format = WeightsFormat::kBin;
@@ -172,7 +242,9 @@ void add_convert(Arguments& command) {
       .positional("SRC", options->adapter,
                   "An adapter of any program: a folder, a file, or an address as of other "
                   "commands")
-      .required();
+      .required_unless("--files-from");
+  options->list.add_file_to(command);
+  options->fleet.add_to(command);
   command
       .option("-o,--output", options->output, "OUT",
               "Where to write; with --to safetensors or bin, SRC itself converts in place")

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "commands/command.hpp"
+#include "commands/fleet.hpp"
 #include "commands/options.hpp"
 #include "commands/path_list.hpp"
 #include "commands/place.hpp"
@@ -24,6 +25,7 @@ namespace {
 
 struct Options {
   PathList paths;
+  Fleet fleet;
   bool json = false;
 };
 
@@ -35,7 +37,7 @@ struct Answer {
   int code = kGood;
 };
 
-Answer id_of(const std::string& path) {
+Answer id_of(const std::string& path, unsigned threads = 0) {
   Answer answer;
   const auto failed = [&](const Error& error) {
     answer.error = error;
@@ -50,7 +52,7 @@ Answer id_of(const std::string& path) {
   if (has_error(answer.findings)) {
     answer.code = kBad;
   } else {
-    answer.id = content_id(*adapter, {.threads = 0});
+    answer.id = content_id(*adapter, {.threads = threads});
   }
   return answer;
 }
@@ -65,6 +67,12 @@ Json to_json(const Answer& answer, const std::string& path) {
 int run(const Options& options) {
   const auto paths = options.paths.read(options.json);
   if (!paths) return paths.exit_code();
+  if (options.fleet.is_wanted()) {
+    return options.fleet.run(*paths, [](const std::string& path) {
+      const auto answer = id_of(path, 1);
+      return FleetAnswer{fields_of(to_json(answer, path)), answer.code};
+    });
+  }
   int worst = kGood;
   Json::Array adapters;
   for (const auto& path : *paths) {
@@ -91,6 +99,7 @@ void add_id(Arguments& command) {
   auto options = std::make_shared<Options>();
   options->paths.add_to(command, "ADAPTER",
                         "Directories of adapters, repositories of the Hub, addresses");
+  options->fleet.add_to(command);
   add_json(command, options->json);
   command.about(R"(Prints 64 hexadecimal digits that name the adapter's content: the same for every
 container, file order, metadata, card and spelling of the config; different after any

@@ -17,6 +17,10 @@ constexpr std::size_t kMaxList = std::size_t{64} << 20;
 
 void PathList::add_to(Arguments& command, const std::string& name, const std::string& help) {
   command.positional(name, given_, help).required_unless("--files-from");
+  add_file_to(command);
+}
+
+void PathList::add_file_to(Arguments& command) {
   command.option("--files-from", files_from_, "FILE",
                  "Also take the lines of this file as paths; - is standard input");
 }

@@ -15,6 +15,10 @@ class PathList {
   /// Adds the positional argument NAME and `--files-from FILE`; one of the two is required.
   void add_to(Arguments& command, const std::string& name, const std::string& help);
 
+  /// `--files-from FILE` alone, for a command whose argument is one path.
+  void add_file_to(Arguments& command);
+  bool is_file_given() const { return !files_from_.empty(); }
+
   /// The paths, or why they could not be read.
   class Paths {
    public:

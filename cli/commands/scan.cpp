@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "commands/command.hpp"
+#include "commands/fleet.hpp"
 #include "commands/options.hpp"
 #include "commands/path_list.hpp"
 #include "commands/place.hpp"
@@ -25,6 +26,7 @@ namespace {
 
 struct Options {
   PathList paths;
+  Fleet fleet;
   ScanPolicy policy;
   bool quiet = false;
   Output output;
@@ -98,7 +100,7 @@ std::string summary_of(const ScanReport& report) {
   return line + "\n";
 }
 
-std::vector<ScannedFile> scan_one(const std::string& path) {
+std::vector<ScannedFile> scan_one(const std::string& path, unsigned threads = 0) {
   ScannedFile failed;
   failed.path = path;
   if (path == "-") {
@@ -112,7 +114,7 @@ std::vector<ScannedFile> scan_one(const std::string& path) {
     failed.system_error = place.error();
     return {std::move(failed)};
   }
-  auto scanned = scan(place->path(), {.threads = 0});
+  auto scanned = scan(place->path(), {.threads = threads});
   if (scanned && place->is_remote()) {
     for (auto& file : *scanned) file.path = path / file.path.lexically_relative(place->path());
   }
@@ -142,6 +144,13 @@ void print_all(const ScanReport& scanned, const Options& options) {
 int run(const Options& options) {
   const auto paths = options.paths.read(options.output.is_json());
   if (!paths) return paths.exit_code();
+  if (options.fleet.is_wanted()) {
+    return options.fleet.run(*paths, [&](const std::string& path) {
+      ScanReport scanned;
+      for (auto& file : scan_one(path, 1)) scanned.add(std::move(file), options.policy);
+      return FleetAnswer{to_json(scanned), code_of(scanned)};
+    });
+  }
   ScanReport scanned;
   Working working("scanning");
   for (const auto& path : *paths) {
@@ -170,6 +179,7 @@ void add_scan(Arguments& command) {
                              "The least severity that fails the scan; any includes training state "
                              "(default: unknown)");
   command.flag("-q,--quiet", options->quiet, "Print only what fails the scan");
+  options->fleet.add_to(command);
   add_output(command, options->output);
   command.about(
       R"(Reads pickles as data and lists what unpickling them would import or call, unless it is on

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "commands/command.hpp"
+#include "commands/fleet.hpp"
 #include "commands/options.hpp"
 #include "commands/path_list.hpp"
 #include "commands/place.hpp"
@@ -25,6 +26,7 @@ namespace {
 
 struct Options {
   PathList paths;
+  Fleet fleet;
   VerifyOptions verify;
   bool quiet = false;
   bool list_all = false;
@@ -70,9 +72,24 @@ void print_human(const VerifyReport& verdict, const std::string& path, const Opt
   print(Stream::kOut, text + "\n");
 }
 
+int run_fleet(const Options& options, const std::vector<std::string>& paths) {
+  auto settings = options.verify;
+  settings.threads = 1;
+  return options.fleet.run(paths, [&](const std::string& path) {
+    const auto place = Place::of_adapter(path);
+    if (!place) {
+      return FleetAnswer{{{"error", place_error(place.error())}},
+                         place_exit_code(place.error(), path)};
+    }
+    const auto verdict = verify(place->path(), settings);
+    return FleetAnswer{to_json(verdict, path), code_of(verdict, place->path())};
+  });
+}
+
 int run(const Options& options) {
   const auto paths = options.paths.read(options.output.is_json());
   if (!paths) return paths.exit_code();
+  if (options.fleet.is_wanted()) return run_fleet(options, *paths);
   Totals totals;
   std::vector<VerifyReport> verdicts;
   std::vector<Finding> findings;
@@ -129,6 +146,7 @@ void add_verify(Arguments& command) {
   command.flag("-q,--quiet", options->quiet, "Print findings only");
   command.flag("--all", options->list_all, "List every finding instead of one line for each cause");
   add_torch_key(command, options->verify.open);
+  options->fleet.add_to(command);
   add_output(command, options->output);
   command.about(
       R"(A directory is verified as an adapter, with the adapters in all folders below it; a single

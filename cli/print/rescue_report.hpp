@@ -4,15 +4,11 @@
 #include <string>
 #include <string_view>
 
-#include "ferrule/json.hpp"
 #include "ferrule/rescue.hpp"
 
 namespace ferrule::cli {
 
 /// A few lines on standard output, findings on standard error. `verb` is "rescued" or "assembled".
 void print_report(const RescueReport& report, std::string_view verb, const std::string& output);
-
-/// The document of docs/cli.md, without its version.
-Json::Object rescue_document(const RescueReport& report, const std::string& output);
 
 }  // namespace ferrule::cli

@@ -33,9 +33,11 @@
 #include "ferrule/model_facts.hpp"         // IWYU pragma: export
 #include "ferrule/normalize.hpp"           // IWYU pragma: export
 #include "ferrule/pickle_scan.hpp"         // IWYU pragma: export
+#include "ferrule/publish.hpp"             // IWYU pragma: export
 #include "ferrule/read_limits.hpp"         // IWYU pragma: export
 #include "ferrule/report_json.hpp"         // IWYU pragma: export
 #include "ferrule/rescue.hpp"              // IWYU pragma: export
+#include "ferrule/rescue_json.hpp"         // IWYU pragma: export
 #include "ferrule/resize.hpp"              // IWYU pragma: export
 #include "ferrule/result.hpp"              // IWYU pragma: export
 #include "ferrule/safetensors_file.hpp"    // IWYU pragma: export

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ferrule/publish.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "ferrule/adapter.hpp"
+#include "ferrule/file_names.hpp"
+#include "ferrule/safetensors_writer.hpp"
+#include "temp_dir.hpp"
+
+namespace ferrule {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Publish : public testing::Test {
+ protected:
+  void SetUp() override { make_adapter(1, 3); }
+
+  /// An adapter whose values all are `value`.
+  void make_adapter(float value, std::uint64_t rank) {
+    const std::vector<float> a(static_cast<std::size_t>(rank) * 4, value);
+    const std::vector<float> b(static_cast<std::size_t>(rank) * 5, value);
+    const std::uint64_t a_shape[] = {rank, 4};
+    const std::uint64_t b_shape[] = {5, rank};
+    const std::vector<NamedTensor> tensors = {
+        {"base_model.model.q_proj.lora_A.weight",
+         *TensorView::make(Dtype::kF32, a_shape, std::as_bytes(std::span(a)))},
+        {"base_model.model.q_proj.lora_B.weight",
+         *TensorView::make(Dtype::kF32, b_shape, std::as_bytes(std::span(b)))}};
+    test::write_file(adapter_ / kConfigFile,
+                     R"({"peft_type": "LORA", "r": 3, "target_modules": ["q_proj"]})");
+    ASSERT_TRUE(write_safetensors(adapter_ / kSafetensorsFile, tensors));
+  }
+
+  test::TempDir dir_;
+  fs::path adapter_ = dir_.path() / "adapter";
+  fs::path root_ = dir_.path() / "root";
+};
+
+TEST_F(Publish, GenerationsAreNumberedAndCurrentIsTheNewest) {
+  for (std::uint64_t number = 1; number <= 3; ++number) {
+    const auto report = publish(adapter_, root_);
+    ASSERT_TRUE(report) << report.error().to_string();
+    EXPECT_EQ(report->generation, number);
+    EXPECT_TRUE(fs::equivalent(root_ / "current", report->directory));
+  }
+  for (const auto* name : {"00000001", "00000002", "00000003", "current"}) {
+    EXPECT_TRUE(Adapter::open(root_ / name)) << name;
+  }
+}
+
+TEST_F(Publish, KeepRemovesTheOldest) {  // PB-3
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(publish(adapter_, root_));
+  const auto report = publish(adapter_, root_, {.keep = 2});
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->removed, (std::vector<std::uint64_t>{1, 2}));
+  EXPECT_FALSE(fs::exists(root_ / "00000002"));
+  EXPECT_TRUE(fs::exists(root_ / "00000003"));
+}
+
+TEST_F(Publish, ABadAdapterIsRefusedAndTheCurrentOneStays) {  // PB-1
+  ASSERT_TRUE(publish(adapter_, root_));
+  make_adapter(2, 7);
+  const auto report = publish(adapter_, root_);
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error().rule, "AD-5");
+  EXPECT_EQ(fs::read_symlink(root_ / "current"), "00000001");
+  EXPECT_FALSE(fs::exists(root_ / "00000002"));
+}
+
+TEST_F(Publish, AReaderNoticesANewGeneration) {
+  ASSERT_FALSE(PublishedReader::open(root_));
+  ASSERT_TRUE(publish(adapter_, root_));
+  auto reader = PublishedReader::open(root_);
+  ASSERT_TRUE(reader) << reader.error().to_string();
+  EXPECT_FALSE(reader->changed());
+  ASSERT_TRUE(publish(adapter_, root_));
+  EXPECT_TRUE(reader->changed());
+  const auto current = reader->current();
+  ASSERT_TRUE(current);
+  EXPECT_EQ(current->number, 2U);
+  EXPECT_FALSE(reader->changed());
+  EXPECT_TRUE(Adapter::open(current->directory));
+}
+
+TEST_F(Publish, ACurrentThatIsNoGenerationIsRefused) {  // PB-2
+  ASSERT_TRUE(publish(adapter_, root_));
+  auto reader = PublishedReader::open(root_);
+  ASSERT_TRUE(reader);
+  fs::remove(root_ / "current");
+  fs::create_symlink("/elsewhere", root_ / "current");
+  const auto current = reader->current();
+  ASSERT_FALSE(current);
+  EXPECT_EQ(current.error().rule, "PB-2");
+}
+
+TEST_F(Publish, ReadersNeverSeeHalf) {
+  ASSERT_TRUE(publish(adapter_, root_));
+  std::atomic<bool> done{false};
+  std::atomic<int> bad{0};
+  std::thread reading([&] {
+    auto reader = PublishedReader::open(root_);
+    while (!done) {
+      const auto current = reader->current();
+      if (!current || !Adapter::open(current->directory)) ++bad;
+    }
+  });
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_TRUE(publish(adapter_, root_, {.durability = Durability::kFast}));
+  }
+  done = true;
+  reading.join();
+  EXPECT_EQ(bad, 0);
+}
+
+TEST_F(Publish, PublishersWaitForEachOther) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int j = 0; j < 3; ++j) EXPECT_TRUE(publish(adapter_, root_));
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(fs::read_symlink(root_ / "current"), "00000012");
+}
+
+}  // namespace
+}  // namespace ferrule
