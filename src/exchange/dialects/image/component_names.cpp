@@ -48,6 +48,10 @@ std::string modern_path(std::string_view path, std::string_view component) {
     }
     return out;
   }
+  // Anime-Z takes all underscores for dots.
+  if (out.ends_with(".to.q") || out.ends_with(".to.k") || out.ends_with(".to.v")) {
+    out[out.size() - 2] = '_';
+  }
   if (out.ends_with("attn1.to_out") || out.ends_with("attn2.to_out")) out += ".0";
   return out;
 }

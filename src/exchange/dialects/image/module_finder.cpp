@@ -272,8 +272,9 @@ std::optional<FusedModule> ModuleFinder::of_original(std::string_view rest, bool
   return from_original(dotted, *original_);
 }
 
-Placed ModuleFinder::placed(const std::string& component, FusedModule modules) const {
-  Placed out{component, std::move(modules)};
+Placed ModuleFinder::placed(const std::string& component, FusedModule modules,
+                            bool original) const {
+  Placed out{.component = component, .modules = std::move(modules), .original = original};
   const auto known = components_.find(component);
   if (known == components_.end() || known->second.base == nullptr ||
       out.modules.paths.size() != 1) {
@@ -320,7 +321,7 @@ Result<Placed> ModuleFinder::place(const Split& split, std::string_view module) 
     const bool there = known.base == nullptr ||
                        std::all_of(original->paths.begin(), original->paths.end(),
                                    [&](const auto& p) { return known.paths.contains(p); });
-    if (there) return placed(component, std::move(*original));
+    if (there) return placed(component, std::move(*original), true);
   }
   if (any_known) {
     return base::unsupported("EX-9", "the base does not have a module that " + quote(module) +
@@ -335,7 +336,8 @@ Result<Placed> ModuleFinder::place_by_words(const Split& split, std::string_view
   bool flat = split.is_flat;
   if (!flat) rest = modern_path(rest, component);
   if (split.is_image) {
-    if (auto original = of_original(rest, flat)) return placed(component, std::move(*original));
+    if (auto original = of_original(rest, flat))
+      return placed(component, std::move(*original), true);
     if (is_sgm(flatten(rest))) {
       if (!sgm_layers_) {
         return base::unsupported("EX-4", "the blocks of " + quote(module) +

@@ -20,6 +20,8 @@ namespace ferrule::exchange {
 struct Placed {
   std::string component;
   FusedModule modules;
+  /// Found by a name of the model's original code.
+  bool original = false;
   /// Of a module that the base has and that is not fused; null if the base does not say.
   const std::vector<std::uint64_t>* shape = nullptr;
 };
@@ -69,7 +71,7 @@ class ModuleFinder {
   std::optional<FusedModule> of_original(std::string_view rest, bool flat) const;
   Result<Placed> place(const Split& split, std::string_view module) const;
   Result<Placed> place_by_words(const Split& split, std::string_view module) const;
-  Placed placed(const std::string& component, FusedModule modules) const;
+  Placed placed(const std::string& component, FusedModule modules, bool original = false) const;
 
   std::map<std::string, Known, std::less<>> components_;
   /// "unet" or "transformer" if something says so.

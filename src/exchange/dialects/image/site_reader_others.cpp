@@ -7,10 +7,14 @@
 #include "base/try.hpp"
 #include "exchange/dialects/image/module_parts.hpp"
 #include "exchange/dialects/image/site_reader.hpp"
+#include "exchange/proof.hpp"
 #include "ferrule/text.hpp"
 
 namespace ferrule::exchange {
 namespace {
+
+/// Two files of one update in other spellings differ by roundings alone.
+constexpr double kSameUpdate = 1e-3;
 
 std::uint64_t product_from(const Values& values, std::size_t axis) {
   std::uint64_t count = 1;
@@ -181,15 +185,58 @@ Result<void> SiteReader::add_unread(const RawModule& module, const Placed& place
   return {};
 }
 
+namespace {
+
+/// True if a module in the original's names (a fused projection) is in the file under the names of
+/// diffusers, too, with the same update: Anime-Z writes both, and diffusers takes the latter.
+Result<bool> is_repeated(const RawModule& module, const Placed& placed, const Middle& middle) {
+  Middle own;
+  FERRULE_CHECK(SiteReader(own).add(module, placed));
+  std::size_t found = 0;
+  for (const auto& site : own.sites) {
+    for (const auto& other : middle.sites) {
+      if (site.name() != other.name()) continue;
+      ++found;
+      const bool lora = site.method == "LORA" && other.method == "LORA" &&
+                        site.a.shape() == other.a.shape() && site.b.dim(0) == other.b.dim(0);
+      if (lora && update_distance(other, site) <= kSameUpdate) continue;
+      return base::corrupt("EX-8", "module " + quote(site.name()) +
+                                       " is there twice, with different updates (" +
+                                       quote(other.key) + " and " + quote(site.key) + ")");
+    }
+  }
+  return found != 0 && found == own.sites.size();
+}
+
+}  // namespace
+
 Result<Middle> read_image_file(const std::shared_ptr<const TensorSource>& tensors,
                                const Metadata& metadata, const Request& request) {
   Middle out;
   FERRULE_TRY(const auto modules, raw_modules(*tensors));
   FERRULE_TRY(const auto finder, ModuleFinder::make(request, metadata, modules));
   SiteReader reader(out);
+  std::vector<std::pair<const RawModule*, Placed>> originals;
   for (const auto& module : modules) {
-    FERRULE_TRY(const auto placed, finder.find(module.name));
-    FERRULE_CHECK(reader.add(module, placed));
+    FERRULE_TRY(auto placed, finder.find(module.name));
+    if (placed.original) {
+      originals.emplace_back(&module, std::move(placed));
+    } else {
+      FERRULE_CHECK(reader.add(module, placed));
+    }
+  }
+  const bool both = !out.sites.empty();
+  for (const auto& [module, placed] : originals) {
+    if (both) {
+      FERRULE_TRY(const bool repeated, is_repeated(*module, placed, out));
+      if (repeated) {
+        out.ignored.push_back(module->key);
+        out.notes.push_back(quote(module->name) +
+                            " is left out: the file has the same update in the names of diffusers");
+        continue;
+      }
+    }
+    FERRULE_CHECK(reader.add(*module, placed));
   }
   out.owners.push_back(tensors);
   return out;
