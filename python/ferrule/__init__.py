@@ -29,6 +29,7 @@ from ._ferrule import (
     Module,
     ModuleStrength,
     Progress,
+    PublishedReader,
     PullReport,
     PushReport,
     SafetensorsFile,
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
         resize,
         to_lora,
     )
+    from ._rescue import PublishReport, RescueReport, ShardReport, assemble, publish, rescue, save_shard
     from ._reports import (
         CheckReport,
         ConfigDiff,
@@ -142,8 +144,11 @@ __all__ = [
     "PatternUse",
     "PermissionDeniedError",
     "Progress",
+    "PublishReport",
+    "PublishedReader",
     "PullReport",
     "PushReport",
+    "RescueReport",
     "ResizeReport",
     "SafetensorError",
     "SafetensorsFile",
@@ -152,6 +157,7 @@ __all__ = [
     "ScanHit",
     "ScanReport",
     "ScannedFile",
+    "ShardReport",
     "TensorDiff",
     "TensorSummary",
     "TensorTotals",
@@ -160,6 +166,7 @@ __all__ = [
     "VerifiedPath",
     "VerifyReport",
     "__version__",
+    "assemble",
     "check",
     "combine",
     "content_id",
@@ -173,11 +180,14 @@ __all__ = [
     "open",
     "peft_types",
     "peft_version",
+    "publish",
     "pull",
     "push",
     "push_to_hub",
+    "rescue",
     "resize",
     "save",
+    "save_shard",
     "scan",
     "to_lora",
     "verify",
@@ -191,6 +201,7 @@ _LAZY = {
         " TensorTotals VerifiedPath VerifyReport",
         "_factor": "CombineReport ExtractReport FactoredModule OtherTensor ResizeReport ToLoraReport combine extract resize"
         " to_lora",
+        "_rescue": "PublishReport RescueReport ShardReport assemble publish rescue save_shard",
         "_reports": "CheckReport ConfigDiff ConvertedAdapter ConvertReport DiffReport ExplainedModule ExplainReport"
         " FixedAdapter FixedProblem FixReport LeftOut ModuleDiff NormalizeReport PatternUse SavedAdapter SaveReport"
         " TensorDiff",
@@ -219,7 +230,7 @@ def __dir__() -> "list[str]":
 
 
 for _class in (Adapter, AdapterConfig, AdapterTensor, BaseModel, Checkpoint, Finding, Module, ModuleStrength, Progress,
-               PullReport, PushReport, SafetensorsFile):
+               PublishedReader, PullReport, PushReport, SafetensorsFile):
     _class.__module__ = "ferrule"
 
 

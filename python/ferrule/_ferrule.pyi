@@ -604,6 +604,44 @@ def fix(adapter: object | None, output: object | None, base: BaseModel | None, d
 def save(state: object | None, directory: object | None, config: dict, select: object | None, format: object | None, embeddings: object | None, initial: object | None, base: BaseModel | None, fingerprint: bool, facts: object | None, card: bool, dtype: object | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
+def combine(adapters: list, output: object | None, method: object | None, weights: Sequence[float], rank: int | None, density: float | None, seed: int, torch_key: object | None, durability: object | None, tick: object | None) -> object:
+    """The document of the command's --json."""
+
+def resize(adapter: object | None, output: object | None, rank: int | None, energy: float | None, max_error: float | None, budget: int | None, torch_key: object | None, durability: object | None, tick: object | None) -> object:
+    """The document of the command's --json."""
+
+def extract(base: object | None, tuned: object | None, output: object | None, rank: int, energy: float | None, full_modules: bool, durability: object | None, tick: object | None) -> object:
+    """The document of the command's --json."""
+
+def to_lora(adapter: object | None, output: object | None, rank: int | None, max_error: float | None, base: object | None, torch_key: object | None, durability: object | None, tick: object | None) -> object:
+    """The document of the command's --json."""
+
+def rescue(checkpoint: object, output: object, config: object | None, adapter: object | None, prefer: object, durability: object) -> object: ...
+
+def assemble(directory: object, output: object, config: object | None, adapter: object | None, durability: object) -> object: ...
+
+def publish(adapter: object, root: object, keep: int, durability: object) -> object: ...
+
+def adapter_keys(tensors: list[tuple[str, str, list[int]]], config: AdapterConfig, adapter_name: str | None) -> list[tuple[int, str]]: ...
+
+def save_shard(parts: list, tensors: dict, config: AdapterConfig, directory: object, rank: int, world_size: int, run_id: object, step: int | None, durability: object) -> object: ...
+
+class PublishedReader:
+    """Follows the current generation of a folder that publish() writes."""
+
+    @staticmethod
+    def open(root: str | os.PathLike[str]) -> PublishedReader:
+        """Raises NotFoundError if nothing was published there yet."""
+
+    @property
+    def changed(self) -> bool:
+        """
+        Whether something was published since current() was read last. A load from memory: no system call.
+        """
+
+    def current(self) -> tuple[int, str]:
+        """The number of the current generation, and its folder."""
+
 class Snapshot:
     """A copy of LiveTensors at one moment."""
 
