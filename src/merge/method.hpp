@@ -29,6 +29,11 @@ struct Site {
   bool transposed = false;
   std::vector<std::uint64_t> shape = {};  ///< Of the live weight.
   bool has_bias = false;
+  /// The weight on disk, if it is there as a whole.
+  const DiskTensor* disk = nullptr;
+  /// Of all layers that the adapter changes: what shared projections are made for.
+  std::size_t widest_out = 0;
+  std::size_t widest_in = 0;
   double weight = 1;    ///< The user's --weight.
   double strength = 1;  ///< The module's own.
   bool undo = false;    ///< The update is taken off again.

@@ -79,6 +79,7 @@ class Planner {
     FERRULE_CHECK(refuse_unmatched(*source.adapter, base_, match));
     for (const auto& module : match.modules) FERRULE_CHECK(replace_base(source, module));
     for (const auto& module : match.modules) FERRULE_CHECK(replace_modules(source, module));
+    FERRULE_CHECK(find_widest(source, match));
     const ParameterSites parameters(base_, live_, targets, match);
     for (const auto& module : match.modules) {
       FERRULE_CHECK(change(source, module, parameters));
@@ -185,7 +186,7 @@ class Planner {
       operations_.add(parameter->name, std::move(parameter->make));
       return {};
     }
-    return change_layer(std::move(site));
+    return change_layer(site);
   }
 
   bool is_fused_expert(const ModuleMatch& match) const {
@@ -201,7 +202,38 @@ class Planner {
             .undo = options_.undo};
   }
 
-  Result<void> change_layer(Site site) {
+  /// The layer of a module, and what its weight and bias are called.
+  struct Layer {
+    Site site;
+    std::string weight;
+    std::string bias;
+  };
+
+  Result<void> change_layer(const Site& wanted) {
+    FERRULE_TRY(auto layer, look_at_layer(wanted));
+    layer.site.widest_out = widest_out_;
+    layer.site.widest_in = widest_in_;
+    FERRULE_TRY(auto steps, plan_site(layer.site));
+    for (auto& make : steps.weight) operations_.add(layer.weight, std::move(make));
+    for (auto& make : steps.bias) operations_.add(layer.bias, std::move(make));
+    return {};
+  }
+
+  /// Shared projections are as large as the largest layer.
+  Result<void> find_widest(const Source& source, const checks::MatchResult& match) {
+    widest_out_ = widest_in_ = 0;
+    const auto& type = source.adapter->config().peft_type();
+    if (type != "VERA" && type != "PVERA" && type != "RANDLORA") return {};
+    for (const auto& module : match.modules) {
+      if (!adapter::has_method_tensors(source.adapter->config(), *module.module)) continue;
+      FERRULE_TRY(const auto layer, look_at_layer(site_of(source, module)));
+      widest_out_ = std::max(widest_out_, layer.site.out());
+      widest_in_ = std::max(widest_in_, layer.site.in());
+    }
+    return {};
+  }
+
+  Result<Layer> look_at_layer(Site site) const {
     std::string name = site.live + ".weight";
     const auto parent = site.live.substr(0, site.live.rfind('.'));
     const bool attention =
@@ -220,10 +252,11 @@ class Planner {
     site.transposed = is_conv1d(site, *layer);
     const auto bias = site.live + (attention ? ".in_proj_bias" : ".bias");
     site.has_bias = base_.find(bias) != nullptr;
-    FERRULE_TRY(auto steps, plan_site(site));
-    for (auto& make : steps.weight) operations_.add(name, std::move(make));
-    for (auto& make : steps.bias) operations_.add(bias, std::move(make));
-    return {};
+    const auto* on_disk = live_.find(weight->name);
+    if (on_disk != nullptr && on_disk->parts.size() == 1 && on_disk->parts.front().is_whole) {
+      site.disk = on_disk->parts.front().disk;
+    }
+    return Layer{std::move(site), name, bias};
   }
 
   /// transformers' Conv1D by the model's class, by the factors' shapes, or by the config.
@@ -284,6 +317,8 @@ class Planner {
   const PlanOptions& options_;
   Operations operations_;
   MergePlan plan_;
+  std::size_t widest_out_ = 0;
+  std::size_t widest_in_ = 0;
 };
 
 }  // namespace

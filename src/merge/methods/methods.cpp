@@ -6,7 +6,32 @@ namespace {
 
 constexpr MergeableMethod kMethods[] = {
     {"ADALORA", plan_adalora},
+    {"BEFT", plan_beft},
+    {"BOFT", plan_boft},
+    {"C3A", plan_c3a},
+    {"DEFT", plan_deft},
+    {"DELORA", plan_delora},
+    {"FOURIERFT", plan_fourierft},
+    {"GLORA", plan_glora},
+    {"GRALORA", plan_gralora},
+    {"HIRA", plan_hira},
+    {"HRA", plan_hra},
+    {"IA3", plan_ia3},
+    {"LN_TUNING", plan_ln_tuning},
+    {"LOHA", plan_loha},
+    {"LOKR", plan_lokr},
     {"LORA", plan_lora},
+    {"MISS", plan_miss},
+    {"OFT", plan_oft},
+    {"PEANUT", plan_peanut},
+    {"PVERA", plan_pvera},
+    {"RANDLORA", plan_randlora},
+    {"ROAD", plan_road},
+    {"SHIRA", plan_shira},
+    {"SUPERTUNING", plan_supertuning},
+    {"UNILORA", plan_unilora},
+    {"VBLORA", plan_vblora},
+    {"VERA", plan_vera},
 };
 
 }  // namespace

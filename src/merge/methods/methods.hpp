@@ -21,5 +21,39 @@ std::span<const MergeableMethod> mergeable_methods() noexcept;
 // lora.cpp
 Result<SiteSteps> plan_lora(const Site& site);
 Result<SiteSteps> plan_adalora(const Site& site);
+// lycoris.cpp
+Result<SiteSteps> plan_loha(const Site& site);
+Result<SiteSteps> plan_lokr(const Site& site);
+// orthogonal.cpp
+Result<SiteSteps> plan_oft(const Site& site);
+Result<SiteSteps> plan_boft(const Site& site);
+Result<SiteSteps> plan_hra(const Site& site);
+Result<SiteSteps> plan_road(const Site& site);
+// scaling.cpp
+Result<SiteSteps> plan_ia3(const Site& site);
+Result<SiteSteps> plan_ln_tuning(const Site& site);
+Result<SiteSteps> plan_beft(const Site& site);
+// sparse.cpp
+Result<SiteSteps> plan_shira(const Site& site);
+Result<SiteSteps> plan_supertuning(const Site& site);
+// spectral.cpp
+Result<SiteSteps> plan_fourierft(const Site& site);
+Result<SiteSteps> plan_c3a(const Site& site);
+// shared.cpp
+Result<SiteSteps> plan_vera(const Site& site);
+Result<SiteSteps> plan_pvera(const Site& site);
+Result<SiteSteps> plan_randlora(const Site& site);
+Result<SiteSteps> plan_vblora(const Site& site);
+Result<SiteSteps> plan_unilora(const Site& site);
+// additive.cpp
+Result<SiteSteps> plan_miss(const Site& site);
+Result<SiteSteps> plan_deft(const Site& site);
+Result<SiteSteps> plan_delora(const Site& site);
+Result<SiteSteps> plan_gralora(const Site& site);
+Result<SiteSteps> plan_hira(const Site& site);
+// glora.cpp
+Result<SiteSteps> plan_glora(const Site& site);
+// peanut.cpp
+Result<SiteSteps> plan_peanut(const Site& site);
 
 }  // namespace ferrule::merging

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// LoHa and LoKr.
+#include <cstddef>
+
+#include "base/try.hpp"
+#include "merge/dense.hpp"
+#include "merge/methods/methods.hpp"
+
+namespace ferrule::merging {
+namespace {
+
+std::size_t extent(const AdapterTensor& tensor, std::size_t axis) {
+  const auto shape = tensor.tensor.shape();
+  return axis < shape.size() ? static_cast<std::size_t>(shape[axis]) : 1;
+}
+
+/// einsum("i j k l, i p, j r -> p r (k l)", t, wa, wb).
+template <typename T>
+Matrix<T> tucker(const AdapterTensor& core, const AdapterTensor& wa, const AdapterTensor& wb) {
+  const auto rank_a = extent(core, 0);
+  const auto rank_b = extent(core, 1);
+  const auto kernel = extent(core, 2) * extent(core, 3);
+  const auto t = numbers_of<T>(core.tensor);
+  const auto a = matrix_of<T>(wa);  // [rank_a, out]
+  const auto b = matrix_of<T>(wb);  // [rank_b, in]
+  const auto in = b.columns;
+  // First over j, then over i.
+  std::vector<T> half(rank_a * in * kernel);
+  for (std::size_t i = 0; i < rank_a; ++i) {
+    for (std::size_t j = 0; j < rank_b; ++j) {
+      const T* const piece = t.data() + (i * rank_b + j) * kernel;
+      for (std::size_t r = 0; r < in; ++r) {
+        for (std::size_t k = 0; k < kernel; ++k) {
+          half[(i * in + r) * kernel + k] += b.at(j, r) * piece[k];
+        }
+      }
+    }
+  }
+  return multiply(transposed(a), Matrix<T>(rank_a, in * kernel, std::move(half)));
+}
+
+template <typename T>
+Matrix<T> hadamard_half(const Site& site, const char* core, const char* wa, const char* wb) {
+  const auto& a = *site.module->find(wa);
+  const auto& b = *site.module->find(wb);
+  if (const auto* t = site.module->find(core)) return tucker<T>(*t, a, b);
+  return multiply(matrix_of<T>(a), matrix_of<T>(b));
+}
+
+template <typename T>
+Result<void> loha(const Site& site, const Rounding& /*rounding*/, const Matrix<T>& /*weight*/,
+                  const Matrix<T>& /*original*/, Matrix<T>& out) {
+  const auto first = hadamard_half<T>(site, "hada_t1", "hada_w1_a", "hada_w1_b");
+  const auto second = hadamard_half<T>(site, "hada_t2", "hada_w2_a", "hada_w2_b");
+  if (first.values.size() != out.values.size() || second.values.size() != out.values.size()) {
+    return site.refuse("BS-2", "its factors do not fit the layer");
+  }
+  const auto factor = static_cast<T>(site.strength);
+  for (std::size_t i = 0; i < out.values.size(); ++i) {
+    out.values[i] = first.values[i] * second.values[i] * factor;
+  }
+  return {};
+}
+
+template <typename T>
+Result<void> lokr(const Site& site, const Rounding& /*rounding*/, const Matrix<T>& /*weight*/,
+                  const Matrix<T>& /*original*/, Matrix<T>& out) {
+  const auto& module = *site.module;
+  const auto* whole1 = module.find("lokr_w1");
+  const auto first = whole1 != nullptr ? matrix_of<T>(*whole1)
+                                       : multiply(matrix_of<T>(*module.find("lokr_w1_a")),
+                                                  matrix_of<T>(*module.find("lokr_w1_b")));
+  const auto* whole2 = module.find("lokr_w2");
+  const auto* core = module.find("lokr_t2");
+  Matrix<T> second;  // [out, in * kernel]
+  std::size_t in = 0;
+  // torch.kron takes a factor of three extents as one whose first is not multiplied.
+  bool shifted = false;
+  if (whole2 != nullptr) {
+    second = matrix_of<T>(*whole2);
+    in = extent(*whole2, 1);
+    shifted = whole2->tensor.shape().size() == 3;
+  } else if (core != nullptr) {
+    second = tucker<T>(*core, *module.find("lokr_w2_a"), *module.find("lokr_w2_b"));
+    in = extent(*module.find("lokr_w2_b"), 1);
+  } else {
+    second =
+        multiply(matrix_of<T>(*module.find("lokr_w2_a")), matrix_of<T>(*module.find("lokr_w2_b")));
+    in = second.columns;
+  }
+  const auto kernel = in == 0 ? 1 : second.columns / in;
+  if (first.values.size() * second.values.size() != out.values.size()) {
+    return site.refuse("BS-2", "its factors do not fit the layer");
+  }
+  const auto factor = static_cast<T>(site.strength);
+  std::size_t at = 0;
+  const auto put = [&](T a, T b) { out.values[at++] = a * b * factor; };
+  if (shifted) {
+    for (std::size_t o = 0; o < second.rows; ++o) {
+      for (std::size_t a = 0; a < first.rows; ++a) {
+        for (std::size_t i = 0; i < in; ++i) {
+          for (std::size_t b = 0; b < first.columns; ++b) {
+            for (std::size_t k = 0; k < kernel; ++k) {
+              put(first.at(a, b), second.at(o, i * kernel + k));
+            }
+          }
+        }
+      }
+    }
+    return {};
+  }
+  for (std::size_t a = 0; a < first.rows; ++a) {
+    for (std::size_t o = 0; o < second.rows; ++o) {
+      for (std::size_t b = 0; b < first.columns; ++b) {
+        for (std::size_t i = 0; i < second.columns; ++i) put(first.at(a, b), second.at(o, i));
+      }
+    }
+  }
+  return {};
+}
+
+/// --weight multiplies the strength, as PEFT's scale_layer does.
+Site weighted(const Site& site) {
+  auto out = site;
+  out.strength *= site.weight;
+  out.weight = 1;
+  return out;
+}
+
+}  // namespace
+
+Result<SiteSteps> plan_loha(const Site& site) {
+  for (const auto* role : {"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"}) {
+    FERRULE_CHECK(site.need(role));
+  }
+  SiteSteps steps;
+  steps.weight.push_back(
+      dense_maker(weighted(site), {.narrow = loha<float>, .wide = loha<double>}));
+  return steps;
+}
+
+Result<SiteSteps> plan_lokr(const Site& site) {
+  if (site.module->find("lokr_w1") == nullptr) {
+    FERRULE_CHECK(site.need("lokr_w1_a"));
+    FERRULE_CHECK(site.need("lokr_w1_b"));
+  }
+  if (site.module->find("lokr_w2") == nullptr) {
+    FERRULE_CHECK(site.need("lokr_w2_a"));
+    FERRULE_CHECK(site.need("lokr_w2_b"));
+  }
+  SiteSteps steps;
+  steps.weight.push_back(
+      dense_maker(weighted(site), {.narrow = lokr<float>, .wide = lokr<double>}));
+  return steps;
+}
+
+}  // namespace ferrule::merging
