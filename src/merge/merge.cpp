@@ -89,7 +89,9 @@ class Merge {
       sources.push_back({&adapters_[i], sources_[i].weight});
     }
     if (undo_) std::reverse(sources.begin(), sources.end());
-    FERRULE_TRY(plan_, merging::plan_merge(sources, *model_, *files_, *live_, {.undo = undo_}));
+    FERRULE_TRY(plan_,
+                merging::plan_merge(sources, *model_, *files_, *live_,
+                                    {.undo = undo_, .dtype = merging::dtype_of(options_.dtype)}));
     FERRULE_TRY(out_, merging::plan_output(*files_, *plan_, model_->config(), options_.dtype));
     report_.modules = plan_->modules;
     report_.untied = plan_->unties;

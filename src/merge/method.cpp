@@ -49,7 +49,15 @@ Result<std::unique_ptr<Step>> low_rank_step(const Factors& factors, const Place&
   const auto columns = part.transposed ? static_cast<std::size_t>(disk.back()) : stack.columns;
   auto step = std::make_unique<LowRankStep>(factors.rank, columns, factors.scale, factors.rounding);
   step->divide_by(factors.divisor);
-  if (factors.make_float) step->make_factors(factors.make_float, factors.make_double);
+  if (factors.make_float) {
+    // The step's A is over columns, which may be the B of the factors.
+    if (factors.swapped != part.transposed) {
+      step->make_factors([make = factors.make_float](auto& a, auto& b) { return make(b, a); },
+                         [make = factors.make_double](auto& a, auto& b) { return make(b, a); });
+    } else {
+      step->make_factors(factors.make_float, factors.make_double);
+    }
+  }
   const bool single = factors.stacked && disk.size() < 3;
   const std::size_t first = single ? part.expert : 0;
   const std::size_t count = single ? 1 : stack.experts;

@@ -19,18 +19,28 @@
 
 namespace ferrule::merging {
 
+/// nn.MultiheadAttention, whose projections PEFT adapts in its own way.
+enum class Attention : std::uint8_t { kNone, kInput, kOutput };
+
 /// A layer of the base and the module of an adapter that changes it.
 struct Site {
   const Adapter* adapter = nullptr;
   const AdapterModule* module = nullptr;
   std::string live = {};  ///< The layer's path in the live model.
   checks::LayerKind kind = checks::LayerKind::kOther;
+  Attention attention = Attention::kNone;
   /// transformers' Conv1D: the weight is [in, out].
   bool transposed = false;
   std::vector<std::uint64_t> shape = {};  ///< Of the live weight.
   bool has_bias = false;
   /// The weight on disk, if it is there as a whole.
   const DiskTensor* disk = nullptr;
+  /// The dtype that the model is loaded in.
+  Dtype dtype = Dtype::kF32;
+  /// The layer's number among those that the adapter changes, in the model's order, and how many
+  /// there are.
+  std::size_t layer = 0;
+  std::size_t layers = 0;
   /// Of all layers that the adapter changes: what shared projections are made for.
   std::size_t widest_out = 0;
   std::size_t widest_in = 0;

@@ -13,20 +13,6 @@
 namespace ferrule::merging {
 namespace {
 
-std::optional<Dtype> dtype_of(MergeDtype dtype) {
-  switch (dtype) {
-    case MergeDtype::kF32:
-      return Dtype::kF32;
-    case MergeDtype::kBF16:
-      return Dtype::kBF16;
-    case MergeDtype::kF16:
-      return Dtype::kF16;
-    case MergeDtype::kKeep:
-      break;
-  }
-  return std::nullopt;
-}
-
 Result<OutputTensor> output_tensor(const std::string& name, const DiskTensor& source,
                                    const TensorPlan* plan, std::optional<Dtype> dtype) {
   if (plan != nullptr && !has_numbers(source.dtype())) {
@@ -40,6 +26,20 @@ Result<OutputTensor> output_tensor(const std::string& name, const DiskTensor& so
 }
 
 }  // namespace
+
+std::optional<Dtype> dtype_of(MergeDtype dtype) {
+  switch (dtype) {
+    case MergeDtype::kF32:
+      return Dtype::kF32;
+    case MergeDtype::kBF16:
+      return Dtype::kBF16;
+    case MergeDtype::kF16:
+      return Dtype::kF16;
+    case MergeDtype::kKeep:
+      break;
+  }
+  return std::nullopt;
+}
 
 Result<OutputPlan> plan_output(const BaseFiles& files, const MergePlan& plan,
                                const Json& /*config*/, MergeDtype wanted) {

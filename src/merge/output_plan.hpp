@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,9 @@ struct OutputPlan {
   std::string index_text;           ///< Empty if the base's own will do.
   ConfigChange config;
 };
+
+/// nullopt for kKeep.
+std::optional<Dtype> dtype_of(MergeDtype dtype);
 
 /// `config` is the base's.
 Result<OutputPlan> plan_output(const BaseFiles& files, const MergePlan& plan, const Json& config,

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -46,6 +47,8 @@ struct MergePlan {
 struct PlanOptions {
   /// The updates are taken off again.
   bool undo = false;
+  /// The dtype that PEFT's model would be loaded in; nullopt for that of each weight.
+  std::optional<Dtype> dtype = {};
 };
 
 /// Matches the adapters with the base and decides what is done. The plan refers to all of them.

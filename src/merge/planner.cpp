@@ -15,6 +15,7 @@
 #include "ferrule/text.hpp"
 #include "merge/expert_parts.hpp"
 #include "merge/method.hpp"
+#include "merge/module_order.hpp"
 #include "merge/operations.hpp"
 #include "merge/parameter_sites.hpp"
 #include "merge/plan.hpp"
@@ -79,7 +80,7 @@ class Planner {
     FERRULE_CHECK(refuse_unmatched(*source.adapter, base_, match));
     for (const auto& module : match.modules) FERRULE_CHECK(replace_base(source, module));
     for (const auto& module : match.modules) FERRULE_CHECK(replace_modules(source, module));
-    FERRULE_CHECK(find_widest(source, match));
+    FERRULE_CHECK(find_layers(source, match));
     const ParameterSites parameters(base_, live_, targets, match);
     for (const auto& module : match.modules) {
       FERRULE_CHECK(change(source, module, parameters));
@@ -211,6 +212,9 @@ class Planner {
 
   Result<void> change_layer(const Site& wanted) {
     FERRULE_TRY(auto layer, look_at_layer(wanted));
+    const auto place = std::find(order_.begin(), order_.end(), layer.site.live);
+    layer.site.layer = static_cast<std::size_t>(place - order_.begin());
+    layer.site.layers = order_.size();
     layer.site.widest_out = widest_out_;
     layer.site.widest_in = widest_in_;
     FERRULE_TRY(auto steps, plan_site(layer.site));
@@ -219,9 +223,24 @@ class Planner {
     return {};
   }
 
-  /// Shared projections are as large as the largest layer.
-  Result<void> find_widest(const Source& source, const checks::MatchResult& match) {
+  /// The layers in their order, and for shared projections the largest.
+  Result<void> find_layers(const Source& source, const checks::MatchResult& match) {
     widest_out_ = widest_in_ = 0;
+    order_.clear();
+    for (const auto& module : match.modules) {
+      if (adapter::has_method_tensors(source.adapter->config(), *module.module)) {
+        order_.push_back(module.live);
+      }
+    }
+    std::sort(order_.begin(), order_.end(), comes_before);
+    if (order_.empty() && match.modules.empty() &&
+        source.adapter->config().peft_type() != "TRAINABLE_TOKENS") {
+      return base::at(base::unsupported("MG-3",
+                                        "the adapter holds nothing that belongs to a layer: there "
+                                        "is nothing to merge, or what the layers take of it was "
+                                        "not saved"),
+                      source.adapter->weights_file());
+    }
     const auto& type = source.adapter->config().peft_type();
     if (type != "VERA" && type != "PVERA" && type != "RANDLORA") return {};
     for (const auto& module : match.modules) {
@@ -247,7 +266,10 @@ class Planner {
       return at_module({site.adapter, site.weight}, *site.module, "MG-2",
                        "the base has no weight " + quote(name));
     }
-    site.kind = attention || projection ? LayerKind::kOther : layer->kind;
+    site.kind = layer->kind;
+    site.attention = attention    ? Attention::kInput
+                     : projection ? Attention::kOutput
+                                  : Attention::kNone;
     site.shape = weight->shape;
     site.transposed = is_conv1d(site, *layer);
     const auto bias = site.live + (attention ? ".in_proj_bias" : ".bias");
@@ -256,6 +278,11 @@ class Planner {
     if (on_disk != nullptr && on_disk->parts.size() == 1 && on_disk->parts.front().is_whole) {
       site.disk = on_disk->parts.front().disk;
     }
+    site.dtype = Dtype::kF32;
+    if (on_disk != nullptr && !on_disk->parts.empty()) {
+      site.dtype = on_disk->parts.front().disk->dtype();
+    }
+    if (options_.dtype) site.dtype = *options_.dtype;
     return Layer{std::move(site), name, bias};
   }
 
@@ -317,6 +344,8 @@ class Planner {
   const PlanOptions& options_;
   Operations operations_;
   MergePlan plan_;
+  /// Layers that the adapter changes, in the model's order.
+  std::vector<std::string> order_;
   std::size_t widest_out_ = 0;
   std::size_t widest_in_ = 0;
 };

@@ -19,8 +19,11 @@ std::filesystem::path place_of(const Adapter& adapter) {
   return adapter.weights_file().empty() ? adapter.directory() : adapter.weights_file();
 }
 
-bool stands(const checks::ModuleMatch& match) {
-  return match.standing == Standing::kMatched || match.standing == Standing::kConverted;
+bool stands(const checks::ModuleMatch& match, const model::BaseIndex& base) {
+  // Shapes are judged again with the layer itself: without the model's class a Conv1D looks like a
+  // Linear here.
+  const bool unknown = match.standing == Standing::kMisshapen && !base.kind_of(match.live).known();
+  return match.standing == Standing::kMatched || match.standing == Standing::kConverted || unknown;
 }
 
 /// Why PEFT says no, if it is for a strength that Ferrule can give the experts it was trained with.
@@ -76,7 +79,7 @@ Result<void> refuse_unmatched(const Adapter& adapter, const model::BaseIndex& ba
                               const checks::MatchResult& match) {
   const auto wrong = std::find_if(match.modules.begin(), match.modules.end(),
                                   [&](const checks::ModuleMatch& module) {
-                                    return !stands(module) && !is_mended(module, match);
+                                    return !stands(module, base) && !is_mended(module, match);
                                   });
   if (wrong == match.modules.end()) return {};
   auto findings = match.findings;

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <unordered_map>
 
+#include "base/float_convert.hpp"
+
 namespace ferrule::merging {
 namespace {
 
@@ -62,6 +64,16 @@ void TorchRandom::uniform(std::span<float> out, double low, double high) noexcep
   for (auto& value : out) {
     const auto bits = next() & ((1U << 24) - 1);
     value = static_cast<float>(bits) * 0x1p-24F * range + from;
+  }
+}
+
+void TorchRandom::uniform_bf16(std::span<float> out, double bound) noexcept {
+  const auto rounded = [](float value) { return base::bf16_to_float(base::float_to_bf16(value)); };
+  const float from = rounded(static_cast<float>(-bound));
+  const float range = rounded(static_cast<float>(bound)) - from;
+  for (auto& value : out) {
+    const auto bits = next() & 0xffU;
+    value = rounded(static_cast<float>(bits) * 0x1p-8F * range + from);
   }
 }
 

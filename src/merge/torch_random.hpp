@@ -22,6 +22,8 @@ class TorchRandom {
 
   /// uniform_(low, high) of float32 tensors, element by element.
   void uniform(std::span<float> out, double low, double high) noexcept;
+  /// uniform_(-bound, bound) of a bfloat16 tensor.
+  void uniform_bf16(std::span<float> out, double bound) noexcept;
   /// normal_(mean, deviation) of float32 tensors. The last bits of sine and cosine may differ.
   void normal(std::span<float> out, double mean, double deviation) noexcept;
   /// The first `count` numbers of torch.randperm(size).

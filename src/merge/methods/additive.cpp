@@ -9,6 +9,7 @@
 #include "base/try.hpp"
 #include "merge/dense.hpp"
 #include "merge/methods/methods.hpp"
+#include "merge/singular.hpp"
 
 namespace ferrule::merging {
 namespace {
@@ -71,49 +72,6 @@ Result<void> miss_bat(const Site& site, const Rounding& /*rounding*/, const Matr
     }
   }
   return {};
-}
-
-/// Q of the QR decomposition by Householder's reflections, with the signs that LAPACK gives.
-template <typename T>
-Matrix<T> orthonormal(Matrix<T> a) {
-  const auto rows = a.rows;
-  const auto columns = std::min(a.columns, a.rows);
-  std::vector<T> factors(columns);
-  for (std::size_t k = 0; k < columns; ++k) {
-    double square = 0;
-    for (std::size_t i = k + 1; i < rows; ++i) {
-      square += static_cast<double>(a.at(i, k)) * static_cast<double>(a.at(i, k));
-    }
-    const auto alpha = static_cast<double>(a.at(k, k));
-    if (square == 0) {
-      factors[k] = 0;
-      continue;
-    }
-    const double beta =
-        alpha >= 0 ? -std::sqrt(alpha * alpha + square) : std::sqrt(alpha * alpha + square);
-    factors[k] = static_cast<T>((beta - alpha) / beta);
-    for (std::size_t i = k + 1; i < rows; ++i) a.at(i, k) /= static_cast<T>(alpha - beta);
-    a.at(k, k) = static_cast<T>(beta);
-    for (std::size_t j = k + 1; j < a.columns; ++j) {
-      T dot = a.at(k, j);
-      for (std::size_t i = k + 1; i < rows; ++i) dot += a.at(i, k) * a.at(i, j);
-      dot *= factors[k];
-      a.at(k, j) -= dot;
-      for (std::size_t i = k + 1; i < rows; ++i) a.at(i, j) -= dot * a.at(i, k);
-    }
-  }
-  Matrix<T> q(rows, columns);
-  for (std::size_t j = 0; j < columns; ++j) q.at(j, j) = 1;
-  for (std::size_t k = columns; k-- > 0;) {
-    for (std::size_t j = k; j < columns; ++j) {
-      T dot = q.at(k, j);
-      for (std::size_t i = k + 1; i < rows; ++i) dot += a.at(i, k) * q.at(i, j);
-      dot *= factors[k];
-      q.at(k, j) -= dot;
-      for (std::size_t i = k + 1; i < rows; ++i) q.at(i, j) -= dot * a.at(i, k);
-    }
-  }
-  return q;
 }
 
 template <typename T>

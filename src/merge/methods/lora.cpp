@@ -7,6 +7,7 @@
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
 #include "merge/dense.hpp"
+#include "merge/methods/decomposed.hpp"
 #include "merge/methods/methods.hpp"
 
 namespace ferrule::merging {
@@ -108,6 +109,28 @@ Result<void> expand_blocks(const Site& site, const AdapterTensor& a, const Adapt
   return {};
 }
 
+/// KaSA: a diagonal between the factors, on the columns of B.
+Result<void> put_diagonal(const Site& site, const AdapterTensor& a, const AdapterTensor& b,
+                          Factors& factors) {
+  FERRULE_TRY(const auto* diagonal, site.need("lora_diag"));
+  const auto rank = factors.rank;
+  if (diagonal->tensor.element_count() != rank) {
+    return site.refuse("BS-2", "lora_diag does not fit lora_A");
+  }
+  const auto make = [&a, &b, diagonal, rank](auto& into_a, auto& into_b) -> Result<void> {
+    using T = typename std::remove_reference_t<decltype(into_a)>::value_type;
+    into_a = numbers_of<T>(a.tensor);
+    into_b = numbers_of<T>(b.tensor);
+    const auto values = numbers_of<T>(diagonal->tensor);
+    for (std::size_t i = 0; i < into_b.size(); ++i) into_b[i] *= values[i % rank];
+    return {};
+  };
+  factors.make_float = make;
+  factors.make_double = make;
+  factors.rounding = DeltaRounding::kDelta;
+  return {};
+}
+
 Result<void> check_shapes(const Site& site, const AdapterTensor& a, const AdapterTensor& b) {
   const auto a_shape = a.tensor.shape();
   const auto b_shape = b.tensor.shape();
@@ -170,12 +193,20 @@ Result<SiteSteps> plan_lora(const Site& site) {
                     .b = [b, rank](std::size_t) { return along(*b, 1, rank); },
                     .scale = strength,
                     .swapped = seen.transposed};
-    if (embedding || is_set(site.config(), "mica") ||
-        site.kind == LayerKind::kOther) {  // kOther: nn.MultiheadAttention.
+    if (embedding || site.config().text("init_lora_weights").value_or("") == "mica" ||
+        site.attention != Attention::kNone) {
       factors.rounding = DeltaRounding::kDelta;
     }
     if (blocks) FERRULE_CHECK(expand_blocks(site, *a, *b, factors));
-    steps.weight.push_back(low_rank_maker(std::move(factors)));
+    FERRULE_TRY(steps.weight, residual_steps(site));
+    if (is_set(site.config(), "kasa_config")) FERRULE_CHECK(put_diagonal(site, *a, *b, factors));
+    steps.weight.push_back(low_rank_maker(factors));
+    if (site.attention == Attention::kOutput) {
+      // nn.MultiheadAttention's own wrapper adds the update to its output projection, and then lets
+      // the projection's wrapper do it once more; the unmerged model does the same.
+      factors.rounding = DeltaRounding::kNone;
+      steps.weight.push_back(low_rank_maker(std::move(factors)));
+    }
   }
   if (const auto* bias = site.module->find("lora_B.bias")) {
     if (!site.has_bias) {

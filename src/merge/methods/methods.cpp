@@ -12,6 +12,7 @@ constexpr MergeableMethod kMethods[] = {
     {"DEFT", plan_deft},
     {"DELORA", plan_delora},
     {"FOURIERFT", plan_fourierft},
+    {"FROD", plan_frod},
     {"GLORA", plan_glora},
     {"GRALORA", plan_gralora},
     {"HIRA", plan_hira},
@@ -23,15 +24,18 @@ constexpr MergeableMethod kMethods[] = {
     {"LORA", plan_lora},
     {"MISS", plan_miss},
     {"OFT", plan_oft},
+    {"OSF", plan_osf},
     {"PEANUT", plan_peanut},
     {"PVERA", plan_pvera},
     {"RANDLORA", plan_randlora},
     {"ROAD", plan_road},
     {"SHIRA", plan_shira},
     {"SUPERTUNING", plan_supertuning},
+    {"TINYLORA", plan_tinylora},
     {"UNILORA", plan_unilora},
     {"VBLORA", plan_vblora},
     {"VERA", plan_vera},
+    {"WAVEFT", plan_waveft},
 };
 
 }  // namespace

@@ -51,6 +51,13 @@ Result<SiteSteps> plan_deft(const Site& site);
 Result<SiteSteps> plan_delora(const Site& site);
 Result<SiteSteps> plan_gralora(const Site& site);
 Result<SiteSteps> plan_hira(const Site& site);
+// decomposed.cpp
+Result<SiteSteps> plan_frod(const Site& site);
+Result<SiteSteps> plan_osf(const Site& site);
+// tinylora.cpp
+Result<SiteSteps> plan_tinylora(const Site& site);
+// wavelet.cpp
+Result<SiteSteps> plan_waveft(const Site& site);
 // glora.cpp
 Result<SiteSteps> plan_glora(const Site& site);
 // peanut.cpp

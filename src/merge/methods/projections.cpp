@@ -25,6 +25,13 @@ Matrix<float> kaiming(TorchRandom& random, std::size_t rows, std::size_t columns
   return out;
 }
 
+/// RandLoRA's own one, which is made in bfloat16.
+Matrix<float> kaiming_bf16(TorchRandom& random, std::size_t rows, std::size_t columns) {
+  Matrix<float> out(rows, columns);
+  random.uniform_bf16(out.values, 1 / std::sqrt(static_cast<double>(columns)));
+  return out;
+}
+
 /// The widest layer that the adapter changes: [out, in].
 std::pair<std::size_t, std::size_t> widest(const Site& site) {
   return {site.widest_out, site.widest_in};
@@ -36,7 +43,7 @@ TorchRandom generator(const Site& site) {
 }
 
 /// Divided by their standard deviation (torch's, over n - 1).
-void to_unit_deviation(Matrix<float>& matrix) {
+void to_unit_deviation(Matrix<float>& matrix, Dtype dtype) {
   double sum = 0, square = 0;
   for (const auto value : matrix.values) sum += static_cast<double>(value);
   const auto count = static_cast<double>(matrix.values.size());
@@ -45,8 +52,10 @@ void to_unit_deviation(Matrix<float>& matrix) {
     const double off = static_cast<double>(value) - mean;
     square += off * off;
   }
-  const auto deviation = static_cast<float>(std::sqrt(square / (count - 1)));
+  auto deviation = static_cast<float>(std::sqrt(square / (count - 1)));
+  round_numbers(dtype, &deviation, 1);
   for (auto& value : matrix.values) value /= deviation;
+  round_numbers(dtype, matrix.values.data(), matrix.values.size());
 }
 
 }  // namespace
@@ -62,8 +71,13 @@ Result<Projections> vera_projections(const Site& site, const std::string& prefix
   } else {
     auto random = generator(site);
     const auto [rows, columns] = widest(site);
-    out.a = shared(kaiming(random, all, columns));
-    out.b = shared(kaiming(random, rows, rank));
+    auto first = kaiming(random, all, columns);
+    auto second = kaiming(random, rows, rank);
+    // They move to the dtype of the base with the layers.
+    round_numbers(site.dtype, first.values.data(), first.values.size());
+    round_numbers(site.dtype, second.values.data(), second.values.size());
+    out.a = shared(std::move(first));
+    out.b = shared(std::move(second));
   }
   if (out.a.matrix->rows < rank || out.a.matrix->columns < site.in() ||
       out.b.matrix->rows < site.out() || out.b.matrix->columns < rank) {
@@ -105,17 +119,19 @@ Result<Projections> randlora_projections(const Site& site, std::size_t r, std::s
       }
     } else {
       // The fan of a tensor of three extents is that of its last two.
-      first = kaiming(random, r, least);
+      first = kaiming_bf16(random, r, least);
       second = Matrix<float>(most, stored * r);
       for (std::size_t n = 0; n < stored; ++n) {
-        const auto part = kaiming(random, most, r);
+        const auto part = kaiming_bf16(random, most, r);
         for (std::size_t i = 0; i < most; ++i) {
           for (std::size_t k = 0; k < r; ++k) second.at(i, n * r + k) = part.at(i, k);
         }
       }
     }
-    to_unit_deviation(first);
-    to_unit_deviation(second);
+    for (auto* matrix : {&first, &second}) {
+      to_unit_deviation(*matrix, sparse || very ? Dtype::kF32 : Dtype::kBF16);
+      round_numbers(site.dtype, matrix->values.data(), matrix->values.size());
+    }
   }
   if (first.rows < r || first.columns < small || second.rows < large || stored < bases ||
       second.columns < stored * r) {
