@@ -62,13 +62,21 @@ std::vector<std::string> Operations::group_of(const std::string& name) const {
 }
 
 void Operations::add(const std::string& name, StepMaker make, std::optional<TensorView> replaces) {
+  if (restored_.contains(name)) return;
   operations_[name].push_back({next_++, std::move(make), std::move(replaces)});
+}
+
+void Operations::restore(const std::string& name, StepMaker make,
+                         std::optional<TensorView> replaces) {
+  if (restored_.contains(name)) return;
+  add_to_all(name, std::move(make), std::move(replaces));
+  for (const auto& member : group_of(name)) restored_.insert(member);
 }
 
 void Operations::add_to_all(const std::string& name, StepMaker make,
                             std::optional<TensorView> replaces) {
   for (const auto& member : group_of(name)) {
-    operations_[member].push_back({next_, make, replaces});
+    if (!restored_.contains(member)) operations_[member].push_back({next_, make, replaces});
   }
   ++next_;
 }

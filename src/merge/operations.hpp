@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,8 @@ class Operations {
   void add(const std::string& name, StepMaker make, std::optional<TensorView> replaces = {});
   /// A change of the memory that the parameter shares with others.
   void add_to_all(const std::string& name, StepMaker make, std::optional<TensorView> replaces = {});
+  /// The same, and whatever comes after it is of no account: the parameter is what it was before.
+  void restore(const std::string& name, StepMaker make, std::optional<TensorView> replaces);
   /// What is done to one parameter of the group is done to all (ensure_weight_tying).
   void keep_tied(const std::string& name);
 
@@ -52,6 +55,7 @@ class Operations {
   /// Names that share memory, by the one that is on disk.
   std::map<std::string, std::vector<std::string>> groups_;
   std::map<std::string, std::string> holder_;
+  std::set<std::string> restored_;
 };
 
 }  // namespace ferrule::merging

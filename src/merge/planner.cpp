@@ -145,7 +145,12 @@ class Planner {
       } else {
         continue;
       }
-      if (options_.undo && tensor.role == "embedding") continue;  // It is the base's own copy.
+      if (options_.undo && tensor.role == "embedding") {
+        // The copy that the adapter was trained on is what was there: no rounding is left, and
+        // whatever was merged before it had been written over.
+        operations_.restore(name, replacer(tensor.tensor), tensor.tensor);
+        continue;
+      }
       FERRULE_CHECK(check_replacement(source, *match.module, tensor, name));
       operations_.add_to_all(name, replacer(tensor.tensor), tensor.tensor);
       ++plan_.modules;

@@ -72,8 +72,8 @@ void TorchRandom::uniform_bf16(std::span<float> out, double bound) noexcept {
   const float from = rounded(static_cast<float>(-bound));
   const float range = rounded(static_cast<float>(bound)) - from;
   for (auto& value : out) {
-    const auto bits = next() & 0xffU;
-    value = rounded(static_cast<float>(bits) * 0x1p-8F * range + from);
+    const auto bits = next() & ((1U << 24) - 1);
+    value = rounded(static_cast<float>(bits) * 0x1p-24F * range + from);
   }
 }
 

@@ -30,7 +30,8 @@ def lora(**more):
     return peft.LoraConfig(**{"r": 3, "lora_alpha": 8, "target_modules": QV, "init_lora_weights": False, **more})
 
 
-# name: (model, config, exact). Those without a star are the short run.
+# name: (model, config, exact). Those with a star are the short run. Not exact, although it is LoRA: products of a few
+# elements, for which torch's library has kernels that add in another order.
 CASES = {
     "*lora": ("llama", lambda: lora(), True),
     "lora_rslora_pattern": ("llama", lambda: lora(use_rslora=True, rank_pattern={"q_proj": 5},
@@ -49,12 +50,12 @@ CASES = {
                                              task_type=TaskType.SEQ_CLS), True),
     "tokens": ("llama", lambda: lora(trainable_token_indices={"embed_tokens": [3, 50, 7]}), True),
     "trainable_tokens": ("llama", lambda: peft.TrainableTokensConfig(token_indices=[5, 0, 9]), True),
-    "*convs": ("convs", lambda: lora(target_modules=["c1", "c2", "c2p", "c3", "emb", "lin", "tc"]), True),
+    "*convs": ("convs", lambda: lora(target_modules=["c1", "c2", "c2p", "c3", "emb", "lin", "tc"]), False),
     "convs_dora": ("convs", lambda: lora(target_modules=["c1", "c2", "c2p", "c3", "lin", "tc"], use_dora=True), False),
-    "attention": ("convs", lambda: lora(target_modules=["mha"]), True),
+    "attention": ("convs", lambda: lora(target_modules=["mha"]), False),
     "experts": ("mixtral", lambda: lora(target_modules=["q_proj"],
                                         target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]), True),
-    "router": ("mixtral", lambda: lora(target_modules=[], target_parameters=["mlp.gate.weight"]), True),
+    "router": ("mixtral", lambda: lora(target_modules=[], target_parameters=["mlp.gate.weight"]), False),
     "mica": ("llama", lambda: lora(init_lora_weights="mica"), True),
     "adalora": ("llama", lambda: peft.AdaLoraConfig(init_r=4, target_r=2, total_step=10, target_modules=QV,
                                                     init_lora_weights=False), False),
@@ -108,7 +109,6 @@ CASES = {
     "vblora_topk": ("llama", lambda: peft.VBLoRAConfig(r=2, num_vectors=10, vector_length=4, target_modules=QV,
                                                        save_only_topk_weights=True), False),
     "unilora": ("llama", lambda: peft.UniLoraConfig(r=3, theta_d_length=40, target_modules=QV, save_indices=True), False),
-    "unilora_unsaved": ("llama", lambda: peft.UniLoraConfig(r=3, theta_d_length=40, target_modules=QV), False),
     "*fourierft": ("llama", lambda: peft.FourierFTConfig(n_frequency=9, target_modules=QV, init_weights=False), False),
     "fourierft_gpt2": ("gpt2", lambda: peft.FourierFTConfig(n_frequency=9, target_modules=["c_attn"],
                                                             init_weights=False), False),
@@ -148,10 +148,8 @@ CASES = {
     "road_4": ("llama", lambda: peft.RoadConfig(variant="road_4", group_size=4, target_modules=QV), False),
     "tinylora": ("llama", lambda: peft.TinyLoraConfig(r=2, u=4, target_modules=QV), False),
     "tinylora_unsaved": ("llama", lambda: peft.TinyLoraConfig(r=2, u=4, target_modules=QV, save_projection=False), False),
-    "psoft": ("llama", lambda: peft.PsoftConfig(r=4, psoft_alpha=4, target_modules=QV), False),
     "osf": ("llama", lambda: peft.OSFConfig(effective_rank=4, target_modules=QV), False),
     "frod": ("llama", lambda: peft.FrodConfig(target_modules=QV), False),
-    "adamss": ("llama", lambda: peft.AdamssConfig(r=6, num_subspaces=2, target_modules=QV), False),
     "kasa": ("llama", lambda: lora(kasa_config=peft.KasaConfig()), False),
     "velora": ("llama", lambda: lora(velora_config=peft.VeloraConfig(num_groups=2)), True),
     "bdlora": ("llama", lambda: lora(r=4, use_bdlora=peft.BdLoraConfig(
@@ -233,6 +231,31 @@ def one(name, model_name, make_config, exact, dtype, folder):
     check(not bad, f"{label}: {bad[:2]} (+{max(0, len(bad) - 2)})")
 
 
+# What cannot be made again from the file is refused, and the message says so.
+REFUSED = {
+    "psoft": ("llama", lambda: peft.PsoftConfig(r=4, psoft_alpha=4, target_modules=QV), "MG-3"),
+    "adamss": ("llama", lambda: peft.AdamssConfig(r=6, num_subspaces=2, target_modules=QV), "MG-3"),
+    "unilora_unsaved": ("llama", lambda: peft.UniLoraConfig(r=3, theta_d_length=40, target_modules=QV), "MG-3"),
+    "grouped": ("convs", lambda: lora(r=4, target_modules=["c2g"]), "MG-3"),
+    "lora_bias": ("llama", lambda: lora(lora_bias=True), "MG-3"),
+    "prompt": ("llama", lambda: peft.PromptTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"), "MG-1"),
+    "prefix": ("llama", lambda: peft.PrefixTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"), "MG-1"),
+    "lily": ("llama", lambda: peft.LilyConfig(r=2, target_modules=QV), "MG-1"),
+    "arrow": ("llama", lambda: lora(alora_invocation_tokens=[1, 2]), "MG-1"),
+}
+
+
+def refused(name, model_name, make_config, rule, folder):
+    torch.manual_seed(0)
+    base = models.make_model(model_name).eval()
+    models.save_base(base, folder + "/base")
+    peft.get_peft_model(base, make_config()).save_pretrained(folder + "/adapter")
+    done = run("merge", folder + "/adapter", "--base", folder + "/base", "-o", folder + "/out")
+    check(done.returncode == 1, f"{name}: exit {done.returncode}, want 1: {done.stderr[:200]}")
+    check(f"[{rule}]" in done.stderr, f"{name}: {done.stderr[:200]}, want {rule}")
+    check(sorted(os.listdir(folder)) == ["adapter", "base"], f"{name}: it left {sorted(os.listdir(folder))}")
+
+
 EXPERTS = {"w1": ("gate_up_proj", 0), "w3": ("gate_up_proj", 1), "w2": ("down_proj", 0)}
 
 
@@ -266,6 +289,10 @@ def main():
                     if "-v" in sys.argv:
                         traceback.print_exc()
                     check(False, f"{name} {dtype}: {type(error).__name__}: {str(error)[:200]}")
+    for name, (model_name, make_config, rule) in REFUSED.items():
+        if ONLY in name:
+            with tempfile.TemporaryDirectory() as folder:
+                refused(name, model_name, make_config, rule, folder)
     print(f"{CHECKS} checks, {len(FAILURES)} failures")
     sys.exit(bool(FAILURES) or CHECKS == 0)
 

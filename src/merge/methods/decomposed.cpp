@@ -76,7 +76,7 @@ Result<void> without_first(const Site& site, const Rounding& /*rounding*/, const
 
 /// The part of the largest singular values as it was, and the trained rest.
 template <typename T>
-Result<void> osf(const Site& site, const Rounding& /*rounding*/, const Matrix<T>& weight,
+Result<void> osf(const Site& site, const Rounding& rounding, const Matrix<T>& weight,
                  const Matrix<T>& /*original*/, Matrix<T>& out) {
   auto u = matrix_of<T>(*site.module->find("osf_svd_params.U_low"));
   const auto s = numbers_of<T>(site.module->find("osf_svd_params.S_low")->tensor);
@@ -90,10 +90,25 @@ Result<void> osf(const Site& site, const Rounding& /*rounding*/, const Matrix<T>
     for (std::size_t k = 0; k < u.columns; ++k) u.at(i, k) *= s[k];
   }
   const auto trained = multiply(u, v);
+  // The part that was trained, as it was before, in the base's own dtype.
   const auto values = singular_values(as_double(weight));
-  const auto kept = spectral_part(values, 0, all - s.size());
+  const auto first = all - s.size();
+  Matrix<T> left(weight.rows, s.size());
+  Matrix<T> right(s.size(), weight.columns);
+  for (std::size_t k = 0; k < s.size(); ++k) {
+    const T of = rounding.round(static_cast<T>(values.s[first + k]));
+    for (std::size_t i = 0; i < left.rows; ++i) {
+      const T u_low = rounding.round(static_cast<T>(values.u.at(i, first + k)));
+      left.at(i, k) = rounding.round(u_low * of);
+    }
+    for (std::size_t j = 0; j < right.columns; ++j) {
+      right.at(k, j) = rounding.round(static_cast<T>(values.v.at(j, first + k)));
+    }
+  }
+  auto before = multiply(left, right);
+  rounding.round(before.values.data(), before.values.size());
   for (std::size_t i = 0; i < out.values.size(); ++i) {
-    out.values[i] = static_cast<T>(kept.values[i]) + trained.values[i];
+    out.values[i] = weight.values[i] + (trained.values[i] - before.values[i]);
   }
   return {};
 }
@@ -119,7 +134,7 @@ std::string category_of(std::string_view path) {
 
 /// U (S + diag(L)) V^T - W with U = the unit columns of W V^-T.
 template <typename T>
-Result<void> frod(const Site& site, const Rounding& /*rounding*/, const Matrix<T>& /*weight*/,
+Result<void> frod(const Site& site, const Rounding& rounding, const Matrix<T>& /*weight*/,
                   const Matrix<T>& original, Matrix<T>& out) {
   const auto category = category_of(site.live);
   const auto v = as_double(matrix_of<T>(*site.find("frod_V." + category)));
@@ -139,8 +154,15 @@ Result<void> frod(const Site& site, const Rounding& /*rounding*/, const Matrix<T
     const double norm = std::sqrt(square);
     for (std::size_t i = 0; i < u->rows; ++i) u->at(i, j) = norm > 1e-12 ? u->at(i, j) / norm : 0;
   }
-  Matrix<double> middle(n, n);
-  for (std::size_t k = 0; k < n; ++k) middle.at(k, k) = static_cast<double>(lambda[k]);
+  // From here on in the base's own dtype, each product rounded.
+  const auto round = [&](Matrix<T>& matrix) {
+    rounding.round(matrix.values.data(), matrix.values.size());
+  };
+  Matrix<T> left(u->rows, n);
+  put(*u, left);
+  round(left);
+  Matrix<T> middle(n, n);
+  for (std::size_t k = 0; k < n; ++k) middle.at(k, k) = rounding.round(lambda[k]);
   for (std::size_t k = 0; k < values.size(); ++k) {
     const auto i = places[k];
     const auto j = places[values.size() + k];
@@ -148,11 +170,17 @@ Result<void> frod(const Site& site, const Rounding& /*rounding*/, const Matrix<T
       return site.refuse("BS-2", "an index is outside of the projection");
     }
     middle.at(static_cast<std::size_t>(i), static_cast<std::size_t>(j)) +=
-        static_cast<double>(values[k]);
+        rounding.round(values[k]);
   }
-  const auto made = multiply(multiply(*u, middle), transposed(v));
+  round(middle);
+  auto first = multiply(left, middle);
+  round(first);
+  Matrix<T> right(n, n);
+  put(transposed(v), right);
+  auto made = multiply(first, right);
+  round(made);
   for (std::size_t i = 0; i < out.values.size(); ++i) {
-    out.values[i] = static_cast<T>(made.values[i]) - original.values[i];
+    out.values[i] = made.values[i] - original.values[i];
   }
   return {};
 }
@@ -209,6 +237,18 @@ Result<SiteSteps> plan_osf(const Site& site) {
   steps.weight.push_back(
       dense_maker(site, {.gives = kNewWeight, .narrow = osf<float>, .wide = osf<double>}));
   return steps;
+}
+
+Result<SiteSteps> plan_psoft(const Site& site) {
+  return site.refuse("MG-3",
+                     "PSOFT turns the singular vectors of the base's weight, whose signs no file "
+                     "keeps and no two libraries share: merge it with PEFT");
+}
+
+Result<SiteSteps> plan_adamss(const Site& site) {
+  return site.refuse("MG-3",
+                     "AdaMSS divides the rows of the base's weight into random groups, which no "
+                     "file keeps: merge it with PEFT");
 }
 
 Result<SiteSteps> plan_frod(const Site& site) {

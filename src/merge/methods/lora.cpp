@@ -134,14 +134,16 @@ Result<void> put_diagonal(const Site& site, const AdapterTensor& a, const Adapte
 Result<void> check_shapes(const Site& site, const AdapterTensor& a, const AdapterTensor& b) {
   const auto a_shape = a.tensor.shape();
   const auto b_shape = b.tensor.shape();
-  if (a_shape.size() < 2 || b_shape.size() < 2 || a_shape[0] != b_shape[1]) {
-    return site.refuse("BS-2", "its factors do not fit each other");
-  }
-  if (site.kind == LayerKind::kConv && site.shape.size() > 2 && a_shape.size() > 2 &&
-      a_shape[1] != site.shape[1]) {
+  const bool fits = a_shape.size() >= 2 && b_shape.size() >= 2;
+  const bool grouped = fits && a_shape.size() > 2 && site.shape.size() > 2 &&
+                       (a_shape[1] != site.shape[1] || a_shape[0] != b_shape[1]);
+  if (grouped && site.kind == LayerKind::kConv) {
     return site.refuse("MG-3",
                        "the layer is a grouped convolution: its update mixes channels that the "
                        "layer's weight keeps apart, so it cannot be merged");
+  }
+  if (!fits || a_shape[0] != b_shape[1]) {
+    return site.refuse("BS-2", "its factors do not fit each other");
   }
   if (a.tensor.element_count() != a_shape[0] * site.in() ||
       b.tensor.element_count() != b_shape[1] * site.out()) {

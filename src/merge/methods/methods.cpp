@@ -6,6 +6,7 @@ namespace {
 
 constexpr MergeableMethod kMethods[] = {
     {"ADALORA", plan_adalora},
+    {"ADAMSS", plan_adamss},
     {"BEFT", plan_beft},
     {"BOFT", plan_boft},
     {"C3A", plan_c3a},
@@ -26,6 +27,7 @@ constexpr MergeableMethod kMethods[] = {
     {"OFT", plan_oft},
     {"OSF", plan_osf},
     {"PEANUT", plan_peanut},
+    {"PSOFT", plan_psoft},
     {"PVERA", plan_pvera},
     {"RANDLORA", plan_randlora},
     {"ROAD", plan_road},

@@ -54,6 +54,8 @@ Result<SiteSteps> plan_hira(const Site& site);
 // decomposed.cpp
 Result<SiteSteps> plan_frod(const Site& site);
 Result<SiteSteps> plan_osf(const Site& site);
+Result<SiteSteps> plan_psoft(const Site& site);
+Result<SiteSteps> plan_adamss(const Site& site);
 // tinylora.cpp
 Result<SiteSteps> plan_tinylora(const Site& site);
 // wavelet.cpp

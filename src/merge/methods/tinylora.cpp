@@ -39,6 +39,7 @@ Result<void> tinylora(const Site& site, const Rounding& /*rounding*/, const Matr
     TorchRandom random(static_cast<std::uint64_t>(seed) + site.layer);
     std::vector<float> made(v.size() * r * r);
     random.normal(made, 0, 1 / std::sqrt(static_cast<double>(r)));
+    round_numbers(site.dtype, made.data(), made.size());
     p.assign(made.begin(), made.end());
   }
   if (p.size() != v.size() * r * r || b.columns != r || b.rows * a.columns != out.values.size()) {

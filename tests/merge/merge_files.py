@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a merge does with files: rounding once, dtypes, weights, torch shards, ties, in place, resumed, refused.
+
+usage: merge_files.py FERRULE
+"""
+import copy
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+import merge_models as models
+import peft
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+FERRULE = os.path.abspath(sys.argv[1])
+FAILURES, CHECKS = [], 0
+
+
+def check(ok, what):
+    global CHECKS
+    CHECKS += 1
+    if not ok:
+        FAILURES.append(what)
+        print("FAIL", what, flush=True)
+
+
+def run(*words, code=0, **env):
+    done = subprocess.run([FERRULE, *words], capture_output=True, text=True, check=False, env={**os.environ, **env})
+    check(done.returncode == code, f"{words}: exit {done.returncode}, want {code}: {done.stderr[:300]}")
+    return done
+
+
+def tensors_of(folder):
+    out = {}
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".safetensors"):
+            out.update(load_file(folder + "/" + name))
+        elif name.endswith(".bin"):
+            out.update(torch.load(folder + "/" + name))
+    return out
+
+
+def same(a, b):
+    return set(a) == set(b) and all(a[k].dtype == b[k].dtype and torch.equal(a[k], b[k]) for k in b)
+
+
+def lora(**more):
+    return peft.LoraConfig(**{"r": 3, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj"], "init_lora_weights": False, **more})
+
+
+def two_adapters(base, root, config=lora):
+    folders = [f"{root}/one", f"{root}/two"]
+    for seed, folder in enumerate(folders):
+        models.make_adapter(base, config(), folder, seed=seed)
+    return folders
+
+
+def exact_sum(tensors, adapters, weights):
+    out = {k: v.double() for k, v in tensors.items()}
+    for folder, weight in zip(adapters, weights):
+        state = load_file(folder + "/adapter_model.safetensors")
+        for key in out:
+            name = "base_model.model." + key.removesuffix(".weight")
+            if name + ".lora_A.weight" in state:
+                out[key] += weight * 8 / 3 * (state[name + ".lora_B.weight"].double() @ state[name + ".lora_A.weight"].double())
+    return out
+
+
+def rounding(root):
+    for dtype in ("f32", "bf16"):
+        base = models.spread(models.make_model("llama")).to(models.DTYPES[dtype]).eval()
+        folder = f"{root}/base_{dtype}"
+        models.save_base(base, folder, shards=True)
+        adapters = two_adapters(base, f"{root}/{dtype}")
+        truth = exact_sum(tensors_of(folder), adapters, (0.7, -0.5))
+        for want in ("keep", "f32", "bf16", "f16"):
+            out = f"{root}/once_{dtype}_{want}"
+            run("merge", *adapters, "--base", folder, "-o", out, "--rounding", "once", "--dtype", want, "--weight", "0.7",
+                "--weight=-0.5")
+            got = tensors_of(out)
+            off = {k: int((truth[k].to(v.dtype) != v).sum()) for k, v in got.items()}
+            check(max(off.values()) <= 1, f"once {dtype} {want}: {off}")
+            name = {"keep": dtype}.get(want, want)
+            config = json.load(open(out + "/config.json", encoding="utf-8"))
+            check(config["dtype"] == str(models.DTYPES[name]).removeprefix("torch."), f"config says {config['dtype']}")
+        out = f"{root}/peft_{dtype}"
+        run("merge", *adapters, "--base", folder, "-o", out, "--dtype", "bf16", "--weight", "0.7", "--weight", "1")
+        want = models.merged(copy.deepcopy(base).to(torch.bfloat16), adapters, (0.7, 1)).state_dict()
+        check(same(tensors_of(out), want), f"{dtype} as bf16 with weights is not PEFT's")
+
+
+def files(root):
+    base = models.spread(models.make_model("llama")).to(torch.bfloat16).eval()
+    folder, out = f"{root}/base", f"{root}/out"
+    models.save_base(base, folder, shards=True)
+    open(folder + "/notes.txt", "w", encoding="utf-8").write("kept")
+    adapters = two_adapters(base, root)
+    run("merge", *adapters, "--base", folder, "-o", out)
+    want = tensors_of(out)
+    for kernels in ("plain", "avx2", "avx512"):
+        run("merge", *adapters, "--base", folder, "-o", f"{root}/{kernels}", FERRULE_KERNELS=kernels)
+        check(same(tensors_of(f"{root}/{kernels}"), want), f"kernels {kernels} give other bits")
+    inodes = {f: os.stat(f"{folder}/{f}").st_ino for f in os.listdir(folder)}
+    linked = [f for f in os.listdir(out) if os.stat(f"{out}/{f}").st_ino == inodes.get(f)]
+    check(linked and all(f.endswith(".safetensors") for f in linked), f"linked: {linked}")
+    run("merge", *adapters, "--base", folder, "-o", f"{root}/copied", "--copy")
+    check(not [f for f in os.listdir(f"{root}/copied") if os.stat(f"{root}/copied/{f}").st_ino in inodes.values()], "--copy links")
+    # In place, and only if told to.
+    here = f"{root}/here"
+    shutil.copytree(folder, here)
+    check("MG-5" in run("merge", *adapters, "--base", here, "-o", here, code=2).stderr, "in place without --in-place")
+    check("MG-5" in run("merge", *adapters, "--base", folder, "-o", out, code=2).stderr, "an output that exists")
+    run("merge", *adapters, "--base", here, "-o", here, "--in-place")
+    check(same(tensors_of(here), want) and sorted(os.listdir(here)) == sorted(os.listdir(out)), "in place differs")
+    # Torch shards stay torch shards.
+    torch_base = f"{root}/torch"
+    os.makedirs(torch_base)
+    state = base.state_dict()
+    names = [f"pytorch_model-0000{i}-of-00002.bin" for i in (1, 2)]
+    parts = dict(zip(names, (dict(list(state.items())[:9]), dict(list(state.items())[9:]))))
+    for name, part in parts.items():
+        torch.save(part, f"{torch_base}/{name}")
+    json.dump({"metadata": {"total_size": 1}, "weight_map": {k: n for n, part in parts.items() for k in part}},
+              open(torch_base + "/pytorch_model.bin.index.json", "w", encoding="utf-8"))
+    shutil.copy(folder + "/config.json", torch_base)
+    run("merge", *adapters, "--base", torch_base, "-o", f"{root}/torch_out")
+    check(same(tensors_of(f"{root}/torch_out"), want), "torch shards come out different")
+    check(sorted(os.listdir(torch_base)) == sorted(os.listdir(f"{root}/torch_out")), "torch files")
+    back = f"{root}/back"
+    run("unmerge", *adapters, "--base", f"{root}/once", "-o", back, code=3)
+    run("merge", *adapters, "--base", folder, "-o", f"{root}/wide", "--dtype", "f32")
+    run("unmerge", *adapters, "--base", f"{root}/wide", "-o", back)
+    for key, tensor in tensors_of(back).items():
+        off = (tensor.double() - state[key].double()).norm() / state[key].double().norm()
+        check(off < 1e-5, f"unmerge: {key} off by {off}")
+    check([f for f in os.listdir(root) if f.startswith(".")] == [], "hidden files are left")
+
+
+def killed(root):
+    """A merge is killed while it writes; the next one finishes it, whatever it was left with."""
+    base = models.make_model("llama").to(torch.bfloat16).eval()
+    folder = f"{root}/base"
+    models.save_base(base, folder, shards=True)
+    # Shards large enough that there is time to kill it between two of them.
+    shards = sorted(f for f in os.listdir(folder) if f.endswith(".safetensors"))
+    index = json.load(open(folder + "/model.safetensors.index.json", encoding="utf-8"))
+    for i, name in enumerate(shards):
+        tensors = load_file(f"{folder}/{name}")
+        tensors[f"extra.{i}"] = torch.randn(4 << 20).to(torch.bfloat16)
+        index["weight_map"][f"extra.{i}"] = name
+        save_file(tensors, f"{folder}/{name}", metadata={"format": "pt"})
+    json.dump(index, open(folder + "/model.safetensors.index.json", "w", encoding="utf-8"))
+    adapters = two_adapters(base, root, lambda: lora(target_modules="all-linear"))
+    whole, out, work = f"{root}/whole", f"{root}/out", f"{root}/.out.ferrule-work"
+    run("merge", *adapters, "--base", folder, "-o", whole)
+    want = tensors_of(whole)
+    for damage in ("none", "cut", "changed", "journal"):
+        shutil.rmtree(out, ignore_errors=True)
+        process = subprocess.Popen([FERRULE, "merge", *adapters, "--base", folder, "-o", out, "--durability", "fast"])
+        while process.poll() is None:
+            if os.path.exists(work + "/journal") and open(work + "/journal", encoding="utf-8").read().count("\n") >= 2:
+                process.send_signal(signal.SIGKILL)
+                break
+        process.wait()
+        if process.returncode == 0:
+            continue  # It was done before it could be killed.
+        check(not os.path.exists(out), f"{damage}: a killed merge left an output")
+        done = [f for f in os.listdir(work) if f.endswith(".safetensors")]
+        if damage == "cut":
+            os.truncate(f"{work}/{sorted(done)[0]}", 100)
+        elif damage == "changed":
+            with open(f"{work}/{sorted(done)[0]}", "r+b") as f:
+                f.seek(5000)
+                f.write(b"\xff\x01\xff\x01")
+        elif damage == "journal":
+            open(work + "/journal", "a", encoding="utf-8").write("12 00 ../outside\n99999999999999999999999 x y\ntorn")
+        report = json.loads(run("merge", *adapters, "--base", folder, "-o", out, "--resume", "--json").stdout)
+        check(same(tensors_of(out), want), f"{damage}: what --resume made differs")
+        if damage == "none":
+            check(any(f["resumed"] for f in report["files"]), f"{damage}: nothing was taken up")
+        check([f for f in os.listdir(root) if f.startswith(".")] == [], f"{damage}: hidden files are left")
+
+
+def ties(root):
+    words = torch.arange(8)[None]
+    for name, targets, more in (("embedding", ["embed_tokens"], {}), ("head", ["lm_head"], {}),
+                                ("both", ["embed_tokens", "lm_head"], {}),
+                                ("ensured", ["embed_tokens"], {"ensure_weight_tying": True})):
+        base = models.spread(models.make_model("qwen2")).eval()
+        here = f"{root}/{name}"
+        models.save_base(base, here + "/base")
+        models.make_adapter(base, lora(target_modules=targets, **more), here + "/adapter")
+        run("merge", here + "/adapter", "--base", here + "/base", "-o", here + "/out")
+        live = peft.PeftModel.from_pretrained(copy.deepcopy(base), here + "/adapter").eval()
+        merged = transformers.AutoModelForCausalLM.from_pretrained(here + "/out").eval()
+        with torch.no_grad():
+            off = (live(words).logits - merged(words).logits).abs().max().item()
+        check(off < 1e-4, f"tied, LoRA on {name}: logits off by {off}")
+        check(merged.config.tie_word_embeddings == (name == "ensured"), f"{name}: tie_word_embeddings")
+
+
+def main():
+    for part in (rounding, files, killed, ties):
+        with tempfile.TemporaryDirectory() as root:
+            torch.manual_seed(0)
+            part(root)
+    print(f"{CHECKS} checks, {len(FAILURES)} failures")
+    sys.exit(bool(FAILURES))
+
+
+main()
