@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         to_lora,
     )
     from ._rescue import PublishReport, RescueReport, ShardReport, assemble, publish, rescue, save_shard
+    from ._merge import MergedFile, MergeReport, merge, unmerge
     from ._reports import (
         CheckReport,
         ConfigDiff,
@@ -135,6 +136,8 @@ __all__ = [
     "LeftOut",
     "LimitExceededError",
     "Module",
+    "MergeReport",
+    "MergedFile",
     "ModuleDiff",
     "ModuleStrength",
     "NetworkError",
@@ -176,6 +179,7 @@ __all__ = [
     "extract",
     "fix",
     "inspect",
+    "merge",
     "normalize",
     "open",
     "peft_types",
@@ -190,6 +194,7 @@ __all__ = [
     "save_shard",
     "scan",
     "to_lora",
+    "unmerge",
     "verify",
 ]
 
@@ -202,6 +207,7 @@ _LAZY = {
         "_factor": "CombineReport ExtractReport FactoredModule OtherTensor ResizeReport ToLoraReport combine extract resize"
         " to_lora",
         "_rescue": "PublishReport RescueReport ShardReport assemble publish rescue save_shard",
+        "_merge": "MergedFile MergeReport merge unmerge",
         "_reports": "CheckReport ConfigDiff ConvertedAdapter ConvertReport DiffReport ExplainedModule ExplainReport"
         " FixedAdapter FixedProblem FixReport LeftOut ModuleDiff NormalizeReport PatternUse SavedAdapter SaveReport"
         " TensorDiff",

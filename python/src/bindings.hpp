@@ -13,6 +13,7 @@ void bind_adapter(nanobind::module_& module);
 void bind_base_model(nanobind::module_& module);
 void bind_checkpoint(nanobind::module_& module);
 void bind_factor(nanobind::module_& module);
+void bind_merge(nanobind::module_& module);
 void bind_hub(nanobind::module_& module);
 void bind_examine(nanobind::module_& module);
 void bind_live_tensors(nanobind::module_& module);

@@ -78,7 +78,7 @@ Result<ExpertPart> expert_part(const Site& site, const model::BaseIndex& base,
   const auto rows = static_cast<std::size_t>(fused->shape[1]);
   part.make = [one, rows, site](const Place& place) -> Result<std::unique_ptr<Step>> {
     const auto& at = place.part;
-    if (at.transposed) return site.refuse("MG-11", "the base keeps its experts transposed");
+    if (at.transposed) return site.refuse("MG-10", "the base keeps its experts transposed");
     if (at.disk->shape().size() == 3) {
       return std::unique_ptr<Step>(step_for(one, one.expert * rows + one.first_row));
     }

@@ -96,7 +96,15 @@ void LowRankStep::end() {
 }
 
 template <typename T>
-void LowRankStep::add_to(const Tile<T>& tile, const Rounding& rounding) const {
+void LowRankStep::add_to(const Tile<T>& given, const Rounding& rounding) const {
+  auto tile = given;
+  if (tile.columns != columns_ && columns_ != 0) {
+    // A stack of matrices: a row of the tile is a whole matrix.
+    const auto rows = tile.columns / columns_;
+    tile.first_row *= rows;
+    tile.rows *= rows;
+    tile.columns = columns_;
+  }
   const T* a = nullptr;
   const T* b = nullptr;
   if constexpr (std::is_same_v<T, float>) {

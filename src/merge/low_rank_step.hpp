@@ -64,7 +64,7 @@ class LowRankStep final : public Step {
   template <typename T>
   Result<void> fill(Numbers<T>& numbers);
   template <typename T>
-  void add_to(const Tile<T>& tile, const Rounding& rounding) const;
+  void add_to(const Tile<T>& given, const Rounding& rounding) const;
 
   std::size_t rank_;
   std::size_t columns_;

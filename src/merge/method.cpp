@@ -193,7 +193,7 @@ StepMaker dense_maker(const Site& site, const Dense& dense) {
       return std::unique_ptr<Step>(
           std::make_unique<PartStep>(std::move(step), place.part.disk_row, place.part.rows));
     }
-    return site.refuse("MG-11", "the base keeps its weight in several tensors, and " +
+    return site.refuse("MG-10", "the base keeps its weight in several tensors, and " +
                                     site.config().peft_type() +
                                     " needs it whole; save the base with transformers 5 first");
   };

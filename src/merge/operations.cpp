@@ -98,7 +98,7 @@ Result<void> Operations::settle_one(const std::string& name, const LiveTensor& l
   const auto found = operations_.find(name);
   if (found == operations_.end()) return {};
   if (!live.is_known) {
-    return base::unsupported("MG-11", "the base keeps " + quote(name) +
+    return base::unsupported("MG-10", "the base keeps " + quote(name) +
                                           " in a layout that Ferrule does not merge into; save the "
                                           "base with transformers 5 first");
   }
@@ -127,7 +127,7 @@ Result<void> Operations::settle_tied(const std::string& holder, MergePlan& plan)
     if (!same) plan.unties = true;
     if (same || live_.find(name) != nullptr) continue;  // On disk itself, and settled as such.
     if (live->parts.size() != 1 || !live->parts.front().is_whole) {
-      return base::unsupported("MG-11", "the base keeps " + quote(holder) + " in several tensors");
+      return base::unsupported("MG-10", "the base keeps " + quote(holder) + " in several tensors");
     }
     TensorPlan tensor{.name = name, .source = live->parts.front().disk, .steps = {}};
     if (const auto* operations = list(name)) {

@@ -13,6 +13,7 @@
 #include "check/check_causes.hpp"
 #include "check/live_config.hpp"
 #include "ferrule/text.hpp"
+#include "merge/dense.hpp"
 #include "merge/expert_parts.hpp"
 #include "merge/method.hpp"
 #include "merge/module_order.hpp"
@@ -86,7 +87,7 @@ class Planner {
       FERRULE_CHECK(change(source, module, parameters));
     }
     for (const auto& module : match.modules) FERRULE_CHECK(put_tokens(source, module));
-    if (config.flag("ensure_weight_tying")) {
+    if (config.flag("ensure_weight_tying") && tied_factors_agree(match)) {
       for (const auto& module : match.modules) operations_.keep_tied(module.live + ".weight");
     }
     return {};
@@ -102,6 +103,34 @@ class Planner {
   static Error at_module(const Source& source, const AdapterModule& module, std::string_view rule,
                          std::string message) {
     return Site{.adapter = source.adapter, .module = &module}.refuse(rule, std::move(message));
+  }
+
+  /// False if the file holds an update of the head that is not that of the embedding.
+  static bool tied_factors_agree(const checks::MatchResult& match) {
+    const AdapterTensor* embedding[2] = {nullptr, nullptr};
+    const AdapterTensor* head[2] = {nullptr, nullptr};
+    for (const auto& module : match.modules) {
+      const bool is_head = module.live.ends_with("lm_head") || module.live.ends_with("embed_out") ||
+                           module.live.ends_with("proj_out");
+      if (const auto* a = module.module->find("lora_embedding_A")) {
+        embedding[0] = a;
+        embedding[1] = module.module->find("lora_embedding_B");
+      } else if (is_head && module.module->find("lora_A") != nullptr) {
+        head[0] = module.module->find("lora_A");
+        head[1] = module.module->find("lora_B");
+      }
+    }
+    if (embedding[0] == nullptr || embedding[1] == nullptr || head[0] == nullptr ||
+        head[1] == nullptr) {
+      return true;
+    }
+    // The head's A is the embedding's B, transposed, and the other way round.
+    const auto transposes = [](const AdapterTensor& x, const AdapterTensor& y) {
+      const auto a = matrix_of<float>(x);
+      const auto b = transposed(matrix_of<float>(y));
+      return a.rows == b.rows && a.values == b.values;
+    };
+    return transposes(*head[0], *embedding[1]) && transposes(*head[1], *embedding[0]);
   }
 
   /// The live parameter, followed through ties, or nullptr.
@@ -267,6 +296,11 @@ class Planner {
     if (attention) name = site.live + ".in_proj_weight";
     const auto layer = checks::layer_at(base_, site.live, *site.module);
     const auto* weight = parameter(name);
+    if (base_.is_packed(site.live) || (weight == nullptr && !base_.packing.empty())) {
+      return at_module({site.adapter, site.weight}, *site.module, "MG-6",
+                       "the base's weight is packed (" + base_.packing +
+                           "): write the base in 16 bits first, and merge into that");
+    }
     if (!layer || weight == nullptr) {
       return at_module({site.adapter, site.weight}, *site.module, "MG-2",
                        "the base has no weight " + quote(name));
@@ -335,7 +369,7 @@ class Planner {
           match.live + ".weight",
           [site, view, indices](const Place& place) -> Result<std::unique_ptr<Step>> {
             if (!place.part.is_whole) {
-              return site.refuse("MG-11", "the base keeps its weight in several tensors");
+              return site.refuse("MG-10", "the base keeps its weight in several tensors");
             }
             return std::unique_ptr<Step>(std::make_unique<RowsStep>(view, indices));
           });

@@ -196,6 +196,13 @@ def ties(root):
         here = f"{root}/{name}"
         models.save_base(base, here + "/base")
         models.make_adapter(base, lora(target_modules=targets, **more), here + "/adapter")
+        if name == "ensured":  # Training keeps them equal; random values do not.
+            file = here + "/adapter/adapter_model.safetensors"
+            state = load_file(file)
+            at = "base_model.model.model.embed_tokens.lora_embedding_"
+            state["base_model.model.lm_head.lora_A.weight"] = state[at + "B"].T.contiguous()
+            state["base_model.model.lm_head.lora_B.weight"] = state[at + "A"].T.contiguous()
+            save_file(state, file, metadata={"format": "pt"})
         run("merge", here + "/adapter", "--base", here + "/base", "-o", here + "/out")
         live = peft.PeftModel.from_pretrained(copy.deepcopy(base), here + "/adapter").eval()
         merged = transformers.AutoModelForCausalLM.from_pretrained(here + "/out").eval()

@@ -85,7 +85,7 @@ class GloraBias final : public Step {
       return out;
     }
     if (site_.disk == nullptr) {
-      return site_.refuse("MG-11", "the base keeps its weight in several tensors");
+      return site_.refuse("MG-10", "the base keeps its weight in several tensors");
     }
     FERRULE_TRY(const auto c, glora_path<T>(site_, "glora_C", site_.in(), 1));
     const auto weight = numbers_of<T>(site_.disk->view);

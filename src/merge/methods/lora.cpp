@@ -55,6 +55,11 @@ Result<void> refuse_variants(const Site& site) {
                                      ", which acts while the model runs and cannot be merged");
     }
   }
+  if (is_set(config, "layer_replication")) {
+    return site.refuse("MG-3",
+                       "it was trained on a model whose layers were repeated "
+                       "(layer_replication), which is not the base's model");
+  }
   return {};
 }
 
