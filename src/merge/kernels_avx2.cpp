@@ -42,22 +42,28 @@ FERRULE_AVX2 inline __m256 rounded(Dtype dtype, __m256 value) {
   return value;
 }
 
-/// `Rows` rows by `Vectors` vectors; the last vector has `tail` lanes.
+/// `Rows` rows by `Vectors` vectors, all of whose sums stay in registers: loops are unrolled. The
+/// last vector has `tail` lanes.
 template <std::size_t Rows, std::size_t Vectors>
 FERRULE_AVX2 void block(const ProductTile& tile, std::size_t row, std::size_t column,
                         std::size_t tail) {
   const __m256i mask = lanes(tail);
   __m256 sums[Rows][Vectors];
+#pragma GCC unroll 8
   for (auto& of_row : sums) {
+#pragma GCC unroll 8
     for (auto& sum : of_row) sum = _mm256_setzero_ps();
   }
   for (std::size_t k = 0; k < tile.rank; ++k) {
     const float* a = tile.a + k * tile.a_stride + column;
     __m256 values[Vectors];
+#pragma GCC unroll 8
     for (std::size_t v = 0; v + 1 < Vectors; ++v) values[v] = _mm256_loadu_ps(a + v * kLanes);
     values[Vectors - 1] = _mm256_maskload_ps(a + (Vectors - 1) * kLanes, mask);
+#pragma GCC unroll 8
     for (std::size_t i = 0; i < Rows; ++i) {
       const __m256 b = _mm256_broadcast_ss(tile.b + (row + i) * tile.rank + k);
+#pragma GCC unroll 8
       for (std::size_t v = 0; v < Vectors; ++v) {
         sums[i][v] = _mm256_fmadd_ps(b, values[v], sums[i][v]);
       }
@@ -65,8 +71,10 @@ FERRULE_AVX2 void block(const ProductTile& tile, std::size_t row, std::size_t co
   }
   const __m256 scale = _mm256_set1_ps(tile.scale);
   const __m256 divisor = _mm256_set1_ps(tile.divisor);
+#pragma GCC unroll 8
   for (std::size_t i = 0; i < Rows; ++i) {
     float* w = tile.w + (row + i) * tile.stride + column;
+#pragma GCC unroll 8
     for (std::size_t v = 0; v < Vectors; ++v) {
       __m256 product = _mm256_mul_ps(sums[i][v], scale);
       if (tile.divisor != 1) product = _mm256_div_ps(product, divisor);

@@ -39,16 +39,21 @@ FERRULE_AVX512 void block(const ProductTile& tile, std::size_t row, std::size_t 
                           std::size_t tail) {
   const auto mask = static_cast<__mmask16>((1U << tail) - 1U);
   __m512 sums[Rows][Vectors];
+#pragma GCC unroll 8
   for (auto& of_row : sums) {
+#pragma GCC unroll 8
     for (auto& sum : of_row) sum = _mm512_setzero_ps();
   }
   for (std::size_t k = 0; k < tile.rank; ++k) {
     const float* a = tile.a + k * tile.a_stride + column;
     __m512 values[Vectors];
+#pragma GCC unroll 8
     for (std::size_t v = 0; v + 1 < Vectors; ++v) values[v] = _mm512_loadu_ps(a + v * kLanes);
     values[Vectors - 1] = _mm512_maskz_loadu_ps(mask, a + (Vectors - 1) * kLanes);
+#pragma GCC unroll 8
     for (std::size_t i = 0; i < Rows; ++i) {
       const __m512 b = _mm512_set1_ps(tile.b[(row + i) * tile.rank + k]);
+#pragma GCC unroll 8
       for (std::size_t v = 0; v < Vectors; ++v) {
         sums[i][v] = _mm512_fmadd_ps(b, values[v], sums[i][v]);
       }
@@ -56,8 +61,10 @@ FERRULE_AVX512 void block(const ProductTile& tile, std::size_t row, std::size_t 
   }
   const __m512 scale = _mm512_set1_ps(tile.scale);
   const __m512 divisor = _mm512_set1_ps(tile.divisor);
+#pragma GCC unroll 8
   for (std::size_t i = 0; i < Rows; ++i) {
     float* w = tile.w + (row + i) * tile.stride + column;
+#pragma GCC unroll 8
     for (std::size_t v = 0; v < Vectors; ++v) {
       __m512 product = _mm512_mul_ps(sums[i][v], scale);
       if (tile.divisor != 1) product = _mm512_div_ps(product, divisor);

@@ -13,7 +13,6 @@
 #include "check/check_causes.hpp"
 #include "check/live_config.hpp"
 #include "ferrule/text.hpp"
-#include "merge/dense.hpp"
 #include "merge/expert_parts.hpp"
 #include "merge/method.hpp"
 #include "merge/module_order.hpp"
@@ -22,6 +21,7 @@
 #include "merge/plan.hpp"
 #include "merge/refusals.hpp"
 #include "merge/simple_steps.hpp"
+#include "merge/tied_factors.hpp"
 #include "merge/token_rows.hpp"
 
 namespace ferrule::merging {
@@ -103,34 +103,6 @@ class Planner {
   static Error at_module(const Source& source, const AdapterModule& module, std::string_view rule,
                          std::string message) {
     return Site{.adapter = source.adapter, .module = &module}.refuse(rule, std::move(message));
-  }
-
-  /// False if the file holds an update of the head that is not that of the embedding.
-  static bool tied_factors_agree(const checks::MatchResult& match) {
-    const AdapterTensor* embedding[2] = {nullptr, nullptr};
-    const AdapterTensor* head[2] = {nullptr, nullptr};
-    for (const auto& module : match.modules) {
-      const bool is_head = module.live.ends_with("lm_head") || module.live.ends_with("embed_out") ||
-                           module.live.ends_with("proj_out");
-      if (const auto* a = module.module->find("lora_embedding_A")) {
-        embedding[0] = a;
-        embedding[1] = module.module->find("lora_embedding_B");
-      } else if (is_head && module.module->find("lora_A") != nullptr) {
-        head[0] = module.module->find("lora_A");
-        head[1] = module.module->find("lora_B");
-      }
-    }
-    if (embedding[0] == nullptr || embedding[1] == nullptr || head[0] == nullptr ||
-        head[1] == nullptr) {
-      return true;
-    }
-    // The head's A is the embedding's B, transposed, and the other way round.
-    const auto transposes = [](const AdapterTensor& x, const AdapterTensor& y) {
-      const auto a = matrix_of<float>(x);
-      const auto b = transposed(matrix_of<float>(y));
-      return a.rows == b.rows && a.values == b.values;
-    };
-    return transposes(*head[0], *embedding[1]) && transposes(*head[1], *embedding[0]);
   }
 
   /// The live parameter, followed through ties, or nullptr.

@@ -187,6 +187,40 @@ def killed(root):
         check([f for f in os.listdir(root) if f.startswith(".")] == [], f"{damage}: hidden files are left")
 
 
+def refusals(root):
+    base = models.make_model("llama_bias").eval()
+    folder = f"{root}/base"
+    models.save_base(base, folder)
+    before = tensors_of(folder)
+
+    def refuse(rule, adapter, base_dir, command="merge", name=""):
+        done = run(command, adapter, "--base", base_dir, "-o", f"{root}/out", code=1)
+        check(f"[{rule}]" in done.stderr and name in done.stderr, f"{rule}: {done.stderr[:200]}")
+        check(not os.path.exists(f"{root}/out") and not [f for f in os.listdir(root) if f.startswith(".")], f"{rule}: it left files")
+
+    def variant(name, change):
+        os.makedirs(f"{root}/{name}")
+        shutil.copy(folder + "/config.json", f"{root}/{name}")
+        save_file(change(dict(before)), f"{root}/{name}/model.safetensors", metadata={"format": "pt"})
+        return f"{root}/{name}"
+
+    adapter = f"{root}/adapter"
+    models.make_adapter(base, lora(), adapter)
+    without = variant("without", lambda t: {k: v for k, v in t.items() if "layers.1.self_attn.v_proj" not in k})
+    done = run("merge", adapter, "--base", without, "-o", f"{root}/out", code=1)
+    check("layers.1.self_attn.v_proj" in done.stderr, f"a module that the base lacks: {done.stderr[:200]}")
+    eight = variant("eight", lambda t: {k: v.to(torch.float8_e4m3fn) if "q_proj.weight" in k else v for k, v in t.items()})
+    refuse("MG-6", adapter, eight, name="q_proj")
+    for name, config in (("dora", lora(use_dora=True)), ("saved", lora(modules_to_save=["lm_head"])), ("biases", lora(bias="all")),
+                         ("hira", peft.HiraConfig(r=3, target_modules=["q_proj"], init_weights=False))):
+        models.make_adapter(base, config, f"{root}/{name}")
+        refuse("MG-9", f"{root}/{name}", folder, "unmerge")
+    models.make_adapter(base, lora(bias="all"), f"{root}/all")
+    lacking = variant("lacking", lambda t: {k: v for k, v in t.items() if k != "model.layers.0.self_attn.o_proj.bias"})
+    done = run("merge", f"{root}/all", "--base", lacking, "-o", f"{root}/out", code=1)
+    check("o_proj" in done.stderr, f"MG-2 names no module: {done.stderr[:200]}")
+
+
 def ties(root):
     words = torch.arange(8)[None]
     for name, targets, more in (("embedding", ["embed_tokens"], {}), ("head", ["lm_head"], {}),
@@ -213,7 +247,7 @@ def ties(root):
 
 
 def main():
-    for part in (rounding, files, killed, ties):
+    for part in (rounding, files, killed, refusals, ties):
         with tempfile.TemporaryDirectory() as root:
             torch.manual_seed(0)
             part(root)

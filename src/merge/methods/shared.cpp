@@ -120,67 +120,88 @@ Result<SiteSteps> plan_randlora_layer(const Site& site) {
   return steps;
 }
 
-/// The weights of the best vectors of the bank for each place, or as they were saved.
+/// Some vectors of the bank, each with its share.
+template <typename T>
+struct Mixture {
+  std::vector<std::size_t> vectors;
+  std::vector<T> shares;
+
+  void add_to(const Matrix<T>& bank, T* out) const {
+    for (std::size_t i = 0; i < vectors.size(); ++i) {
+      for (std::size_t j = 0; j < bank.columns; ++j) out[j] += shares[i] * bank.at(vectors[i], j);
+    }
+  }
+};
+
+/// As save_only_topk_weights keeps them: all shares but the last.
+template <typename T>
+Result<std::vector<Mixture<T>>> saved_mixtures(const Site& site, const std::string& role,
+                                               std::size_t bank, std::size_t places) {
+  const auto indices = integers_of(site.module->find(role + "_topk_indices")->tensor);
+  const auto* weights = site.module->find(role + "_topk_weights");
+  const auto kept = weights == nullptr ? std::vector<T>() : numbers_of<T>(weights->tensor);
+  if (places == 0 || indices.size() % places != 0 || kept.size() + places != indices.size()) {
+    return site.refuse("BS-2", role + " does not fit the layer");
+  }
+  const auto count = indices.size() / places;
+  std::vector<Mixture<T>> out(places);
+  for (std::size_t p = 0; p < places; ++p) {
+    T rest = 1;
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto at = indices[p * count + i];
+      if (at < 0 || static_cast<std::size_t>(at) >= bank) {
+        return site.refuse("BS-2", "an index is outside of the bank of vectors");
+      }
+      const bool last = i + 1 == count;
+      out[p].vectors.push_back(static_cast<std::size_t>(at));
+      out[p].shares.push_back(last ? rest : kept[p * (count - 1) + i]);
+      if (!last) rest -= out[p].shares.back();
+    }
+  }
+  return out;
+}
+
+/// The softmax of the largest logits.
+template <typename T>
+Mixture<T> best_of(const T* row, std::size_t bank, std::size_t top) {
+  Mixture<T> out;
+  out.vectors.resize(bank);
+  std::iota(out.vectors.begin(), out.vectors.end(), std::size_t{0});
+  const auto count = std::min(top, bank);
+  std::partial_sort(out.vectors.begin(), out.vectors.begin() + static_cast<std::ptrdiff_t>(count),
+                    out.vectors.end(),
+                    [&](std::size_t x, std::size_t y) { return row[x] > row[y]; });
+  out.vectors.resize(count);
+  T sum = 0;
+  for (const auto vector : out.vectors) {
+    out.shares.push_back(std::exp(row[vector] - row[out.vectors[0]]));
+    sum += out.shares.back();
+  }
+  for (auto& share : out.shares) share /= sum;
+  return out;
+}
+
+/// The vectors that the logits of that role choose for each place.
 template <typename T>
 Result<std::vector<T>> mix_bank(const Site& site, const std::string& role, const Matrix<T>& bank,
                                 std::size_t places) {
-  const auto top = static_cast<std::size_t>(
-      std::max<std::int64_t>(1, site.config().integer("topk").value_or(2)));
-  std::vector<T> out(places * bank.columns);
-  std::vector<std::size_t> best;
-  std::vector<T> shares;
-  const auto add = [&](std::size_t place) {
-    for (std::size_t i = 0; i < best.size(); ++i) {
-      for (std::size_t j = 0; j < bank.columns; ++j) {
-        out[place * bank.columns + j] += shares[i] * bank.at(best[i], j);
-      }
-    }
-  };
-  if (const auto* saved = site.module->find(role + "_topk_indices")) {
-    const auto indices = integers_of(saved->tensor);
-    const auto* weights = site.module->find(role + "_topk_weights");
-    const auto kept = weights == nullptr ? std::vector<T>() : numbers_of<T>(weights->tensor);
-    if (indices.size() % places != 0 || kept.size() + places != indices.size()) {
+  std::vector<Mixture<T>> mixtures;
+  if (site.module->find(role + "_topk_indices") != nullptr) {
+    FERRULE_TRY(mixtures, saved_mixtures<T>(site, role, bank.rows, places));
+  } else {
+    const auto* logits = site.module->find(role);
+    if (logits == nullptr || logits->tensor.element_count() != places * bank.rows) {
       return site.refuse("BS-2", role + " does not fit the layer");
     }
-    const auto count = indices.size() / places;
+    const auto top = std::max<std::int64_t>(1, site.config().integer("topk").value_or(2));
+    const auto values = numbers_of<T>(logits->tensor);
     for (std::size_t p = 0; p < places; ++p) {
-      best.clear();
-      shares.clear();
-      T rest = 1;
-      for (std::size_t i = 0; i < count; ++i) {
-        const auto at = indices[p * count + i];
-        if (at < 0 || static_cast<std::size_t>(at) >= bank.rows) {
-          return site.refuse("BS-2", "an index is outside of the bank of vectors");
-        }
-        best.push_back(static_cast<std::size_t>(at));
-        shares.push_back(i + 1 < count ? kept[p * (count - 1) + i] : rest);
-        rest -= i + 1 < count ? shares.back() : T(0);
-      }
-      add(p);
+      mixtures.push_back(
+          best_of(values.data() + p * bank.rows, bank.rows, static_cast<std::size_t>(top)));
     }
-    return out;
   }
-  const auto* logits = site.module->find(role);
-  if (logits == nullptr || logits->tensor.element_count() != places * bank.rows) {
-    return site.refuse("BS-2", role + " does not fit the layer");
-  }
-  const auto values = numbers_of<T>(logits->tensor);
-  for (std::size_t p = 0; p < places; ++p) {
-    const T* const row = values.data() + p * bank.rows;
-    best.resize(bank.rows);
-    std::iota(best.begin(), best.end(), std::size_t{0});
-    const auto count = std::min(top, best.size());
-    std::partial_sort(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(count), best.end(),
-                      [&](std::size_t x, std::size_t y) { return row[x] > row[y]; });
-    best.resize(count);
-    shares.assign(count, 0);
-    T sum = 0;
-    for (std::size_t i = 0; i < count; ++i)
-      sum += shares[i] = std::exp(row[best[i]] - row[best[0]]);
-    for (auto& share : shares) share /= sum;
-    add(p);
-  }
+  std::vector<T> out(places * bank.columns);
+  for (std::size_t p = 0; p < places; ++p) mixtures[p].add_to(bank, out.data() + p * bank.columns);
   return out;
 }
 
