@@ -58,7 +58,7 @@ Result<void> check_base(const Adapter& adapter) {
       adapter.directory());
 }
 
-Result<void> check_variant(const Adapter& adapter) {
+Result<void> refuse_variants(const Adapter& adapter) {
   for (const std::string_view field : {"use_qalora", "use_bdlora", "kasa_config", "velora_config",
                                        "monteclora_config", "arrow_config"}) {
     if (!is_given(adapter.config(), field)) continue;
@@ -67,6 +67,10 @@ Result<void> check_variant(const Adapter& adapter) {
                                       " is set: the update of this variant of LoRA is not B A"),
         adapter.directory());
   }
+  return {};
+}
+
+Result<void> check_tying(const Adapter& adapter) {
   const auto tensors = adapter.tensors();
   const bool embedding = std::any_of(tensors.begin(), tensors.end(), [](const auto& tensor) {
     return tensor.role == "lora_embedding_A";
@@ -115,6 +119,11 @@ Result<LoraModule> read_module(const Adapter& adapter, const AdapterModule& modu
 
 }  // namespace
 
+Result<void> check_plain(const Adapter& adapter) {
+  FERRULE_CHECK(check_base(adapter));
+  return refuse_variants(adapter);
+}
+
 Result<void> refuse_errors(const Adapter& adapter) {
   for (const auto& finding : adapter.findings()) {
     if (finding.severity != Severity::kError) continue;
@@ -144,8 +153,8 @@ Result<std::vector<LoraModule>> lora_modules(const Adapter& adapter, Magnitudes 
   FERRULE_CHECK(refuse_errors(adapter));
   FERRULE_CHECK(check_type(adapter));
   if (magnitudes == Magnitudes::kRefused) FERRULE_CHECK(check_magnitudes(adapter));
-  FERRULE_CHECK(check_base(adapter));
-  FERRULE_CHECK(check_variant(adapter));
+  FERRULE_CHECK(check_plain(adapter));
+  FERRULE_CHECK(check_tying(adapter));
   std::vector<LoraModule> modules;
   for (const auto& module : adapter.modules()) {
     if (!adapter::has_method_tensors(adapter.config(), module)) continue;

@@ -28,6 +28,10 @@ enum class Magnitudes { kAllowed, kRefused };
 /// own findings have.
 Result<std::vector<LoraModule>> lora_modules(const Adapter& adapter, Magnitudes magnitudes);
 
+/// Fails with kUnsupported (FA-3, FA-4) if the update of a LoRA is not that of its A and B alone: a
+/// variant, or an initialization that changed the base.
+Result<void> check_plain(const Adapter& adapter);
+
 /// Fails with the first error among the adapter's findings.
 Result<void> refuse_errors(const Adapter& adapter);
 

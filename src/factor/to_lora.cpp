@@ -178,7 +178,10 @@ class ToLora final : public adapter::Rewriter {
       const bool own = field == "bias" && text != nullptr && text->ends_with("_only");
       FERRULE_CHECK(config_->set(field, own ? Json("lora_only") : *value));
     }
-    if (!adapter_->config().target_modules() && adapter_->config().target_parameters().empty()) {
+    // A layer that is tied to a target is not one itself.
+    const bool tied = adapter_->config().flag("ensure_weight_tying");
+    const bool parameters = !adapter_->config().target_parameters().empty();
+    if (!parameters && (tied || !adapter_->config().target_modules())) {
       std::set<std::string> paths;
       for (const auto& module : ranks) paths.insert(module.path);
       FERRULE_CHECK(config_->set("target_modules", Json::Array(paths.begin(), paths.end())));

@@ -24,8 +24,12 @@ namespace {
 
 using checks::LayerKind;
 
-bool is_product(const AdapterConfig& config) {
-  return (config.peft_type() == "LORA" || config.peft_type() == "ADALORA") && !config.use_dora();
+/// The update is B A.
+bool is_product(const Adapter& adapter) {
+  const auto& config = adapter.config();
+  if (config.use_dora()) return false;
+  return config.peft_type() == "ADALORA" ||
+         (config.peft_type() == "LORA" && check_plain(adapter).has_value());
 }
 
 std::uint64_t extent(const AdapterModule& module, std::string_view role, std::size_t axis) {
@@ -164,7 +168,7 @@ Result<ToLoraSite> product_site(const Adapter& adapter, const AdapterModule& mod
 }
 
 Result<ToLoraSite> site_without_base(const Adapter& adapter, const AdapterModule& module) {
-  if (is_product(adapter.config())) return product_site(adapter, module);
+  if (is_product(adapter)) return product_site(adapter, module);
   ToLoraSite out{.site = {.adapter = &adapter,
                           .module = &module,
                           .live = std::string(module.path()),
@@ -223,7 +227,8 @@ Result<OpenBase> OpenBase::open(const std::filesystem::path& directory,
 Result<std::vector<ToLoraSite>> to_lora_sites(const Adapter& adapter, const OpenBase* base) {
   FERRULE_CHECK(merging::refuse_method(adapter));
   FERRULE_CHECK(refuse_errors(adapter));
-  if (base != nullptr && !is_product(adapter.config())) return Finder(adapter, *base).find();
+  if (base != nullptr && !is_product(adapter)) return Finder(adapter, *base).find();
+  if (adapter.config().peft_type() == "LORA") FERRULE_CHECK(check_plain(adapter));
   std::vector<ToLoraSite> sites;
   for (const auto& module : adapter.modules()) {
     if (!adapter::has_method_tensors(adapter.config(), module) || module.path().empty()) continue;

@@ -37,7 +37,7 @@ TEST(ChooseRank, IsAtLeastOne) {
 }
 
 TEST(ChooseRank, CountsWhatWasNotDecomposed) {
-  EXPECT_EQ(chosen({.max_error = 0.5}, with({4, 2}, 1)), 2U);
+  EXPECT_EQ(chosen({.max_error = 0.3}, with({4, 2}, 1)), 2U);
   const Decomposed parts[] = {with({4, 2}, 5)};
   EXPECT_DOUBLE_EQ(kept_of(parts, 2).relative_error, std::sqrt(5.0 / 25));
 }
