@@ -227,7 +227,9 @@ Result<OpenBase> OpenBase::open(const std::filesystem::path& directory,
 Result<std::vector<ToLoraSite>> to_lora_sites(const Adapter& adapter, const OpenBase* base) {
   FERRULE_CHECK(merging::refuse_method(adapter));
   FERRULE_CHECK(refuse_errors(adapter));
-  if (base != nullptr && !is_product(adapter)) return Finder(adapter, *base).find();
+  // AdaLoRA has the factors of a convolution as matrices: only the base knows its kernel.
+  const bool flat = adapter.config().peft_type() == "ADALORA";
+  if (base != nullptr && (flat || !is_product(adapter))) return Finder(adapter, *base).find();
   if (adapter.config().peft_type() == "LORA") FERRULE_CHECK(check_plain(adapter));
   std::vector<ToLoraSite> sites;
   for (const auto& module : adapter.modules()) {
