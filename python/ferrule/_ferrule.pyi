@@ -616,7 +616,6 @@ def extract(base: object | None, tuned: object | None, output: object | None, ra
 def to_lora(adapter: object | None, output: object | None, rank: int | None, max_error: float | None, base: object | None, torch_key: object | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
-<<<<<<< HEAD
 def rescue(checkpoint: object, output: object, config: object | None, adapter: object | None, prefer: object, durability: object) -> object: ...
 
 def assemble(directory: object, output: object, config: object | None, adapter: object | None, durability: object) -> object: ...
@@ -643,8 +642,6 @@ class PublishedReader:
     def current(self) -> tuple[int, str]:
         """The number of the current generation, and its folder."""
 
-=======
->>>>>>> d8ab215 (to-lora: convolutions of AdaLoRA; stub of the Python module)
 class Snapshot:
     """A copy of LiveTensors at one moment."""
 

@@ -417,7 +417,7 @@ def converted(base):
         "ia3": (peft.IA3Config(target_modules=targets, feedforward_modules=["up_proj"]), True),
     }
     for name, (config, needs_base) in methods.items():
-        if name not in ("adalora", "dora"):
+        if not ALL and name in ("randlora", "boft", "hra", "adalora"):
             continue
         torch.manual_seed(2)
         model = get_peft_model(copy.deepcopy(old), config)
