@@ -248,11 +248,22 @@ void bind_adapter(nb::module_& module) {
           },
           "disk_key"_a, "adapter_name"_a = "default",
           "The key under which a PEFT model with an adapter of that name holds the tensor.")
-      .def("state_dict", &state_dict, "framework"_a = "torch", "adapter_name"_a = "default",
-           nb::kw_only(), "keys"_a = "live",
-           nb::sig("def state_dict(self, framework: typing.Literal['torch', 'numpy'] = 'torch', "
-                   "adapter_name: str = 'default', *, keys: typing.Literal['live', 'disk'] = "
-                   "'live') -> dict[str, typing.Any]"),
+      .def(
+          "state_dict",
+          [](const OpenedAdapter& self, std::string_view framework, std::string_view adapter_name,
+             std::string_view keys) {
+            if (framework != "torch") throw nb::next_overload();
+            return state_dict(self, framework, adapter_name, keys);
+          },
+          "framework"_a = "torch", "adapter_name"_a = "default", nb::kw_only(), "keys"_a = "live",
+          nb::sig("def state_dict(self, framework: typing.Literal['torch'] = 'torch', "
+                  "adapter_name: str = 'default', *, keys: typing.Literal['live', 'disk'] = "
+                  "'live') -> dict[str, torch.Tensor]"))
+      .def("state_dict", &state_dict, "framework"_a, "adapter_name"_a = "default", nb::kw_only(),
+           "keys"_a = "live",
+           nb::sig("def state_dict(self, framework: typing.Literal['numpy'], adapter_name: str = "
+                   "'default', *, keys: typing.Literal['live', 'disk'] = 'live') -> dict[str, "
+                   "numpy.ndarray[typing.Any, typing.Any]]"),
            "The tensors by name: keys=\"live\" as a PEFT model's state_dict() spells them, "
            "keys=\"disk\" as the file does.\n\nNothing is copied: the tensors are views of the "
            "file's private mapping and keep it alive. They may be written to; the file never "

@@ -84,9 +84,18 @@ void bind_checkpoint(nb::module_& module) {
             return list;
           },
           nb::sig("def names(self) -> list[str]"))
-      .def("state_dict", &checkpoint_state_dict, "framework"_a = "torch",
-           nb::sig("def state_dict(self, framework: typing.Literal['torch', 'numpy'] = 'torch') "
-                   "-> dict[str, typing.Any]"),
+      .def(
+          "state_dict",
+          [](const OpenedCheckpoint& self, std::string_view framework) {
+            if (framework != "torch") throw nb::next_overload();
+            return checkpoint_state_dict(self, framework);
+          },
+          "framework"_a = "torch",
+          nb::sig("def state_dict(self, framework: typing.Literal['torch'] = 'torch') -> dict[str, "
+                  "torch.Tensor]"))
+      .def("state_dict", &checkpoint_state_dict, "framework"_a,
+           nb::sig("def state_dict(self, framework: typing.Literal['numpy']) -> dict[str, "
+                   "numpy.ndarray[typing.Any, typing.Any]]"),
            "The tensors by name, without copies: views of private mappings, which they keep alive.")
       .def("__repr__", [](const OpenedCheckpoint& self) {
         return to_str("<ferrule.Checkpoint " + std::to_string(self.checkpoint->tensors().size()) +

@@ -8,7 +8,7 @@ import functools
 import inspect
 import os
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any, Literal, Mapping, overload
 
 import torch
 
@@ -16,6 +16,8 @@ from .. import _pending, _warnings
 from .._ferrule import LiveTensors, SavePlan, Snapshot
 from . import _collect, _embeddings, _facts, _native, _shards
 from . import _live_model as live
+
+Durability = Literal["fast", "safe", "full"]
 
 #: The most snapshots at a time: the next save waits until the first is written.
 _MAX_IN_FLIGHT = 2
@@ -47,25 +49,76 @@ def report(findings: list[dict[str, str]]) -> None:
             _warnings.warn(text + (f"; {finding['advice']}" if finding["advice"] else ""))
 
 
+@overload
 def save_pretrained(
     model: torch.nn.Module,
     save_directory: str | os.PathLike[str],
     safe_serialization: bool = True,
     selected_adapters: list[str] | None = None,
-    save_embedding_layers: str | bool = "auto",
+    save_embedding_layers: Literal["auto"] | bool = "auto",
+    is_main_process: bool = True,
+    path_initial_model_for_weight_conversion: str | None = None,
+    *,
+    state_dict: Mapping[str, Any] | None = None,
+    asynchronous: Literal[True],
+    durability: Durability = "safe",
+    **kwargs: Any,
+) -> _pending.PendingSave: ...
+
+
+@overload
+def save_pretrained(
+    model: torch.nn.Module,
+    save_directory: str | os.PathLike[str],
+    safe_serialization: bool = True,
+    selected_adapters: list[str] | None = None,
+    save_embedding_layers: Literal["auto"] | bool = "auto",
+    is_main_process: bool = True,
+    path_initial_model_for_weight_conversion: str | None = None,
+    *,
+    state_dict: Mapping[str, Any] | None = None,
+    asynchronous: Literal[False] = False,
+    durability: Durability = "safe",
+    **kwargs: Any,
+) -> None: ...
+
+
+@overload
+def save_pretrained(
+    model: torch.nn.Module,
+    save_directory: str | os.PathLike[str],
+    safe_serialization: bool = True,
+    selected_adapters: list[str] | None = None,
+    save_embedding_layers: Literal["auto"] | bool = "auto",
+    is_main_process: bool = True,
+    path_initial_model_for_weight_conversion: str | None = None,
+    *,
+    state_dict: Mapping[str, Any] | None = None,
+    asynchronous: bool,
+    durability: Durability = "safe",
+    **kwargs: Any,
+) -> _pending.PendingSave | None: ...
+
+
+def save_pretrained(
+    model: torch.nn.Module,
+    save_directory: str | os.PathLike[str],
+    safe_serialization: bool = True,
+    selected_adapters: list[str] | None = None,
+    save_embedding_layers: Literal["auto"] | bool = "auto",
     is_main_process: bool = True,
     path_initial_model_for_weight_conversion: str | None = None,
     *,
     state_dict: Mapping[str, Any] | None = None,
     asynchronous: bool = False,
-    durability: str = "safe",
+    durability: Durability = "safe",
     **kwargs: Any,
 ) -> _pending.PendingSave | None:
     """Saves the adapters of a PeftModel, a PeftMixedModel or a model with injected adapters.
 
     The files and the arguments are those of ``PeftModel.save_pretrained``. A keyword that is misspelled is a
-    TypeError; other keywords that are not listed here are ignored, as PEFT ignores them. Weights, config and card of all adapters appear together
-    or not at all. The base model's tensors are not touched, and the network is not.
+    TypeError; other keywords that are not listed here are ignored, as PEFT ignores them. Weights, config and card of
+    all adapters appear together or not at all. The base model's tensors are not touched, and the network is not.
 
     state_dict: the tensors, if the caller has gathered them (FSDP, DeepSpeed).
     asynchronous: copy the adapters' tensors and return a :class:`PendingSave` at once; the files are written in

@@ -23,12 +23,20 @@ void look_up(void* library, const char* name, Call& call, std::string& trouble) 
   if (call == nullptr && trouble.empty()) trouble = std::string("it has no ") + name;
 }
 
+/// The libcurl of a wheel, for systems that have none: in PREFIX/lib/ferrule, seen from the command
+/// in PREFIX/bin (or the module, after `pip install --target`) and from the module in
+/// PREFIX/lib/python3.N/site-packages/ferrule. The loader puts in the folder of whoever asks.
+constexpr const char* kBundledBeside = "$ORIGIN/../lib/ferrule/libcurl.so.4";
+constexpr const char* kBundledAbove = "$ORIGIN/../../../ferrule/libcurl.so.4";
+
 Loaded load() {
   Loaded loaded;
   auto& trouble = loaded.trouble;
   void* library = nullptr;
-  // What it was built against first; then the builds over other TLS libraries that Debian has.
-  for (const auto* name : {FERRULE_CURL_LIBRARY, "libcurl.so.4", "libcurl-gnutls.so.4"}) {
+  // What it was built against first; then the builds over other TLS libraries that Debian has. The
+  // system's own come before a wheel's: the system keeps them up to date.
+  for (const auto* name : {FERRULE_CURL_LIBRARY, "libcurl.so.4", "libcurl-gnutls.so.4",
+                           kBundledBeside, kBundledAbove}) {
     library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL);
     if (library != nullptr) break;
     if (const char* said = ::dlerror(); said != nullptr && trouble.empty()) trouble = said;
