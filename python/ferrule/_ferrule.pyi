@@ -317,7 +317,11 @@ class Adapter:
         The key under which a PEFT model with an adapter of that name holds the tensor.
         """
 
-    def state_dict(self, framework: Literal['torch', 'numpy'] = 'torch', adapter_name: str = 'default', *, keys: Literal['live', 'disk'] = 'live') -> dict[str, Any]:
+    @overload
+    def state_dict(self, framework: Literal['torch'] = 'torch', adapter_name: str = 'default', *, keys: Literal['live', 'disk'] = 'live') -> dict[str, torch.Tensor]: ...
+
+    @overload
+    def state_dict(self, framework: Literal['numpy'], adapter_name: str = 'default', *, keys: Literal['live', 'disk'] = 'live') -> dict[str, numpy.ndarray[Any, Any]]:
         """
         The tensors by name: keys="live" as a PEFT model's state_dict() spells them, keys="disk" as the file does.
 
@@ -411,7 +415,11 @@ class Checkpoint:
     @property
     def names(self) -> list[str]: ...
 
-    def state_dict(self, framework: Literal['torch', 'numpy'] = 'torch') -> dict[str, Any]:
+    @overload
+    def state_dict(self, framework: Literal['torch'] = 'torch') -> dict[str, torch.Tensor]: ...
+
+    @overload
+    def state_dict(self, framework: Literal['numpy']) -> dict[str, numpy.ndarray[Any, Any]]:
         """
         The tensors by name, without copies: views of private mappings, which they keep alive.
         """
