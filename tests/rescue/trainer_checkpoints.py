@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes checkpoints with the real DeepSpeed, Accelerate, transformers' Trainer and Lightning on CPUs.
+"""Writes checkpoints with the real DeepSpeed on CPUs.
 
     trainer_checkpoints.py FOLDER RANKS
 """
 
-import json
 import os
 import pathlib
 import sys
@@ -52,7 +51,6 @@ def zero(folder, stage, bf16=False, head=False):
     torch_checkpoints.on_rank_0(lambda: model.save_pretrained(folder / "master", state_dict=master))
     deepspeed_step(engine, 5)
     engine.save_checkpoint(str(folder / "ckpt"), tag="global_step3")
-    os.makedirs(folder / "next", exist_ok=True)
 
 
 def run(rank, world, folder, port):

@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`ferrule rescue` on checkpoints that the real DeepSpeed writes: ZeRO-1, 2 and 3, F32 and BF16, with and without the base.
+
+    rescue_trainers.py FERRULE FOLDER
+
+FOLDER keeps an environment with the pinned DeepSpeed, made on the first run over the packages of this Python.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import sysconfig
+import tempfile
+
+import rescue_checks
+
+PACKAGES = ["deepspeed==0.19.8"]
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def environment(folder):
+    python = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        site = next(folder.glob("lib/python*/site-packages"))
+        (site / "outer.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True, env={**os.environ, "DS_BUILD_OPS": "0"})
+        (folder / "ready").touch()
+    return python
+
+
+def check(checks, root):
+    for kind in sorted(root.iterdir()):
+        for checkpoint in ("ckpt/global_step2", "excluded"):
+            usual = "master" if kind.name.startswith("zero3") else "expected"
+            checks.good(kind / checkpoint, kind / usual, says={"step": 2, "world_size": 2})
+            checks.good(kind / checkpoint, kind / "master", options=["--prefer", "master"])
+            checks.good(kind / checkpoint, kind / "expected", options=["--prefer", "working"])
+
+
+def main():
+    checks = rescue_checks.Checks(sys.argv[1])
+    python = environment(pathlib.Path(sys.argv[2]))
+    with tempfile.TemporaryDirectory() as place:
+        subprocess.run([python, HERE / "trainer_checkpoints.py", place, "2"], check=True)
+        check(checks, pathlib.Path(place))
+    return checks.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
