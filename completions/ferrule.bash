@@ -113,6 +113,7 @@ _ferrule() {
     "combine --rank") return ;;
     "combine --density") return ;;
     "combine --seed") return ;;
+    "combine --report") files="-f" ;;
     "combine --threads") return ;;
     "combine --torch-key") words="state_dict model module" ;;
     "combine --durability") words="fast safe full" ;;
@@ -121,12 +122,14 @@ _ferrule() {
     "extract -o" | "extract --output") files="-d" ;;
     "extract --rank") return ;;
     "extract --energy") return ;;
+    "extract --report") files="-f" ;;
     "extract --threads") return ;;
     "extract --durability") words="fast safe full" ;;
     "to-lora -o" | "to-lora --output") files="-d" ;;
     "to-lora --rank") return ;;
     "to-lora --max-error") return ;;
     "to-lora --base") return ;;
+    "to-lora --report") files="-f" ;;
     "to-lora --threads") return ;;
     "to-lora --torch-key") words="state_dict model module" ;;
     "to-lora --durability") words="fast safe full" ;;
@@ -135,6 +138,7 @@ _ferrule() {
     "resize --energy") return ;;
     "resize --max-error") return ;;
     "resize --budget") return ;;
+    "resize --report") files="-f" ;;
     "resize --threads") return ;;
     "resize --torch-key") words="state_dict model module" ;;
     "resize --durability") words="fast safe full" ;;
@@ -172,10 +176,10 @@ _ferrule() {
       "merge") options="--help --base --output --weight --rounding --dtype --threads --copy --in-place --resume --torch-key --durability --json" files="-d" ;;
       "unmerge") options="--help --base --output --weight --rounding --dtype --threads --copy --in-place --resume --torch-key --durability --json" files="-d" ;;
       "convert") options="--help --files-from --jobs --jsonl --resume --output --to --from --base --config --dtype --arch --drop --keep-going --torch-key --durability --json" ;;
-      "combine") options="--help --output --weight --method --rank --density --seed --threads --torch-key --durability --json" files="-d" ;;
-      "extract") options="--help --base --tuned --output --rank --energy --full-modules --threads --durability --json" ;;
-      "to-lora") options="--help --output --rank --max-error --base --threads --torch-key --durability --json" files="-d" ;;
-      "resize") options="--help --output --rank --energy --max-error --budget --threads --torch-key --durability --json" files="-d" ;;
+      "combine") options="--help --output --weight --method --rank --density --seed --report --threads --torch-key --durability --json" files="-d" ;;
+      "extract") options="--help --base --tuned --output --rank --energy --full-modules --report --threads --durability --json" ;;
+      "to-lora") options="--help --output --rank --max-error --base --report --threads --torch-key --durability --json" files="-d" ;;
+      "resize") options="--help --output --rank --energy --max-error --budget --report --threads --torch-key --durability --json" files="-d" ;;
       "clean") options="--help --json" files="-d" ;;
       "publish") options="--help --keep --durability --json" files="-d" ;;
       "push") options="--help --revision --private --allow-public --include --exclude --all --dry-run --create-pr --commit-message --commit-description --json" files="-d" ;;

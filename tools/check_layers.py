@@ -70,7 +70,7 @@ PUBLIC = {
     "rescue": "assemble rescue save_shard",
     "merge": "merge",
     "factor": "combine extract factored_module resize to_lora",
-    "report": "report_json rescue_json",
+    "report": "report_json rescue_json spectrum_report",
     "hub": "hub",
     "cli": "ferrule",
 }

@@ -24,6 +24,7 @@ namespace {
 struct Options {
   std::vector<std::string> adapters;
   std::string output;
+  std::string report;
   bool json = false;
   std::optional<std::uint64_t> seed;
   CombineOptions combine;
@@ -37,6 +38,10 @@ int run(Options& options) {
   const auto done = combine(adapters, options.output, options.combine);
   working.stop();
   if (!done) return fail(done.error(), options.adapters.front(), options.json);
+  if (const int code = write_report(options.report, done->modules, options.output, options.json);
+      code != kGood) {
+    return code;
+  }
   if (options.json) {
     print_document(to_json(*done, options.output));
     return kGood;
@@ -72,6 +77,7 @@ void add_combine(Arguments& command) {
   add_share(command, "--density", options->combine.density, "D",
             "Share of values that ties, dare and magnitude_prune keep");
   add_count(command, "--seed", options->seed, "S", "Seed of the draws of dare (default: 0)", 0);
+  add_report(command, options->report);
   add_threads(command, options->combine.threads);
   add_torch_key(command, options->combine.open);
   add_durability(command, options->combine.durability);

@@ -26,6 +26,7 @@ struct Options {
   std::string output;
   std::optional<std::uint64_t> rank;
   bool full = false;
+  std::string report;
   bool json = false;
   ExtractOptions extract;
 };
@@ -45,6 +46,10 @@ int run(Options& options) {
   const auto done = extract(options.base, options.tuned, options.output, options.extract);
   working.stop();
   if (!done) return fail(done.error(), options.tuned, options.json);
+  if (const int code = write_report(options.report, done->modules, options.output, options.json);
+      code != kGood) {
+    return code;
+  }
   if (options.json) {
     print_document(to_json(*done, options.output));
     return kGood;
@@ -70,6 +75,7 @@ void add_extract(Arguments& command) {
             "does it");
   command.flag("--full-modules", options->full,
                "Keep norms, biases and embeddings that changed as modules saved in full");
+  add_report(command, options->report);
   add_threads(command, options->extract.threads);
   add_durability(command, options->extract.durability);
   add_json(command, options->json);

@@ -21,6 +21,7 @@ namespace {
 struct Options {
   std::string adapter;
   std::string output;
+  std::string report;
   bool json = false;
   ResizeOptions resize;
 };
@@ -37,6 +38,10 @@ int run(const Options& options) {
   const auto done = resize(options.adapter, options.output, options.resize);
   working.stop();
   if (!done) return fail(done.error(), options.adapter, options.json);
+  if (const int code = write_report(options.report, done->modules, options.output, options.json);
+      code != kGood) {
+    return code;
+  }
   if (options.json) {
     print_document(to_json(*done, options.output));
     return kGood;
@@ -62,6 +67,7 @@ void add_resize(Arguments& command) {
             "Relative error that each module may have, 0 to 1");
   add_count(command, "--budget", options->resize.budget, "PARAMETERS",
             "Parameters of all modules together, shared by singular values");
+  add_report(command, options->report);
   add_threads(command, options->resize.threads);
   add_torch_key(command, options->resize.open);
   add_durability(command, options->resize.durability);

@@ -22,6 +22,7 @@ struct Options {
   std::string adapter;
   std::string output;
   std::string base;
+  std::string report;
   bool json = false;
   ToLoraOptions convert;
 };
@@ -36,6 +37,10 @@ int run(Options& options) {
   const auto done = to_lora(options.adapter, options.output, options.convert);
   working.stop();
   if (!done) return fail(done.error(), options.adapter, options.json);
+  if (const int code = write_report(options.report, done->modules, options.output, options.json);
+      code != kGood) {
+    return code;
+  }
   if (options.json) {
     print_document(to_json(*done, options.output));
     return kGood;
@@ -57,6 +62,7 @@ void add_to_lora(Arguments& command) {
   command.option("--base", options->base, "BASE",
                  "Directory of the base model: for DoRA, OFT, BOFT, HRA, IA3, and for methods "
                  "whose files do not tell the shape of the weight");
+  add_report(command, options->report);
   add_threads(command, options->convert.threads);
   add_torch_key(command, options->convert.open);
   add_durability(command, options->convert.durability);

@@ -3,7 +3,10 @@
 
 #include <algorithm>
 
+#include "ferrule/spectrum_report.hpp"
 #include "ferrule/text.hpp"
+#include "ferrule/text_file.hpp"
+#include "print/failure.hpp"
 #include "print/text.hpp"
 #include "terminal.hpp"
 
@@ -34,6 +37,18 @@ void print_factored(const std::string& output, const std::vector<FactoredModule>
         ", at most " + plain_number(worst->relative_error) + " in " + printable(worst->path, 400);
   }
   print(Stream::kOut, text + "\n");
+}
+
+void add_report(Arguments& command, std::string& file) {
+  command.option("--report", file, "FILE",
+                 "Also write a page of HTML with a plot of each module's singular values");
+}
+
+int write_report(const std::string& file, const std::vector<FactoredModule>& modules,
+                 const std::string& output, bool json) {
+  if (file.empty()) return kGood;
+  const auto written = write_text_file(file, spectrum_report(modules, output));
+  return written ? kGood : fail(written.error(), file, json);
 }
 
 }  // namespace ferrule::cli

@@ -47,6 +47,7 @@
 #include "ferrule/save_shard.hpp"          // IWYU pragma: export
 #include "ferrule/selection.hpp"           // IWYU pragma: export
 #include "ferrule/targeting.hpp"           // IWYU pragma: export
+#include "ferrule/spectrum_report.hpp"     // IWYU pragma: export
 #include "ferrule/tensor_source.hpp"       // IWYU pragma: export
 #include "ferrule/tensor_stream.hpp"       // IWYU pragma: export
 #include "ferrule/tensor_view.hpp"         // IWYU pragma: export

@@ -236,6 +236,12 @@ SIZES = {
 
 
 def resized(base):
+    page = base / "page.html"
+    folder = save(llama, base / "size-page", 4, target_modules=["q_proj"], r=6)
+    report = make("resize", folder, "-o", base / "size-page-3", "--rank", 3, "--report", page)
+    text = page.read_text()
+    check(text.count("<svg") == 2 and text.count('class="kept"') == 6 and text.count('class="cut"') == 6, text[:200])
+    check(all(row["module"] in text for row in report["modules"]) and "http" not in text, "the page names every module and no address")
     for name, (build, options) in SIZES.items():
         if not ALL and name in ("conv1d", "biased", "convolutions"):
             continue
