@@ -64,6 +64,9 @@ Result<ExchangeReport> convert(const fs::path& source, const fs::path& output,
   if (!to->writes()) {
     return base::invalid(std::string(to->what()) + " is only read, not written");
   }
+  if (options.dtype == "q8_0" && to->name() != "gguf") {
+    return base::invalid("q8_0 is a type of GGUF files alone");
+  }
   FERRULE_CHECK(check_output(source, output, *to));
   FERRULE_TRY(const auto look, exchange::look_at(source, options.open));
   const Dialect* from = nullptr;

@@ -301,6 +301,7 @@ def check_refusals(case):
     case.refuse("EX-8", case.file({**good, "lora_unet_conv_in.lora_A.weight": good["lora_unet_conv_in.lora_down.weight"]}), "peft", "--base", case.base)
     case.refuse("EX-5", case.file({**good, "lora_unet_conv_in.lora_down.weight": np.zeros((3, 4, 3, 3), "i4")}), "peft", "--base", case.base)
     case.refuse("EX-5", case.file({**good, "lora_unet_conv_in.something": np.zeros(2, "f4")}), "peft", "--base", case.base)
+    case.refuse("EX-2", case.file({**good, **site("unet.time_embedding.linear_1", (16, 8))[0]}), "peft", "--base", case.base)
     case.refuse("EX-11", case.file(site("lora_unet_time_embedding_linear_1", (16, 12))[0]), "peft", "--base", case.base)
     case.refuse("EX-3", case.file({"lora_unet_conv_in.oft_blocks": tensor(2, 4, 4), "lora_unet_conv_in.alpha": np.float32(0)}), "peft", "--base", case.base)
     peft = case.convert(flat, "peft", "--base", case.base)

@@ -124,9 +124,9 @@ Result<void> ModuleFinder::learn_arch(std::string_view arch, bool from_user) {
     bool t5_is_second = false;
   };
   constexpr Arch kArchs[] = {
-      {"sd sd1 sd15 sd1.5 sd2 sdxl", "unet", "unet"},
-      {"flux flux1", "transformer", "flux", Original::kFlux, true},
-      {"flux2", "transformer", "flux", Original::kFlux2, true},
+      {"sd sd1 sd15 sd1.5 sd1x sd2 sd2.1 sd21 sdxl", "unet", "unet"},
+      {"flux flux1 flux.1", "transformer", "flux", Original::kFlux, true},
+      {"flux2 flux.2", "transformer", "flux", Original::kFlux2, true},
       {"sd3", "transformer", "flux"},
       {"z-image zimage z_image", "transformer", "z-image", Original::kZImage},
   };

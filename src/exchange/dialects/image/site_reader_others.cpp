@@ -208,12 +208,25 @@ Result<bool> is_repeated(const RawModule& module, const Placed& placed, const Mi
   return found != 0 && found == own.sites.size();
 }
 
+/// kohya-ss's names have underscores, those of diffusers dots: a file of both is two adapters.
+Result<void> check_one_spelling(std::span<const RawModule> modules) {
+  const RawModule *flat = nullptr, *dotted = nullptr;
+  for (const auto& module : modules) {
+    const bool prefixed = module.name.starts_with("lora_") || module.name.starts_with("lycoris_");
+    (prefixed ? flat : dotted) = &module;
+  }
+  if (flat == nullptr || dotted == nullptr) return {};
+  return base::unsupported("EX-2", "the file has modules in the names of two programs, " +
+                                       quote(flat->key) + " and " + quote(dotted->key));
+}
+
 }  // namespace
 
 Result<Middle> read_image_file(const std::shared_ptr<const TensorSource>& tensors,
                                const Metadata& metadata, const Request& request) {
   Middle out;
   FERRULE_TRY(const auto modules, raw_modules(*tensors));
+  FERRULE_CHECK(check_one_spelling(modules));
   FERRULE_TRY(const auto finder, ModuleFinder::make(request, metadata, modules));
   SiteReader reader(out);
   std::vector<std::pair<const RawModule*, Placed>> originals;
