@@ -58,10 +58,13 @@ _ferrule() {
     "check --format") words="text json sarif" ;;
     "explain --files-from") files="-f" ;;
     "explain --module") return ;;
+    "explain --base") return ;;
+    "diff --base") return ;;
     "diff --format") words="text json sarif" ;;
     "id --files-from") files="-f" ;;
     "id --jobs") return ;;
     "id --resume") return ;;
+    "id --base") return ;;
     "scan --files-from") files="-f" ;;
     "scan --allow") return ;;
     "scan --fail-on") words="dangerous unknown any" ;;
@@ -167,9 +170,9 @@ _ferrule() {
       "state-dict") options="--help --output --adapter --torch-key --json" files="-d" ;;
       "verify") options="--help --files-from --values --id --quiet --all --torch-key --jobs --jsonl --resume --format --json" files="-f" ;;
       "check") options="--help --files-from --base --offline --values --engine --engines --allow-partial --all --jobs --jsonl --resume --format --json" files="-d" ;;
-      "explain") options="--help --files-from --module --json" files="-d" ;;
-      "diff") options="--help --tensors --exit-code --format --json" files="-d" ;;
-      "id") options="--help --files-from --jobs --jsonl --resume --json" files="-d" ;;
+      "explain") options="--help --files-from --module --base --json" files="-d" ;;
+      "diff") options="--help --tensors --exit-code --base --format --json" files="-d" ;;
+      "id") options="--help --files-from --jobs --jsonl --resume --base --json" files="-d" ;;
       "scan") options="--help --files-from --allow --fail-on --quiet --jobs --jsonl --resume --format --json" files="-f" ;;
       "fix") options="--help --output --base --keep-going --durability --json" files="-d" ;;
       "normalize") options="--help --output --rank --scale --engine --engines --keep-going --torch-key --durability --json" files="-d" ;;

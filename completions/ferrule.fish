@@ -107,11 +107,13 @@ complete -c ferrule -n '__fish_seen_subcommand_from check' -l json -d 'The same 
 complete -c ferrule -n '__fish_seen_subcommand_from explain' -F
 complete -c ferrule -n '__fish_seen_subcommand_from explain' -l files-from -r -F -d 'Also take the lines of this file as paths; - is standard input'
 complete -c ferrule -n '__fish_seen_subcommand_from explain' -l module -x -d 'Only modules whose path, or the end of it after a dot, matches (* and ?)'
+complete -c ferrule -n '__fish_seen_subcommand_from explain' -l base -x -d 'For an adapter of another program whose names depend on the model: the base\'s folder'
 complete -c ferrule -n '__fish_seen_subcommand_from explain' -l json -d 'Print one JSON document (docs/cli.md)'
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -F
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -F
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -l tensors -d 'List the tensors of each module too'
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -l exit-code -d 'Exit with 1 if the adapters are not the same'
+complete -c ferrule -n '__fish_seen_subcommand_from diff' -l base -x -d 'For an adapter of another program whose names depend on the model: the base\'s folder'
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -l format -x -a 'text json sarif' -d 'What to print: text, one JSON document (docs/cli.md), or a SARIF 2.1.0 log (default: text)'
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -l json -d 'The same as --format json'
 complete -c ferrule -n '__fish_seen_subcommand_from id' -F
@@ -119,6 +121,7 @@ complete -c ferrule -n '__fish_seen_subcommand_from id' -l files-from -r -F -d '
 complete -c ferrule -n '__fish_seen_subcommand_from id' -l jobs -x -d 'How many items are worked on at once; 0 is one for each core (default: 1)'
 complete -c ferrule -n '__fish_seen_subcommand_from id' -l jsonl -d 'Print one line of JSON for each path as soon as it is done'
 complete -c ferrule -n '__fish_seen_subcommand_from id' -l resume -x -d 'Leave out what this file of such lines has already, and add to it; implies --jsonl'
+complete -c ferrule -n '__fish_seen_subcommand_from id' -l base -x -d 'For an adapter of another program whose names depend on the model: the base\'s folder'
 complete -c ferrule -n '__fish_seen_subcommand_from id' -l json -d 'Print one JSON document (docs/cli.md)'
 complete -c ferrule -n '__fish_seen_subcommand_from scan' -F
 complete -c ferrule -n '__fish_seen_subcommand_from scan' -l files-from -r -F -d 'Also take the lines of this file as paths; - is standard input'

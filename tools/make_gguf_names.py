@@ -124,7 +124,7 @@ def modules_of(name):
         model = cls(config)
     out = []
     for path, module in model.named_modules():
-        if path.endswith(".experts") and not any(True for _ in module.children()):
+        if path.endswith(".experts") and any(p.dim() == 3 for p in module._parameters.values() if p is not None):
             out += [f"{path}.%.{part}_proj" for part in EXPERTS]
             continue
         if re.search(r"\.experts\.\d+\.", path):
@@ -163,7 +163,7 @@ def rows_of(name, arch):
         if found is None:
             print(f"{name}: no tensor for {path}", file=sys.stderr)
             continue
-        rows.add((re.sub(r"\.\d+\.", ".#.", path, count=1), re.sub(r"^blk\.\d+\.", "blk.#.", found)))
+        rows.add((re.sub(r"\.\d+\.", ".#.", path, count=1), re.sub(r"\bblk\.\d+\.", "blk.#.", found)))
     return tuple(sorted(rows))
 
 

@@ -17,6 +17,7 @@
 #include "commands/path_list.hpp"
 #include "commands/place.hpp"
 #include "ferrule/adapter.hpp"
+#include "ferrule/exchange.hpp"
 #include "ferrule/text.hpp"
 #include "print/failure.hpp"
 #include "print/findings.hpp"
@@ -148,7 +149,7 @@ Error no_base(const std::string& adapter) {
 Answer answer_on(const std::string& given, Bases& bases, const Options& options) {
   const auto place = Place::of_adapter(given);
   if (!place) return failed(given, place.error(), Verdict::kBad, given);
-  const auto adapter = Adapter::open(place->path());
+  const auto adapter = open_any(place->path(), foreign_options(options.base));
   if (!adapter) return failed(given, adapter.error(), Verdict::kBad, given);
   auto name = options.base;
   if (name.empty()) name = adapter->config().base_model_name_or_path().value_or("");

@@ -12,6 +12,7 @@
 #include "commands/path_list.hpp"
 #include "commands/place.hpp"
 #include "ferrule/adapter.hpp"
+#include "ferrule/exchange.hpp"
 #include "ferrule/text.hpp"
 #include "print/failure.hpp"
 #include "print/findings.hpp"
@@ -24,6 +25,7 @@ namespace ferrule::cli {
 namespace {
 
 struct Options {
+  std::string base;
   PathList paths;
   std::string glob;
   bool json = false;
@@ -81,7 +83,7 @@ Answer fail_one(const Error& error, const std::string& path) {
 Answer explain_one(const std::string& path, bool is_titled, const Options& options) {
   const auto place = Place::of_adapter(path);
   if (!place) return fail_one(place.error(), path);
-  const auto adapter = Adapter::open(place->path());
+  const auto adapter = open_any(place->path(), foreign_options(options.base));
   if (!adapter) return fail_one(adapter.error(), path);
   const auto strengths = explain(*adapter, options.glob);
   const auto findings = adapter->findings();
@@ -134,6 +136,7 @@ void add_explain(Arguments& command) {
   options->paths.add_to(command, "ADAPTER", kAdapterHelp);
   command.option("--module", options->glob, "GLOB",
                  "Only modules whose path, or the end of it after a dot, matches (* and ?)");
+  add_foreign_base(command, options->base);
   add_json(command, options->json);
   command.about(
       R"(The strength is the factor on a module's update: r, alpha, rsLoRA and the patterns

@@ -13,6 +13,7 @@
 #include "commands/place.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/content_id.hpp"
+#include "ferrule/exchange.hpp"
 #include "ferrule/text.hpp"
 #include "print/failure.hpp"
 #include "print/findings.hpp"
@@ -26,6 +27,7 @@ namespace {
 struct Options {
   PathList paths;
   Fleet fleet;
+  std::string base;
   bool json = false;
 };
 
@@ -37,7 +39,7 @@ struct Answer {
   int code = kGood;
 };
 
-Answer id_of(const std::string& path, unsigned threads = 0) {
+Answer id_of(const std::string& path, const std::string& base, unsigned threads = 0) {
   Answer answer;
   const auto failed = [&](const Error& error) {
     answer.error = error;
@@ -46,7 +48,7 @@ Answer id_of(const std::string& path, unsigned threads = 0) {
   };
   const auto place = Place::of_adapter(path);
   if (!place) return failed(place.error());
-  const auto adapter = Adapter::open(place->path());
+  const auto adapter = open_any(place->path(), foreign_options(base));
   if (!adapter) return failed(adapter.error());
   answer.findings.assign(adapter->findings().begin(), adapter->findings().end());
   if (has_error(answer.findings)) {
@@ -68,8 +70,8 @@ int run(const Options& options) {
   const auto paths = options.paths.read(options.json);
   if (!paths) return paths.exit_code();
   if (options.fleet.is_wanted()) {
-    return options.fleet.run(*paths, [](const std::string& path) {
-      const auto answer = id_of(path, 1);
+    return options.fleet.run(*paths, [&options](const std::string& path) {
+      const auto answer = id_of(path, options.base, 1);
       return FleetAnswer{fields_of(to_json(answer, path)), answer.code};
     });
   }
@@ -77,7 +79,7 @@ int run(const Options& options) {
   Json::Array adapters;
   for (const auto& path : *paths) {
     Working working("hashing " + printable(path));
-    const auto answer = id_of(path);
+    const auto answer = id_of(path, options.base);
     working.stop();
     worst = std::max(worst, answer.code);
     if (answer.error) report(*answer.error);
@@ -100,6 +102,7 @@ void add_id(Arguments& command) {
   options->paths.add_to(command, "ADAPTER",
                         "Directories of adapters, repositories of the Hub, addresses");
   options->fleet.add_to(command);
+  add_foreign_base(command, options->base);
   add_json(command, options->json);
   command.about(R"(Prints 64 hexadecimal digits that name the adapter's content: the same for every
 container, file order, metadata, card and spelling of the config; different after any

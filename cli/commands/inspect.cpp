@@ -8,6 +8,7 @@
 #include "commands/options.hpp"
 #include "commands/place.hpp"
 #include "ferrule/adapter.hpp"
+#include "ferrule/exchange.hpp"
 #include "print/failure.hpp"
 #include "print/findings.hpp"
 #include "print/inspect_report.hpp"
@@ -31,7 +32,7 @@ int inspect_file(const Options& options) {
 }
 
 int inspect_adapter(const Options& options) {
-  const auto adapter = Adapter::open(options.path, options.open);
+  const auto adapter = open_any(options.path, {.open = options.open});
   if (!adapter) return fail(adapter.error(), options.path, options.report.json);
   print_adapter(*adapter, options.report);
   const auto findings = adapter->findings();

@@ -2,6 +2,8 @@
 #include "commands/options.hpp"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "ferrule/check.hpp"
@@ -30,6 +32,19 @@ void add_output(Arguments& command, Output& output) {
                                "What to print: text, one JSON document (docs/cli.md), or a SARIF "
                                "2.1.0 log (default: text)");
   command.flag("--json", output.json, "The same as --format json").excludes("--format");
+}
+
+void add_foreign_base(Arguments& command, std::string& base) {
+  command.option("--base", base, "BASE",
+                 "For an adapter of another program whose names depend on the model: the base's "
+                 "folder");
+}
+
+ExchangeOptions foreign_options(const std::string& base) {
+  ExchangeOptions options;
+  std::error_code ignored;
+  if (!base.empty() && std::filesystem::exists(base, ignored)) options.base = base;
+  return options;
 }
 
 void add_torch_key(Arguments& command, OpenOptions& open) {

@@ -8,6 +8,7 @@
 #include "arguments.hpp"
 #include "ferrule/durability.hpp"
 #include "ferrule/engine_table.hpp"
+#include "ferrule/exchange.hpp"
 #include "ferrule/read_limits.hpp"
 #include "print/sarif.hpp"
 
@@ -17,6 +18,11 @@ namespace ferrule::cli {
 /// What ADAPTER is.
 inline constexpr const char* kAdapterHelp =
     "Directory of an adapter, user/repo on the Hub, or an hf://, s3:// or https:// address";
+
+/// `--base BASE` of commands that read adapters of other programs.
+void add_foreign_base(Arguments& command, std::string& base);
+/// For open_any(); "" for no base. A base that is no folder here is left to those who look for it.
+ExchangeOptions foreign_options(const std::string& base);
 
 /// `--json`.
 void add_json(Arguments& command, bool& json);

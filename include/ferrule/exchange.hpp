@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ferrule/adapter.hpp"
 #include "ferrule/durability.hpp"
 #include "ferrule/export.hpp"
 #include "ferrule/json.hpp"
@@ -86,6 +87,15 @@ struct [[nodiscard]] ExchangeReport {
 FERRULE_API Result<ExchangeReport> convert(const std::filesystem::path& source,
                                            const std::filesystem::path& output,
                                            const ExchangeOptions& options);
+
+/// The adapter at `path`, whatever its dialect, as one of PEFT: for inspect(), check(), explain(),
+/// diff() and content_id(), which then hold for the adapter that convert() to "peft" writes. A PEFT
+/// folder is opened as Adapter::open() does; of others, tensors that PEFT has in another order are
+/// made in memory. Of `options`, `from`, `base`, `config`, `arch` and `open` are looked at.
+/// Fails as convert() does, and with kUnsupported for an adapter of several models (an image
+/// pipeline), which is one folder of PEFT for each.
+FERRULE_API Result<Adapter> open_any(const std::filesystem::path& path,
+                                     const ExchangeOptions& options = {});
 
 /// A dialect, for help texts.
 struct ExchangeDialect {

@@ -75,6 +75,7 @@ if TYPE_CHECKING:
         ConvertedAdapter,
         ConvertReport,
         DiffReport,
+        ExchangeReport,
         ExplainedModule,
         ExplainReport,
         FixedAdapter,
@@ -122,6 +123,7 @@ __all__ = [
     "CorruptError",
     "DiffReport",
     "Error",
+    "ExchangeReport",
     "ExplainReport",
     "ExplainedModule",
     "ExtractReport",
@@ -208,7 +210,8 @@ _LAZY = {
         " to_lora",
         "_rescue": "PublishReport RescueReport ShardReport assemble publish rescue save_shard",
         "_merge": "MergedFile MergeReport merge unmerge",
-        "_reports": "CheckReport ConfigDiff ConvertedAdapter ConvertReport DiffReport ExplainedModule ExplainReport"
+        "_reports": "CheckReport ConfigDiff ConvertedAdapter ConvertReport DiffReport ExchangeReport ExplainedModule"
+        " ExplainReport"
         " FixedAdapter FixedProblem FixReport LeftOut ModuleDiff NormalizeReport PatternUse SavedAdapter SaveReport"
         " TensorDiff",
         "_verbs": "check content_id convert diff explain fix inspect normalize open pull push save scan verify",

@@ -600,6 +600,9 @@ def diff(a: Adapter, b: Adapter, a_path: object, b_path: object, tensors: bool, 
 def content_id(adapter: Adapter, tick: object | None) -> str:
     """64 hexadecimal digits."""
 
+def exchange(adapter: object | None, output: object | None, to: object | None, source: object | None, base: object | None, config: object | None, dtype: object | None, arch: object | None, drop: object | None, torch_key: object | None, durability: object | None, tick: object | None) -> object:
+    """The document of the command's --json."""
+
 def convert(adapter: object | None, output: object | None, to: object | None, torch_key: object | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 

@@ -17,6 +17,7 @@ __all__ = [
     "ConvertReport",
     "DiffReport",
     "ExplainedModule",
+    "ExchangeReport",
     "ExplainReport",
     "FixedAdapter",
     "FixedProblem",
@@ -476,6 +477,78 @@ class ConvertReport(_Written):
 
     def _summary(self) -> str:
         return f"{self.directory}: {_count(len(self.adapters), 'adapter')} converted"
+
+
+class ExchangeReport(Report):
+    """What convert() to another program's form did."""
+
+    __slots__ = ()
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Always empty: what is wrong is raised."""
+        return []
+
+    @property
+    def source(self) -> str:
+        """The dialect that was read."""
+        return self._fields["from"]
+
+    @property
+    def target(self) -> str:
+        """The dialect that was written."""
+        return self._fields["to"]
+
+    @property
+    def output(self) -> str:
+        """Where it was written to."""
+        return self._fields["output"]
+
+    @property
+    def sites(self) -> int:
+        """How many modules the adapter changes."""
+        return self._fields["sites"]
+
+    @property
+    def kept(self) -> list[str]:
+        """Keys that are the same in the output."""
+        return list(self._fields["kept"])
+
+    @property
+    def renamed(self) -> list[dict[str, str]]:
+        """Keys that have another name ("from", "to"), one for each module."""
+        return list(self._fields["renamed"])
+
+    @property
+    def folded(self) -> list[dict[str, Any]]:
+        """Strengths that were multiplied into factors ("site", "factor", "exact")."""
+        return list(self._fields["folded"])
+
+    @property
+    def rounded(self) -> list[dict[str, str]]:
+        """Tensors that were rounded ("key", "dtype")."""
+        return list(self._fields["rounded"])
+
+    @property
+    def dropped(self) -> list[str]:
+        """Keys that were left out, as `drop` allowed."""
+        return list(self._fields["dropped"])
+
+    @property
+    def notes(self) -> list[str]:
+        return list(self._fields["notes"])
+
+    @property
+    def largest_error(self) -> float:
+        """Of any module's update in the output, relative to the source's."""
+        return self._fields["largest_error"]
+
+    def _table(self) -> tuple[Sequence[str], list[tuple[str, ...]]]:
+        return ("from", "to"), [(entry["from"], entry["to"]) for entry in self.renamed]
+
+    def _summary(self) -> str:
+        return (f"{self.output}: {self.source} to {self.target}, {_count(self.sites, 'module')}, largest error "
+                f"{_number(self.largest_error)}")
 
 
 class NormalizeReport(_Written):

@@ -21,6 +21,7 @@ from ._reports import (
     CheckReport,
     ConvertReport,
     DiffReport,
+    ExchangeReport,
     ExplainReport,
     FixReport,
     NormalizeReport,
@@ -246,11 +247,21 @@ def content_id(adapter: StrPath | Adapter, *, progress: ProgressBar = None) -> s
 
 
 @strict
-def convert(adapter: StrPath, output: StrPath, *, to: Literal["safetensors", "bin"] = "safetensors",
-            torch_key: str = "", durability: Durability = "safe", progress: ProgressBar = None) -> ConvertReport:
-    """Rewrites the weights in the format with every tensor unchanged; the config, the card and other files stay as
-    they are. `output` can be the adapter's own directory; it appears complete or not at all.
+def convert(adapter: StrPath, output: StrPath, *, to: str = "safetensors", source: str = "", base: StrPath | None = None,
+            config: StrPath | None = None, dtype: str = "", arch: str = "", drop: Iterable[str] = (), torch_key: str = "",
+            durability: Durability = "safe", progress: ProgressBar = None) -> ConvertReport | ExchangeReport:
+    """Writes an adapter in the form of another program (docs/convert.md): "gguf", "mlx", "peft", "per-expert" and so
+    on. The output is read back and every update compared before it appears; what the target cannot hold raises
+    UnsupportedError unless `drop` names it.
 
+    With to="safetensors" or "bin", rewrites the weights in that format with every tensor unchanged; the config, the card
+    and other files stay as they are, and `output` can be the adapter's own directory. It appears complete or not at all.
+
+    source: the dialect of the adapter, where its content does not say.
+    base: the base model's folder (its config.json is enough), or that of a diffusers pipeline.
+    config: a file of the source's program that holds the strength or names.
+    dtype: "f32", "f16", "bf16" or "q8_0"; as in the source without it.
+    arch: the model's architecture if no base says it.
     torch_key: the entry of a .bin that holds the state dict, if it is nested.
     durability: "fast" (nothing is flushed), "safe" (old or new, whole, after a loss of power), or "full" (and the new
         one is on disk when the call returns).
@@ -258,7 +269,10 @@ def convert(adapter: StrPath, output: StrPath, *, to: Literal["safetensors", "bi
     _wait(adapter)
     _wait(output)
     with bar(progress, "converting", "B", size_of(adapter)) as tick:
-        return ConvertReport(_ferrule.convert(adapter, output, to, torch_key, durability, tick))
+        if to in ("safetensors", "bin"):
+            return ConvertReport(_ferrule.convert(adapter, output, to, torch_key, durability, tick))
+        return ExchangeReport(_ferrule.exchange(adapter, output, to, source, base, config, dtype, arch, list(drop), torch_key,
+                                                durability, tick))
 
 
 @strict

@@ -18,6 +18,7 @@
 #include "bindings.hpp"
 #include "errors.hpp"
 #include "ferrule/content_id.hpp"
+#include "ferrule/exchange.hpp"
 #include "ferrule/report_json.hpp"
 #include "ferrule/text.hpp"
 #include "json_value.hpp"
@@ -113,6 +114,28 @@ nb::object convert_document(nb::handle adapter, nb::handle output, nb::handle to
   const auto report =
       value_or_raise(long_write([&] { return convert(from.path, where, options); }, tick));
   return document_of(to_json(report, where));
+}
+
+/// `how`: base, config, from, dtype, arch; a path that is None or "" is not given.
+nb::object exchange_document(nb::handle adapter, nb::handle output, nb::handle to, nb::handle from,
+                             nb::handle base, nb::handle config, nb::handle dtype, nb::handle arch,
+                             nb::handle drop, nb::handle torch_key, nb::handle durability,
+                             nb::handle tick) {
+  const auto source = local_path_of(adapter, "adapter", false);
+  const auto where = path_of(output, "output");
+  ExchangeOptions options;
+  options.to = str_of(to, "to");
+  options.from = str_of(from, "from");
+  if (!base.is_none()) options.base = path_of(base, "base");
+  if (!config.is_none()) options.config = path_of(config, "config");
+  options.dtype = str_of(dtype, "dtype");
+  options.arch = str_of(arch, "arch");
+  options.drop = strs_of(drop, "drop");
+  options.durability = durability_of(str_of(durability, "durability"));
+  options.open.torch_key = str_of(torch_key, "torch_key");
+  const auto report =
+      value_or_raise(long_write([&] { return convert(source.path, where, options); }, tick));
+  return document_of(to_json(report));
 }
 
 nb::object normalize_document(nb::handle adapter, nb::handle output, nb::handle rank,
@@ -214,6 +237,10 @@ void bind_reports(nb::module_& module) {
   module.def("diff", &diff_document, "a"_a, "b"_a, "a_path"_a, "b_path"_a, "tensors"_a,
              "tick"_a.none(), kDocument);
   module.def("content_id", &content_id_of, "adapter"_a, "tick"_a.none(), "64 hexadecimal digits.");
+  module.def("exchange", &exchange_document, "adapter"_a.none(), "output"_a.none(), "to"_a.none(),
+             "source"_a.none(), "base"_a.none(), "config"_a.none(), "dtype"_a.none(),
+             "arch"_a.none(), "drop"_a.none(), "torch_key"_a.none(), "durability"_a.none(),
+             "tick"_a.none(), kDocument);
   module.def("convert", &convert_document, "adapter"_a.none(), "output"_a.none(), "to"_a.none(),
              "torch_key"_a.none(), "durability"_a.none(), "tick"_a.none(), kDocument);
   module.def("normalize", &normalize_document, "adapter"_a.none(), "output"_a.none(),

@@ -10,6 +10,7 @@
 #include "exchange/dialect.hpp"
 #include "exchange/limits.hpp"
 #include "exchange/proof.hpp"
+#include "exchange/request.hpp"
 #include "exchange/stage.hpp"
 #include "ferrule/text.hpp"
 #include "io/kind_at.hpp"
@@ -19,28 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using exchange::Dialect;
-
-Result<const Dialect*> named_dialect(std::string_view name) {
-  if (const auto* found = exchange::find_dialect(name)) return found;
-  std::vector<std::string_view> names;
-  for (const auto* dialect : exchange::all_dialects()) names.push_back(dialect->name());
-  std::string message = "there is no dialect " + quote(name);
-  if (const auto near = suggest(name, names)) message += "; did you mean " + std::string(*near);
-  return base::invalid(std::move(message));
-}
-
-Result<exchange::Request> make_request(const ExchangeOptions& options) {
-  exchange::Request request;
-  if (options.base) {
-    FERRULE_TRY(request.base, exchange::open_base(*options.base, options.open));
-  }
-  request.config = options.config;
-  request.key = options.open.torch_key;
-  request.dtype = options.dtype;
-  request.arch = options.arch;
-  request.open = options.open;
-  return request;
-}
 
 Result<void> check_output(const fs::path& source, const fs::path& output, const Dialect& to) {
   FERRULE_TRY(const auto kind, io::kind_at(output));
@@ -60,7 +39,7 @@ Result<void> check_output(const fs::path& source, const fs::path& output, const 
 
 Result<ExchangeReport> convert(const fs::path& source, const fs::path& output,
                                const ExchangeOptions& options) {
-  FERRULE_TRY(const auto* to, named_dialect(options.to));
+  FERRULE_TRY(const auto* to, exchange::named_dialect(options.to));
   if (!to->writes()) {
     return base::invalid(std::string(to->what()) + " is only read, not written");
   }
@@ -68,22 +47,9 @@ Result<ExchangeReport> convert(const fs::path& source, const fs::path& output,
     return base::invalid("q8_0 is a type of GGUF files alone");
   }
   FERRULE_CHECK(check_output(source, output, *to));
-  FERRULE_TRY(const auto look, exchange::look_at(source, options.open));
-  const Dialect* from = nullptr;
-  if (options.from.empty()) {
-    FERRULE_TRY(from, exchange::dialect_of(look));
-  } else {
-    FERRULE_TRY(from, named_dialect(options.from));
-  }
-  FERRULE_TRY(const auto request, make_request(options));
-  auto read = from->read(look, request);
-  if (!read) {
-    auto error = read.error();
-    if (error.path.empty()) error.path = source.string();
-    return error;
-  }
-  exchange::Middle middle = std::move(read).value();
-  FERRULE_CHECK(exchange::check_sites(middle, source));
+  FERRULE_TRY(const auto request, exchange::make_request(options));
+  FERRULE_TRY(auto opened, exchange::read_source(source, options, request));
+  auto& [from, middle] = opened;
   exchange::Ledger ledger(options.drop);
   auto& report = ledger.report();
   report.from = from->name();

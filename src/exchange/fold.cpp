@@ -8,6 +8,7 @@
 
 #include "base/errors.hpp"
 #include "ferrule/text.hpp"
+#include "update/tensor_values.hpp"
 
 namespace ferrule::exchange {
 namespace {
@@ -72,6 +73,7 @@ double alpha_of(const Site& site) noexcept {
 }
 
 Dtype stored_dtype(const Values& values, std::string_view dtype) {
+  if (!update::has_values(values.dtype())) return values.dtype();
   if (dtype == "f32") return Dtype::kF32;
   if (dtype == "f16") return Dtype::kF16;
   if (dtype == "bf16") return Dtype::kBF16;

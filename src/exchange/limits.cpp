@@ -76,6 +76,12 @@ class Limiter {
 
   bool keep(const Extra& extra) {
     if (carries_.extras.contains(extra.role)) return true;
+    // A copy of the base's own matrix, which save_pretrained puts beside LoRA on an embedding.
+    if (extra.key.ends_with(".base_layer.weight")) {
+      ledger_.report().dropped.push_back(extra.key);
+      ledger_.note(extra.key + " is the base's own matrix and is left to the base");
+      return false;
+    }
     return lose(extra.role, extra.key, "is a whole tensor of the model (" + extra.role + ")");
   }
 

@@ -47,6 +47,8 @@ Result<void> look_into_folder(Look& look, const OpenOptions& options) {
       continue;
     }
     look.key_dialect = peft::dialect_of(*opened->tensors).dialect;
+    const auto tensors = opened->tensors->tensors();
+    look.has_peft_keys = !tensors.empty() && tensors.front().name.starts_with("base_model.model.");
     break;
   }
   return {};

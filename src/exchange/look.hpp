@@ -31,6 +31,8 @@ struct Look {
   /// What the one recognizer makes of the config and of the first tensor's name; may be null.
   const peft::Dialect* config_dialect = nullptr;
   const peft::Dialect* key_dialect = nullptr;
+  /// A tensor is named as PEFT names them ("base_model.model....").
+  bool has_peft_keys = false;
   /// The tensors of a file that Ferrule reads as tensors (safetensors, torch); null otherwise.
   std::shared_ptr<const TensorSource> tensors = {};
   Metadata metadata = {};

@@ -251,6 +251,10 @@ Result<void> prove(const Middle& before, const Middle& after,
       report.largest_error = error;
       report.largest_error_site = site.name();
     }
+    for (const auto* side : {&site, found->second}) {
+      side->a.release();
+      side->b.release();
+    }
     read_back.erase(found);
   }
   // Experts without an adapter are written as zeros if their layer has others.

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/errors.hpp"
+#include "base/try.hpp"
 #include "container/tensor_plan.hpp"
 #include "exchange/dialect.hpp"
 #include "exchange/dialects/dialects.hpp"
@@ -19,6 +20,21 @@ std::string not_recognized(const Look& look) {
   if (look.is_folder) return "no adapter of any dialect is in this folder";
   if (look.tensors) return "the names of its tensors are not those of any adapter";
   return "this is " + std::string(describe(look.kind));
+}
+
+/// A config of one program beside the tensors of another.
+Result<void> check_parts(const Look& look) {
+  if (look.config_dialect == nullptr) return {};
+  const auto* other = look.key_dialect;
+  if (look.has_peft_keys || (other != nullptr && other->name != look.config_dialect->name)) {
+    return base::at(base::unsupported(
+                        "EX-2", "the config is that of " + std::string(look.config_dialect->what) +
+                                    ", and the tensors are those of " +
+                                    std::string(look.has_peft_keys ? "PEFT" : other->what) +
+                                    "; --from says which of them to read"),
+                    look.path);
+  }
+  return {};
 }
 
 }  // namespace
@@ -40,6 +56,7 @@ const Dialect* find_dialect(std::string_view name) {
 }
 
 Result<const Dialect*> dialect_of(const Look& look) {
+  FERRULE_CHECK(check_parts(look));
   const Dialect* found = nullptr;
   for (const auto* dialect : all_dialects()) {
     if (!dialect->detect(look)) continue;

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "io/mapping.hpp"
 #include "update/tensor_values.hpp"
 
 namespace ferrule::exchange {
@@ -29,23 +30,41 @@ std::vector<std::int64_t> strides_of(const Shape& shape) {
 
 }  // namespace
 
-void Values::Axis::skip(std::uint64_t i, std::uint64_t step_by) noexcept {
-  if (order) {
-    order_start += i * order_step;
-    order_step *= step_by;
-  } else {
-    stride *= static_cast<std::int64_t>(step_by);
+/// Element i becomes the first, and then each `step_by`th.
+void Values::Patch::skip(std::size_t axis, std::uint64_t i, std::uint64_t step_by) {
+  if (gathers(axis)) {
+    auto moved = std::make_shared<Gather>(*gather);
+    moved->start += i * moved->step;
+    moved->step *= step_by;
+    gather = std::move(moved);
+    return;
   }
+  offset += at(axis, i);
+  axes[axis].stride *= static_cast<std::int64_t>(step_by);
 }
 
-Values Values::of(const TensorView& tensor) {
+/// A dimension is called by another number.
+void Values::Patch::move_axis(std::size_t from, std::size_t to) {
+  if (!gathers(from) || from == to) return;
+  auto moved = std::make_shared<Gather>(*gather);
+  moved->axis = to;
+  gather = std::move(moved);
+}
+
+bool Values::Patch::same_source(const Patch& other) const noexcept {
+  const bool gather_alike =
+      gather == other.gather || (gather && other.gather && *gather == *other.gather);
+  return bytes.data() == other.bytes.data() && offset == other.offset && factor == other.factor &&
+         axes == other.axes && dtype == other.dtype && encoding == other.encoding && gather_alike;
+}
+
+Values Values::whole(std::span<const std::byte> bytes, Dtype dtype, Shape shape) {
   Values out;
-  out.dtype_ = tensor.dtype();
-  out.shape_.assign(tensor.shape().begin(), tensor.shape().end());
-  if (out.shape_.empty()) out.shape_ = {1};
+  out.dtype_ = dtype;
+  out.shape_ = std::move(shape);
   Patch patch;
-  patch.bytes = tensor.bytes();
-  patch.dtype = tensor.dtype();
+  patch.bytes = bytes;
+  patch.dtype = dtype;
   const auto strides = strides_of(out.shape_);
   for (std::size_t i = 0; i < out.shape_.size(); ++i) {
     patch.axes[i].count = out.shape_[i];
@@ -55,17 +74,15 @@ Values Values::of(const TensorView& tensor) {
   return out;
 }
 
+Values Values::of(const TensorView& tensor) {
+  Shape shape(tensor.shape().begin(), tensor.shape().end());
+  if (shape.empty()) shape = {1};
+  return whole(tensor.bytes(), tensor.dtype(), std::move(shape));
+}
+
 Values Values::q8_0(std::span<const std::byte> bytes, Shape shape) {
-  Values out = of(TensorView());
-  out.shape_ = std::move(shape);
-  auto& patch = out.patches_.front();
-  patch.bytes = bytes;
-  patch.encoding = Encoding::kQ8_0;
-  const auto strides = strides_of(out.shape_);
-  for (std::size_t i = 0; i < out.shape_.size(); ++i) {
-    patch.axes[i].count = out.shape_[i];
-    patch.axes[i].stride = strides[i];
-  }
+  Values out = whole(bytes, Dtype::kF32, std::move(shape));
+  out.patches_.front().encoding = Encoding::kQ8_0;
   return out;
 }
 
@@ -78,18 +95,9 @@ Values Values::zeros(Dtype dtype, Shape shape) {
 
 Values Values::owned(std::vector<double> elements, Shape shape, Dtype dtype) {
   auto kept = std::make_shared<const std::vector<double>>(std::move(elements));
-  Values out = of(TensorView());
+  Values out = whole(std::as_bytes(std::span(*kept)), Dtype::kF64, std::move(shape));
   out.dtype_ = dtype;
-  out.shape_ = std::move(shape);
-  auto& patch = out.patches_.front();
-  patch.bytes = std::as_bytes(std::span(*kept));
-  patch.dtype = Dtype::kF64;
-  const auto strides = strides_of(out.shape_);
-  for (std::size_t i = 0; i < out.shape_.size(); ++i) {
-    patch.axes[i].count = out.shape_[i];
-    patch.axes[i].stride = strides[i];
-  }
-  patch.owner = std::move(kept);
+  out.patches_.front().owner = std::move(kept);
   return out;
 }
 
@@ -119,6 +127,10 @@ Values Values::permuted(std::span<const std::size_t> order) const {
   for (std::size_t p = 0; p < patches_.size(); ++p) {
     for (std::size_t i = 0; i < order.size(); ++i) {
       out.patches_[p].axes[i] = patches_[p].axes[order[i]];
+      if (patches_[p].gathers(order[i])) {
+        out.patches_[p].gather = patches_[p].gather;
+        out.patches_[p].move_axis(order[i], i);
+      }
     }
   }
   return out;
@@ -138,8 +150,7 @@ bool Values::cut(Patch& patch, std::size_t axis, std::uint64_t first, std::uint6
   if (place >= count) return false;
   const std::uint64_t place_step = std::max<std::uint64_t>(1, a.step * every / step);
   const std::uint64_t left = (a.count - i + every - 1) / every;
-  if (!a.order) patch.offset += a.at(i);
-  a.skip(i, every);
+  patch.skip(axis, i, every);
   a.start = place;
   a.step = place_step;
   a.count = std::min(left, (count - place + place_step - 1) / place_step);
@@ -165,20 +176,20 @@ Values Values::gathered(std::size_t axis, const RowOrder& order) const {
   out.shape_[axis] = order->size();
   for (const Patch& patch : patches_) {
     const Axis& a = patch.axes[axis];
-    if (a.start == 0 && a.step == 1 && a.count == shape_[axis]) {
+    const bool other = patch.gather && !patch.gathers(axis);
+    if (a.start == 0 && a.step == 1 && a.count == shape_[axis] && !other) {
       Patch whole = patch;
-      Axis& moved = whole.axes[axis];
-      moved.count = order->size();
-      if (a.order) {
-        std::vector<std::uint32_t> both;
-        both.reserve(order->size());
-        for (const auto i : *order) both.push_back((*a.order)[a.order_start + i * a.order_step]);
-        moved.order = std::make_shared<const std::vector<std::uint32_t>>(std::move(both));
-      } else {
-        moved.order = order;
+      whole.axes[axis].count = order->size();
+      RowOrder both = order;
+      if (patch.gather) {
+        const auto& inner = *patch.gather;
+        auto joined = std::make_shared<std::vector<std::uint32_t>>();
+        for (const auto i : *order) {
+          joined->push_back((*inner.order)[inner.start + i * inner.step]);
+        }
+        both = std::move(joined);
       }
-      moved.order_start = 0;
-      moved.order_step = 1;
+      whole.gather = std::make_shared<const Gather>(Gather{.axis = axis, .order = std::move(both)});
       out.patches_.push_back(std::move(whole));
       continue;
     }
@@ -204,7 +215,7 @@ Values Values::reshaped(const Shape& shape) const {
     bool plain = true;
     for (std::size_t i = 0; i < shape_.size(); ++i) {
       const Axis& a = patch.axes[i];
-      plain = plain && a.start == 0 && a.count == shape_[i] && !a.order &&
+      plain = plain && a.start == 0 && a.count == shape_[i] && !patch.gather &&
               (a.count == 1 || (a.stride == strides[i] && a.step == 1));
     }
     if (plain) {
@@ -225,8 +236,16 @@ Values Values::without_axis(std::size_t axis) const {
   Values out = *this;
   out.shape_.erase(out.shape_.begin() + static_cast<std::ptrdiff_t>(axis));
   for (auto& patch : out.patches_) {
-    const Axis& gone = patch.axes[axis];
-    patch.offset += gone.at(0);
+    if (patch.gathers(axis)) {
+      patch.offset += patch.at(axis, 0);
+      patch.gather = nullptr;
+    }
+    for (std::size_t i = axis + 1; i < kMaxDims; ++i) {
+      if (patch.gathers(i)) {
+        patch.move_axis(i, i - 1);
+        break;
+      }
+    }
     std::rotate(patch.axes.begin() + static_cast<std::ptrdiff_t>(axis),
                 patch.axes.begin() + static_cast<std::ptrdiff_t>(axis) + 1, patch.axes.end());
     patch.axes.back() = {};
@@ -272,6 +291,7 @@ Values Values::stacked(std::span<const Values> parts) {
     for (auto& patch : one.patches_) {
       std::rotate(patch.axes.begin(), patch.axes.end() - 1, patch.axes.end());
       patch.axes[0] = {};
+      if (patch.gather) patch.move_axis(patch.gather->axis, patch.gather->axis + 1);
     }
     lifted.push_back(std::move(one));
   }
@@ -310,6 +330,17 @@ Values Values::interleaved(std::span<const Values> parts, std::size_t axis) {
   return out;
 }
 
+bool Values::is_mapped() const noexcept {
+  return std::none_of(patches_.begin(), patches_.end(),
+                      [](const Patch& patch) { return patch.owner != nullptr; });
+}
+
+void Values::release() const {
+  for (const auto& patch : patches_) {
+    if (!patch.owner) io::release_pages(patch.bytes);
+  }
+}
+
 std::span<const std::byte> Values::contiguous() const noexcept {
   if (patches_.size() != 1) return {};
   const Patch& patch = patches_.front();
@@ -317,7 +348,7 @@ std::span<const std::byte> Values::contiguous() const noexcept {
   std::int64_t stride = 1;
   for (std::size_t i = shape_.size(); i-- > 0;) {
     const Axis& a = patch.axes[i];
-    if (a.start != 0 || a.count != shape_[i] || a.order) return {};
+    if (a.start != 0 || a.count != shape_[i] || patch.gather) return {};
     if (a.count != 1 && (a.stride != stride || a.step != 1)) return {};
     stride *= static_cast<std::int64_t>(a.count);
   }
@@ -330,12 +361,7 @@ std::span<const std::byte> Values::contiguous() const noexcept {
 bool Values::same_source(const Values& other) const noexcept {
   if (shape_ != other.shape_ || patches_.size() != other.patches_.size()) return false;
   for (std::size_t i = 0; i < patches_.size(); ++i) {
-    const Patch& a = patches_[i];
-    const Patch& b = other.patches_[i];
-    if (a.bytes.data() != b.bytes.data() || a.offset != b.offset || a.factor != b.factor ||
-        a.axes != b.axes || a.dtype != b.dtype || a.encoding != b.encoding) {
-      return false;
-    }
+    if (!patches_[i].same_source(other.patches_[i])) return false;
   }
   return true;
 }

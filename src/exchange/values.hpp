@@ -31,7 +31,7 @@ using RowOrder = std::shared_ptr<const std::vector<std::uint32_t>>;
 /// Cheap to copy while it has few parts. Members do not check indices: shapes were checked before.
 class Values {
  public:
-  static constexpr std::size_t kMaxDims = 6;
+  static constexpr std::size_t kMaxDims = 5;
 
   /// No tensor; empty() is true.
   Values() = default;
@@ -95,7 +95,13 @@ class Values {
   /// True if all elements are equal: `other` times `factor`. Reads both unless they are one.
   bool same_values(const Values& other, double factor = 1) const;
 
-  /// To be written under that name as that dtype.
+  /// True if its bytes are the caller's (a file), not computed.
+  bool is_mapped() const noexcept;
+  /// Gives back the memory of what was read of mapped files; it is read again when needed.
+  void release() const;
+
+  /// To be written under that name as that dtype. The memory of mapped files is given back on the
+  /// way.
   TensorStream stream(std::string name, Dtype dtype) const;
   TensorStream stream(std::string name) const { return stream(std::move(name), dtype_); }
 
@@ -106,16 +112,17 @@ class Values {
     std::uint64_t count = 1;
     std::uint64_t step = 1;   ///< In the result.
     std::int64_t stride = 0;  ///< In the source, in elements.
-    RowOrder order = {};      ///< If set, element i is at order[order_start + i * order_step].
-    std::uint64_t order_start = 0;
-    std::uint64_t order_step = 1;
 
-    std::int64_t at(std::uint64_t i) const noexcept {
-      const std::uint64_t index = order ? (*order)[order_start + i * order_step] : i;
-      return stride * static_cast<std::int64_t>(index);
-    }
-    void skip(std::uint64_t i, std::uint64_t step_by) noexcept;
     bool operator==(const Axis&) const = default;
+  };
+  /// Element i of one dimension is at place order[start + i * step].
+  struct Gather {
+    std::size_t axis = 0;
+    RowOrder order = {};
+    std::uint64_t start = 0;
+    std::uint64_t step = 1;
+
+    bool operator==(const Gather&) const = default;
   };
   struct Patch {
     std::span<const std::byte> bytes = {};
@@ -125,9 +132,23 @@ class Values {
     std::int64_t offset = 0;
     double factor = 1;
     std::array<Axis, kMaxDims> axes = {};
+    std::shared_ptr<const Gather> gather = {};  ///< Of one dimension at most.
+
+    bool gathers(std::size_t axis) const noexcept { return gather && gather->axis == axis; }
+    /// Where element i of a dimension is, from the start of that dimension.
+    std::int64_t at(std::size_t axis, std::uint64_t i) const noexcept {
+      const std::uint64_t index =
+          gathers(axis) ? (*gather->order)[gather->start + i * gather->step] : i;
+      return axes[axis].stride * static_cast<std::int64_t>(index);
+    }
+    bool same_source(const Patch& other) const noexcept;
+    void skip(std::size_t axis, std::uint64_t i, std::uint64_t step_by);
+    void move_axis(std::size_t from, std::size_t to);
   };
   struct Reader;
 
+  /// A whole tensor in row-major order.
+  static Values whole(std::span<const std::byte> bytes, Dtype dtype, Shape shape);
   static bool cut(Patch& patch, std::size_t axis, std::uint64_t first, std::uint64_t count,
                   std::uint64_t step);
 

@@ -7,6 +7,7 @@
 
 #include "base/float_convert.hpp"
 #include "exchange/values.hpp"
+#include "io/mapping.hpp"
 
 namespace ferrule::exchange {
 namespace {
@@ -199,7 +200,7 @@ struct Values::Reader {
     if (low >= high) return;
     if (axis + 1 < strides.size()) {
       for (std::uint64_t i = low; i < high; ++i) {
-        walk(axis + 1, base + (a.start + i * a.step) * strides[axis], source + a.at(i));
+        walk(axis + 1, base + (a.start + i * a.step) * strides[axis], source + patch.at(axis, i));
       }
       return;
     }
@@ -207,9 +208,10 @@ struct Values::Reader {
     run.data = patch.bytes.data();
     run.stride = a.stride;
     run.in = source;
-    if (a.order) {
-      run.order = a.order->data() + a.order_start + low * a.order_step;
-      run.order_step = a.order_step;
+    if (patch.gathers(axis)) {
+      const auto& gather = *patch.gather;
+      run.order = gather.order->data() + gather.start + low * gather.step;
+      run.order_step = gather.step;
     } else {
       run.in += a.stride * static_cast<std::int64_t>(low);
     }
@@ -281,20 +283,33 @@ TensorStream Values::stream(std::string name, Dtype dtype) const {
   out.name = std::move(name);
   out.dtype = dtype;
   out.shape = shape_;
-  if (dtype == dtype_) out.bytes = contiguous();
-  if (!out.bytes.empty() || element_count() == 0) return out;
-  out.read = [values = *this, dtype](std::uint64_t offset,
-                                     std::span<std::byte> piece) -> Result<void> {
-    const std::uint64_t width = bit_width(dtype) / 8;
-    if (offset % width == 0 && piece.size() % width == 0) {
-      values.read(offset / width, dtype, piece);
+  const auto count = element_count();
+  if (count == 0) return out;
+  const auto plain = dtype == dtype_ ? contiguous() : std::span<const std::byte>();
+  if (!plain.empty()) {
+    out.read = [values = *this, plain](std::uint64_t offset,
+                                       std::span<std::byte> piece) -> Result<void> {
+      const auto part = plain.subspan(static_cast<std::size_t>(offset), piece.size());
+      std::memcpy(piece.data(), part.data(), part.size());
+      if (values.is_mapped()) io::release_pages(part);
       return {};
-    }
+    };
+    out.is_concurrent = true;
+    return out;
+  }
+  out.read = [values = *this, dtype, count](std::uint64_t offset,
+                                            std::span<std::byte> piece) -> Result<void> {
+    const std::uint64_t width = bit_width(dtype) / 8;
     const std::uint64_t first = offset / width;
     const std::uint64_t last = (offset + piece.size() + width - 1) / width;
-    std::vector<std::byte> whole((last - first) * width);
-    values.read(first, dtype, whole);
-    std::memcpy(piece.data(), whole.data() + offset % width, piece.size());
+    if (offset % width == 0 && piece.size() % width == 0) {
+      values.read(first, dtype, piece);
+    } else {
+      std::vector<std::byte> whole((last - first) * width);
+      values.read(first, dtype, whole);
+      std::memcpy(piece.data(), whole.data() + offset % width, piece.size());
+    }
+    if (last == count) values.release();
     return {};
   };
   out.is_concurrent = true;

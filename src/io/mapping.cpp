@@ -2,10 +2,13 @@
 #include "io/mapping.hpp"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <limits>
+#include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -46,6 +49,50 @@ Result<void> read_all(const InputFile& file, std::span<std::byte> out, unsigned 
 
 }  // namespace
 
+namespace {
+
+/// Ranges of files that are mapped now.
+struct MappedFiles {
+  std::mutex mutex;
+  std::map<const std::byte*, std::size_t> ranges;
+
+  static MappedFiles& all() {
+    static MappedFiles files;
+    return files;
+  }
+};
+
+void note_mapping(const std::byte* data, std::size_t size) {
+  auto& files = MappedFiles::all();
+  const std::lock_guard lock(files.mutex);
+  files.ranges[data] = size;
+}
+
+void unmap(std::byte* data, std::size_t size) noexcept {
+  auto& files = MappedFiles::all();
+  const std::lock_guard lock(files.mutex);
+  files.ranges.erase(data);
+  ::munmap(data, size);
+}
+
+}  // namespace
+
+void release_pages(std::span<const std::byte> bytes) noexcept {
+  if (bytes.empty()) return;
+  auto& files = MappedFiles::all();
+  const std::lock_guard lock(files.mutex);
+  auto found = files.ranges.upper_bound(bytes.data());
+  if (found == files.ranges.begin()) return;
+  --found;
+  const std::byte* end = bytes.data() + bytes.size();
+  if (end > found->first + found->second) return;
+  static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  // A page that is shared with a neighbor goes, too: it is read again like any other.
+  const auto first = reinterpret_cast<std::uintptr_t>(bytes.data()) / page * page;
+  const auto last = (reinterpret_cast<std::uintptr_t>(end) + page - 1) / page * page;
+  ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+}
+
 Result<Mapping> Mapping::of(const InputFile& file, Backing backing, unsigned threads) {
   Mapping mapping;
   if (file.size() == 0) return mapping;
@@ -62,6 +109,7 @@ Result<Mapping> Mapping::of(const InputFile& file, Backing backing, unsigned thr
   if (data == MAP_FAILED) return system_error(errno, "cannot map it into memory", file.path());
   mapping.data_ = static_cast<std::byte*>(data);
   mapping.size_ = size;
+  if (!copy) note_mapping(mapping.data_, size);
   if (copy) {
     if (size >= kHugePage) ::madvise(data, size, MADV_HUGEPAGE);
     FERRULE_CHECK(read_all(file, {mapping.data_, size}, threads));
@@ -74,7 +122,7 @@ Mapping::Mapping(Mapping&& other) noexcept
 
 Mapping& Mapping::operator=(Mapping&& other) noexcept {
   if (this != &other) {
-    if (data_ != nullptr) ::munmap(data_, size_);
+    if (data_ != nullptr) unmap(data_, size_);
     data_ = std::exchange(other.data_, nullptr);
     size_ = std::exchange(other.size_, 0);
   }
@@ -82,7 +130,7 @@ Mapping& Mapping::operator=(Mapping&& other) noexcept {
 }
 
 Mapping::~Mapping() {
-  if (data_ != nullptr) ::munmap(data_, size_);
+  if (data_ != nullptr) unmap(data_, size_);
 }
 
 }  // namespace ferrule::io

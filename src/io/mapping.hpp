@@ -30,4 +30,9 @@ class Mapping {
   std::size_t size_ = 0;
 };
 
+/// Gives back the memory of whole pages in `bytes` as far as they are of a file mapped by Mapping
+/// (Backing::kMap); their content is read from the file again when it is touched. Bytes of any
+/// other memory stay. For who reads a large file once and keeps it open.
+void release_pages(std::span<const std::byte> bytes) noexcept;
+
 }  // namespace ferrule::io

@@ -93,6 +93,16 @@ std::string formula_text(Formula formula, bool rslora, bool has_alpha) {
   return {};
 }
 
+/// A module that target_modules names is adapted itself: "down_proj" in target_parameters would fit
+/// every module, whether it has such a parameter or not.
+bool is_targeted(const AdapterConfig& config, std::string_view path) {
+  const auto targets = config.target_modules();
+  if (!targets || targets->is_pattern) return false;
+  return std::any_of(targets->names.begin(), targets->names.end(), [path](const auto& name) {
+    return path == name || path.ends_with("." + name);
+  });
+}
+
 }  // namespace
 
 std::vector<std::string> pattern_paths(const AdapterConfig& config, std::string_view module_path) {
@@ -116,7 +126,7 @@ std::vector<std::string> pattern_paths(const AdapterConfig& config, std::string_
       names.push_back(name);
     }
   }
-  if (names.empty()) return {std::string(module_path)};
+  if (names.empty() || is_targeted(config, owner)) return {std::string(module_path)};
   std::sort(names.begin(), names.end());
   // Layers nest in the order in which the module registers its parameters, the first innermost:
   // transformers' experts register gate_up_proj before down_proj.

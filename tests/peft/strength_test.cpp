@@ -48,6 +48,15 @@ TEST(Strength, AdaloraCountsTheRanksItKept) {
   EXPECT_EQ(strength->strength, 4.0);
 }
 
+TEST(Strength, ABareNameInTargetParametersIsNoParameterOfATargetedModule) {
+  // As PEFT writes them for fused experts beside targets: every module ends in ".down_proj" then.
+  const auto config = config_of(
+      R"({"peft_type": "LORA", "r": 4, "lora_alpha": 12, "target_modules": ["k_proj"],
+          "target_parameters": ["gate_up_proj", "down_proj"], "alpha_pattern": {"k_proj": 40}})");
+  EXPECT_EQ(resolve_strength(config, "layers.0.self_attn.k_proj")->strength, 10.0);
+  EXPECT_EQ(resolve_strength(config, "layers.0.mlp.experts")->strength, 3.0);
+}
+
 TEST(Strength, RefusesPatternsThatAreInvalidOrTooSlow) {
   const auto invalid = config_of(R"({"peft_type": "LORA", "rank_pattern": {"q(": 4}})");
   EXPECT_EQ(resolve_strength(invalid, "q").error().rule, "CF-20");

@@ -9,6 +9,7 @@
 #include "exchange/dialects/dialects.hpp"
 #include "exchange/dialects/peft_config.hpp"
 #include "exchange/dialects/peft_factors.hpp"
+#include "exchange/dialects/peft_form.hpp"
 #include "exchange/experts.hpp"
 #include "exchange/fold.hpp"
 #include "ferrule/adapter.hpp"
@@ -180,21 +181,27 @@ class FolderWriter {
   FolderWriter(const Middle& middle, std::string component, const Request& request, Ledger& ledger)
       : middle_(middle), component_(std::move(component)), request_(request), ledger_(ledger) {}
 
-  Result<void> write(Experts experts, Plan& plan) {
+  Result<PeftForm> form(Experts experts) {
     std::vector<Site> plain;
     for (const auto& site : middle_.sites) {
       if (site.component == component_) plain.push_back(site);
     }
     if (experts == Experts::kFused) FERRULE_CHECK(take_experts(plain));
+    has_fused_ = !layers_.empty();
     for (const auto& site : plain) add_site(site);
     for (const auto& extra : middle_.extras) {
       if (extra.component == component_) add(extra.values, extra.path, extra.key);
     }
-    FERRULE_TRY(const auto config, peft_config(middle_, component_, layers_, request_.base));
+    FERRULE_TRY(auto config, peft_config(middle_, component_, layers_, request_.base));
+    return PeftForm{std::move(config), std::move(tensors_)};
+  }
+
+  Result<void> write(Experts experts, Plan& plan) {
+    FERRULE_TRY(auto made, form(experts));
     const std::string below = component_.empty() ? "" : component_ + "/";
-    plan.files.push_back(text_file(below + kConfigFile, config.to_json()));
+    plan.files.push_back(text_file(below + kConfigFile, made.config.to_json()));
     plan.files.push_back(
-        safetensors_file(below + kSafetensorsFile, std::move(tensors_), {{"format", "pt"}}));
+        safetensors_file(below + kSafetensorsFile, std::move(made.tensors), {{"format", "pt"}}));
     plan.stale.push_back(below + kBinFile);
     return {};
   }
@@ -217,11 +224,13 @@ class FolderWriter {
   void add_site(const Site& canonical) {
     Site site = canonical;
     site.path = old_path(site.path, model_type());
-    layers_.push_back({.path = site.path,
+    // The router beside fused experts is not a linear layer: PEFT adapts its weight as a parameter.
+    const bool router = has_fused_ && site.path.ends_with(".mlp.gate");
+    layers_.push_back({.path = router ? site.path + ".weight" : site.path,
                        .rank = site.rank,
                        .scale = site.scale,
                        .alpha = site.alpha,
-                       .is_parameter = false,
+                       .is_parameter = router,
                        .kind = site.kind});
     const bool embedding = site.kind == SiteKind::kEmbedding;
     if (!site.a.empty()) {
@@ -259,6 +268,7 @@ class FolderWriter {
   std::string component_;
   const Request& request_;
   Ledger& ledger_;
+  bool has_fused_ = false;
   std::vector<PeftLayer> layers_;
   std::vector<TensorStream> tensors_;
 };
@@ -357,6 +367,11 @@ class FusedExpert final : public Peft {
 };
 
 }  // namespace
+
+Result<PeftForm> peft_form(const Middle& middle, const std::string& component,
+                           const Request& request, Ledger& ledger) {
+  return FolderWriter(middle, component, request, ledger).form(Experts::kAsTheyWere);
+}
 
 const Dialect& peft_dialect() {
   static const Peft kDialect;

@@ -34,7 +34,11 @@ Result<void> write_values(io::OutputFile& out, const Entry& entry) {
   const auto dtype = dtype_of(entry.type);
   const bool blocks = entry.type == format::kGgufQ8_0;
   if (!blocks && dtype == entry.values.dtype()) {
-    if (const auto bytes = entry.values.contiguous(); !bytes.empty()) return out.write(bytes);
+    if (const auto bytes = entry.values.contiguous(); !bytes.empty()) {
+      FERRULE_CHECK(out.write(bytes));
+      entry.values.release();
+      return {};
+    }
   }
   std::vector<std::byte> piece;
   std::vector<float> elements;
@@ -52,6 +56,7 @@ Result<void> write_values(io::OutputFile& out, const Entry& entry) {
     FERRULE_CHECK(out.write(std::span<const std::byte>(piece)));
     first += now;
   }
+  entry.values.release();
   return {};
 }
 
