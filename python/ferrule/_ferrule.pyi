@@ -653,6 +653,9 @@ class PublishedReader:
     def current(self) -> tuple[int, str]:
         """The number of the current generation, and its folder."""
 
+def merge(undo: bool, adapters: list, base: object | None, output: object | None, weights: Sequence[float], rounding: object | None, dtype: object | None, threads: int, copy: bool, in_place: bool, resume: bool, torch_key: object | None, durability: object | None, tick: object | None) -> object:
+    """The document of the command's --json."""
+
 class Snapshot:
     """A copy of LiveTensors at one moment."""
 
