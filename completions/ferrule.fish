@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Made by tools/make_command_docs.py.
-set -l commands save rescue assemble inspect config state-dict verify check explain diff id scan fix normalize merge unmerge convert combine extract to-lora resize clean push pull help
+set -l commands save rescue assemble inspect config state-dict verify check explain diff id scan fix normalize merge unmerge convert combine extract to-lora resize clean publish push pull help
 complete -c ferrule -f
 complete -c ferrule -s h -l help -d 'Print this help'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -s V -l version -d 'Print the version'
@@ -26,6 +26,7 @@ complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a extract -d
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a to-lora -d 'Write an adapter of another method as a LoRA'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a resize -d 'Cut a LoRA to smaller ranks, optimally'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a clean -d 'Remove what interrupted saves left behind'
+complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a publish -d 'Make an adapter the current one for readers of a folder'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a push -d 'Upload an adapter to the Hugging Face Hub or to S3'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a pull -d 'Download an adapter from the Hub, S3 or a web folder'
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a help -d 'Show the help of a command'
@@ -84,6 +85,9 @@ complete -c ferrule -n '__fish_seen_subcommand_from verify' -l id -x -d 'The con
 complete -c ferrule -n '__fish_seen_subcommand_from verify' -s q -l quiet -d 'Print findings only'
 complete -c ferrule -n '__fish_seen_subcommand_from verify' -l all -d 'List every finding instead of one line for each cause'
 complete -c ferrule -n '__fish_seen_subcommand_from verify' -l torch-key -x -a 'state_dict model module' -d 'In a torch file that nests its state dict: the key of the state dict'
+complete -c ferrule -n '__fish_seen_subcommand_from verify' -l jobs -x -d 'How many items are worked on at once; 0 is one for each core (default: 1)'
+complete -c ferrule -n '__fish_seen_subcommand_from verify' -l jsonl -d 'Print one line of JSON for each path as soon as it is done'
+complete -c ferrule -n '__fish_seen_subcommand_from verify' -l resume -x -d 'Leave out what this file of such lines has already, and add to it; implies --jsonl'
 complete -c ferrule -n '__fish_seen_subcommand_from verify' -l format -x -a 'text json sarif' -d 'What to print: text, one JSON document (docs/cli.md), or a SARIF 2.1.0 log (default: text)'
 complete -c ferrule -n '__fish_seen_subcommand_from verify' -l json -d 'The same as --format json'
 complete -c ferrule -n '__fish_seen_subcommand_from check' -F
@@ -95,26 +99,38 @@ complete -c ferrule -n '__fish_seen_subcommand_from check' -l engine -x -a 'llam
 complete -c ferrule -n '__fish_seen_subcommand_from check' -l engines -r -F -d 'Take what engines do from this table, in place of the built-in one (docs/check.md has the format)'
 complete -c ferrule -n '__fish_seen_subcommand_from check' -l allow-partial -d 'Accept modules that the base does not have if at least one is found; a wrong shape is still an error'
 complete -c ferrule -n '__fish_seen_subcommand_from check' -l all -d 'List every finding instead of one line for each cause'
+complete -c ferrule -n '__fish_seen_subcommand_from check' -l jobs -x -d 'How many items are worked on at once; 0 is one for each core (default: 1)'
+complete -c ferrule -n '__fish_seen_subcommand_from check' -l jsonl -d 'Print one line of JSON for each path as soon as it is done'
+complete -c ferrule -n '__fish_seen_subcommand_from check' -l resume -x -d 'Leave out what this file of such lines has already, and add to it; implies --jsonl'
 complete -c ferrule -n '__fish_seen_subcommand_from check' -l format -x -a 'text json sarif' -d 'What to print: text, one JSON document (docs/cli.md), or a SARIF 2.1.0 log (default: text)'
 complete -c ferrule -n '__fish_seen_subcommand_from check' -l json -d 'The same as --format json'
 complete -c ferrule -n '__fish_seen_subcommand_from explain' -F
 complete -c ferrule -n '__fish_seen_subcommand_from explain' -l files-from -r -F -d 'Also take the lines of this file as paths; - is standard input'
 complete -c ferrule -n '__fish_seen_subcommand_from explain' -l module -x -d 'Only modules whose path, or the end of it after a dot, matches (* and ?)'
+complete -c ferrule -n '__fish_seen_subcommand_from explain' -l base -x -d 'For an adapter of another program whose names depend on the model: the base\'s folder'
 complete -c ferrule -n '__fish_seen_subcommand_from explain' -l json -d 'Print one JSON document (docs/cli.md)'
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -F
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -F
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -l tensors -d 'List the tensors of each module too'
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -l exit-code -d 'Exit with 1 if the adapters are not the same'
+complete -c ferrule -n '__fish_seen_subcommand_from diff' -l base -x -d 'For an adapter of another program whose names depend on the model: the base\'s folder'
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -l format -x -a 'text json sarif' -d 'What to print: text, one JSON document (docs/cli.md), or a SARIF 2.1.0 log (default: text)'
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -l json -d 'The same as --format json'
 complete -c ferrule -n '__fish_seen_subcommand_from id' -F
 complete -c ferrule -n '__fish_seen_subcommand_from id' -l files-from -r -F -d 'Also take the lines of this file as paths; - is standard input'
+complete -c ferrule -n '__fish_seen_subcommand_from id' -l jobs -x -d 'How many items are worked on at once; 0 is one for each core (default: 1)'
+complete -c ferrule -n '__fish_seen_subcommand_from id' -l jsonl -d 'Print one line of JSON for each path as soon as it is done'
+complete -c ferrule -n '__fish_seen_subcommand_from id' -l resume -x -d 'Leave out what this file of such lines has already, and add to it; implies --jsonl'
+complete -c ferrule -n '__fish_seen_subcommand_from id' -l base -x -d 'For an adapter of another program whose names depend on the model: the base\'s folder'
 complete -c ferrule -n '__fish_seen_subcommand_from id' -l json -d 'Print one JSON document (docs/cli.md)'
 complete -c ferrule -n '__fish_seen_subcommand_from scan' -F
 complete -c ferrule -n '__fish_seen_subcommand_from scan' -l files-from -r -F -d 'Also take the lines of this file as paths; - is standard input'
 complete -c ferrule -n '__fish_seen_subcommand_from scan' -l allow -x -d 'Accept files whose path or name matches, and globals whose name matches (* and ?)'
 complete -c ferrule -n '__fish_seen_subcommand_from scan' -l fail-on -x -a 'dangerous unknown any' -d 'The least severity that fails the scan; any includes training state (default: unknown)'
 complete -c ferrule -n '__fish_seen_subcommand_from scan' -s q -l quiet -d 'Print only what fails the scan'
+complete -c ferrule -n '__fish_seen_subcommand_from scan' -l jobs -x -d 'How many items are worked on at once; 0 is one for each core (default: 1)'
+complete -c ferrule -n '__fish_seen_subcommand_from scan' -l jsonl -d 'Print one line of JSON for each path as soon as it is done'
+complete -c ferrule -n '__fish_seen_subcommand_from scan' -l resume -x -d 'Leave out what this file of such lines has already, and add to it; implies --jsonl'
 complete -c ferrule -n '__fish_seen_subcommand_from scan' -l format -x -a 'text json sarif' -d 'What to print: text, one JSON document (docs/cli.md), or a SARIF 2.1.0 log (default: text)'
 complete -c ferrule -n '__fish_seen_subcommand_from scan' -l json -d 'The same as --format json'
 complete -c ferrule -n '__fish_seen_subcommand_from fix' -F
@@ -159,6 +175,10 @@ complete -c ferrule -n '__fish_seen_subcommand_from unmerge' -l resume -d 'Go on
 complete -c ferrule -n '__fish_seen_subcommand_from unmerge' -l torch-key -x -a 'state_dict model module' -d 'In a torch file that nests its state dict: the key of the state dict'
 complete -c ferrule -n '__fish_seen_subcommand_from unmerge' -l durability -x -a 'fast safe full' -d 'How the files survive a power loss: fast may lose or tear them, safe never tears them, full has them on disk before it returns (default: safe)'
 complete -c ferrule -n '__fish_seen_subcommand_from unmerge' -l json -d 'Print one JSON document (docs/cli.md)'
+complete -c ferrule -n '__fish_seen_subcommand_from convert' -l files-from -r -F -d 'Also take the lines of this file as paths; - is standard input'
+complete -c ferrule -n '__fish_seen_subcommand_from convert' -l jobs -x -d 'How many items are worked on at once; 0 is one for each core (default: 1)'
+complete -c ferrule -n '__fish_seen_subcommand_from convert' -l jsonl -d 'Print one line of JSON for each path as soon as it is done'
+complete -c ferrule -n '__fish_seen_subcommand_from convert' -l resume -x -d 'Leave out what this file of such lines has already, and add to it; implies --jsonl'
 complete -c ferrule -n '__fish_seen_subcommand_from convert' -s o -l output -x -d 'Where to write; with --to safetensors or bin, SRC itself converts in place'
 complete -c ferrule -n '__fish_seen_subcommand_from convert' -l to -x -a 'safetensors bin peft per-expert fused-expert mlx kohya lycoris diffusers gguf adapterhub paddle torchtune litgpt mistral onnx' -d 'The format to write (default: safetensors)'
 complete -c ferrule -n '__fish_seen_subcommand_from convert' -l from -x -a 'peft per-expert fused-expert mlx kohya lycoris diffusers gguf adapterhub paddle torchtune litgpt mistral onnx' -d 'The format of SRC (default: found by its content)'
@@ -178,6 +198,7 @@ complete -c ferrule -n '__fish_seen_subcommand_from combine' -l method -x -a 'ca
 complete -c ferrule -n '__fish_seen_subcommand_from combine' -l rank -x -d 'Largest rank of svd and the _svd methods (default: the largest of the adapters)'
 complete -c ferrule -n '__fish_seen_subcommand_from combine' -l density -x -d 'Share of values that ties, dare and magnitude_prune keep'
 complete -c ferrule -n '__fish_seen_subcommand_from combine' -l seed -x -d 'Seed of the draws of dare (default: 0)'
+complete -c ferrule -n '__fish_seen_subcommand_from combine' -l report -r -F -d 'Also write a page of HTML with a plot of each module\'s singular values'
 complete -c ferrule -n '__fish_seen_subcommand_from combine' -l threads -x -d 'How many threads work at once (default: one a core)'
 complete -c ferrule -n '__fish_seen_subcommand_from combine' -l torch-key -x -a 'state_dict model module' -d 'In a torch file that nests its state dict: the key of the state dict'
 complete -c ferrule -n '__fish_seen_subcommand_from combine' -l durability -x -a 'fast safe full' -d 'How the files survive a power loss: fast may lose or tear them, safe never tears them, full has them on disk before it returns (default: safe)'
@@ -188,6 +209,7 @@ complete -c ferrule -n '__fish_seen_subcommand_from extract' -s o -l output -r -
 complete -c ferrule -n '__fish_seen_subcommand_from extract' -l rank -x -d 'Largest rank of any module'
 complete -c ferrule -n '__fish_seen_subcommand_from extract' -l energy -x -d 'Share of the squared norm of the change that each module keeps, if a smaller rank does it'
 complete -c ferrule -n '__fish_seen_subcommand_from extract' -l full-modules -d 'Keep norms, biases and embeddings that changed as modules saved in full'
+complete -c ferrule -n '__fish_seen_subcommand_from extract' -l report -r -F -d 'Also write a page of HTML with a plot of each module\'s singular values'
 complete -c ferrule -n '__fish_seen_subcommand_from extract' -l threads -x -d 'How many threads work at once (default: one a core)'
 complete -c ferrule -n '__fish_seen_subcommand_from extract' -l durability -x -a 'fast safe full' -d 'How the files survive a power loss: fast may lose or tear them, safe never tears them, full has them on disk before it returns (default: safe)'
 complete -c ferrule -n '__fish_seen_subcommand_from extract' -l json -d 'Print one JSON document (docs/cli.md)'
@@ -196,6 +218,7 @@ complete -c ferrule -n '__fish_seen_subcommand_from to-lora' -s o -l output -r -
 complete -c ferrule -n '__fish_seen_subcommand_from to-lora' -l rank -x -d 'Largest rank of any module'
 complete -c ferrule -n '__fish_seen_subcommand_from to-lora' -l max-error -x -d 'Relative error that each module may have, 0 to 1'
 complete -c ferrule -n '__fish_seen_subcommand_from to-lora' -l base -x -d 'Directory of the base model: for DoRA, OFT, BOFT, HRA, IA3, and for methods whose files do not tell the shape of the weight'
+complete -c ferrule -n '__fish_seen_subcommand_from to-lora' -l report -r -F -d 'Also write a page of HTML with a plot of each module\'s singular values'
 complete -c ferrule -n '__fish_seen_subcommand_from to-lora' -l threads -x -d 'How many threads work at once (default: one a core)'
 complete -c ferrule -n '__fish_seen_subcommand_from to-lora' -l torch-key -x -a 'state_dict model module' -d 'In a torch file that nests its state dict: the key of the state dict'
 complete -c ferrule -n '__fish_seen_subcommand_from to-lora' -l durability -x -a 'fast safe full' -d 'How the files survive a power loss: fast may lose or tear them, safe never tears them, full has them on disk before it returns (default: safe)'
@@ -206,12 +229,17 @@ complete -c ferrule -n '__fish_seen_subcommand_from resize' -l rank -x -d 'Large
 complete -c ferrule -n '__fish_seen_subcommand_from resize' -l energy -x -d 'Share of the squared norm of the update that each module keeps, 0 to 1'
 complete -c ferrule -n '__fish_seen_subcommand_from resize' -l max-error -x -d 'Relative error that each module may have, 0 to 1'
 complete -c ferrule -n '__fish_seen_subcommand_from resize' -l budget -x -d 'Parameters of all modules together, shared by singular values'
+complete -c ferrule -n '__fish_seen_subcommand_from resize' -l report -r -F -d 'Also write a page of HTML with a plot of each module\'s singular values'
 complete -c ferrule -n '__fish_seen_subcommand_from resize' -l threads -x -d 'How many threads work at once (default: one a core)'
 complete -c ferrule -n '__fish_seen_subcommand_from resize' -l torch-key -x -a 'state_dict model module' -d 'In a torch file that nests its state dict: the key of the state dict'
 complete -c ferrule -n '__fish_seen_subcommand_from resize' -l durability -x -a 'fast safe full' -d 'How the files survive a power loss: fast may lose or tear them, safe never tears them, full has them on disk before it returns (default: safe)'
 complete -c ferrule -n '__fish_seen_subcommand_from resize' -l json -d 'Print one JSON document (docs/cli.md)'
 complete -c ferrule -n '__fish_seen_subcommand_from clean' -F
 complete -c ferrule -n '__fish_seen_subcommand_from clean' -l json -d 'Print one JSON document (docs/cli.md)'
+complete -c ferrule -n '__fish_seen_subcommand_from publish' -F
+complete -c ferrule -n '__fish_seen_subcommand_from publish' -l keep -x -d 'Keep only the newest N generations (default: all)'
+complete -c ferrule -n '__fish_seen_subcommand_from publish' -l durability -x -a 'fast safe full' -d 'How the files survive a power loss: fast may lose or tear them, safe never tears them, full has them on disk before it returns (default: safe)'
+complete -c ferrule -n '__fish_seen_subcommand_from publish' -l json -d 'Print one JSON document (docs/cli.md)'
 complete -c ferrule -n '__fish_seen_subcommand_from push' -F
 complete -c ferrule -n '__fish_seen_subcommand_from push' -l revision -x -d 'The branch, created if it does not exist (default: main)'
 complete -c ferrule -n '__fish_seen_subcommand_from push' -l private -d 'Create a private repository; a public one that exists is refused'
