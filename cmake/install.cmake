@@ -19,6 +19,13 @@ if(FERRULE_BUILD_HUB)
   install(EXPORT ferrule-hub-targets NAMESPACE ferrule:: DESTINATION ${FERRULE_PACKAGE_DIR} COMPONENT dev)
 endif()
 
+if(FERRULE_BUILD_C)
+  install(TARGETS ferrule_c EXPORT ferrule-c-targets
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime NAMELINK_COMPONENT dev)
+  install(FILES capi/include/ferrule/c.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ferrule COMPONENT dev)
+  install(EXPORT ferrule-c-targets NAMESPACE ferrule:: DESTINATION ${FERRULE_PACKAGE_DIR} COMPONENT dev)
+endif()
+
 configure_package_config_file(cmake/ferrule-config.cmake.in
   ${PROJECT_BINARY_DIR}/ferrule-config.cmake INSTALL_DESTINATION ${FERRULE_PACKAGE_DIR})
 # Before 1.0 a minor release may break: 0.1 does not stand in for 0.2.
@@ -36,6 +43,10 @@ string(REGEX REPLACE "/$" "" FERRULE_PC_TO_PREFIX "${FERRULE_PC_TO_PREFIX}")
 configure_file(cmake/ferrule.pc.in ${PROJECT_BINARY_DIR}/ferrule.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/ferrule.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
   COMPONENT dev)
+if(FERRULE_BUILD_C)
+  configure_file(cmake/ferrule_c.pc.in ${PROJECT_BINARY_DIR}/ferrule_c.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/ferrule_c.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)
+endif()
 
 install(FILES src/check/engines.json DESTINATION ${CMAKE_INSTALL_DATADIR}/ferrule COMPONENT runtime)
 

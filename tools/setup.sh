@@ -62,10 +62,10 @@ find_old_torch() {
   /usr/bin/python3 -c 'import torch' 2>/dev/null
 }
 
-# need_javascript: the pinned JavaScript client of the Hub and the linter of workflow files, for the node of .venv.
+# need_javascript: the pinned JavaScript client of the Hub, koffi, and the linter of workflow files, for the node of .venv.
 need_javascript() {
   local stamp folder
-  for folder in tests/hub/js tools/workflows; do
+  for folder in tests/hub/js tests/capi/js tools/workflows; do
     stamp=$(sha256sum $folder/package-lock.json | cut -d ' ' -f 1)
     [[ $(cat $folder/node_modules/.stamp 2>/dev/null) != "$stamp" ]] || continue
     say "Installing the JavaScript packages of $folder"

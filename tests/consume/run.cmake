@@ -51,6 +51,12 @@ if(KIND STREQUAL "add_subdirectory")
   return()
 endif()
 
+# A program in C, which needs the shared library of the C interface and nothing else.
+run(${CMAKE_COMMAND} -S ${SOURCE}/tests/consume/find_package_c -B ${WORK}/stranger_c -G ${GENERATOR}
+    -DCMAKE_PREFIX_PATH=${WORK}/prefix)
+run(${CMAKE_COMMAND} --build ${WORK}/stranger_c)
+expect_stranger(${WORK}/stranger_c/stranger)
+
 # A component that does not exist is refused by name.
 execute_process(
   COMMAND ${CMAKE_COMMAND} -S ${SOURCE}/tests/consume/find_package -B ${WORK}/nonsense ${settings}
