@@ -2,12 +2,14 @@
 #include "ferrule/check.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -146,6 +148,18 @@ Error no_base(const std::string& adapter) {
           .path = adapter};
 }
 
+bool is_same_folder(const std::string& name, const std::filesystem::path& folder) {
+  std::error_code unknown;
+  return std::filesystem::equivalent(name, folder, unknown);
+}
+
+Error own_folder(const std::string& name) {
+  return {.code = ErrorCode::kUnsupported,
+          .rule = "BS-1",
+          .message = "this is the adapter's own folder, and a base model was expected",
+          .path = name};
+}
+
 Answer answer_on(const std::string& given, Bases& bases, const Options& options) {
   const auto place = Place::of_adapter(given);
   if (!place) return failed(given, place.error(), Verdict::kBad, given);
@@ -155,6 +169,8 @@ Answer answer_on(const std::string& given, Bases& bases, const Options& options)
   if (name.empty()) name = adapter->config().base_model_name_or_path().value_or("");
   if (name.empty()) return failed(given, no_base(given), Verdict::kUnknown, given);
   const auto base = bases.find(name, adapter->config());
+  if (!base && base.error().rule == "BS-1" && is_same_folder(name, place->path()))
+    return failed(given, own_folder(name), Verdict::kUnknown, name);
   if (!base) return failed(given, base.error(), Verdict::kUnknown, name);
   auto checked = check(*adapter, **base, options.check);
   if (!checked) return failed(given, checked.error(), Verdict::kBad, given);

@@ -35,13 +35,14 @@ void print_human(const FixReport& fixed, const std::string& output) {
   for (const auto& adapter : fixed.adapters) {
     auto where = printable(output);
     if (!adapter.folder.empty()) where.append("/").append(printable(adapter.folder));
+    report(adapter.left);
+    if (!fixed.good()) continue;  // Nothing was written, so nothing was done.
     if (adapter.mended.empty()) print(Stream::kOut, where + ": nothing to fix\n");
     for (const auto& thing : adapter.mended) {
       const auto count =
           thing.tensors == 0 ? std::string() : " (" + counted(thing.tensors, "tensor") + ")";
       print(Stream::kOut, where + ": " + printable(thing.message) + count + "\n");
     }
-    report(adapter.left);
   }
   if (!fixed.good()) {
     print(Stream::kErr, "ferrule: the remaining problems need a decision; nothing was written\n");
@@ -99,15 +100,18 @@ void add_fix(Arguments& command) {
               "Where to write; ADAPTER itself repairs it in place")
       .required();
   command.option("--base", options->base, "PATH",
-                 "The base model, which tells the prefixes of wrappers");
+                 "The base model: also fixes prefixes of wrappers, names of older releases of "
+                 "transformers and single experts, and checks the result against it");
   add_keep_going(command, options->keep_going);
   add_durability(command, options->fix.durability);
   add_json(command, options->json);
   command.about(
       R"(Repairs problems that have exactly one fix: names that torch.compile, FSDP, DDP or an
 adapter left in keys, a missing "base_model.model.", types and fields of older PEFT
-releases, a stale adapter_model.bin; with --base also the prefix of a wrapper. Tensors
-keep their bits. If problems remain, they are reported, nothing is written, and the exit
+releases, zeros that hotswapping pads with, a stale adapter_model.bin; with --base also the
+prefix of a wrapper, names of older releases of transformers, single experts where the base
+has fused ones, and fields that those refuse. Tensors keep their bits. Other files and
+folders are carried along. If problems remain, they are reported, nothing is written, and the exit
 status is 1.
 
 Example:

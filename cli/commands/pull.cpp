@@ -49,8 +49,10 @@ int run(Options& options) {
 void add_pull(Arguments& command) {
   auto options = std::make_shared<Options>();
   command
-      .positional("REPO_ID", options->source,
-                  "namespace/name on the Hub, s3://bucket/prefix, or the https:// URL of a folder")
+      .positional(
+          "REPO_ID", options->source,
+          "namespace/name on the Hub (or hf://namespace/name[@revision]), s3://bucket/prefix, or "
+          "the https:// URL of a folder")
       .required();
   command.positional("FILENAME", options->pull.files, "Only these files (default: all)");
   command.option("--revision", options->pull.revision, "REVISION",

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <utility>
 
+#include "base/try.hpp"
 #include "ferrule/hub.hpp"
 #include "hub/files/session.hpp"
 #include "hub/huggingface/pull.hpp"
 #include "hub/huggingface/push.hpp"
+#include "hub/huggingface/reference.hpp"
 #include "hub/object_store/object_store.hpp"
 #include "hub/object_store/pull_from_store.hpp"
 #include "hub/object_store/push_to_store.hpp"
+#include "hub/transport/failure.hpp"
 
 namespace ferrule::hub {
 
@@ -27,8 +30,20 @@ Result<PushReport> HubClient::push(const std::filesystem::path& directory,
 }
 
 Result<PullReport> HubClient::pull(const std::string& source, const PullOptions& options) {
-  return is_object_store(source) ? pull_from_store(*session_, source, options)
-                                 : pull_from_repository(*session_, source, options);
+  if (is_object_store(source)) return pull_from_store(*session_, source, options);
+  if (!source.starts_with("hf://")) return pull_from_repository(*session_, source, options);
+  FERRULE_TRY(const auto reference, Reference::parse(source));
+  if (!reference.folder.empty()) {
+    return fail(Failure::kUsage,
+                "a pull takes whole repositories, or single files: name them instead of a folder");
+  }
+  auto at = options;
+  if (!reference.revision.empty()) {
+    if (!options.revision.empty() && options.revision != reference.revision)
+      return fail(Failure::kUsage, "two revisions: one in the address, and another");
+    at.revision = reference.revision;
+  }
+  return pull_from_repository(*session_, reference.repo, at);
 }
 
 Result<PushReport> push(const std::filesystem::path& directory, const std::string& destination,
