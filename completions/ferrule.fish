@@ -135,7 +135,7 @@ complete -c ferrule -n '__fish_seen_subcommand_from scan' -l format -x -a 'text 
 complete -c ferrule -n '__fish_seen_subcommand_from scan' -l json -d 'The same as --format json'
 complete -c ferrule -n '__fish_seen_subcommand_from fix' -F
 complete -c ferrule -n '__fish_seen_subcommand_from fix' -s o -l output -r -F -d 'Where to write; ADAPTER itself repairs it in place'
-complete -c ferrule -n '__fish_seen_subcommand_from fix' -l base -r -F -d 'The base model, which tells the prefixes of wrappers'
+complete -c ferrule -n '__fish_seen_subcommand_from fix' -l base -r -F -d 'The base model: also fixes prefixes of wrappers, names of older releases of transformers and single experts, and checks the result against it'
 complete -c ferrule -n '__fish_seen_subcommand_from fix' -l keep-going -d 'For a folder of adapters: write each on its own, and go on after one that fails'
 complete -c ferrule -n '__fish_seen_subcommand_from fix' -l durability -x -a 'fast safe full' -d 'How the files survive a power loss: fast may lose or tear them, safe never tears them, full has them on disk before it returns (default: safe)'
 complete -c ferrule -n '__fish_seen_subcommand_from fix' -l json -d 'Print one JSON document (docs/cli.md)'

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "ferrule/adapter.hpp"             // IWYU pragma: export
-#include "ferrule/adapter_config.hpp"      // IWYU pragma: export
-#include "ferrule/adapter_module.hpp"      // IWYU pragma: export
-#include "ferrule/assemble.hpp"            // IWYU pragma: export
-#include "ferrule/base_model.hpp"          // IWYU pragma: export
+#include "ferrule/adapter.hpp"         // IWYU pragma: export
+#include "ferrule/adapter_config.hpp"  // IWYU pragma: export
+#include "ferrule/adapter_module.hpp"  // IWYU pragma: export
+#include "ferrule/assemble.hpp"        // IWYU pragma: export
+#include "ferrule/base_model.hpp"      // IWYU pragma: export
 #include "ferrule/call_control.hpp"
 #include "ferrule/check.hpp"               // IWYU pragma: export
 #include "ferrule/checkpoint.hpp"          // IWYU pragma: export
@@ -46,8 +46,8 @@
 #include "ferrule/save_pretrained.hpp"     // IWYU pragma: export
 #include "ferrule/save_shard.hpp"          // IWYU pragma: export
 #include "ferrule/selection.hpp"           // IWYU pragma: export
-#include "ferrule/targeting.hpp"           // IWYU pragma: export
 #include "ferrule/spectrum_report.hpp"     // IWYU pragma: export
+#include "ferrule/targeting.hpp"           // IWYU pragma: export
 #include "ferrule/tensor_source.hpp"       // IWYU pragma: export
 #include "ferrule/tensor_stream.hpp"       // IWYU pragma: export
 #include "ferrule/tensor_view.hpp"         // IWYU pragma: export

@@ -47,8 +47,8 @@ nb::object merge_document(bool undo, nb::list adapters, nb::handle base, nb::han
   std::vector<MergeSource> sources;
   for (const auto& adapter : adapters) {
     places.push_back(local_path_of(adapter, "adapters", false));
-    sources.push_back({.adapter = places.back().path,
-                       .weight = weights.empty() ? 1 : weights[sources.size()]});
+    sources.push_back(
+        {.adapter = places.back().path, .weight = weights.empty() ? 1 : weights[sources.size()]});
   }
   const auto model = path_of(base, "base");
   const auto where = path_of(output, "output");
@@ -75,8 +75,8 @@ nb::object merge_document(bool undo, nb::list adapters, nb::handle base, nb::han
 void bind_merge(nb::module_& module) {
   module.def("merge", &merge_document, "undo"_a, "adapters"_a, "base"_a.none(), "output"_a.none(),
              "weights"_a, "rounding"_a.none(), "dtype"_a.none(), "threads"_a, "copy"_a,
-             "in_place"_a, "resume"_a, "torch_key"_a.none(), "durability"_a.none(),
-             "tick"_a.none(), "The document of the command's --json.");
+             "in_place"_a, "resume"_a, "torch_key"_a.none(), "durability"_a.none(), "tick"_a.none(),
+             "The document of the command's --json.");
 }
 
 }  // namespace ferrule::python

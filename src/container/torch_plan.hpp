@@ -41,8 +41,8 @@ struct TorchPlan {
   std::vector<Tensor> tensors;
 };
 
-/// Writes the archive front to back; streams are held in a small buffer. With a `key` the state dict
-/// is one level down: {key: state dict}.
+/// Writes the archive front to back; streams are held in a small buffer. With a `key` the state
+/// dict is one level down: {key: state dict}.
 Result<void> write_torch(io::OutputFile& out, const TorchPlan& plan, std::string_view key = {});
 
 }  // namespace ferrule::container

@@ -115,8 +115,8 @@ class Writer {
     const auto stem = prefix + path;
     if (!stems_.insert(stem).second) {
       return base::unsupported("EX-3", "two modules are called " + quote(stem) +
-                                            " once their dots are underscores (" +
-                                            quote(site.name()) + ")");
+                                           " once their dots are underscores (" +
+                                           quote(site.name()) + ")");
     }
     if (site.method == "LORA") {
       FERRULE_CHECK(add_lora(site, stem));

@@ -17,8 +17,9 @@ namespace ferrule::hub {
 ///   adapter_model.safetensors   its header, fetched by range requests, then a hole of zeros up to
 ///                               the file's real size
 ///
-/// A folder without an adapter is taken for a base model: config.json, model.safetensors.index.json,
-/// and the headers of the shards that it names, or of model.safetensors.
+/// A folder without an adapter is taken for a base model: config.json,
+/// model.safetensors.index.json, and the headers of the shards that it names, or of
+/// model.safetensors.
 ///
 /// That is enough to list tensors, and not to judge values. nullopt if the whole adapter should be
 /// pulled instead: its weights are small, cached already, not safetensors, without a header that
