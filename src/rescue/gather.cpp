@@ -32,6 +32,12 @@ struct Wanted {
   std::span<std::byte> out;
 };
 
+Result<void> read_piece(Sources& sources, const Piece& piece, std::uint64_t at,
+                        std::span<std::byte> out) {
+  if (piece.record) return sources.read_record(*piece.record, at, out);
+  return sources.read_at(piece.source, at, out);
+}
+
 class BoxReader {
  public:
   BoxReader(Sources& sources, const FoundTensor& tensor, const Piece& piece)
@@ -108,7 +114,7 @@ class BoxReader {
   /// Elements of the box, counted in its own row-major order.
   Result<void> read_elements(std::uint64_t first, std::span<std::byte> out, std::uint64_t item) {
     if (piece_.strides.empty()) {
-      return sources_.read_at(piece_.source, piece_.start + first * item, out);
+      return read_piece(sources_, piece_, piece_.start + first * item, out);
     }
     return format::copy_contiguous(
         WindowSource(sources_, piece_.source, 0, sources_.size(piece_.source)),
@@ -131,8 +137,8 @@ Result<void> read_range(Sources& sources, const Piece& piece, const Wanted& want
   const auto from = std::max(piece.offsets[0], wanted.first);
   const auto to = std::min(piece.offsets[0] + piece.sizes[0], wanted.end);
   if (from >= to) return {};
-  return sources.read_at(
-      piece.source, piece.start + (from - piece.offsets[0]) * wanted.item,
+  return read_piece(
+      sources, piece, piece.start + (from - piece.offsets[0]) * wanted.item,
       wanted.out.subspan(static_cast<std::size_t>((from - wanted.first) * wanted.item),
                          static_cast<std::size_t>((to - from) * wanted.item)));
 }

@@ -2,6 +2,7 @@
 #include "rescue/sources.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "base/checked.hpp"
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::size_t kMaxOpen = 96;
 constexpr std::size_t kBlock = 256 * 1024;
+constexpr std::uint64_t kMaxHeld = std::uint64_t{8} << 20;
 
 }  // namespace
 
@@ -86,6 +88,31 @@ std::size_t Sources::add_record(Record record) {
   records_.push_back(std::move(record));
   checked_.push_back(false);
   return records_.size() - 1;
+}
+
+bool Sources::is_small(std::size_t record) const { return records_[record].bytes <= kMaxHeld; }
+
+Result<void> Sources::read_record(std::size_t record, std::uint64_t offset,
+                                  std::span<std::byte> out) {
+  const auto& wanted = records_[record];
+  const auto end = base::checked_add(offset, out.size());
+  const bool inside = end && offset >= wanted.offset && *end <= wanted.offset + wanted.bytes;
+  if (!inside || !is_small(record)) return read_at(wanted.source, offset, out);
+  if (held_ != record) {
+    held_.reset();
+    held_bytes_.resize(static_cast<std::size_t>(wanted.bytes));
+    FERRULE_CHECK(read_at(wanted.source, wanted.offset, held_bytes_));
+    const auto crc = format::crc32(0, held_bytes_);
+    if (crc != wanted.crc32) {
+      return base::at(format::wrong_checksum(wanted.name, wanted.crc32, crc),
+                      files_[wanted.source].path.string());
+    }
+    held_ = record;
+  }
+  if (!out.empty()) {
+    std::memcpy(out.data(), held_bytes_.data() + (offset - wanted.offset), out.size());
+  }
+  return {};
 }
 
 Result<void> Sources::check_record(std::size_t record) {

@@ -46,6 +46,12 @@ class Sources {
   /// TZ-11, the first time that it is asked of a record.
   Result<void> check_record(std::size_t record);
 
+  /// Reads at a place of the file that is inside the record. A small record is read once, as a
+  /// whole, and its checksum compared; it stays in memory until another one is read.
+  Result<void> read_record(std::size_t record, std::uint64_t offset, std::span<std::byte> out);
+  /// True if read_record() compares the checksum by itself, so that nothing is read twice.
+  bool is_small(std::size_t record) const;
+
   std::size_t count() const noexcept { return files_.size(); }
   std::uint64_t bytes_read() const noexcept { return bytes_read_; }
   /// Sizes of all files that were opened.
@@ -64,6 +70,8 @@ class Sources {
   std::vector<Record> records_;
   std::map<std::pair<std::size_t, std::uint64_t>, std::size_t> by_place_;
   std::vector<bool> checked_;
+  std::optional<std::size_t> held_;  // The record in held_bytes_.
+  std::vector<std::byte> held_bytes_;
   std::uint64_t bytes_read_ = 0;
   std::uint64_t total_bytes_ = 0;
 };

@@ -158,20 +158,21 @@ Result<RescueReport> write_adapter(const Steps& steps, const WriteRequest& reque
   std::optional<Error> first;
   for (const auto& step : steps.steps) {
     auto ready = prepare(step, request, config);
-    if (ready) {
-      FERRULE_TRY(auto report, write(step, *std::move(ready), request));
-      findings.insert(findings.end(), report.findings.begin(), report.findings.end());
-      report.findings = std::move(findings);
+    auto report = ready ? write(step, *std::move(ready), request)
+                        : Result<RescueReport>(std::move(ready).error());
+    if (report) {
+      findings.insert(findings.end(), report->findings.begin(), report->findings.end());
+      report->findings = std::move(findings);
       return report;
     }
-    if (!first) first = ready.error();
-    if (is_final(ready.error())) return std::move(ready).error();
+    if (!first) first = report.error();
+    if (is_final(report.error())) return std::move(report).error();
     findings.push_back(
         {.severity = Severity::kWarning,
          .rule = "RS-18",
          .path = step.path.string(),
          .key = {},
-         .message = "this step is not complete, and was passed over: " + ready.error().to_string(),
+         .message = "this step is not complete, and was passed over: " + report.error().to_string(),
          .advice = {}});
   }
   auto error = *std::move(first);
