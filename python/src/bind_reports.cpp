@@ -135,7 +135,8 @@ nb::object exchange_document(nb::handle adapter, nb::handle output, nb::handle t
   options.open.torch_key = str_of(torch_key, "torch_key");
   const auto report =
       value_or_raise(long_write([&] { return convert(source.path, where, options); }, tick));
-  return document_of(to_json(report));
+  const Json document = to_json(report);
+  return document_of(*document.if_object());
 }
 
 nb::object normalize_document(nb::handle adapter, nb::handle output, nb::handle rank,

@@ -53,8 +53,8 @@ TEST(Strength, ABareNameInTargetParametersIsNoParameterOfATargetedModule) {
   const auto config = config_of(
       R"({"peft_type": "LORA", "r": 4, "lora_alpha": 12, "target_modules": ["k_proj"],
           "target_parameters": ["gate_up_proj", "down_proj"], "alpha_pattern": {"k_proj": 40}})");
-  EXPECT_EQ(resolve_strength(config, "layers.0.self_attn.k_proj")->strength, 10.0);
-  EXPECT_EQ(resolve_strength(config, "layers.0.mlp.experts")->strength, 3.0);
+  EXPECT_EQ(resolve_strength(config, "layers.0.self_attn.k_proj").value().strength, 10.0);
+  EXPECT_EQ(resolve_strength(config, "layers.0.mlp.experts").value().strength, 3.0);
 }
 
 TEST(Strength, RefusesPatternsThatAreInvalidOrTooSlow) {
