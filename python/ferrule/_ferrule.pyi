@@ -321,7 +321,7 @@ class Adapter:
     def state_dict(self, framework: Literal['torch'] = 'torch', adapter_name: str = 'default', *, keys: Literal['live', 'disk'] = 'live') -> dict[str, torch.Tensor]: ...
 
     @overload
-    def state_dict(self, framework: Literal['numpy'], adapter_name: str = 'default', *, keys: Literal['live', 'disk'] = 'live') -> dict[str, numpy.ndarray[Any, Any]]:
+    def state_dict(self, framework: Literal['numpy'], adapter_name: str = 'default', *, keys: Literal['live', 'disk'] = 'live') -> dict[str, numpy.ndarray]:
         """
         The tensors by name: keys="live" as a PEFT model's state_dict() spells them, keys="disk" as the file does.
 
@@ -419,7 +419,7 @@ class Checkpoint:
     def state_dict(self, framework: Literal['torch'] = 'torch') -> dict[str, torch.Tensor]: ...
 
     @overload
-    def state_dict(self, framework: Literal['numpy']) -> dict[str, numpy.ndarray[Any, Any]]:
+    def state_dict(self, framework: Literal['numpy']) -> dict[str, numpy.ndarray]:
         """
         The tensors by name, without copies: views of private mappings, which they keep alive.
         """

@@ -376,7 +376,8 @@ def save(state: State, directory: StrPath, config: Config | Mapping[str, Config]
 @strict
 def push(directory: StrPath, repo_id: str, *, revision: str | None = None, private: bool | None = None,
          create_pr: bool = False, commit_message: str | None = None, commit_description: str | None = None,
-         token: str | bool | None = None, allow_public: bool = False,
+         token: str | bool | None = None, allow_public: bool = False, include: Iterable[str] | None = None,
+         exclude: Iterable[str] | None = None, all: bool = False, dry_run: bool = False,
          progress: ProgressBar | Callable[[Progress], object] = None) -> PushReport:
     """Verifies an adapter's directory and sends it to the Hugging Face Hub (or to "s3://bucket/prefix"), as one commit
     or none. Files that the Hub already has are not sent.
@@ -385,6 +386,10 @@ def push(directory: StrPath, repo_id: str, *, revision: str | None = None, priva
     private: a new repository is private; a public one is refused, unless allow_public.
     create_pr: open a pull request instead of committing to the branch.
     token: None takes that of the environment or of ``hf auth login``, False none.
+    include, exclude: patterns (* and ?) of files to send besides the adapters, their cards and small configuration, or
+        to leave; a hidden file needs an include that writes out its dot.
+    all: send training state as well.
+    dry_run: make no request; the report lists what would be sent, and what stays in left_behind.
     progress: a bar, or a callable that gets a :class:`ferrule.Progress`. Its exception, or Ctrl-C, ends the push: the
         same call again sends what is missing.
 
@@ -394,7 +399,8 @@ def push(directory: StrPath, repo_id: str, *, revision: str | None = None, priva
     with transfer(progress, "pushing") as told:
         return _ferrule.push(directory, repo_id, revision=revision, private=private, create_pr=create_pr,
                              commit_message=commit_message, commit_description=commit_description, token=token,
-                             allow_public=allow_public, progress=told)
+                             allow_public=allow_public, include=include, exclude=exclude, all=all, dry_run=dry_run,
+                             progress=told)
 
 
 @strict

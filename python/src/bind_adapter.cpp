@@ -263,7 +263,7 @@ void bind_adapter(nb::module_& module) {
            "keys"_a = "live",
            nb::sig("def state_dict(self, framework: typing.Literal['numpy'], adapter_name: str = "
                    "'default', *, keys: typing.Literal['live', 'disk'] = 'live') -> dict[str, "
-                   "numpy.ndarray[typing.Any, typing.Any]]"),
+                   "numpy.ndarray]"),
            "The tensors by name: keys=\"live\" as a PEFT model's state_dict() spells them, "
            "keys=\"disk\" as the file does.\n\nNothing is copied: the tensors are views of the "
            "file's private mapping and keep it alive. They may be written to; the file never "

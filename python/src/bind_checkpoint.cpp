@@ -95,7 +95,7 @@ void bind_checkpoint(nb::module_& module) {
                   "torch.Tensor]"))
       .def("state_dict", &checkpoint_state_dict, "framework"_a,
            nb::sig("def state_dict(self, framework: typing.Literal['numpy']) -> dict[str, "
-                   "numpy.ndarray[typing.Any, typing.Any]]"),
+                   "numpy.ndarray]"),
            "The tensors by name, without copies: views of private mappings, which they keep alive.")
       .def("__repr__", [](const OpenedCheckpoint& self) {
         return to_str("<ferrule.Checkpoint " + std::to_string(self.checkpoint->tensors().size()) +

@@ -326,7 +326,7 @@ def test_a_wrong_type_is_a_type_error_that_names_the_argument(adapter, call, arg
 
 
 @pytest.mark.parametrize(("call", "text"), [
-    (lambda a, o: ferrule.convert(a, o, to="gguf"), 'to: expected "safetensors" or "bin", found "gguf"'),
+    (lambda a, o: ferrule.convert(a, o, to="ggfu"), 'there is no dialect "ggfu"; did you mean gguf'),
     (lambda a, o: ferrule.normalize(a, o, rank="all"), 'rank: expected "uniform" or "keep", found "all"'),
     (lambda a, o: ferrule.normalize(a, o, scale="c"), 'scale: expected "b", "a" or "split", found "c"'),
     (lambda a, o: ferrule.fix(a, o, durability="Safe"), 'durability: expected "fast", "safe" or "full", found "Safe"'),

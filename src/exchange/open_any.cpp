@@ -60,15 +60,23 @@ Result<std::string> only_component(const exchange::Middle& middle) {
 Result<Adapter> open_any(const std::filesystem::path& path, const ExchangeOptions& options) {
   FERRULE_TRY(const auto kind, io::kind_at(path));
   if (kind == io::EntryKind::kNothing) return Adapter::open(path, options.open);
+  std::string program;
   if (options.from.empty()) {
     FERRULE_TRY(const auto look, exchange::look_at(path, options.open));
     const auto found = exchange::dialect_of(look);
     // What is PEFT's, and what is nothing that can be converted, is told as PEFT's opener tells it.
     const bool foreign = found ? (*found)->name() != "peft" : found.error().rule == "EX-2";
     if (!foreign) return Adapter::open(path, options.open);
+    if (found) program = (*found)->what();
   }
   FERRULE_TRY(const auto request, exchange::make_request(options));
-  FERRULE_TRY(auto opened, exchange::read_source(path, options, request));
+  auto source = exchange::read_source(path, options, request);
+  if (!source) {
+    auto error = source.error();
+    if (!program.empty()) error.message = "of " + program + ", not of PEFT: " + error.message;
+    return error;
+  }
+  auto opened = std::move(source).value();
   FERRULE_TRY(const auto component, only_component(opened.middle));
   auto tensors = std::make_unique<MadeTensors>(std::move(opened.middle));
   exchange::Ledger ledger({});

@@ -51,7 +51,7 @@ Result<Values> moved(std::string_view path, const Values& b, const Heads& heads,
 class Mistral final : public Dialect {
  public:
   std::string_view name() const override { return "mistral"; }
-  std::string_view what() const override { return "mistral-inference"; }
+  std::string_view what() const override { return "mistral-finetune"; }
   const Carries& carries() const override {
     static const Carries kCarries{.scale = ScalePlace::kNone, .extras = {}, .methods = {}};
     return kCarries;

@@ -158,8 +158,8 @@ Result<std::vector<OnnxParameter>> parse_onnx_adapter(std::span<const std::byte>
   FERRULE_TRY(const auto root, reader.table_at(0));
   FERRULE_TRY(const auto version, reader.int32(root, 0));
   if (version != 1) {
-    return base::unsupported("EX-21",
-                             "format version " + std::to_string(version) + "; version 1 is read");
+    return base::unsupported("EX-21", "an ONNX Runtime adapter of format version " +
+                                          std::to_string(version) + "; version 1 is read");
   }
   FERRULE_TRY(const auto list, reader.vector(root, 3, 4));
   std::vector<OnnxParameter> out;

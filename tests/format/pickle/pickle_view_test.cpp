@@ -22,9 +22,10 @@ Pickle read(std::string_view text) {
 
 TEST(PickleView, FindsKeysOfDicts) {
   // {"a": {"b": 7}, 1: 2, "a2": [1, 2.0, True]}
-  const auto pickle = read(
+  const auto bytes =
       "}(U\1a}U\1bK\7sK\1K\2U\2a2](K\1G@\0\0\0\0\0\0\0\x88"
-      "eu."s);
+      "eu."s;  // Texts of the pickle point into it.
+  const auto pickle = read(bytes);
   const PickleView view(pickle);
   const auto b = view.find_path(view.root(), {"a", "b"});
   ASSERT_TRUE(b);
