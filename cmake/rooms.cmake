@@ -24,6 +24,10 @@ endfunction()
 # ferrule_unite(TARGET): its files are compiled in groups if FERRULE_UNITY says so.
 function(ferrule_unite target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${FERRULE_UNITY} UNITY_BUILD_BATCH_SIZE 8)
+  if(FERRULE_UNITY)
+    # GCC takes every file of a group for a header, whose types must not have private members.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  endif()
 endfunction()
 
 # ferrule_precompile(TARGET): uses the rooms' precompiled header. The target must be compiled as they are.

@@ -21,7 +21,7 @@ std::string environment(const char* name) {
   return value != nullptr ? std::string(value) : std::string();
 }
 
-std::string first_of(std::initializer_list<const char*> names) {
+std::string first_set(std::initializer_list<const char*> names) {
   for (const auto* name : names) {
     if (auto value = environment(name); !value.empty()) return value;
   }
@@ -35,7 +35,7 @@ bool is_true(const std::string& value) {
   return upper == "1" || upper == "ON" || upper == "YES" || upper == "TRUE";
 }
 
-std::optional<std::chrono::seconds> seconds(const char* name) {
+std::optional<std::chrono::seconds> seconds_of(const char* name) {
   const auto text = environment(name);
   int value = 0;
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -90,31 +90,31 @@ std::string find_token(const std::filesystem::path& home) {
 
 Settings Settings::from_environment() {
   Settings settings;
-  settings.endpoint = first_of({"HF_ENDPOINT"});
+  settings.endpoint = first_set({"HF_ENDPOINT"});
   if (settings.endpoint.empty()) {
     settings.endpoint = is_true(environment("HUGGINGFACE_CO_STAGING"))
                             ? "https://hub-ci.huggingface.co"
                             : "https://huggingface.co";
   }
   while (settings.endpoint.ends_with('/')) settings.endpoint.pop_back();
-  auto home = first_of({"HF_HOME"});
+  auto home = first_set({"HF_HOME"});
   if (home.empty()) {
     const auto xdg = environment("XDG_CACHE_HOME");
     home = (xdg.empty() ? "~/.cache" : xdg) + "/huggingface";
   }
   settings.home = expanded(home);
-  const auto cache = first_of({"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"});
+  const auto cache = first_set({"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"});
   settings.cache = cache.empty() ? settings.home / "hub" : expanded(cache);
   settings.token = find_token(settings.home);
-  settings.offline = is_true(first_of({"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"}));
+  settings.offline = is_true(first_set({"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"}));
   settings.symlinks = !is_true(environment("HF_HUB_DISABLE_SYMLINKS"));
-  if (const auto wait = seconds("HF_HUB_ETAG_TIMEOUT")) {
+  if (const auto wait = seconds_of("HF_HUB_ETAG_TIMEOUT")) {
     settings.connect_timeout = *wait;
     settings.answer_timeout = *wait;
     // A commit may take long in good order.
     settings.commit_timeout = std::max(*wait, std::chrono::seconds(10));
   }
-  if (const auto wait = seconds("HF_HUB_DOWNLOAD_TIMEOUT")) settings.transfer_timeout = *wait;
+  if (const auto wait = seconds_of("HF_HUB_DOWNLOAD_TIMEOUT")) settings.transfer_timeout = *wait;
   return settings;
 }
 

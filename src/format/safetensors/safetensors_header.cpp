@@ -15,10 +15,10 @@
 namespace ferrule::format {
 namespace {
 
-class Parser {
+class HeaderParser {
  public:
-  Parser(std::string_view json, std::span<const std::byte> data, const ReadLimits& limits,
-         SafetensorsHeader& out)
+  HeaderParser(std::string_view json, std::span<const std::byte> data, const ReadLimits& limits,
+               SafetensorsHeader& out)
       : scan_(json), data_(data), limits_(limits), out_(out), entries_(scan_) {}
 
   /// True if the header is good; error() says why not.
@@ -48,7 +48,7 @@ class Parser {
   bool metadata_seen_ = false;
 };
 
-bool Parser::parse() {
+bool HeaderParser::parse() {
   if (!scan_.expect('{', "at the start of the header")) return false;
   if (!scan_.take('}')) {
     do {
@@ -81,7 +81,7 @@ bool Parser::parse() {
   return put_in_data_order() && tiles();
 }
 
-void Parser::expect_entries(std::size_t first_entry_bytes) {
+void HeaderParser::expect_entries(std::size_t first_entry_bytes) {
   // Reserving is bounded by the bytes that are there, whatever the first entry looks like.
   const auto left = static_cast<std::size_t>(scan_.end() - scan_.at());
   const std::size_t guess = left / std::max(first_entry_bytes, EntryReader::kSmallest) + 2;
@@ -91,12 +91,12 @@ void Parser::expect_entries(std::size_t first_entry_bytes) {
   out_.shapes.expect(std::min(guess * (rank + 1), left / 2 + 1));
 }
 
-bool Parser::entry(std::string_view name) {
+bool HeaderParser::entry(std::string_view name) {
   RawEntry raw;
   return entries_.read(name, raw) && check_size(name, raw) && add(name, raw);
 }
 
-bool Parser::check_size(std::string_view name, const RawEntry& raw) {
+bool HeaderParser::check_size(std::string_view name, const RawEntry& raw) {
   // ST-9: elements first, then bits, as the reference multiplies: [2^60, 0] passes, [2^60, 2^60, 0]
   // does not.
   std::uint64_t bits = 1;
@@ -130,7 +130,7 @@ bool Parser::check_size(std::string_view name, const RawEntry& raw) {
   return true;
 }
 
-bool Parser::add(std::string_view name, const RawEntry& raw) {
+bool HeaderParser::add(std::string_view name, const RawEntry& raw) {
   if (out_.tensors.size() >= limits_.tensors) {
     return scan_.refuse("ST-15",
                         "the file has more than " + std::to_string(limits_.tensors) +
@@ -146,7 +146,7 @@ bool Parser::add(std::string_view name, const RawEntry& raw) {
   return out_.index.add_last(out_.tensors) || duplicate(name);
 }
 
-bool Parser::metadata() {
+bool HeaderParser::metadata() {
   if (metadata_seen_) return scan_.refuse("ST-6", "the header has \"__metadata__\" twice");
   metadata_seen_ = true;
   if (!scan_.expect(':', "after \"__metadata__\"")) return false;
@@ -181,7 +181,7 @@ bool Parser::metadata() {
   return scan_.expect('}', "or ',' after a pair of the metadata") && metadata_is_unique();
 }
 
-bool Parser::metadata_is_unique() {
+bool HeaderParser::metadata_is_unique() {
   if (out_.metadata.size() < 2) return true;
   std::vector<std::string_view> keys;
   keys.reserve(out_.metadata.size());
@@ -192,7 +192,7 @@ bool Parser::metadata_is_unique() {
   return scan_.refuse("ST-6", "the metadata has the key " + quote(*twice) + " twice");
 }
 
-bool Parser::put_in_data_order() {
+bool HeaderParser::put_in_data_order() {
   if (in_data_order_) return true;
   std::stable_sort(out_.tensors.begin(), out_.tensors.end(),
                    [](const NamedTensor& a, const NamedTensor& b) {
@@ -206,7 +206,7 @@ bool Parser::put_in_data_order() {
   return out_.index.build(out_.tensors, twice) || duplicate(out_.tensors[twice].name);
 }
 
-bool Parser::tiles() {
+bool HeaderParser::tiles() {
   if (!in_data_order_) {
     covered_ = 0;
     for (const auto& [name, tensor] : out_.tensors) {
@@ -273,7 +273,7 @@ Result<SafetensorsHeader> parse_safetensors_header(std::string_view json,
                     (json.empty() ? std::string("nothing") : quote(json.substr(json.size() - 1))));
   }
   SafetensorsHeader header;
-  Parser parser(json, data, limits, header);
+  HeaderParser parser(json, data, limits, header);
   if (!parser.parse()) return std::move(parser.error());
   return header;
 }

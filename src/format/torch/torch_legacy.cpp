@@ -35,7 +35,7 @@ using Kind = PickleValue::Kind;
 
 constexpr std::int64_t kProtocol = 1001;
 /// 0x1950a86a20f9469cfc6c, least byte first.
-constexpr std::string_view kMagic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+constexpr std::string_view kLegacyMagic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 constexpr std::uint64_t kFirstWindow = 1 << 20;
 
 /// The start of the file, as much of it as the pickles need: nothing says how long they are.
@@ -117,7 +117,7 @@ class LegacyReader {
   /// PK-17.
   Result<void> read_preamble() {
     FERRULE_TRY(const auto magic, window_.read(at_));
-    if (magic.root().kind != Kind::kBigInt || magic.root().string() != kMagic) {
+    if (magic.root().kind != Kind::kBigInt || magic.root().string() != kLegacyMagic) {
       return base::unsupported("PK-17",
                                "a pickle, but not one of torch.save: its first value is not "
                                "torch's magic number");

@@ -18,7 +18,7 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
-constexpr std::size_t kMaxRank = 64;
+constexpr std::size_t kMaxTensorRank = 64;
 /// PK-15: tensors made contiguous may not be larger than their storages times this, plus a spare.
 constexpr std::uint64_t kExpansion = 8;
 constexpr std::uint64_t kExpansionSpare = std::uint64_t{16} << 20;
@@ -232,9 +232,10 @@ class TensorReader {
       return base::corrupt("PK-12", "has " + article(value.kind) + " for its " + std::string(what));
     }
     const auto& items = pickle_.node(value).items;
-    if (items.size() > kMaxRank) {
+    if (items.size() > kMaxTensorRank) {
       return base::corrupt("PK-12", "has " + std::to_string(items.size()) +
-                                        " dimensions; the limit is " + std::to_string(kMaxRank));
+                                        " dimensions; the limit is " +
+                                        std::to_string(kMaxTensorRank));
     }
     std::vector<std::uint64_t> out;
     for (const auto& item : items) {

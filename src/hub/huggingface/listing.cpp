@@ -13,7 +13,7 @@
 namespace ferrule::hub {
 namespace {
 
-constexpr std::size_t kMaxFiles = 20'000;
+constexpr std::size_t kMaxListedFiles = 20'000;
 
 Result<void> take_entry(const Json& entry, std::vector<RemoteFile>& files) {
   if (text_member(entry, "type") != "file") return {};
@@ -31,9 +31,9 @@ Result<void> take_entry(const Json& entry, std::vector<RemoteFile>& files) {
   file.size = *size;
   FERRULE_CHECK(check_hashes(file));
   files.push_back(std::move(file));
-  if (files.size() <= kMaxFiles) return {};
+  if (files.size() <= kMaxListedFiles) return {};
   return fail(Failure::kBadAnswer,
-              "the listing has more than " + std::to_string(kMaxFiles) + " files");
+              "the listing has more than " + std::to_string(kMaxListedFiles) + " files");
 }
 
 }  // namespace

@@ -14,7 +14,7 @@
 namespace ferrule::hub {
 namespace {
 
-constexpr std::uint64_t kMaxBytes = std::uint64_t{8} << 20;
+constexpr std::uint64_t kMaxJournalBytes = std::uint64_t{8} << 20;
 constexpr std::int64_t kRubbishAfter = 7 * 24 * 3600;  // No address is valid for longer.
 constexpr mode_t kOwnerAlone = 0600;
 
@@ -66,7 +66,7 @@ UploadJournal::UploadJournal(const std::filesystem::path& home, const std::strin
 
 std::optional<Parts> UploadJournal::find(std::uint64_t chunk) const {
   if (folder_.empty()) return std::nullopt;
-  const auto text = read_text_file(folder_ / name_, kMaxBytes);
+  const auto text = read_text_file(folder_ / name_, kMaxJournalBytes);
   if (!text) return std::nullopt;
   std::string_view rest(*text);
   const auto end = rest.find('\n');

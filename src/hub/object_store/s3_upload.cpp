@@ -23,7 +23,7 @@ constexpr std::uint64_t kMiB = 1U << 20U;
 constexpr std::uint64_t kLarge = 16 * kMiB;  // From here on in parts.
 constexpr std::uint64_t kPart = 8 * kMiB;
 constexpr std::uint64_t kMaxParts = 10'000;
-constexpr std::size_t kMaxAnswer = std::size_t{4} << 20;
+constexpr std::size_t kMaxPartAnswer = std::size_t{4} << 20;
 constexpr int kTries = 3;
 
 /// The same for every push of a file of that size.
@@ -117,7 +117,7 @@ Request S3Upload::request(Method method, const PushFile& file, const std::string
   auto out = store_.request(method, file.path, sha256);
   if (!query.empty()) out.url += "?" + query;
   out.silence = std::max(settings.transfer_timeout, settings.answer_timeout);
-  out.limit = kMaxAnswer;
+  out.limit = kMaxPartAnswer;
   return out;
 }
 

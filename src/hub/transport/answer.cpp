@@ -12,7 +12,7 @@
 namespace ferrule::hub {
 namespace {
 
-constexpr std::size_t kMaxDepth = 32;
+constexpr std::size_t kMaxAnswerDepth = 32;
 // A listing of a thousand files has some fifteen thousand.
 constexpr std::size_t kMaxValues = 200'000;
 
@@ -29,7 +29,7 @@ Result<Json> parse_json(std::string_view text) {
   if (count_values(text) > kMaxValues) {
     return base::over_limit("the document has more than " + std::to_string(kMaxValues) + " values");
   }
-  return Json::parse(text, {.depth = kMaxDepth});
+  return Json::parse(text, {.depth = kMaxAnswerDepth});
 }
 
 Result<Json> json_answer(const Response& response, std::string_view what) {

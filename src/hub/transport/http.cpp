@@ -23,7 +23,7 @@
 namespace ferrule::hub {
 namespace {
 
-constexpr std::size_t kMaxHeaderBytes = std::size_t{256} << 10;
+constexpr std::size_t kMaxHttpHeaderBytes = std::size_t{256} << 10;
 constexpr std::size_t kMaxWarningBytes = 1000;
 constexpr std::size_t kMaxWarnings = 20;
 constexpr std::size_t kMaxWordsBytes = std::size_t{64} << 10;
@@ -47,7 +47,7 @@ std::size_t take_header(const char* data, std::size_t size, std::size_t count, v
   auto& transfer = *static_cast<Transfer*>(user);
   const std::size_t bytes = size * count;
   transfer.header_bytes += bytes;
-  if (transfer.header_bytes > kMaxHeaderBytes) {
+  if (transfer.header_bytes > kMaxHttpHeaderBytes) {
     transfer.error = fail(Failure::kBadAnswer, "the answer's headers are larger than 256 KiB");
     return 0;
   }
