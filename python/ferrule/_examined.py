@@ -82,7 +82,7 @@ class TensorSummary(Record):
         return self._fields["bytes"]
 
 
-class _Summary(Report):
+class _Summary(Report, abstract=True):
     __slots__ = ()
 
     @property
@@ -510,7 +510,3 @@ class ScanReport(Report):
             if counts[name])
         return (f"{_count(counts['files'], 'file')}, {_count(counts['pickles'], 'pickle')}: "
                 f"{found or 'nothing found that would run'}")
-
-
-for _name in __all__[:-1]:
-    globals()[_name].__module__ = "ferrule"

@@ -81,7 +81,7 @@ class OtherTensor(Record):
         return self._fields["kept"]
 
 
-class _Factored(Report):
+class _Factored(Report, abstract=True):
     __slots__ = ()
 
     @property
@@ -241,7 +241,3 @@ def to_lora(adapter: StrPath, output: StrPath, *, rank: int | None = None, max_e
     _wait(output)
     with bar(progress, "converting", "module") as tick:
         return ToLoraReport(_ferrule.to_lora(adapter, output, rank, max_error, base, torch_key, durability, tick))
-
-
-for _class in (FactoredModule, OtherTensor, CombineReport, ResizeReport, ExtractReport, ToLoraReport):
-    _class.__module__ = "ferrule"

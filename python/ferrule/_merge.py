@@ -145,7 +145,3 @@ def unmerge(adapters: Iterable[StrPath] | StrPath, merged: StrPath, output: StrP
     """
     return _run(True, "unmerging", adapters, merged, output, weights, rounding, dtype, threads, copy, in_place, resume,
                 torch_key, durability, progress)
-
-
-for _class in (MergedFile, MergeReport):
-    _class.__module__ = "ferrule"

@@ -41,6 +41,10 @@ class Record:
     __slots__ = ("_fields",)
     _fields: dict[str, Any]
 
+    def __init_subclass__(cls, abstract: bool = False) -> None:
+        if not abstract:
+            cls.__module__ = "ferrule"  # Where it is found, whatever file it is in.
+
     def __init__(self, fields: dict[str, Any]) -> None:
         object.__setattr__(self, "_fields", fields)
 
@@ -119,7 +123,7 @@ def _finding_rows(findings: Iterable[Finding]) -> list[tuple[str, ...]]:
 _FINDING_HEADER = ("severity", "rule", "what", "message")
 
 
-class Report(Record):
+class Report(Record, abstract=True):
     """What a verb found or did."""
 
     __slots__ = ()
@@ -297,7 +301,7 @@ class ExplainReport(Report):
         return _html((*header, ""), bars) + f"<p>{escape(self._summary())}</p>"
 
 
-class _Measure(Record):
+class _Measure(Record, abstract=True):
     __slots__ = ()
 
     @property
@@ -443,7 +447,7 @@ class ConvertedAdapter(Record):
         return list(self._fields["copied"])
 
 
-class _Written(Report):
+class _Written(Report, abstract=True):
     __slots__ = ()
 
     @property
@@ -759,7 +763,3 @@ class SaveReport(Report):
 
     def _summary(self) -> str:
         return f"{_count(len(self.adapters), 'adapter')} saved, {self.saved_bytes:,} of {self.state_bytes:,} bytes"
-
-
-for _name in __all__:
-    globals()[_name].__module__ = "ferrule"

@@ -334,7 +334,3 @@ def save_shard(model_or_state: torch.nn.Module | Mapping[str, torch.Tensor], dir
             tensors[key] = part.local().detach()
     document = _ferrule.save_shard(listed, tensors, config, directory, rank, world_size, run_id, step, durability)
     return ShardReport(document)
-
-
-for _class in (RescueReport, PublishReport, ShardReport):
-    _class.__module__ = "ferrule"
