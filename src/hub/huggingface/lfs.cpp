@@ -13,12 +13,12 @@
 #include "hub/transport/answer.hpp"
 #include "hub/transport/failure.hpp"
 #include "hub/transport/http_failure.hpp"
+#include "hub/transport/http_retry.hpp"
 
 namespace ferrule::hub {
 namespace {
 
 constexpr std::size_t kMaxBatch = 256;
-constexpr int kFreshAddresses = 4;
 
 Result<Json> batch(const Repository& repository, std::span<const PushFile* const> files,
                    const std::string& branch) {

@@ -14,8 +14,6 @@
 namespace ferrule::hub {
 namespace {
 
-constexpr int kMaxFetchRedirects = 20;
-constexpr int kFreshFetchAddresses = 4;
 /// A partial file may be longer than the file is now. One more try is enough then.
 constexpr int kMaxRestarts = 2;
 
@@ -76,7 +74,7 @@ Request request_for(const Source& source, io::PartialFile& partial, Meter& meter
 }  // namespace
 
 Result<Response> get_following(Http& http, Request request) {
-  for (int hop = 0; hop <= kMaxFetchRedirects; ++hop) {
+  for (int hop = 0; hop <= kMaxRedirects; ++hop) {
     FERRULE_TRY(auto response, http.exchange(request));
     if (!is_redirect(response.status)) return response;
     const auto next = resolve_url(request.url, std::string(response.header("location")));
@@ -91,7 +89,7 @@ Result<Response> get_following(Http& http, Request request) {
     request.url = *next;
   }
   return fail(Failure::kBadAnswer,
-              request.what + ": more than " + std::to_string(kMaxFetchRedirects) + " redirects");
+              request.what + ": more than " + std::to_string(kMaxRedirects) + " redirects");
 }
 
 Result<std::string> fetch(Http& http, const Source& source, io::PartialFile& partial,
@@ -129,7 +127,7 @@ Result<std::string> fetch(Http& http, const Source& source, io::PartialFile& par
     }
     // A store refuses an address that expired; the Hub gives another one.
     const bool elsewhere = origin_of(answer->url) != origin_of(source.url);
-    if (answer->status == 403 && elsewhere && ++fresh < kFreshFetchAddresses) continue;
+    if (answer->status == 403 && elsewhere && ++fresh < kFreshAddresses) continue;
     auto pause = pause_before_next(*answer, tried, settings);
     if (!may_pass(answer->status) || last || !pause) return http_failure(*answer, source.what);
     FERRULE_CHECK(http.pause(*pause));

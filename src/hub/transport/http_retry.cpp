@@ -34,7 +34,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr int kMaxRedirects = 20;
 constexpr milliseconds kMaxPause{8000};
 
 /// A status that means that the server did nothing.

@@ -11,6 +11,12 @@
 
 namespace ferrule::hub {
 
+/// Redirects that a request follows one after the other.
+inline constexpr int kMaxRedirects = 20;
+
+/// Addresses that are asked for one after the other if a store refuses them as expired.
+inline constexpr int kFreshAddresses = 4;
+
 bool is_redirect(int status) noexcept;
 
 /// Whether another try may get another status: 408, 429, 500, 502, 503, 504.
