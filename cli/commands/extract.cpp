@@ -11,8 +11,6 @@
 #include "ferrule/text.hpp"
 #include "print/factored.hpp"
 #include "print/failure.hpp"
-#include "print/findings.hpp"
-#include "print/json.hpp"
 #include "print/progress.hpp"
 #include "print/text.hpp"
 #include "terminal.hpp"
@@ -46,18 +44,9 @@ int run(Options& options) {
   const auto done = extract(options.base, options.tuned, options.output, options.extract);
   working.stop();
   if (!done) return fail(done.error(), options.tuned, options.json);
-  if (const int code = write_report(options.report, done->modules, options.output, options.json);
-      code != kGood) {
-    return code;
-  }
-  if (options.json) {
-    print_document(to_json(*done, options.output));
-    return kGood;
-  }
-  report(done->findings);
-  print_factored(options.output, done->modules, done->parameters, done->relative_error);
-  print_others(*done);
-  return kGood;
+  const int code = finish_factored(*done, options.report, options.output, options.json);
+  if (code == kGood && !options.json) print_others(*done);
+  return code;
 }
 
 }  // namespace

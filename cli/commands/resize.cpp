@@ -10,8 +10,6 @@
 #include "ferrule/text.hpp"
 #include "print/factored.hpp"
 #include "print/failure.hpp"
-#include "print/findings.hpp"
-#include "print/json.hpp"
 #include "print/progress.hpp"
 #include "terminal.hpp"
 
@@ -38,17 +36,7 @@ int run(const Options& options) {
   const auto done = resize(options.adapter, options.output, options.resize);
   working.stop();
   if (!done) return fail(done.error(), options.adapter, options.json);
-  if (const int code = write_report(options.report, done->modules, options.output, options.json);
-      code != kGood) {
-    return code;
-  }
-  if (options.json) {
-    print_document(to_json(*done, options.output));
-    return kGood;
-  }
-  report(done->findings);
-  print_factored(options.output, done->modules, done->parameters, done->relative_error);
-  return kGood;
+  return finish_factored(*done, options.report, options.output, options.json);
 }
 
 }  // namespace
