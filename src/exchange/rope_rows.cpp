@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/errors.hpp"
+#include "ferrule/text.hpp"
 
 namespace ferrule::exchange {
 namespace {
@@ -66,6 +67,19 @@ RowOrder paired_rows(std::uint64_t heads, std::uint64_t width) {
 
 RowOrder halved_rows(std::uint64_t heads, std::uint64_t width) {
   return std::make_shared<const std::vector<std::uint32_t>>(both_orders(heads, width).second);
+}
+
+Result<Values> RowMover::move(std::string_view path, const Values& values) const {
+  const bool query = path.ends_with(".q_proj");
+  if (!query && !path.ends_with(".k_proj")) return values;
+  const auto& order = query ? query_ : key_;
+  if (!order) return values;
+  if (values.dim(0) != order->size()) {
+    return base::corrupt("EX-8", "module " + quote(path) + " has " + std::to_string(values.dim(0)) +
+                                     " rows, and the base's heads have " +
+                                     std::to_string(order->size()));
+  }
+  return values.gathered(0, order);
 }
 
 }  // namespace ferrule::exchange

@@ -32,4 +32,21 @@ RowOrder paired_rows(std::uint64_t heads, std::uint64_t width);
 /// The same backwards.
 RowOrder halved_rows(std::uint64_t heads, std::uint64_t width);
 
+/// Puts the rows of q_proj and k_proj in the other order, and leaves those of other modules.
+class RowMover {
+ public:
+  /// Moves nothing.
+  RowMover() = default;
+  /// `order` is paired_rows or halved_rows.
+  RowMover(const Heads& heads, RowOrder (*order)(std::uint64_t heads, std::uint64_t width))
+      : query_(order(heads.query, heads.width)), key_(order(heads.key_value, heads.width)) {}
+
+  /// `values` have the rows of the module at `path` along their first dimension. Fails with
+  /// kCorrupt (EX-8) if these are not those of the heads.
+  Result<Values> move(std::string_view path, const Values& values) const;
+
+ private:
+  RowOrder query_, key_;
+};
+
 }  // namespace ferrule::exchange

@@ -22,6 +22,16 @@ TEST(RopeRows, OneOrderUndoesTheOther) {
   for (std::uint32_t row = 0; row < there->size(); ++row) EXPECT_EQ((*there)[(*back)[row]], row);
 }
 
+TEST(RopeRows, OnlyQueriesAndKeysMove) {
+  const RowMover mover({.query = 2, .key_value = 1, .width = 4}, halved_rows);
+  const auto rows = Values::owned({0, 1, 2, 3}, {4, 1}, Dtype::kF32);
+  EXPECT_EQ(mover.move("layers.0.k_proj", rows).value().all(), (std::vector<double>{0, 2, 1, 3}));
+  EXPECT_EQ(mover.move("layers.0.v_proj", rows).value().all(), rows.all());
+  EXPECT_EQ(RowMover().move("layers.0.k_proj", rows).value().all(), rows.all());
+  // EX-8
+  EXPECT_EQ(mover.move("layers.0.q_proj", rows).error().rule, "EX-8");
+}
+
 BaseFacts base(Json config) {
   BaseFacts facts;
   facts.components[""].config = std::move(config);

@@ -34,20 +34,6 @@ constexpr LayerNames kMistralNames{{"model.layers.", "layers."}, kMistralInside,
 constexpr FactorSuffix kMistralSuffixes[] = {{".lora_A.weight", &Factors::a},
                                              {".lora_B.weight", &Factors::b}};
 
-/// B with the rows of q and k in the other order.
-Result<Values> moved(std::string_view path, const Values& b, const Heads& heads,
-                     RowOrder (*order)(std::uint64_t, std::uint64_t)) {
-  const bool query = path.ends_with(".q_proj");
-  if (!query && !path.ends_with(".k_proj")) return b;
-  const auto count = query ? heads.query : heads.key_value;
-  if (b.dim(0) != count * heads.width) {
-    return base::corrupt("EX-8", "module " + quote(path) + " has " + std::to_string(b.dim(0)) +
-                                     " rows, and the base's heads have " +
-                                     std::to_string(count * heads.width));
-  }
-  return b.gathered(0, order(count, heads.width));
-}
-
 class Mistral final : public Dialect {
  public:
   std::string_view name() const override { return "mistral"; }
@@ -68,6 +54,7 @@ class Mistral final : public Dialect {
       tensors = opened.tensors;
     }
     FERRULE_TRY(const auto heads, heads_of(request.base, kWhy));
+    const RowMover rows(heads, halved_rows);
     FERRULE_TRY(auto modules, read_factors(*tensors, kMistralSuffixes, "mistral-inference"));
     Middle out;
     for (auto& [path, factors] : modules) {
@@ -81,7 +68,7 @@ class Mistral final : public Dialect {
       site.path = *renamed;
       site.key = factors.key;
       site.a = factors.a;
-      FERRULE_TRY(site.b, moved(site.path, factors.b, heads, halved_rows));
+      FERRULE_TRY(site.b, rows.move(site.path, factors.b));
       site.rank = site.a.dim(0);
       site.scale = scale;
       out.sites.push_back(std::move(site));
@@ -92,6 +79,7 @@ class Mistral final : public Dialect {
 
   Result<Plan> write(const Middle& middle, const Request& request, Ledger& ledger) const override {
     FERRULE_TRY(const auto heads, heads_of(request.base, kWhy));
+    const RowMover rows(heads, paired_rows);
     const Uniform uniform(middle.sites, request, kMistralScaling);
     std::vector<TensorStream> tensors;
     for (const auto& site : middle.sites) {
@@ -101,7 +89,7 @@ class Mistral final : public Dialect {
         continue;
       }
       FERRULE_TRY(auto both, uniform.factors(site, ledger));
-      FERRULE_TRY(both.b, moved(site.path, both.b, heads, paired_rows));
+      FERRULE_TRY(both.b, rows.move(site.path, both.b));
       tensors.push_back(written(both.a, *path + ".lora_A.weight", site.key, request, ledger));
       tensors.push_back(written(both.b, *path + ".lora_B.weight", {}, request, ledger));
     }

@@ -61,42 +61,13 @@ Result<Rows> torchtune_rows(const BaseFacts& base) {
                                        "mistral and qwen2)");
 }
 
-bool is_query(std::string_view path) { return path.ends_with(".q_proj"); }
-bool is_key(std::string_view path) { return path.ends_with(".k_proj"); }
-
-/// Puts rows of q and k of B and the magnitude in the other order.
-class RowMover {
- public:
-  /// `order` is paired_rows or halved_rows.
-  static Result<RowMover> make(const BaseFacts& base,
-                               RowOrder (*order)(std::uint64_t heads, std::uint64_t width)) {
-    RowMover mover;
-    FERRULE_TRY(const auto rows, torchtune_rows(base));
-    if (rows == Rows::kAsTheyAre) return mover;
-    FERRULE_TRY(const auto heads, heads_of(base, "torchtune has the rows of q and k in pairs"));
-    mover.query_ = order(heads.query, heads.width);
-    mover.key_ = order(heads.key_value, heads.width);
-    return mover;
-  }
-
-  Result<void> move(std::string_view path, Values& b, Values& magnitude) const {
-    const auto& order = is_query(path) ? query_ : is_key(path) ? key_ : nothing_;
-    if (!order) return {};
-    for (auto* values : {&b, &magnitude}) {
-      if (values->empty()) continue;
-      if (values->dim(0) != order->size()) {
-        return base::corrupt(
-            "EX-8", "module " + quote(path) + " has " + std::to_string(values->dim(0)) +
-                        " rows, and the base's heads have " + std::to_string(order->size()));
-      }
-      *values = values->gathered(0, order);
-    }
-    return {};
-  }
-
- private:
-  RowOrder query_, key_, nothing_;
-};
+Result<RowMover> row_mover(const BaseFacts& base,
+                           RowOrder (*order)(std::uint64_t heads, std::uint64_t width)) {
+  FERRULE_TRY(const auto rows, torchtune_rows(base));
+  if (rows == Rows::kAsTheyAre) return RowMover();
+  FERRULE_TRY(const auto heads, heads_of(base, "torchtune has the rows of q and k in pairs"));
+  return RowMover(heads, order);
+}
 
 class Torchtune final : public Dialect {
  public:
@@ -124,7 +95,7 @@ class Torchtune final : public Dialect {
       tensors = opened.tensors;
     }
     FERRULE_TRY(auto modules, read_factors(*tensors, kTorchtuneSuffixes, "torchtune"));
-    FERRULE_TRY(const auto rows, RowMover::make(request.base, halved_rows));
+    FERRULE_TRY(const auto rows, row_mover(request.base, halved_rows));
     Middle out;
     for (auto& [path, factors] : modules) {
       const auto renamed = kTorchtuneNames.to_transformers(path);
@@ -136,10 +107,11 @@ class Torchtune final : public Dialect {
       Site site;
       site.path = *renamed;
       site.key = factors.key;
-      FERRULE_CHECK(rows.move(site.path, factors.b, factors.magnitude));
       site.a = factors.a;
-      site.b = factors.b;
-      site.magnitude = factors.magnitude;
+      FERRULE_TRY(site.b, rows.move(site.path, factors.b));
+      if (!factors.magnitude.empty()) {
+        FERRULE_TRY(site.magnitude, rows.move(site.path, factors.magnitude));
+      }
       site.rank = site.a.dim(0);
       site.alpha = scale.alpha;
       site.scale = scale.alpha / static_cast<double>(scale.rank);
@@ -155,7 +127,7 @@ class Torchtune final : public Dialect {
   }
 
   Result<Plan> write(const Middle& middle, const Request& request, Ledger& ledger) const override {
-    FERRULE_TRY(const auto rows, RowMover::make(request.base, paired_rows));
+    FERRULE_TRY(const auto rows, row_mover(request.base, paired_rows));
     const Uniform uniform(middle.sites, request);
     std::vector<TensorStream> tensors;
     std::set<std::string> targets;
@@ -166,12 +138,12 @@ class Torchtune final : public Dialect {
         continue;
       }
       FERRULE_TRY(auto both, uniform.factors(site, ledger));
-      auto magnitude = site.magnitude;
-      if (!magnitude.empty()) magnitude = magnitude.reshaped({magnitude.element_count()});
-      FERRULE_CHECK(rows.move(site.path, both.b, magnitude));
+      FERRULE_TRY(both.b, rows.move(site.path, both.b));
       tensors.push_back(written(both.a, *path + ".lora_a.weight", site.key, request, ledger));
       tensors.push_back(written(both.b, *path + ".lora_b.weight", {}, request, ledger));
-      if (!magnitude.empty()) {
+      if (!site.magnitude.empty()) {
+        const auto flat = site.magnitude.reshaped({site.magnitude.element_count()});
+        FERRULE_TRY(const auto magnitude, rows.move(site.path, flat));
         tensors.push_back(written(magnitude, *path + ".magnitude", {}, request, ledger));
       }
       targets.insert(site.path.substr(site.path.rfind('.') + 1));
