@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "ferrule/report_json.hpp"
+#include "report/shape_json.hpp"
 
 namespace ferrule {
 namespace {
@@ -17,12 +18,6 @@ Json or_null(const std::optional<T>& value) {
 
 Json or_null(const std::optional<double>& value) {
   return value && std::isfinite(*value) ? Json(*value) : Json();
-}
-
-Json shape_json(std::span<const std::uint64_t> shape) {
-  Json::Array array;
-  for (const auto extent : shape) array.push_back(Json(extent));
-  return array;
 }
 
 Json start(const char* kind, const std::filesystem::path& path) {
@@ -50,7 +45,7 @@ Json tensor_json(std::string_view name, Dtype dtype, std::span<const std::uint64
                  std::uint64_t bytes) {
   return Json::Object{{"name", name},
                       {"dtype", dtype_name(dtype)},
-                      {"shape", shape_json(shape)},
+                      {"shape", reports::shape_json(shape)},
                       {"bytes", Json(bytes)}};
 }
 

@@ -7,17 +7,13 @@
 #include <utility>
 #include <vector>
 
+#include "report/shape_json.hpp"
+
 namespace ferrule {
 namespace {
 
 Json names(const std::vector<std::string>& texts) {
   return Json::Array(texts.begin(), texts.end());
-}
-
-Json extents(std::span<const std::uint64_t> shape) {
-  Json::Array array;
-  for (const auto extent : shape) array.push_back(Json(extent));
-  return array;
 }
 
 Json dtype_json(const std::optional<Dtype>& dtype) {
@@ -37,8 +33,8 @@ Json tensor_json(const TensorDiff& tensor) {
   fields.emplace_back("largest_difference", real_json(tensor.largest_difference));
   fields.emplace_back("dtype_a", dtype_json(tensor.dtype_a));
   fields.emplace_back("dtype_b", dtype_json(tensor.dtype_b));
-  fields.emplace_back("shape_a", tensor.dtype_a ? extents(tensor.shape_a) : Json());
-  fields.emplace_back("shape_b", tensor.dtype_b ? extents(tensor.shape_b) : Json());
+  fields.emplace_back("shape_a", tensor.dtype_a ? reports::shape_json(tensor.shape_a) : Json());
+  fields.emplace_back("shape_b", tensor.dtype_b ? reports::shape_json(tensor.shape_b) : Json());
   return fields;
 }
 
