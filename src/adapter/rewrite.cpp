@@ -60,6 +60,18 @@ Result<RewrittenFolder> write_folder(RewriteFiles& files, const FolderRewrite& f
 
 }  // namespace
 
+FolderRewrite safetensors_folder(const container::TensorPlan& tensors, std::string config,
+                                 Metadata metadata) {
+  return {.folder = {},
+          .format = WeightsFormat::kSafetensors,
+          .weights =
+              [&tensors, metadata = std::move(metadata)](io::OutputFile& out) {
+                return container::write_safetensors(out, tensors, metadata);
+              },
+          .config = std::move(config),
+          .source = nullptr};
+}
+
 Result<void> RewriteFiles::note(const std::string& name, const io::OutputFile& file,
                                 std::string sha256, std::string git_blob) {
   FERRULE_TRY(const auto identity, file.identity());

@@ -11,8 +11,10 @@
 #include <vector>
 
 #include "adapter/adapter_folders.hpp"
+#include "container/tensor_plan.hpp"
 #include "ferrule/durability.hpp"
 #include "ferrule/result.hpp"
+#include "ferrule/safetensors_file.hpp"
 #include "ferrule/weights_format.hpp"
 #include "ferrule/written_file.hpp"
 #include "io/transaction/directory_transaction.hpp"
@@ -33,6 +35,11 @@ struct FolderRewrite {
   /// nothing is carried along.
   const AdapterFolder* source = nullptr;
 };
+
+/// The output's own folder with these tensors as safetensors, by default with PEFT's metadata, and
+/// that config. `tensors` must live until it is written.
+FolderRewrite safetensors_folder(const container::TensorPlan& tensors, std::string config,
+                                 Metadata metadata = {{"format", "pt"}});
 
 /// What became of a FolderRewrite.
 struct RewrittenFolder {

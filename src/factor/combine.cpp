@@ -84,14 +84,7 @@ class Combine final : public adapter::Rewriter {
     note_bases();
     note_taken_over();
     std::vector<adapter::FolderRewrite> folders;
-    folders.push_back({.folder = {},
-                       .format = WeightsFormat::kSafetensors,
-                       .weights =
-                           [this](io::OutputFile& out) {
-                             const Metadata metadata = {{"format", "pt"}};
-                             return container::write_safetensors(out, tensors_, metadata);
-                           },
-                       .config = config_->to_json()});
+    folders.push_back(adapter::safetensors_folder(tensors_, config_->to_json()));
     return folders;
   }
 

@@ -57,14 +57,7 @@ class Extract final : public adapter::Rewriter {
     FERRULE_CHECK(collect(jobs));
     keep_others();
     std::vector<adapter::FolderRewrite> folders;
-    folders.push_back({.folder = {},
-                       .format = WeightsFormat::kSafetensors,
-                       .weights =
-                           [this](io::OutputFile& out) {
-                             const Metadata metadata = {{"format", "pt"}};
-                             return container::write_safetensors(out, tensors_, metadata);
-                           },
-                       .config = config_->to_json()});
+    folders.push_back(adapter::safetensors_folder(tensors_, config_->to_json()));
     return folders;
   }
 

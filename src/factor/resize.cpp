@@ -72,16 +72,11 @@ class Resize final : public adapter::Rewriter {
     FERRULE_CHECK(collect(jobs));
     FERRULE_TRY(source_, adapter::AdapterFolder::open(directory_));
     std::vector<adapter::FolderRewrite> folders;
-    folders.push_back({.folder = {},
-                       .format = WeightsFormat::kSafetensors,
-                       .weights =
-                           [this](io::OutputFile& out) {
-                             auto metadata = adapter_->metadata();
-                             if (metadata.empty()) metadata.emplace_back("format", "pt");
-                             return container::write_safetensors(out, tensors_, metadata);
-                           },
-                       .config = config_->to_json(),
-                       .source = &*source_});
+    auto metadata = adapter_->metadata();
+    if (metadata.empty()) metadata.emplace_back("format", "pt");
+    folders.push_back(
+        adapter::safetensors_folder(tensors_, config_->to_json(), std::move(metadata)));
+    folders.back().source = &*source_;
     return folders;
   }
 

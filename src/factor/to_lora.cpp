@@ -77,15 +77,8 @@ class ToLora final : public adapter::Rewriter {
     FERRULE_CHECK(collect(jobs));
     FERRULE_TRY(source_, adapter::AdapterFolder::open(directory_));
     std::vector<adapter::FolderRewrite> folders;
-    folders.push_back({.folder = {},
-                       .format = WeightsFormat::kSafetensors,
-                       .weights =
-                           [this](io::OutputFile& out) {
-                             const Metadata metadata = {{"format", "pt"}};
-                             return container::write_safetensors(out, tensors_, metadata);
-                           },
-                       .config = config_->to_json(),
-                       .source = &*source_});
+    folders.push_back(adapter::safetensors_folder(tensors_, config_->to_json()));
+    folders.back().source = &*source_;
     return folders;
   }
 

@@ -98,16 +98,7 @@ class Writer final : public adapter::Rewriter {
   explicit Writer(const Ready& ready) : ready_(ready) {}
   Result<std::vector<adapter::FolderRewrite>> make() override {
     std::vector<adapter::FolderRewrite> folders;
-    folders.push_back({.folder = {},
-                       .format = WeightsFormat::kSafetensors,
-                       .weights =
-                           [this](io::OutputFile& out) {
-                             const Metadata metadata = {{"format", "pt"}};
-                             return container::write_safetensors(out, ready_.chosen.tensors,
-                                                                 metadata);
-                           },
-                       .config = ready_.config_text,
-                       .source = nullptr});
+    folders.push_back(adapter::safetensors_folder(ready_.chosen.tensors, ready_.config_text));
     return folders;
   }
 
