@@ -8,6 +8,7 @@
 
 #include "base/errors.hpp"
 #include "base/try.hpp"
+#include "peft/exact_pattern.hpp"
 #include "peft/strength.hpp"
 
 namespace ferrule::edit {
@@ -24,20 +25,10 @@ std::uint64_t commonest(std::span<const ModuleRank> ranks) {
   return best;
 }
 
-/// An expression that matches only this path.
-std::string exactly(std::string_view path) {
-  std::string out = "^";
-  for (const char c : path) {
-    if (std::string_view("\\.^$|()[]{}*+?").find(c) != std::string_view::npos) out += '\\';
-    out += c;
-  }
-  return out;
-}
-
 Json pattern_of(std::span<const ModuleRank> ranks, std::uint64_t common, bool escaped) {
   std::map<std::string, std::uint64_t> entries;
   for (const auto& [path, rank] : ranks) {
-    if (rank != common) entries[escaped ? exactly(path) : path] = rank;
+    if (rank != common) entries[escaped ? peft::exact_pattern(path) : path] = rank;
   }
   Json::Object out;
   for (const auto& [path, rank] : entries) out.emplace_back(path, Json(rank));

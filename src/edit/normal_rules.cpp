@@ -9,6 +9,7 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
+#include "peft/initial_conversion.hpp"
 
 namespace ferrule::edit {
 namespace {
@@ -49,10 +50,8 @@ Result<void> check_biases(const Adapter& adapter) {
 }
 
 Result<void> check_base(const Adapter& adapter) {
+  if (!peft::trained_on_changed_base(adapter.config())) return {};
   const auto init = adapter.config().text("init_lora_weights").value_or("");
-  const bool mutates = init.starts_with("pissa") || init == "olora" || init == "corda" ||
-                       init == "lora_ga" || init == "loftq";
-  if (!mutates) return {};
   return base::at(
       base::unsupported(
           "NM-4",

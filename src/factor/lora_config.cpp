@@ -8,6 +8,7 @@
 
 #include "base/errors.hpp"
 #include "base/try.hpp"
+#include "peft/exact_pattern.hpp"
 #include "peft/strength.hpp"
 
 namespace ferrule::factor {
@@ -26,16 +27,6 @@ Pair commonest(std::span<const ModuleRank> modules) {
   return best;
 }
 
-/// An expression that matches only this path.
-std::string exactly(std::string_view path) {
-  std::string out = "^";
-  for (const char c : path) {
-    if (std::string_view("\\.^$|()[]{}*+?").find(c) != std::string_view::npos) out += '\\';
-    out += c;
-  }
-  return out;
-}
-
 Json number(double value) {
   constexpr double kLargestExact = 0x1p53;
   if (value == std::floor(value) && std::abs(value) < kLargestExact) {
@@ -50,7 +41,7 @@ Result<void> set_patterns(AdapterConfig& config, std::span<const ModuleRank> mod
   for (const auto& module : modules) {
     if (module.rank == common.first && module.alpha == common.second) continue;
     const auto path = peft::pattern_paths(config, module.path).front();
-    auto& entry = entries[escaped ? exactly(path) : path];
+    auto& entry = entries[escaped ? peft::exact_pattern(path) : path];
     if (module.rank != common.first) entry.first = &module;
     if (module.alpha != common.second) entry.second = &module;
   }

@@ -10,6 +10,7 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
+#include "peft/initial_conversion.hpp"
 #include "update/tensor_values.hpp"
 
 namespace ferrule::factor {
@@ -46,10 +47,8 @@ Result<void> check_magnitudes(const Adapter& adapter) {
 }
 
 Result<void> check_base(const Adapter& adapter) {
+  if (!peft::trained_on_changed_base(adapter.config())) return {};
   const auto init = adapter.config().text("init_lora_weights").value_or("");
-  const bool mutates = init.starts_with("pissa") || init == "olora" || init == "corda" ||
-                       init == "lora_ga" || init == "loftq";
-  if (!mutates) return {};
   return base::at(
       base::unsupported(
           "FA-3", "field \"init_lora_weights\" is " + quote(init) +

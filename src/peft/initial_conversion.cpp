@@ -110,6 +110,10 @@ Result<void> convert_config(AdapterConfig& config) {
 
 }  // namespace
 
+bool trained_on_changed_base(const AdapterConfig& config) {
+  return mutates_base(config) || config.text("init_lora_weights") == "loftq";
+}
+
 Result<void> convert_from_initial(Selection& selection, const AdapterConfig& initial_config,
                                   const TensorSource& initial, bool trusted) {
   const auto& config = selection.config;

@@ -8,6 +8,10 @@
 
 namespace ferrule::peft {
 
+/// Whether the adapter was trained on a base that its initialization changed (PiSSA, OLoRA, CorDA,
+/// LoRA-GA, LoftQ), so that its factors mean something else on the base as published.
+bool trained_on_changed_base(const AdapterConfig& config);
+
 /// Turns an adapter that changed the base at initialization (PiSSA, OLoRA, CorDA, LoRA-GA) into a
 /// plain LoRA of twice the rank for the original base: A becomes [A; A0], B becomes [B, -B0], with
 /// A0 and B0 as they were right after initialization, and the config follows

@@ -86,6 +86,14 @@ TEST(InitialConversion, AnInitialAdapterThatWouldChangeTheBaseAgainIsRefused) {
   EXPECT_TRUE(convert_from_initial(selection, pissa, then.dict(), true)) << "trusted";
 }
 
+TEST(InitialConversion, TheInitializationTellsWhetherTheBaseWasChanged) {
+  for (const auto* init : {"pissa", "pissa_niter_4", "olora", "corda", "lora_ga", "loftq"}) {
+    EXPECT_TRUE(trained_on_changed_base(lora({{"init_lora_weights", Json(init)}}))) << init;
+  }
+  EXPECT_FALSE(trained_on_changed_base(lora()));
+  EXPECT_FALSE(trained_on_changed_base(lora({{"init_lora_weights", Json("gaussian")}})));
+}
+
 TEST(InitialConversion, PatternsWithRsLoraAreRefused) {
   const auto now = saved(), then = saved();
   auto selection = trained(now, lora({{"use_rslora", Json(true)},
