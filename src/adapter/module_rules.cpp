@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "base/shape_text.hpp"
 #include "ferrule/text.hpp"
 #include "peft/dialect.hpp"
 #include "peft/strength.hpp"
@@ -31,15 +32,6 @@ Finding warning(std::string rule, std::string_view key, std::string message) {
   auto finding = error(std::move(rule), key, std::move(message));
   finding.severity = Severity::kWarning;
   return finding;
-}
-
-std::string shape_text(const TensorView& tensor) {
-  std::string text = "[";
-  for (const auto extent : tensor.shape()) {
-    if (text.size() > 1) text += ", ";
-    text += std::to_string(extent);
-  }
-  return text + "]";
 }
 
 bool has_role(const AdapterModule& module, std::string_view role) {
@@ -77,16 +69,17 @@ void judge_shape(const peft::Method& method, const AdapterTensor& tensor,
        tensor.role.starts_with("hada_w")) &&
       tensor.leaf != "bias";
   if (empty && !(pruned && tensor.tensor.shape().size() > 1)) {
-    out.push_back(error(
-        "AD-3", tensor.key,
-        "tensor " + quote(tensor.key) + " of shape " + shape_text(tensor.tensor) + " is empty",
-        "a sharded model (ZeRO-3, FSDP) was saved by one rank: gather the parameters "
-        "before saving"));
+    out.push_back(
+        error("AD-3", tensor.key,
+              "tensor " + quote(tensor.key) + " of shape " +
+                  base::shape_text(tensor.tensor.shape()) + " is empty",
+              "a sharded model (ZeRO-3, FSDP) was saved by one rank: gather the parameters "
+              "before saving"));
   } else if (matrix && tensor.tensor.shape().size() < 2) {
     out.push_back(
         error("AD-3", tensor.key,
-              "tensor " + quote(tensor.key) + " of shape " + shape_text(tensor.tensor) +
-                  " should have at least two dimensions",
+              "tensor " + quote(tensor.key) + " of shape " +
+                  base::shape_text(tensor.tensor.shape()) + " should have at least two dimensions",
               "a flattened shard of a sharded model was saved: gather the parameters before "
               "saving"));
   }
@@ -113,9 +106,10 @@ void demand_rank(const AdapterTensor& tensor, std::size_t axis, std::uint64_t ra
   const auto found = tensor.tensor.shape()[axis];
   if (found == rank || (multiple && rank != 0 && found % rank == 0)) return;
   out.push_back(error("AD-5", tensor.key,
-                      "tensor " + quote(tensor.key) + " of shape " + shape_text(tensor.tensor) +
-                          " has rank " + std::to_string(found) + ", the config says " +
-                          std::to_string(rank) + (why.empty() ? "" : " (" + std::string(why) + ")"),
+                      "tensor " + quote(tensor.key) + " of shape " +
+                          base::shape_text(tensor.tensor.shape()) + " has rank " +
+                          std::to_string(found) + ", the config says " + std::to_string(rank) +
+                          (why.empty() ? "" : " (" + std::string(why) + ")"),
                       "the config belongs to another adapter, or was edited"));
 }
 
@@ -163,8 +157,9 @@ void judge_ranks(const AdapterConfig& config, const peft::Method& method,
   const bool divided = b->tensor.shape().size() > 2 || (blocks != nullptr && !blocks->is_null());
   if (rows == columns || (divided && columns != 0 && rows % columns == 0)) return;
   out.push_back(error("AD-5", b->key,
-                      "tensor " + quote(b->key) + " of shape " + shape_text(b->tensor) +
-                          " does not fit lora_A of shape " + shape_text(a->tensor) +
+                      "tensor " + quote(b->key) + " of shape " +
+                          base::shape_text(b->tensor.shape()) + " does not fit lora_A of shape " +
+                          base::shape_text(a->tensor.shape()) +
                           (a->tensor.shape().size() == 3 && b->tensor.shape().size() == 3
                                ? ": factors of three dimensions are one per expert; PEFT keeps "
                                  "those of all experts in flat ones, with target_parameters"

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/shape_text.hpp"
 #include "base/try.hpp"
 #include "check/method_shapes.hpp"
 #include "ferrule/text.hpp"
@@ -79,7 +80,7 @@ Result<ExpertGroups::Cause> ExpertGroups::judge_group(const std::string& paramet
   if (!fits(parameter, group)) {
     return Cause{"BS-2",
                  "its factors do not fit an expert of " + quote(parameter) + ", which has shape " +
-                     shape_text(base_.find(parameter)->shape),
+                     base::shape_text(base_.find(parameter)->shape),
                  "it was trained on a model of another size"};
   }
   // PEFT looks the parameter's own path up; a config with target_parameters takes a module's.

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/checked.hpp"
+#include "base/shape_text.hpp"
 #include "model/transformers_names.hpp"
 
 namespace ferrule::checks {
@@ -299,8 +300,8 @@ std::optional<std::string> lokr_disagrees(const AdapterModule& module, const Bas
   const auto in = product("lokr_w1", "lokr_w1_b", "lokr_w2", "lokr_w2_b", 1);
   if ((!out || *out == layer.out()) && (!in || *in == layer.in())) return std::nullopt;
   return "its factors make an update of " +
-         shape_text(std::vector{out.value_or(0), in.value_or(0)}) + ", the base's weight is " +
-         shape_text(layer.weight);
+         base::shape_text(std::vector{out.value_or(0), in.value_or(0)}) +
+         ", the base's weight is " + base::shape_text(layer.weight);
 }
 
 std::optional<std::string> oft_disagrees(const AdapterModule& module, const BaseLayer& layer) {
@@ -332,15 +333,6 @@ std::uint64_t BaseLayer::out() const noexcept {
   if (weight.size() < 2) return weight.empty() ? 0 : weight[0];
   if (kind == LayerKind::kConv1D || kind == LayerKind::kEmbedding) return weight[1];
   return weight[0];
-}
-
-std::string shape_text(std::span<const std::uint64_t> shape) {
-  std::string text = "[";
-  for (const auto extent : shape) {
-    if (text.size() > 1) text += ", ";
-    text += std::to_string(extent);
-  }
-  return text + "]";
 }
 
 std::optional<std::string> expected_shape(const AdapterConfig& config, const AdapterTensor& tensor,

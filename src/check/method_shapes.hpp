@@ -45,7 +45,4 @@ std::optional<std::string> shapes_disagree(const AdapterConfig& config, const Ad
 /// True where the table says something about tensors of that role on that kind of layer.
 bool shape_is_known(std::string_view peft_type, const AdapterTensor& tensor, LayerKind kind);
 
-/// "[16, 64]".
-std::string shape_text(std::span<const std::uint64_t> shape);
-
 }  // namespace ferrule::checks

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/checked.hpp"
+#include "base/shape_text.hpp"
 #include "check/adapter_match.hpp"
 #include "check/method_shapes.hpp"
 #include "ferrule/text.hpp"
@@ -26,8 +27,8 @@ Finding misshapen(const AdapterModule& module, const AdapterTensor& tensor,
   return about(Severity::kError, "BS-2", module.path(),
                std::string(tensor.role) +
                    (tensor.leaf.empty() ? "" : "." + std::string(tensor.leaf)) + " has shape " +
-                   shape_text(tensor.tensor.shape()) + ", expected " + expected +
-                   " for the base's weight of shape " + shape_text(weight),
+                   base::shape_text(tensor.tensor.shape()) + ", expected " + expected +
+                   " for the base's weight of shape " + base::shape_text(weight),
                "it was trained on a model of another size");
 }
 
@@ -69,7 +70,7 @@ std::optional<Finding> judge_copy(const AdapterModule& module, const AdapterTens
   if (differ_in_rows(shape, own->shape) && is_vocabulary(base, live, module)) {
     return resized(module, shape[0], own->shape[0]);
   }
-  return misshapen(module, tensor, shape_text(own->shape), own->shape);
+  return misshapen(module, tensor, base::shape_text(own->shape), own->shape);
 }
 
 /// Parameters of the module that target_parameters names.
@@ -111,13 +112,13 @@ std::optional<Finding> judge_parameters(const AdapterModule& module, const model
   std::string text;
   for (const auto* parameter : parameters) {
     text += (text.empty() ? "" : ", ") + quote(parameter->name) + " of shape " +
-            shape_text(parameter->shape);
+            base::shape_text(parameter->shape);
   }
   const auto a = module.tensor("lora_A");
   const auto b = module.tensor("lora_B");
   return about(Severity::kError, "BS-2", module.path(),
-               "lora_A of shape " + (a ? shape_text(a->shape()) : std::string("?")) +
-                   " and lora_B of shape " + (b ? shape_text(b->shape()) : std::string("?")) +
+               "lora_A of shape " + (a ? base::shape_text(a->shape()) : std::string("?")) +
+                   " and lora_B of shape " + (b ? base::shape_text(b->shape()) : std::string("?")) +
                    " fit none of the base's parameters: " + text,
                "it was trained on a model of another size, or with another number of experts");
 }
@@ -195,7 +196,7 @@ std::optional<Finding> judge_elements(const AdapterModule& module, const model::
   }
   return about(Severity::kError, "BS-2", module.path(),
                "its factors make an update of " +
-                   shape_text(std::vector{b->shape()[0], a->shape()[1]}) +
+                   base::shape_text(std::vector{b->shape()[0], a->shape()[1]}) +
                    ", the base's packed weight has " + std::to_string(*packed->second.elements) +
                    " elements",
                "it was trained on a model of another size");

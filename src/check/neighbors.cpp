@@ -5,6 +5,7 @@
 #include <set>
 #include <vector>
 
+#include "base/ascii.hpp"
 #include "peft/state_layout.hpp"
 
 namespace ferrule::checks {
@@ -13,11 +14,6 @@ namespace {
 std::string_view parent_of(std::string_view path) {
   const auto dot = path.rfind('.');
   return dot == std::string_view::npos ? std::string_view() : path.substr(0, dot);
-}
-
-bool is_number(std::string_view text) {
-  return !text.empty() &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 /// "qkv" and its like, whose letters are layers of their own.
@@ -77,7 +73,7 @@ std::optional<Neighbor> fused_expert(const model::BaseIndex& base, std::string_v
     if (word == leaf || word == (down ? "down_proj" : "gate_up_proj")) best = name;
   }
   const auto rest = path.substr(container->size() + 1);
-  const bool single = is_number(rest.substr(0, rest.find('.')));
+  const bool single = base::is_number(rest.substr(0, rest.find('.')));
   return Neighbor{std::string(best),
                   single ? "a parameter that fuses all experts: PEFT does not put single experts "
                            "together on this base"

@@ -7,20 +7,12 @@
 #include <vector>
 
 #include "base/errors.hpp"
+#include "base/shape_text.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
 
 namespace ferrule::exchange {
 namespace {
-
-std::string shape_text(const Values& values) {
-  std::string text = "[";
-  for (const auto extent : values.shape()) {
-    if (text.size() > 1) text += ", ";
-    text += std::to_string(extent);
-  }
-  return text + "]";
-}
 
 Result<void> check_lora(const Site& site) {
   const auto bad = [&](std::string message) {
@@ -31,13 +23,13 @@ Result<void> check_lora(const Site& site) {
   }
   if (site.a.shape().size() < 2 || site.b.shape().size() < 2 || site.a.element_count() == 0 ||
       site.b.element_count() == 0) {
-    return bad("has empty or flat factors of shape " + shape_text(site.a) + " and " +
-               shape_text(site.b));
+    return bad("has empty or flat factors of shape " + base::shape_text(site.a.shape()) + " and " +
+               base::shape_text(site.b.shape()));
   }
   if (!site.mid.empty()) return {};
   if (site.a.dim(0) != site.b.dim(1)) {
-    return bad("has factors that do not fit each other: A is " + shape_text(site.a) + ", B is " +
-               shape_text(site.b));
+    return bad("has factors that do not fit each other: A is " + base::shape_text(site.a.shape()) +
+               ", B is " + base::shape_text(site.b.shape()));
   }
   return {};
 }

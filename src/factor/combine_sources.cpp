@@ -8,24 +8,17 @@
 
 #include "adapter/method_modules.hpp"
 #include "base/errors.hpp"
+#include "base/shape_text.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
 
 namespace ferrule::factor {
 namespace {
 
-std::string shape_text(const TensorView& tensor) {
-  std::string text;
-  for (const auto extent : tensor.shape()) {
-    text += (text.empty() ? "[" : ", ") + std::to_string(extent);
-  }
-  return text + "]";
-}
-
 Error two_shapes(const CombineModule::Input& first, const CombineModule::Input& other) {
   const auto shapes = [](const LoraModule& module) {
-    return "A " + shape_text(module.update.a->tensor) + " and B " +
-           shape_text(module.update.b->tensor);
+    return "A " + base::shape_text(module.update.a->tensor.shape()) + " and B " +
+           base::shape_text(module.update.b->tensor.shape());
   };
   return base::at(
       base::unsupported("FA-6", "module " + quote(other.module->module->path()) + " has " +

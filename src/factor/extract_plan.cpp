@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/errors.hpp"
+#include "base/shape_text.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
 #include "model/base_model.hpp"
@@ -15,14 +16,6 @@ namespace ferrule::factor {
 namespace {
 
 constexpr std::string_view kWeight = ".weight";
-
-std::string shape_text(std::span<const std::uint64_t> shape) {
-  std::string text;
-  for (const auto extent : shape) {
-    text += (text.empty() ? "[" : ", ") + std::to_string(extent);
-  }
-  return text.empty() ? "[]" : text + "]";
-}
 
 bool same_values(const TensorPair& pair) {
   if (pair.base.dtype() == pair.tuned.dtype()) {
@@ -104,8 +97,8 @@ class Planner {
     if (!tuned) tuned = holder(BaseModelAccess::index(models_.tuned_model), models_.tuned, name);
     if (!tuned) return differ("it has no tensor " + quote(name) + ", which the base has");
     if (!std::ranges::equal(view.shape(), tuned->shape())) {
-      return differ("tensor " + quote(name) + " has shape " + shape_text(tuned->shape()) +
-                    ", expected " + shape_text(view.shape()) + " as in the base");
+      return differ("tensor " + quote(name) + " has shape " + base::shape_text(tuned->shape()) +
+                    ", expected " + base::shape_text(view.shape()) + " as in the base");
     }
     return TensorPair{.name = std::move(name), .live = {}, .base = view, .tuned = *tuned};
   }
@@ -149,8 +142,8 @@ class Planner {
       TensorPair pair{
           .name = std::string(name), .live = std::string(name), .base = *held, .tuned = view};
       if (!std::ranges::equal(held->shape(), view.shape())) {
-        return differ("tensor " + quote(name) + " has shape " + shape_text(view.shape()) +
-                      ", expected " + shape_text(held->shape()) + " as in the base");
+        return differ("tensor " + quote(name) + " has shape " + base::shape_text(view.shape()) +
+                      ", expected " + base::shape_text(held->shape()) + " as in the base");
       }
       if (!same_values(pair)) plan_.others.push_back(std::move(pair));
     }

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "base/shape_text.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
 
@@ -68,7 +69,7 @@ Result<ExpertPart> expert_part(const Site& site, const model::BaseIndex& base,
   if (a_shape.size() != 2 || b_shape.size() != 2 || a_shape[0] != b_shape[1] ||
       a_shape[1] != fused->shape[2] || b_shape[0] != out) {
     return site.refuse("BS-2", "its factors do not fit an expert of " + quote(part.parameter) +
-                                   ", which has shape " + checks::shape_text(fused->shape));
+                                   ", which has shape " + base::shape_text(fused->shape));
   }
   const OneExpert one{.a = *a,
                       .b = *b,

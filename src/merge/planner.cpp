@@ -8,6 +8,7 @@
 #include "adapter/examine.hpp"
 #include "adapter/method_modules.hpp"
 #include "base/errors.hpp"
+#include "base/shape_text.hpp"
 #include "base/try.hpp"
 #include "check/adapter_match.hpp"
 #include "check/check_causes.hpp"
@@ -118,8 +119,8 @@ class Planner {
     const auto shape = tensor.tensor.shape();
     if (!std::equal(shape.begin(), shape.end(), own->shape.begin(), own->shape.end())) {
       return at_module(source, module, "BS-2",
-                       "its copy of " + quote(name) + " has shape " + checks::shape_text(shape) +
-                           ", the base's has " + checks::shape_text(own->shape));
+                       "its copy of " + quote(name) + " has shape " + base::shape_text(shape) +
+                           ", the base's has " + base::shape_text(own->shape));
     }
     if (!has_numbers(tensor.tensor.dtype())) {
       return at_module(source, module, "MG-3",

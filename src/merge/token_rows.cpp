@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "base/shape_text.hpp"
 #include "ferrule/text.hpp"
 
 namespace ferrule::merging {
@@ -45,8 +46,8 @@ Result<std::vector<std::uint64_t>> token_rows(const Site& site, const AdapterTen
       !has_numbers(tensor.tensor.dtype())) {
     return site.refuse("BS-2", "its trained rows do not fit: the config names " +
                                    std::to_string(rows.size()) + " tokens, the tensor is " +
-                                   checks::shape_text(shape) + " and the base's weight " +
-                                   checks::shape_text(weight));
+                                   base::shape_text(shape) + " and the base's weight " +
+                                   base::shape_text(weight));
   }
   return rows;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
 
+#include "base/ascii.hpp"
 #include "peft/method.hpp"
 
 namespace ferrule::peft {
@@ -263,20 +264,12 @@ constexpr Method kMethods[] = {
     {"XLORA", "xlora_", kXloraRoles, {}, {}},
 };
 
-bool is_number(std::string_view text) noexcept {
-  if (text.empty()) return false;
-  for (const char c : text) {
-    if (c < '0' || c > '9') return false;
-  }
-  return true;
-}
-
 bool leaf_matches(std::string_view pattern, std::string_view leaf) noexcept {
   if (pattern == "*") return !leaf.empty();
   if (!pattern.starts_with('#')) return pattern == leaf;
   const auto dot = leaf.find('.');
   const auto rest = dot == std::string_view::npos ? std::string_view() : leaf.substr(dot);
-  return is_number(leaf.substr(0, dot)) && rest == pattern.substr(1);
+  return base::is_number(leaf.substr(0, dot)) && rest == pattern.substr(1);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/errors.hpp"
+#include "base/shape_text.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
 #include "format/torch/dcp_metadata.hpp"
@@ -72,9 +73,9 @@ Result<Piece> read_item(Sources& sources, const fs::path& folder, const format::
   if (!found) return located(std::move(found).error());
   if (found->dtype != tensor.dtype || found->shape != chunk.sizes) {
     return located(base::corrupt("RS-4", "it is " + std::string(dtype_name(found->dtype)) + " " +
-                                             shape_text(found->shape) + ", .metadata says " +
+                                             base::shape_text(found->shape) + ", .metadata says " +
                                              std::string(dtype_name(tensor.dtype)) + " " +
-                                             shape_text(chunk.sizes)));
+                                             base::shape_text(chunk.sizes)));
   }
   auto piece = piece_of(sources, source, chunk.offset, *object, *found);
   piece.offsets = chunk.offsets;

@@ -5,8 +5,10 @@
 #include <utility>
 
 #include "base/errors.hpp"
+#include "base/shape_text.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
+#include "rescue/sources.hpp"
 
 namespace ferrule::rescues {
 namespace {
@@ -14,7 +16,6 @@ namespace {
 using format::PickleValue;
 using format::PickleView;
 
-constexpr std::size_t kMaxRank = 64;
 constexpr std::uint64_t kMaxMesh = 1 << 20;
 
 class DtensorReader {
@@ -65,9 +66,9 @@ class DtensorReader {
     const bool both_empty = element_count(tensor->shape).value_or(1) == 0 &&
                             element_count(shard.sizes).value_or(1) == 0;
     if (both_empty) return std::optional<LocalShard>(std::move(shard));
-    return bad("RS-4", "is a DTensor of " + shape_text(shard.shape) +
-                           ", whose part here should be " + shape_text(shard.sizes) + " and is " +
-                           shape_text(tensor->shape));
+    return bad("RS-4", "is a DTensor of " + base::shape_text(shard.shape) +
+                           ", whose part here should be " + base::shape_text(shard.sizes) +
+                           " and is " + base::shape_text(tensor->shape));
   }
 
   Result<std::vector<std::uint64_t>> global_shape(const PickleValue& spec) const {

@@ -18,11 +18,10 @@
 #include "ferrule/text.hpp"
 #include "format/strided_copy.hpp"
 #include "rescue/found.hpp"
+#include "rescue/sources.hpp"
 
 namespace ferrule::rescues {
 namespace {
-
-constexpr std::uint64_t kBlock = 256 * 1024;
 
 /// A window of the tensor's elements, and where their bytes go.
 struct Wanted {

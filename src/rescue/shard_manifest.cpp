@@ -4,13 +4,10 @@
 #include <utility>
 
 #include "base/errors.hpp"
+#include "rescue/sources.hpp"
 
 namespace ferrule::rescues {
-namespace {
-
-constexpr std::size_t kMaxRank = 64;
-
-}  // namespace
+namespace {}  // namespace
 
 std::optional<std::uint64_t> json_count(const Json* value) {
   const auto* number = value != nullptr ? value->if_int64() : nullptr;

@@ -9,20 +9,20 @@
 
 #include "base/checked.hpp"
 #include "base/errors.hpp"
+#include "base/shape_text.hpp"
 #include "base/try.hpp"
 #include "ferrule/json.hpp"
 #include "ferrule/text.hpp"
 #include "io/digest.hpp"
 #include "rescue/safetensors_files.hpp"
 #include "rescue/shard_manifest.hpp"
+#include "rescue/sources.hpp"
 #include "rescue/torch_pieces.hpp"
 
 namespace ferrule::rescues {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::size_t kBlock = 256 * 1024;
 
 struct ShardName {
   std::uint64_t rank = 0;
@@ -254,7 +254,8 @@ class ShardReader {
       if (!offset || offset->size() != held.shape.size()) {
         return bad("RS-4", name,
                    "the offset of " + quote(held.name) +
-                       " does not have the dimensions of its part, " + shape_text(held.shape));
+                       " does not have the dimensions of its part, " +
+                       base::shape_text(held.shape));
       }
       piece.offsets = *offset;
       piece.sizes = held.shape;
@@ -298,7 +299,7 @@ class ShardReader {
       if (offsets->size() != held.shape.size()) {
         return bad("RS-4", name,
                    "the offsets of " + quote(held.name) +
-                       " do not have the dimensions of its part, " + shape_text(held.shape));
+                       " do not have the dimensions of its part, " + base::shape_text(held.shape));
       }
       auto& tensor = tensors_[held.name];
       tensor.name = held.name;

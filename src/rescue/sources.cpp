@@ -16,7 +16,6 @@ namespace ferrule::rescues {
 namespace {
 
 constexpr std::size_t kMaxOpen = 96;
-constexpr std::size_t kBlock = 256 * 1024;
 constexpr std::uint64_t kMaxHeld = std::uint64_t{8} << 20;
 
 }  // namespace

@@ -17,6 +17,11 @@
 
 namespace ferrule::rescues {
 
+/// Dimensions of a tensor beyond which nothing is read.
+inline constexpr std::size_t kMaxRank = 64;
+/// Bytes that are held at a time while a file is read through.
+inline constexpr std::size_t kBlock = 256 * 1024;
+
 /// A run of bytes with a CRC-32: one record of a torch zip.
 struct Record {
   std::size_t source = 0;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/errors.hpp"
+#include "base/shape_text.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
 #include "rescue/dtensor.hpp"
@@ -194,8 +195,8 @@ class RankMerger {
       tensor.dtype = tensor.stored = shard->dtype;
       tensor.shape = shard->shape;
     } else if (tensor.shape != shard->shape || tensor.dtype != shard->dtype) {
-      return file.bad("RS-4", "tensor " + quote(name) + " is " + shape_text(shard->shape) +
-                                  " here, and " + shape_text(tensor.shape) + " in " +
+      return file.bad("RS-4", "tensor " + quote(name) + " is " + base::shape_text(shard->shape) +
+                                  " here, and " + base::shape_text(tensor.shape) + " in " +
                                   quote(files_.begin()->second));
     }
     if (local.pieces.empty()) return {};
@@ -232,9 +233,9 @@ class RankMerger {
       for (auto& piece : tensor.pieces) FERRULE_CHECK(enter(std::move(piece), known));
       return {};
     }
-    return file.bad("RS-15", "tensor " + quote(name) + " is " + shape_text(tensor.shape) +
+    return file.bad("RS-15", "tensor " + quote(name) + " is " + base::shape_text(tensor.shape) +
                                  " on rank " + std::to_string(rank) + ", and " +
-                                 shape_text(known.shape) + " on others");
+                                 base::shape_text(known.shape) + " on others");
   }
 
   Result<void> append_run(FoundTensor tensor, FoundTensor& known) {

@@ -12,12 +12,6 @@
 
 namespace ferrule::rescues {
 
-std::string shape_text(std::span<const std::uint64_t> shape) {
-  std::string text = "[";
-  for (const auto extent : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(extent);
-  return text + "]";
-}
-
 Piece piece_of(Sources& sources, std::size_t source, std::uint64_t base,
                const format::TorchObject& object, const format::TorchTensor& tensor) {
   const auto& storage = object.storage(tensor.storage);

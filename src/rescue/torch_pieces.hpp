@@ -15,9 +15,6 @@
 
 namespace ferrule::rescues {
 
-/// "[3, 24]".
-std::string shape_text(std::span<const std::uint64_t> shape);
-
 /// The whole tensor as one piece. `base` is where the archive starts in the file.
 Piece piece_of(Sources& sources, std::size_t source, std::uint64_t base,
                const format::TorchObject& object, const format::TorchTensor& tensor);

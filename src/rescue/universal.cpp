@@ -7,10 +7,12 @@
 #include <utility>
 
 #include "base/errors.hpp"
+#include "base/shape_text.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
 #include "io/kind_at.hpp"
 #include "io/walk.hpp"
+#include "rescue/sources.hpp"
 #include "rescue/torch_pieces.hpp"
 #include "rescue/zero_files.hpp"
 
@@ -19,8 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using format::PickleValue;
-
-constexpr std::size_t kMaxRank = 64;
 
 class UniversalReader {
  public:
@@ -97,8 +97,8 @@ class UniversalReader {
     if (tensor.shape != shape) {
       if (tensor.shape.size() != 1 || tensor.shape[0] != elements || tensor.pieces.empty() ||
           !tensor.pieces.front().strides.empty()) {
-        return file.bad("RS-8", "it has the shape " + shape_text(tensor.shape) +
-                                    ", the model's parameter is " + shape_text(shape));
+        return file.bad("RS-8", "it has the shape " + base::shape_text(tensor.shape) +
+                                    ", the model's parameter is " + base::shape_text(shape));
       }
       tensor.pieces.front().is_range = true;
       tensor.shape = std::move(shape);

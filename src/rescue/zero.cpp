@@ -9,8 +9,10 @@
 
 #include "base/checked.hpp"
 #include "base/errors.hpp"
+#include "base/shape_text.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
+#include "rescue/sources.hpp"
 #include "rescue/zero_files.hpp"
 #include "rescue/zero_groups.hpp"
 
@@ -19,8 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using format::PickleValue;
-
-constexpr std::size_t kMaxRank = 64;
 
 class ZeroReader {
  public:
@@ -150,7 +150,8 @@ class ZeroReader {
     FERRULE_TRY(auto tensor, file.tensor(sources_, "a flat group of weights", value));
     if (tensor.shape.size() != 1 ||
         (!tensor.pieces.empty() && !tensor.pieces.front().strides.empty())) {
-      return file.bad("RS-8", "a flat group of weights has the shape " + shape_text(tensor.shape));
+      return file.bad("RS-8",
+                      "a flat group of weights has the shape " + base::shape_text(tensor.shape));
     }
     if (tensor.shape[0] == 0) return {};
     const auto end = base::checked_add(length, tensor.shape[0]);

@@ -7,13 +7,10 @@
 #include <utility>
 
 #include "ferrule/text.hpp"
+#include "rescue/sources.hpp"
 
 namespace ferrule::rescues {
-namespace {
-
-constexpr std::size_t kMaxRank = 64;
-
-}  // namespace
+namespace {}  // namespace
 
 Result<ParameterGroups> read_parameter_groups(const ZeroFiles& files) {
   const auto& first = files.models.front();

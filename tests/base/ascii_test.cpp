@@ -16,5 +16,12 @@ TEST(Ascii, TenOfAllBytesAreDigits) {
   }
 }
 
+TEST(Ascii, ANumberIsDigitsAlone) {
+  EXPECT_TRUE(is_number("0"));
+  EXPECT_TRUE(is_number("0123456789"));
+  for (const auto* text : {"", "-1", "1.", " 1", "1a", "\xd9\xa1"})
+    EXPECT_FALSE(is_number(text)) << text;
+}
+
 }  // namespace
 }  // namespace ferrule::base

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/ascii.hpp"
+
 namespace ferrule::exchange {
 namespace {
 
@@ -17,11 +19,6 @@ std::optional<std::string_view> other(std::span<const Pair> pairs, std::string_v
   return (*found).*to;
 }
 
-bool is_number(std::string_view text) {
-  return !text.empty() && text.size() < 10 &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
 std::optional<std::string> translated(const LayerNames& names, std::string_view path, Side from,
                                       Side to) {
   if (const auto whole = other(names.outside, path, from, to)) return std::string(*whole);
@@ -29,7 +26,9 @@ std::optional<std::string> translated(const LayerNames& names, std::string_view 
   if (!path.starts_with(head)) return std::nullopt;
   path.remove_prefix(head.size());
   const auto dot = path.find('.');
-  if (dot == std::string_view::npos || !is_number(path.substr(0, dot))) return std::nullopt;
+  if (dot == std::string_view::npos || dot >= 10 || !base::is_number(path.substr(0, dot))) {
+    return std::nullopt;
+  }
   const auto inside = other(names.inside, path.substr(dot + 1), from, to);
   if (!inside) return std::nullopt;
   return std::string(names.layers.*to) + std::string(path.substr(0, dot + 1)) +

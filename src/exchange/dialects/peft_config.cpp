@@ -2,12 +2,12 @@
 #include "exchange/dialects/peft_config.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <map>
 #include <set>
 #include <utility>
 
+#include "base/ascii.hpp"
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "edit/retarget.hpp"
@@ -19,18 +19,13 @@ namespace {
 
 std::string leaf_of(std::string_view path) { return std::string(path.substr(path.rfind('.') + 1)); }
 
-bool is_number(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(),
-                                      [](unsigned char c) { return std::isdigit(c) != 0; });
-}
-
 /// The path with the number of its layer taken out ("model.layers.*.mlp.up_proj"), and the number.
 std::pair<std::string, std::optional<std::uint64_t>> by_layer(std::string_view path) {
   std::size_t first = 0;
   while (first <= path.size()) {
     const auto end = std::min(path.find('.', first), path.size());
     const auto part = path.substr(first, end - first);
-    if (is_number(part) && part.size() < 9) {
+    if (base::is_number(part) && part.size() < 9) {
       return {std::string(path.substr(0, first)) + "*" + std::string(path.substr(end)),
               std::stoull(std::string(part))};
     }
@@ -100,7 +95,7 @@ Json targets(std::span<const PeftLayer> layers, const BaseComponent* base, bool 
   Json::Array out;
   for (const auto& [leaf, paths] : leaves) {
     // "0" of "to_out.0" selects too much, and a lone name may be no name of a module list.
-    if (!is_number(leaf) && leaf_is_exact(leaf, paths, base)) {
+    if (!base::is_number(leaf) && leaf_is_exact(leaf, paths, base)) {
       out.emplace_back(leaf);
       continue;
     }
@@ -136,7 +131,7 @@ Json pattern(std::span<const PeftLayer> layers, double usual, double (*value)(co
   std::set<std::string> seen;
   for (const auto& layer : layers) {
     const auto leaf = leaf_of(layer.path);
-    if (by_leaf[leaf].size() == 1 && !is_number(leaf)) {
+    if (by_leaf[leaf].size() == 1 && !base::is_number(leaf)) {
       if (value(layer) != usual && seen.insert(leaf).second) {
         leaves.emplace_back(leaf, edit::plain_number(value(layer)));
       }

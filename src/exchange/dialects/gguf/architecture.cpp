@@ -2,9 +2,9 @@
 #include "exchange/dialects/gguf/architecture.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <vector>
 
+#include "base/ascii.hpp"
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
@@ -20,12 +20,6 @@ struct Pattern {
   std::string layer;
 };
 
-bool is_number(std::string_view text) {
-  return !text.empty() && text.size() < 9 &&
-         std::all_of(text.begin(), text.end(),
-                     [](unsigned char c) { return std::isdigit(c) != 0; });
-}
-
 Pattern pattern_of(std::string_view path) {
   Pattern out;
   bool after_experts = false;
@@ -33,9 +27,9 @@ Pattern pattern_of(std::string_view path) {
     const auto end = std::min(path.find('.', at), path.size());
     const auto part = path.substr(at, end - at);
     if (!out.text.empty()) out.text += '.';
-    if (is_number(part) && after_experts) {
+    if (part.size() < 9 && base::is_number(part) && after_experts) {
       out.text += '%';
-    } else if (is_number(part) && out.layer.empty()) {
+    } else if (part.size() < 9 && base::is_number(part) && out.layer.empty()) {
       out.layer = part;
       out.text += '#';
     } else {

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/ascii.hpp"
+
 namespace ferrule::exchange {
 namespace {
 
@@ -164,18 +166,13 @@ constexpr ClassFamily kClasses[] = {
     {"Qwen2ForCausalLM", "llama"},           {"Qwen3ForCausalLM", "llama"},
     {"GemmaForCausalLM", "llama"},           {"Gemma2ForCausalLM", "llama"}};
 
-bool is_number(std::string_view text) {
-  return !text.empty() &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
 /// The first parts of `text` that are numbers up to eight digits, without them; false if they are
 /// not.
 template <std::size_t kCount>
 bool take_numbers(std::string_view& text, std::array<std::uint64_t, kCount>& out) {
   for (auto& number : out) {
     const auto part = text.substr(0, text.find('_'));
-    if (!is_number(part) || part.size() > 8) return false;
+    if (!base::is_number(part) || part.size() > 8) return false;
     std::from_chars(part.data(), part.data() + part.size(), number);
     text.remove_prefix(std::min(text.size(), part.size() + 1));
   }
@@ -276,7 +273,7 @@ std::optional<std::string> unflatten(std::string_view text,
       }
     }
     const auto number = rest.substr(0, rest.find('_'));
-    if (first[at] == 0 && is_number(number) && fits(number.size())) first[at] = number.size();
+    if (first[at] == 0 && base::is_number(number) && fits(number.size())) first[at] = number.size();
   }
   if (text.empty() || first[0] == 0) return std::nullopt;
   std::string out;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/errors.hpp"
+#include "base/shape_text.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
 
@@ -55,12 +56,6 @@ Error bad(const RawModule& module, const std::string& what) {
   return base::corrupt("EX-8", "module " + quote(module.name) + " " + what);
 }
 
-std::string shape_text(std::span<const std::uint64_t> shape) {
-  std::string out = "[";
-  for (const auto extent : shape) out += (out.size() > 1 ? ", " : "") + std::to_string(extent);
-  return out + "]";
-}
-
 /// alpha, if the module has one.
 Result<std::optional<double>> alpha_in(const RawModule& module) {
   const auto* tensor = module.find("alpha");
@@ -68,7 +63,7 @@ Result<std::optional<double>> alpha_in(const RawModule& module) {
   const auto alpha = one_number(*tensor);
   if (!alpha || !std::isfinite(*alpha)) {
     return bad(module, "has an alpha of " + std::string(dtype_name(tensor->dtype())) +
-                           " and shape " + shape_text(tensor->shape()) +
+                           " and shape " + base::shape_text(tensor->shape()) +
                            " that is not one finite number");
   }
   return alpha;
@@ -87,9 +82,10 @@ Values swapped_halves(const Values& values, std::size_t axis) {
 
 Result<Values> with_core(const std::string& module, const Values& mid, const Values& a) {
   const auto fail = [&] {
-    return base::corrupt(
-        "EX-8", "module " + quote(module) + " has a core of shape " + shape_text(mid.shape()) +
-                    " that does not fit a factor of shape " + shape_text(a.shape()));
+    return base::corrupt("EX-8", "module " + quote(module) + " has a core of shape " +
+                                     base::shape_text(mid.shape()) +
+                                     " that does not fit a factor of shape " +
+                                     base::shape_text(a.shape()));
   };
   if (mid.shape().size() < 3 || mid.element_count() == 0 || mid.dim(1) != a.dim(0) ||
       a.element_count() != a.dim(0) * a.dim(1)) {
@@ -99,7 +95,7 @@ Result<Values> with_core(const std::string& module, const Values& mid, const Val
   const auto points = mid.element_count() / rank / inner;
   if (in > kMaxCoreElements / rank / points) {
     return base::over_limit("EX-8", "module " + quote(module) + " has a core of shape " +
-                                        shape_text(mid.shape()) +
+                                        base::shape_text(mid.shape()) +
                                         ", which makes too large a factor");
   }
   const auto core = mid.all(), factor = a.all();

@@ -14,9 +14,6 @@ namespace ferrule::exchange {
 /// EX-8 about that module: "module "lora_unet_x" has ...".
 Error bad(const RawModule& module, const std::string& what);
 
-/// "[4, 320, 1, 1]"
-std::string shape_text(std::span<const std::uint64_t> shape);
-
 /// alpha, if the module has one. Fails with kCorrupt (EX-8) if it is not one finite number.
 Result<std::optional<double>> alpha_in(const RawModule& module);
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/errors.hpp"
+#include "base/shape_text.hpp"
 #include "base/try.hpp"
 #include "exchange/dialects/image/module_parts.hpp"
 #include "ferrule/text.hpp"
@@ -73,12 +74,12 @@ Result<void> take_magnitude(const RawModule& module, std::uint64_t rows, Site& s
   const bool peft_conv = module.find("magnitude") != nullptr && shape.size() > 2;
   if (!peft_conv && shape.size() > 1 && shape[0] == 1 && values.element_count() > 1) {
     return base::unsupported("EX-3", "module " + quote(module.name) + " has a magnitude of shape " +
-                                         shape_text(shape) +
+                                         base::shape_text(shape) +
                                          ": it scales columns of the weight, as LyCORIS did before "
                                          "wd_on_out, and PEFT's DoRA scales rows");
   }
   if (values.element_count() != rows) {
-    return bad(module, "has a magnitude of shape " + shape_text(shape) + " for " +
+    return bad(module, "has a magnitude of shape " + base::shape_text(shape) + " for " +
                            std::to_string(rows) + " rows");
   }
   site.magnitude = values.reshaped({rows});
@@ -91,7 +92,7 @@ Result<void> take_bias(const RawModule& module, std::uint64_t rows, Site& site) 
   if (bias == nullptr && difference == nullptr) return {};
   const auto values = Values::of(bias != nullptr ? *bias : *difference);
   if (values.element_count() != rows) {
-    return bad(module, "has a bias of shape " + shape_text(values.shape()) + " for " +
+    return bad(module, "has a bias of shape " + base::shape_text(values.shape()) + " for " +
                            std::to_string(rows) + " rows");
   }
   site.bias = values.reshaped({rows});
@@ -159,8 +160,8 @@ Result<void> SiteReader::add_lora(const RawModule& module, const Placed& placed)
   site.b = Values::of(*up);
   const bool flat = site.a.shape().size() < 2 || site.b.shape().size() < 2;
   if (flat || site.a.element_count() == 0 || site.b.element_count() == 0) {
-    return bad(module, "has empty or flat factors of shape " + shape_text(down->shape()) + " and " +
-                           shape_text(up->shape()));
+    return bad(module, "has empty or flat factors of shape " + base::shape_text(down->shape()) +
+                           " and " + base::shape_text(up->shape()));
   }
   // DyLoRA writes the second factor of a convolution as a matrix.
   if (site.b.shape().size() == 2 && site.a.shape().size() > 2) {
@@ -172,8 +173,9 @@ Result<void> SiteReader::add_lora(const RawModule& module, const Placed& placed)
     FERRULE_TRY(site.a, with_core(module.name, Values::of(*mid), site.a));
   }
   if (site.a.dim(0) != site.b.dim(1)) {
-    return bad(module, "has factors that do not fit each other: " + shape_text(down->shape()) +
-                           " and " + shape_text(up->shape()));
+    return bad(module,
+               "has factors that do not fit each other: " + base::shape_text(down->shape()) +
+                   " and " + base::shape_text(up->shape()));
   }
   site.rank = site.a.dim(0);
   FERRULE_TRY(const auto alpha, alpha_in(module));
@@ -213,7 +215,7 @@ Result<void> SiteReader::finish(const RawModule& module, const Placed& placed, S
       return base::unsupported(
           "EX-11", "module " + quote(module.name) + " has factors for " +
                        std::to_string(site.b.dim(0)) + " x " + std::to_string(site.a.dim(1)) +
-                       ", and the base's weight there is " + shape_text(*placed.shape) +
+                       ", and the base's weight there is " + base::shape_text(*placed.shape) +
                        "; is the adapter of another model?");
     }
   }

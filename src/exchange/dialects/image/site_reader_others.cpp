@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/errors.hpp"
+#include "base/shape_text.hpp"
 #include "base/try.hpp"
 #include "exchange/dialects/image/module_parts.hpp"
 #include "exchange/dialects/image/site_reader.hpp"
@@ -113,7 +114,7 @@ Result<void> SiteReader::add_kept(const RawModule& module, const Placed& placed,
       return base::unsupported(
           "EX-11", "module " + quote(module.name) + " has factors for " + std::to_string(rows) +
                        " x " + std::to_string(columns) + ", and the base's weight there is " +
-                       shape_text(*placed.shape) + "; is the adapter of another model?");
+                       base::shape_text(*placed.shape) + "; is the adapter of another model?");
     }
     if (placed.shape->size() > 2) site.kind = SiteKind::kConv;
   }
