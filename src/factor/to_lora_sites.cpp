@@ -60,27 +60,6 @@ std::vector<std::uint64_t> shape_from_factors(const AdapterConfig& config,
   return {shape[0], shape[1]};
 }
 
-/// transformers' Conv1D, as merge finds it.
-bool fits(const merging::Site& site) {
-  const checks::BaseLayer layer{
-      .kind = LayerKind::kLinear, .weight = {site.out(), site.in()}, .either = false};
-  return std::all_of(site.module->tensors().begin(), site.module->tensors().end(),
-                     [&](const AdapterTensor& tensor) {
-                       return !checks::expected_shape(site.config(), tensor, layer);
-                     }) &&
-         !checks::shapes_disagree(site.config(), *site.module, layer);
-}
-
-bool is_conv1d(const merging::Site& site, const checks::BaseLayer& layer) {
-  if (site.shape.size() != 2) return false;
-  if (layer.kind == LayerKind::kConv1D) return true;
-  if (!layer.either && layer.kind != LayerKind::kLinear) return false;
-  if (site.shape[0] == site.shape[1]) return layer.either && site.config().flag("fan_in_fan_out");
-  auto crossed = site;
-  crossed.transposed = true;
-  return !fits(site) && fits(crossed);
-}
-
 class Finder {
  public:
   Finder(const Adapter& adapter, const OpenBase& base)
@@ -132,7 +111,7 @@ class Finder {
     FERRULE_TRY(out.weight, on_disk(site, match.live + ".weight"));
     site.kind = layer->kind;
     site.shape.assign(out.weight->shape().begin(), out.weight->shape().end());
-    site.transposed = is_conv1d(site, *layer);
+    site.transposed = merging::is_conv1d(site, *layer);
     site.has_bias = index_.find(match.live + ".bias") != nullptr;
     if (site.has_bias) {
       FERRULE_TRY(out.bias, on_disk(site, match.live + ".bias"));

@@ -139,7 +139,28 @@ class DenseStep final : public Step {
   Dense dense_;
 };
 
+/// False if a tensor of the module tells that the layer is not of that many features.
+bool fits(const Site& site) {
+  const checks::BaseLayer layer{
+      .kind = checks::LayerKind::kLinear, .weight = {site.out(), site.in()}, .either = false};
+  return std::all_of(site.module->tensors().begin(), site.module->tensors().end(),
+                     [&](const AdapterTensor& tensor) {
+                       return !checks::expected_shape(site.config(), tensor, layer);
+                     }) &&
+         !checks::shapes_disagree(site.config(), *site.module, layer);
+}
+
 }  // namespace
+
+bool is_conv1d(const Site& site, const checks::BaseLayer& layer) {
+  if (site.shape.size() != 2) return false;
+  if (layer.kind == checks::LayerKind::kConv1D) return true;
+  if (!layer.either && layer.kind != checks::LayerKind::kLinear) return false;
+  if (site.shape[0] == site.shape[1]) return layer.either && site.config().flag("fan_in_fan_out");
+  auto crossed = site;
+  crossed.transposed = true;
+  return !fits(site) && fits(crossed);
+}
 
 std::size_t Site::out() const noexcept {
   if (shape.empty()) return 0;

@@ -59,6 +59,9 @@ struct Site {
   Error refuse(std::string_view rule, std::string message) const;
 };
 
+/// transformers' Conv1D by the model's class, by the factors' shapes, or by the config.
+bool is_conv1d(const Site& site, const checks::BaseLayer& layer);
+
 /// A tensor on disk that is a part of a live parameter.
 struct Place {
   const LiveTensor& live;

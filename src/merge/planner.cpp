@@ -298,31 +298,6 @@ class Planner {
     return Layer{std::move(site), name, bias};
   }
 
-  /// transformers' Conv1D by the model's class, by the factors' shapes, or by the config.
-  static bool is_conv1d(const Site& site, const checks::BaseLayer& layer) {
-    if (site.shape.size() != 2) return false;
-    if (layer.kind == LayerKind::kConv1D) return true;
-    if (!layer.either && layer.kind != LayerKind::kLinear) return false;
-    if (site.shape[0] == site.shape[1]) {
-      return layer.either && site.config().flag("fan_in_fan_out");
-    }
-    auto straight = site;
-    auto crossed = site;
-    crossed.transposed = true;
-    return !fits(straight) && fits(crossed);
-  }
-
-  /// False if a tensor of the module tells that the layer is not of that many features.
-  static bool fits(const Site& site) {
-    const checks::BaseLayer layer{
-        .kind = LayerKind::kLinear, .weight = {site.out(), site.in()}, .either = false};
-    return std::all_of(site.module->tensors().begin(), site.module->tensors().end(),
-                       [&](const AdapterTensor& tensor) {
-                         return !checks::expected_shape(site.config(), tensor, layer);
-                       }) &&
-           !checks::shapes_disagree(site.config(), *site.module, layer);
-  }
-
   Result<void> put_tokens(const Source& source, const ModuleMatch& match) {
     for (const auto& tensor : match.module->tensors()) {
       if (tensor.role != "trainable_tokens" && tensor.role != "trainable_tokens_delta") continue;

@@ -14,11 +14,6 @@
 namespace ferrule::merging {
 namespace {
 
-std::size_t extent(const AdapterTensor& tensor, std::size_t axis) {
-  const auto shape = tensor.tensor.shape();
-  return axis < shape.size() ? static_cast<std::size_t>(shape[axis]) : 1;
-}
-
 /// One value for each row of a block and each column of the layer, repeated along the inputs.
 template <typename T>
 Result<void> miss(const Site& site, const Rounding& /*rounding*/, const Matrix<T>& /*weight*/,

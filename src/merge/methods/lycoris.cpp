@@ -9,11 +9,6 @@
 namespace ferrule::merging {
 namespace {
 
-std::size_t extent(const AdapterTensor& tensor, std::size_t axis) {
-  const auto shape = tensor.tensor.shape();
-  return axis < shape.size() ? static_cast<std::size_t>(shape[axis]) : 1;
-}
-
 /// einsum("i j k l, i p, j r -> p r (k l)", t, wa, wb).
 template <typename T>
 Matrix<T> tucker(const AdapterTensor& core, const AdapterTensor& wa, const AdapterTensor& wb) {

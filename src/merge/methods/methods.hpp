@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string_view>
 
@@ -17,6 +18,12 @@ struct MergeableMethod {
 };
 
 std::span<const MergeableMethod> mergeable_methods() noexcept;
+
+/// The tensor's size along an axis; 1 beyond its last.
+inline std::size_t extent(const AdapterTensor& tensor, std::size_t axis) {
+  const auto shape = tensor.tensor.shape();
+  return axis < shape.size() ? static_cast<std::size_t>(shape[axis]) : 1;
+}
 
 // lora.cpp
 Result<SiteSteps> plan_lora(const Site& site);
