@@ -13,7 +13,7 @@
 
 namespace ferrule::cli {
 
-/// What `merge` and `unmerge` are told.
+/// The options of `merge` and `unmerge`.
 struct MergeArguments {
   std::vector<std::string> adapters;
   std::vector<std::string> weights;

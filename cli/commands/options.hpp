@@ -21,7 +21,7 @@ inline constexpr const char* kAdapterHelp =
 
 /// `--base BASE` of commands that read adapters of other programs.
 void add_foreign_base(Arguments& command, std::string& base);
-/// For open_any(); "" for no base. A base that is no folder here is left to those who look for it.
+/// For open_any(); "" for no base. A base that is not a folder here is looked for elsewhere.
 ExchangeOptions foreign_options(const std::string& base);
 
 /// `--json`.

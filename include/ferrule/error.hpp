@@ -22,7 +22,7 @@ enum class ErrorCode : std::uint8_t {
   kCorrupt,
   /// The data are in a format, or use a feature, that Ferrule does not handle.
   kUnsupported,
-  /// The data ask for more memory or time than the limits in force allow.
+  /// The data asks for more memory or time than the limits in force allow.
   kLimitExceeded,
 };
 

@@ -12,7 +12,7 @@
 
 namespace ferrule::factor {
 
-/// How a tensor that is no factor is kept.
+/// How a tensor that is not a factor is kept.
 enum class Keeping : std::uint8_t {
   kModule,  ///< Its module is saved in full.
   kBias,    ///< It is the bias of a layer that is adapted.

@@ -62,7 +62,7 @@ typedef enum ferrule_status {
   FERRULE_CORRUPT = 4,
   /* The data use a format or feature that Ferrule does not handle. */
   FERRULE_UNSUPPORTED = 5,
-  /* The data ask for more memory or time than the limits allow, or there is no memory left. */
+  /* The data asks for more memory or time than the limits allow, or there is no memory left. */
   FERRULE_LIMIT_EXCEEDED = 6,
   /* A bug of Ferrule's; please report it. */
   FERRULE_INTERNAL = 7
@@ -218,10 +218,10 @@ typedef enum ferrule_dtype {
   FERRULE_U64 = 22
 } ferrule_dtype;
 
-/* The name in a safetensors header ("BF16"), or NULL for a number that is no dtype; ends with a
+/* The name in a safetensors header ("BF16"), or NULL for a number that is not a dtype; ends with a
  * NUL. */
 FERRULE_C_API const char* ferrule_dtype_name(uint32_t dtype);
-/* Bits of one element, or 0 for a number that is no dtype. */
+/* Bits of one element, or 0 for a number that is not a dtype. */
 FERRULE_C_API uint32_t ferrule_dtype_bits(uint32_t dtype);
 
 #define FERRULE_NO_OFFSET UINT64_MAX

@@ -25,7 +25,7 @@ class HeaderScanner {
     while (at_ < end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\t' || *at_ == '\r')) ++at_;
   }
 
-  /// The next byte that is no white space, or '\0' at the end; does not consume it.
+  /// The next byte that is not white space, or '\0' at the end; does not consume it.
   char peek() noexcept {
     skip_space();
     return at_ < end_ ? *at_ : '\0';
