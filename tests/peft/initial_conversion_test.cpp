@@ -87,9 +87,12 @@ TEST(InitialConversion, AnInitialAdapterThatWouldChangeTheBaseAgainIsRefused) {
 }
 
 TEST(InitialConversion, TheInitializationTellsWhetherTheBaseWasChanged) {
-  for (const auto* init : {"pissa", "pissa_niter_4", "olora", "corda", "lora_ga", "loftq"}) {
+  for (const auto* init : {"pissa", "pissa_niter_4", "olora", "corda", "lora_ga"}) {
     EXPECT_TRUE(trained_on_changed_base(lora({{"init_lora_weights", Json(init)}}))) << init;
   }
+  EXPECT_TRUE(trained_on_changed_base(
+      lora({{"init_lora_weights", Json("loftq")},
+            {"loftq_config", Json(Json::Object{{"loftq_bits", Json(4)}})}})));
   EXPECT_FALSE(trained_on_changed_base(lora()));
   EXPECT_FALSE(trained_on_changed_base(lora({{"init_lora_weights", Json("gaussian")}})));
 }
