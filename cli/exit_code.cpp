@@ -3,7 +3,7 @@
 
 namespace ferrule::cli {
 
-int exit_code(const Error& error, const std::filesystem::path& /*given*/) {
+int exit_code(const Error& error) {
   if (error.code == ErrorCode::kInvalidArgument) return kUsage;
   return is_system_failure(error) ? kSystem : kBad;
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <filesystem>
-
 #include "ferrule/error.hpp"
 
 namespace ferrule::cli {
@@ -15,9 +13,7 @@ enum ExitCode : int {
   kSystem = 3,  ///< The operating system refused.
 };
 
-/// The exit code for an operation on `given`, a path of the command line, that failed with `error`.
-/// A file that is missing from an existing `given` makes the data bad; if `given` does not exist,
-/// the command line named the wrong path, which counts as the system's answer.
-int exit_code(const Error& error, const std::filesystem::path& given);
+/// The exit code for an operation that failed with `error`.
+int exit_code(const Error& error);
 
 }  // namespace ferrule::cli

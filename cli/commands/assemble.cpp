@@ -30,7 +30,7 @@ int run(const Options& options) {
   Working working("assembling " + printable(options.output));
   const auto report = assemble(options.directory, options.output, settings);
   working.stop();
-  if (!report) return fail(report.error(), options.directory, options.json);
+  if (!report) return fail(report.error(), options.json);
   if (options.json) {
     print_document(to_json(*report, options.output));
   } else {

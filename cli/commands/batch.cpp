@@ -40,7 +40,7 @@ int rewrite_each(
     const std::string& folder, const std::string& output, bool json,
     const std::function<Result<Rewritten>(const std::string&, const std::string&)>& rewrite) {
   const auto found = inspect_folder(folder);
-  if (!found) return fail(found.error(), folder, json);
+  if (!found) return fail(found.error(), json);
   int worst = found->unreadable.empty() ? kGood : kSystem;
   for (const auto& error : found->unreadable) report(error);
   Json::Array adapters;
@@ -65,7 +65,7 @@ int rewrite_each(
       failed.push_back(Json::Object{{"path", from.string()}, {"error", Json()}});
     } else {
       report(done.error());
-      worst = std::max(worst, exit_code(done.error(), from));
+      worst = std::max(worst, exit_code(done.error()));
       failed.push_back(Json::Object{{"path", from.string()}, {"error", to_json(done.error())}});
     }
   }

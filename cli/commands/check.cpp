@@ -98,12 +98,12 @@ void print_human(const Answer& answer, const Options& options) {
                           "\n");
 }
 
-Answer failed(std::string adapter, const Error& error, Verdict verdict, const std::string& given) {
+Answer failed(std::string adapter, const Error& error, Verdict verdict) {
   Answer answer{.adapter = std::move(adapter), .base = {}, .report = {}};
   answer.report.verdict = verdict;
   answer.report.findings = {to_finding(error)};
   answer.error = error;
-  answer.code = place_exit_code(error, given);
+  answer.code = place_exit_code(error);
   return answer;
 }
 
@@ -162,18 +162,18 @@ Error own_folder(const std::string& name) {
 
 Answer answer_on(const std::string& given, Bases& bases, const Options& options) {
   const auto place = Place::of_adapter(given);
-  if (!place) return failed(given, place.error(), Verdict::kBad, given);
+  if (!place) return failed(given, place.error(), Verdict::kBad);
   const auto adapter = open_any(place->path(), foreign_options(options.base));
-  if (!adapter) return failed(given, adapter.error(), Verdict::kBad, given);
+  if (!adapter) return failed(given, adapter.error(), Verdict::kBad);
   auto name = options.base;
   if (name.empty()) name = adapter->config().base_model_name_or_path().value_or("");
-  if (name.empty()) return failed(given, no_base(given), Verdict::kUnknown, given);
+  if (name.empty()) return failed(given, no_base(given), Verdict::kUnknown);
   const auto base = bases.find(name, adapter->config());
   if (!base && base.error().rule == "BS-1" && is_same_folder(name, place->path()))
-    return failed(given, own_folder(name), Verdict::kUnknown, name);
-  if (!base) return failed(given, base.error(), Verdict::kUnknown, name);
+    return failed(given, own_folder(name), Verdict::kUnknown);
+  if (!base) return failed(given, base.error(), Verdict::kUnknown);
   auto checked = check(*adapter, **base, options.check);
-  if (!checked) return failed(given, checked.error(), Verdict::kBad, given);
+  if (!checked) return failed(given, checked.error(), Verdict::kBad);
   Answer answer{.adapter = given, .base = name, .report = std::move(*checked)};
   answer.code = answer.report.good() ? kGood : kBad;
   return answer;
@@ -212,7 +212,7 @@ int run(Options& options) {
   const auto paths = options.adapters.read(json);
   if (!paths) return paths.exit_code();
   const auto table = options.engines.open();
-  if (!table) return fail(table.error(), options.engines.table_file, json);
+  if (!table) return fail(table.error(), json);
   options.check.engines = options.engines.names;
   options.check.engine_table = table->get();
   Bases bases(options);

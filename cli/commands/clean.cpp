@@ -36,7 +36,7 @@ void print_paths(Stream stream, const std::vector<std::filesystem::path>& paths,
 
 int run(const Options& options) {
   const auto cleaned = clean(options.folder);
-  if (!cleaned) return fail(cleaned.error(), options.folder, options.json);
+  if (!cleaned) return fail(cleaned.error(), options.json);
   for (const auto& error : cleaned->errors) report(error);
   const int code = !cleaned->errors.empty() ? kSystem : cleaned->kept.empty() ? kGood : kBad;
   if (options.json) {

@@ -35,7 +35,7 @@ int run(Options& options) {
   Working working("combining " + std::to_string(adapters.size()) + " adapters");
   const auto done = combine(adapters, options.output, options.combine);
   working.stop();
-  if (!done) return fail(done.error(), options.adapters.front(), options.json);
+  if (!done) return fail(done.error(), options.json);
   return finish_factored(*done, options.report, options.output, options.json);
 }
 

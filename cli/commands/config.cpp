@@ -40,7 +40,7 @@ void print_config(const AdapterConfig& config, const std::string& output) {
 int deliver(const AdapterConfig& config, const Options& options) {
   if (!options.output.empty()) {
     const auto written = write_text_file(options.output, config.to_json());
-    if (!written) return fail(written.error(), options.output, options.json);
+    if (!written) return fail(written.error(), options.json);
   }
   if (options.json) {
     print_config(config, options.output);
@@ -68,7 +68,7 @@ int make_new(const Options& options) {
 
 int upgrade(const Options& options) {
   const auto config = AdapterConfig::open(options.file);
-  if (!config) return fail(config.error(), options.file, options.json);
+  if (!config) return fail(config.error(), options.json);
   return deliver(*config, options);
 }
 
@@ -91,7 +91,7 @@ void print_fields(const AdapterConfig& config) {
 
 int show(const Options& options) {
   const auto config = AdapterConfig::open(options.file);
-  if (!config) return fail(config.error(), options.file, options.json);
+  if (!config) return fail(config.error(), options.json);
   if (options.json) {
     print_config(*config, {});
     return kGood;

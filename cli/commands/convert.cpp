@@ -69,11 +69,11 @@ int exchange(const Options& options) {
   ExchangeOptions how = options.exchange;
   how.to = options.to;
   const auto place = Place::of_adapter(options.adapter);
-  if (!place) return fail_place(place.error(), options.adapter, options.json);
+  if (!place) return fail_place(place.error(), options.json);
   std::optional<Place> base;
   if (!options.base.empty()) {
     auto found = Place::of_base(options.base);
-    if (!found) return fail_place(found.error(), options.base, options.json);
+    if (!found) return fail_place(found.error(), options.json);
     base = std::move(found).value();
     how.base = base->path();
   }
@@ -83,7 +83,7 @@ int exchange(const Options& options) {
   Working working("converting " + printable(options.adapter));
   const auto report = convert(place->path(), options.output, how);
   working.stop();
-  if (!report) return fail(report.error(), options.adapter, options.json);
+  if (!report) return fail(report.error(), options.json);
   if (options.json) {
     print_document(fields_of(to_json(*report)));
   } else {
@@ -140,10 +140,10 @@ FleetAnswer convert_item(const std::string& path, const std::filesystem::path& o
                          const Options& options) {
   const auto place = Place::of_adapter(path);
   if (!place) {
-    return {{{"error", place_error(place.error())}}, place_exit_code(place.error(), path)};
+    return {{{"error", place_error(place.error())}}, place_exit_code(place.error())};
   }
   const auto failed = [&](const Error& error) {
-    return FleetAnswer{{{"error", to_json(error)}}, exit_code(error, path)};
+    return FleetAnswer{{{"error", to_json(error)}}, exit_code(error)};
   };
   if (options.is_repack()) {
     auto repack = options.convert;
@@ -182,7 +182,7 @@ int run(const Options& options) {
   ConvertOptions repack = options.convert;
   if (options.to == "bin") repack.format = WeightsFormat::kBin;
   const auto place = Place::of_adapter(options.adapter);
-  if (!place) return fail_place(place.error(), options.adapter, options.json);
+  if (!place) return fail_place(place.error(), options.json);
   const auto from = place->path().string();
   if (options.keep_going) {
     return rewrite_each(from, options.output, options.json, [&](const auto& one, const auto& to) {
@@ -192,7 +192,7 @@ int run(const Options& options) {
   Working working("converting " + printable(options.adapter));
   const auto report = convert(from, options.output, repack);
   working.stop();
-  if (!report) return fail(report.error(), options.adapter, options.json);
+  if (!report) return fail(report.error(), options.json);
   if (options.json) {
     print_document(to_json(*report, options.output));
   } else {

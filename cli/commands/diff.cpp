@@ -112,9 +112,9 @@ struct Opened {
 std::pair<int, std::optional<Opened>> open_good(const std::string& path, const std::string& base,
                                                 bool json) {
   auto place = Place::of_adapter(path);
-  if (!place) return {fail_place(place.error(), path, json), std::nullopt};
+  if (!place) return {fail_place(place.error(), json), std::nullopt};
   auto adapter = open_any(place->path(), foreign_options(base));
-  if (!adapter) return {fail(adapter.error(), path, json), std::nullopt};
+  if (!adapter) return {fail(adapter.error(), json), std::nullopt};
   const auto findings = adapter->findings();
   if (!has_error(findings)) {
     return {kGood, Opened{std::move(place).value(), std::move(adapter).value()}};

@@ -75,16 +75,16 @@ struct Answer {
   int code = kGood;
 };
 
-Answer fail_one(const Error& error, const std::string& path) {
+Answer fail_one(const Error& error) {
   report(error);
-  return {{{"error", place_error(error)}}, place_exit_code(error, path)};
+  return {{{"error", place_error(error)}}, place_exit_code(error)};
 }
 
 Answer explain_one(const std::string& path, bool is_titled, const Options& options) {
   const auto place = Place::of_adapter(path);
-  if (!place) return fail_one(place.error(), path);
+  if (!place) return fail_one(place.error());
   const auto adapter = open_any(place->path(), foreign_options(options.base));
-  if (!adapter) return fail_one(adapter.error(), path);
+  if (!adapter) return fail_one(adapter.error());
   const auto strengths = explain(*adapter, options.glob);
   const auto findings = adapter->findings();
   Answer answer{.document = {}, .code = has_error(findings) ? kBad : kGood};

@@ -43,7 +43,7 @@ int run(Options& options) {
   Working working("extracting " + printable(options.tuned));
   const auto done = extract(options.base, options.tuned, options.output, options.extract);
   working.stop();
-  if (!done) return fail(done.error(), options.tuned, options.json);
+  if (!done) return fail(done.error(), options.json);
   const int code = finish_factored(*done, options.report, options.output, options.json);
   if (code == kGood && !options.json) print_others(*done);
   return code;

@@ -65,14 +65,14 @@ int run(Options& options) {
   std::optional<BaseModel> base;
   if (!options.base.empty()) {
     const auto place = Place::of_base(options.base);
-    if (!place) return fail_place(place.error(), options.base, options.json);
+    if (!place) return fail_place(place.error(), options.json);
     auto opened = BaseModel::open(place->path());
-    if (!opened) return fail(opened.error(), options.base, options.json);
+    if (!opened) return fail(opened.error(), options.json);
     base = std::move(opened).value();
     options.fix.base = &*base;
   }
   const auto place = Place::of_adapter(options.adapter);
-  if (!place) return fail_place(place.error(), options.adapter, options.json);
+  if (!place) return fail_place(place.error(), options.json);
   const auto from = place->path().string();
   if (options.keep_going) {
     return rewrite_each(from, options.output, options.json,
@@ -81,7 +81,7 @@ int run(Options& options) {
   Working working("fixing " + printable(options.adapter));
   const auto fixed = fix(from, options.output, options.fix);
   working.stop();
-  if (!fixed) return fail(fixed.error(), options.adapter, options.json);
+  if (!fixed) return fail(fixed.error(), options.json);
   if (options.json) {
     print_document(to_json(*fixed, options.output));
   } else {

@@ -128,7 +128,7 @@ int Fleet::run(const std::vector<std::string>& paths,
                const std::function<FleetAnswer(const std::string&)>& answer) const {
   Results results;
   if (!resume_.empty()) {
-    if (const auto error = results.open(resume_)) return fail(*error, resume_, false);
+    if (const auto error = results.open(resume_)) return fail(*error, false);
   }
   std::mutex mutex;
   std::atomic<std::size_t> next{0};

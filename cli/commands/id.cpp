@@ -43,7 +43,7 @@ Answer id_of(const std::string& path, const std::string& base, unsigned threads 
   Answer answer;
   const auto failed = [&](const Error& error) {
     answer.error = error;
-    answer.code = exit_code(error, path);
+    answer.code = exit_code(error);
     return answer;
   };
   const auto place = Place::of_adapter(path);

@@ -26,14 +26,14 @@ struct Options {
 
 int inspect_file(const Options& options) {
   const auto file = inspect_container(options.path, options.open);
-  if (!file) return fail(file.error(), options.path, options.report.json);
+  if (!file) return fail(file.error(), options.report.json);
   print_file(*file, options.report);
   return kGood;
 }
 
 int inspect_adapter(const Options& options) {
   const auto adapter = open_any(options.path, {.open = options.open});
-  if (!adapter) return fail(adapter.error(), options.path, options.report.json);
+  if (!adapter) return fail(adapter.error(), options.report.json);
   print_adapter(*adapter, options.report);
   const auto findings = adapter->findings();
   if (!options.report.json) report(findings);
@@ -48,11 +48,11 @@ int inspect_many(const Options& options) {
   folder.progress = [&](std::uint64_t adapters) { line.show(counted(adapters, "adapter")); };
   const auto summary = inspect_folder(options.path, folder);
   line.clear();
-  if (!summary) return fail(summary.error(), options.path, options.report.json);
+  if (!summary) return fail(summary.error(), options.report.json);
   if (summary->adapters.empty()) {
     // Without adapters it may be a checkpoint of several files.
     const auto checkpoint = inspect_container(options.path, options.open);
-    if (!checkpoint) return fail(checkpoint.error(), options.path, options.report.json);
+    if (!checkpoint) return fail(checkpoint.error(), options.report.json);
     print_file(*checkpoint, options.report);
     return kGood;
   }
@@ -66,10 +66,10 @@ int inspect_many(const Options& options) {
 int run(const Options& given) {
   auto options = given;
   const auto place = Place::of_adapter(given.path, true);
-  if (!place) return fail_place(place.error(), given.path, options.report.json);
+  if (!place) return fail_place(place.error(), options.report.json);
   options.path = place->path().string();
   const auto kind = path_kind(options.path);
-  if (!kind) return fail(kind.error(), options.path, options.report.json);
+  if (!kind) return fail(kind.error(), options.report.json);
   switch (*kind) {
     case PathKind::kFile:
       return inspect_file(options);

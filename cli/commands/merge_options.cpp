@@ -129,7 +129,7 @@ int run_merge(MergeArguments& arguments, MergeFunction function, const std::stri
   std::vector<MergeSource> sources;
   for (std::size_t i = 0; i < arguments.adapters.size(); ++i) {
     auto place = Place::of_adapter(arguments.adapters[i]);
-    if (!place) return fail_place(place.error(), arguments.adapters[i], arguments.json);
+    if (!place) return fail_place(place.error(), arguments.json);
     places.push_back(*std::move(place));
     sources.push_back({.adapter = places.back().path(),
                        .weight = arguments.weights.empty() ? 1 : *number_in(arguments.weights[i])});
@@ -137,7 +137,7 @@ int run_merge(MergeArguments& arguments, MergeFunction function, const std::stri
   Working working(doing + " into " + printable(arguments.output));
   const auto report = function(sources, arguments.base, arguments.output, options);
   working.stop();
-  if (!report) return fail(report.error(), arguments.base, arguments.json);
+  if (!report) return fail(report.error(), arguments.json);
   if (arguments.json) {
     print_document(to_json(*report, arguments.output));
     return kGood;

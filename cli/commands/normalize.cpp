@@ -63,11 +63,11 @@ Result<Rewritten> normalize_one(const std::string& from, const std::string& to,
 
 int run(Options& options) {
   const auto table = options.engines.open();
-  if (!table) return fail(table.error(), options.engines.table_file, options.json);
+  if (!table) return fail(table.error(), options.json);
   options.normalize.engines = options.engines.names;
   options.normalize.engine_table = table->get();
   const auto place = Place::of_adapter(options.adapter);
-  if (!place) return fail_place(place.error(), options.adapter, options.json);
+  if (!place) return fail_place(place.error(), options.json);
   const auto from = place->path().string();
   if (options.keep_going) {
     return rewrite_each(from, options.output, options.json, [&](const auto& one, const auto& to) {
@@ -77,7 +77,7 @@ int run(Options& options) {
   Working working("normalizing " + printable(options.adapter));
   const auto done = normalize(from, options.output, options.normalize);
   working.stop();
-  if (!done) return fail(done.error(), options.adapter, options.json);
+  if (!done) return fail(done.error(), options.json);
   if (options.json) {
     print_document(to_json(*done, options.output));
     return kGood;

@@ -30,7 +30,7 @@ PathList::Paths PathList::read(bool json) const {
   if (!files_from_.empty()) {
     auto text =
         files_from_ == "-" ? read_standard_input(kMaxList) : read_text_file(files_from_, kMaxList);
-    if (!text) return Paths(fail(text.error(), files_from_, json));
+    if (!text) return Paths(fail(text.error(), json));
     for (std::size_t start = 0; start < text->size();) {
       const auto end = std::min(text->find('\n', start), text->size());
       if (end > start) paths.push_back(text->substr(start, end - start));

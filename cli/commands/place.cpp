@@ -61,16 +61,16 @@ Result<Place> Place::of_base(const AdapterConfig& config, bool offline) {
   return Place(found->path, true, std::move(found->hold));
 }
 
-int place_exit_code(const Error& error, const std::string& given) {
-  return hub::failure_kind(error) == "system" ? exit_code(error, given) : hub_exit_code(error);
+int place_exit_code(const Error& error) {
+  return hub::failure_kind(error) == "system" ? exit_code(error) : hub_exit_code(error);
 }
 
 Json place_error(const Error& error) {
   return hub::failure_kind(error) == "system" ? to_json(error) : hub_error(error);
 }
 
-int fail_place(const Error& error, const std::string& given, bool json, Json::Object fields) {
-  if (hub::failure_kind(error) == "system") return fail(error, given, json, std::move(fields));
+int fail_place(const Error& error, bool json, Json::Object fields) {
+  if (hub::failure_kind(error) == "system") return fail(error, json, std::move(fields));
   return hub_failure(error, json, std::move(fields));
 }
 
@@ -87,13 +87,11 @@ Result<Place> Place::of_base(const AdapterConfig& config, bool) {
                .message = "the config does not name its base model: give the base"};
 }
 
-int place_exit_code(const Error& error, const std::string& given) {
-  return exit_code(error, given);
-}
+int place_exit_code(const Error& error) { return exit_code(error); }
 Json place_error(const Error& error) { return to_json(error); }
 
-int fail_place(const Error& error, const std::string& given, bool json, Json::Object fields) {
-  return fail(error, given, json, std::move(fields));
+int fail_place(const Error& error, bool json, Json::Object fields) {
+  return fail(error, json, std::move(fields));
 }
 
 #endif

@@ -38,11 +38,11 @@ class Place {
 };
 
 /// The exit code and the "error" of a document if a place could not be had.
-int place_exit_code(const Error& error, const std::string& given);
+int place_exit_code(const Error& error);
 Json place_error(const Error& error);
 
 /// Reports why a place could not be had, as fail() does, or as hub_failure() if a server or the
 /// network is why.
-int fail_place(const Error& error, const std::string& given, bool json, Json::Object fields = {});
+int fail_place(const Error& error, bool json, Json::Object fields = {});
 
 }  // namespace ferrule::cli

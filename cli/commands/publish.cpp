@@ -36,7 +36,7 @@ int run(const Options& options) {
   Working working("publishing to " + printable(options.root));
   const auto report = publish(options.adapter, options.root, options.publish);
   working.stop();
-  if (!report) return fail(report.error(), options.adapter, options.json);
+  if (!report) return fail(report.error(), options.json);
   if (options.json) {
     print_document(to_json(*report));
     return kGood;

@@ -35,7 +35,7 @@ int run(const Options& options) {
   Working working("resizing " + printable(options.adapter));
   const auto done = resize(options.adapter, options.output, options.resize);
   working.stop();
-  if (!done) return fail(done.error(), options.adapter, options.json);
+  if (!done) return fail(done.error(), options.json);
   return finish_factored(*done, options.report, options.output, options.json);
 }
 

@@ -76,51 +76,44 @@ int push(const SaveReport& saved, const Options& options) {
   return kGood;
 }
 
-/// What failed, and the path of the command line that it concerns.
-struct Failure {
-  Error error;
-  std::string given;
-};
-
-std::optional<Failure> read_configs(const Options& options, std::vector<NamedConfig>& configs) {
+std::optional<Error> read_configs(const Options& options, std::vector<NamedConfig>& configs) {
   for (const auto& argument : options.configs) {
     const auto [name, file] = split_config(argument);
     auto config = AdapterConfig::open(file);
-    if (!config) return Failure{config.error(), file};
+    if (!config) return config.error();
     report(config->findings());
     configs.push_back({name, std::move(config).value()});
   }
   return std::nullopt;
 }
 
-std::optional<Failure> read_base(Options& options) {
+std::optional<Error> read_base(Options& options) {
   if (options.base.empty()) return std::nullopt;
   auto config = read_base_config(options.base);
-  if (!config) return Failure{config.error(), options.base};
+  if (!config) return config.error();
   options.save.base_config = std::move(config).value();
   if (!options.fingerprint) return std::nullopt;
   const auto base = BaseModel::open(options.base);
-  if (!base) return Failure{base.error(), options.base};
+  if (!base) return base.error();
   if (!base->has_tensors()) {
-    return Failure{
-        {.code = ErrorCode::kInvalidArgument,
-         .message = "--fingerprint needs the base's weights or their index, not only its config",
-         .path = options.base},
-        options.base};
+    return Error{
+        .code = ErrorCode::kInvalidArgument,
+        .message = "--fingerprint needs the base's weights or their index, not only its config",
+        .path = options.base};
   }
   options.save.base_fingerprint = base->fingerprint();
   return std::nullopt;
 }
 
-std::optional<Failure> read_facts(Options& options) {
+std::optional<Error> read_facts(Options& options) {
   if (options.facts.empty()) return std::nullopt;
   const auto text = read_text_file(options.facts);
-  if (!text) return Failure{text.error(), options.facts};
+  if (!text) return text.error();
   auto facts = ModelFacts::parse(*text);
   if (!facts) {
     auto error = std::move(facts).error();
     if (error.path.empty()) error.path = options.facts;
-    return Failure{std::move(error), options.facts};
+    return error;
   }
   options.save.facts = std::move(facts).value();
   return std::nullopt;
@@ -135,31 +128,21 @@ std::string why_beside(const std::filesystem::path& file) {
 }
 
 int save(Options& options) {
-  const auto failed = [&](const Failure& failure) {
-    return fail(failure.error, failure.given, options.json);
-  };
   std::vector<NamedConfig> configs;
-  if (const auto failure = read_configs(options, configs)) return failed(*failure);
-  if (const auto failure = read_base(options)) return failed(*failure);
-  if (const auto failure = read_facts(options)) return failed(*failure);
+  if (const auto error = read_configs(options, configs)) return fail(*error, options.json);
+  if (const auto error = read_base(options)) return fail(*error, options.json);
+  if (const auto error = read_facts(options)) return fail(*error, options.json);
   if (!options.initial.empty()) options.save.initial = options.initial;
   options.save.digests = !options.push.empty();
   options.save.card = options.no_card ? WriteCard::kNo : WriteCard::kYes;
 
   const std::vector<std::filesystem::path> paths(options.states.begin(), options.states.end());
   const auto state = Checkpoint::open(paths, options.open);
-  if (!state) {
-    const bool named = !state.error().path.empty();
-    return failed({state.error(), named ? state.error().path : options.states.front()});
-  }
+  if (!state) return fail(state.error(), options.json);
   Working working("saving to " + printable(options.output));
   auto saved = save(*state, configs, options.output, options.save);
   working.stop();
-  if (!saved) {
-    const bool initial = saved.error().path.starts_with(options.initial);
-    return failed(
-        {saved.error(), initial && !options.initial.empty() ? options.initial : options.output});
-  }
+  if (!saved) return fail(saved.error(), options.json);
   for (const auto& file : state->beside()) {
     saved->left_out.push_back({file.filename().string(), why_beside(file)});
   }

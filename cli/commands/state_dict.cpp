@@ -27,13 +27,13 @@ struct Options {
 
 int run(const Options& options) {
   const auto adapter = Adapter::open(options.adapter, options.open);
-  if (!adapter) return fail(adapter.error(), options.adapter, options.json);
+  if (!adapter) return fail(adapter.error(), options.json);
   const auto live = adapter->state_dict(options.name);
   std::vector<NamedTensor> tensors;
   tensors.reserve(live.size());
   for (const auto& [name, tensor] : live) tensors.push_back({name, tensor});
   const auto written = write_safetensors(options.output, tensors, {{"format", "pt"}});
-  if (!written) return fail(written.error(), options.output, options.json);
+  if (!written) return fail(written.error(), options.json);
   if (options.json) {
     print_document({{"path", options.adapter},
                     {"adapter_name", options.name},

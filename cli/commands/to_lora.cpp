@@ -34,7 +34,7 @@ int run(Options& options) {
   Working working("converting " + printable(options.adapter));
   const auto done = to_lora(options.adapter, options.output, options.convert);
   working.stop();
-  if (!done) return fail(done.error(), options.adapter, options.json);
+  if (!done) return fail(done.error(), options.json);
   return finish_factored(*done, options.report, options.output, options.json);
 }
 

@@ -40,11 +40,10 @@ struct Totals {
   std::uint64_t bad = 0;
 };
 
-int code_of(const VerifyReport& report, const std::string& path) {
+int code_of(const VerifyReport& report) {
   if (report.system_error) {
-    return report.unreadable.size() == 1 && report.verified == 1
-               ? exit_code(*report.system_error, path)
-               : kSystem;
+    return report.unreadable.size() == 1 && report.verified == 1 ? exit_code(*report.system_error)
+                                                                 : kSystem;
   }
   return report.good() ? kGood : kBad;
 }
@@ -78,11 +77,10 @@ int run_fleet(const Options& options, const std::vector<std::string>& paths) {
   return options.fleet.run(paths, [&](const std::string& path) {
     const auto place = Place::of_adapter(path);
     if (!place) {
-      return FleetAnswer{{{"error", place_error(place.error())}},
-                         place_exit_code(place.error(), path)};
+      return FleetAnswer{{{"error", place_error(place.error())}}, place_exit_code(place.error())};
     }
     const auto verdict = verify(place->path(), settings);
-    return FleetAnswer{to_json(verdict, path), code_of(verdict, place->path())};
+    return FleetAnswer{to_json(verdict, path), code_of(verdict)};
   });
 }
 
@@ -102,11 +100,11 @@ int run(const Options& options) {
   };
   for (const auto& path : *paths) {
     const auto place = Place::of_adapter(path);
-    if (!place) return fail_place(place.error(), path, options.output.is_json());
+    if (!place) return fail_place(place.error(), options.output.is_json());
     line.show("verifying " + printable(path));
     const auto verdict = verify(place->path(), settings);
     line.clear();
-    totals.worst = std::max(totals.worst, code_of(verdict, place->path()));
+    totals.worst = std::max(totals.worst, code_of(verdict));
     totals.verified += verdict.verified;
     totals.bad += verdict.bad;
     if (options.output.is_json()) {

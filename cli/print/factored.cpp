@@ -48,7 +48,7 @@ int write_report(const std::string& file, const std::vector<FactoredModule>& mod
                  const std::string& output, bool json) {
   if (file.empty()) return kGood;
   const auto written = write_text_file(file, spectrum_report(modules, output));
-  return written ? kGood : fail(written.error(), file, json);
+  return written ? kGood : fail(written.error(), json);
 }
 
 }  // namespace ferrule::cli

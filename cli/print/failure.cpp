@@ -9,13 +9,13 @@
 
 namespace ferrule::cli {
 
-int fail(const Error& error, const std::filesystem::path& given, bool json, Json::Object fields) {
+int fail(const Error& error, bool json, Json::Object fields) {
   report(error);
   if (json) {
     fields.emplace_back("error", to_json(error));
     print_document(std::move(fields));
   }
-  return exit_code(error, given);
+  return exit_code(error);
 }
 
 int fail_usage(const std::vector<std::string>& mistakes, const std::string& hint, bool json) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -11,11 +10,9 @@
 
 namespace ferrule::cli {
 
-/// Reports the failure of a whole operation on `given`, a path of the command line: a line on
-/// standard error and, with `json`, the document {"version", fields..., "error"}. Returns the exit
-/// code.
-int fail(const Error& error, const std::filesystem::path& given, bool json,
-         Json::Object fields = {});
+/// Reports the failure of a whole operation: a line on standard error and, with `json`, the
+/// document {"version", fields..., "error"}. Returns the exit code.
+int fail(const Error& error, bool json, Json::Object fields = {});
 
 /// The same for mistakes in the command line, one line each. `hint` ends the text.
 int fail_usage(const std::vector<std::string>& mistakes, const std::string& hint, bool json);
