@@ -36,9 +36,28 @@ OpenedBase open_base_of(const AdapterConfig& config, bool offline) {
   return open_at(base_path_of(config, offline));
 }
 
+/// Where a base is, with what keeps a temporary folder: for ferrule.ray, which copies the headers.
+nb::tuple place_of(const LocalPath& local) {
+  auto hold = std::make_unique<std::shared_ptr<void>>(local.hold);
+  nb::capsule capsule(
+      hold.get(), [](void* held) noexcept { delete static_cast<std::shared_ptr<void>*>(held); });
+  (void)hold.release();
+  return nb::make_tuple(to_str(local.path.native()), std::move(capsule));
+}
+
 }  // namespace
 
 void bind_base_model(nb::module_& module) {
+  module.def(
+      "_locate_base",
+      [](nb::handle path, bool offline) { return place_of(base_path_of(path, "path", offline)); },
+      "path"_a, "offline"_a);
+  module.def(
+      "_locate_base_of",
+      [](const AdapterConfig& config, bool offline) {
+        return place_of(base_path_of(config, offline));
+      },
+      "config"_a, "offline"_a);
   nb::class_<OpenedBase>(module, "BaseModel",
                          "A base model as its headers describe it: names, shapes and config, no "
                          "weights. Open it once and check any number of adapters against it.")
