@@ -53,7 +53,7 @@ def zero(folder, stage, bf16=False, head=False):
     engine.save_checkpoint(str(folder / "ckpt"), tag="global_step3")
 
 
-def run(rank, world, folder, port):
+def join(rank, world, port):
     os.environ.update(
         MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world), LOCAL_SIZE=str(world),
         DS_ACCELERATOR="cpu",
@@ -61,7 +61,13 @@ def run(rank, world, folder, port):
     torch.set_num_threads(1)
     import deepspeed
 
+    # It would be compiled now, for a minute, and a compilation that is killed leaves a lock that all later runs wait for.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     deepspeed.init_distributed(dist_backend="gloo")
+
+
+def run(rank, world, folder, port):
+    join(rank, world, port)
     folder = pathlib.Path(folder)
     for stage in (1, 2, 3):
         zero(folder / f"zero{stage}", stage, head=stage == 2)

@@ -16,7 +16,7 @@ def unwrap(model: torch.nn.Module) -> torch.nn.Module:
         kind = type(model).__name__
         if kind == "OptimizedModule":
             model = model._orig_mod
-        elif kind in ("DistributedDataParallel", "DataParallel", "FullyShardedDataParallel"):
+        elif kind in ("DistributedDataParallel", "DataParallel", "FullyShardedDataParallel", "DeepSpeedEngine"):
             model = model.module
         else:
             return model

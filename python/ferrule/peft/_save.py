@@ -14,7 +14,7 @@ import torch
 
 from .. import _pending, _warnings
 from .._ferrule import LiveTensors, SavePlan, Snapshot
-from . import _collect, _embeddings, _facts, _native, _shards
+from . import _collect, _embeddings, _facts, _native, _ranks, _shards
 from . import _live_model as live
 
 Durability = Literal["fast", "safe", "full"]
@@ -62,6 +62,7 @@ def save_pretrained(
     state_dict: Mapping[str, Any] | None = None,
     asynchronous: Literal[True],
     durability: Durability = "safe",
+    rank_timeout: float = 60.0,
     **kwargs: Any,
 ) -> _pending.PendingSave: ...
 
@@ -79,6 +80,7 @@ def save_pretrained(
     state_dict: Mapping[str, Any] | None = None,
     asynchronous: Literal[False] = False,
     durability: Durability = "safe",
+    rank_timeout: float = 60.0,
     **kwargs: Any,
 ) -> None: ...
 
@@ -96,6 +98,7 @@ def save_pretrained(
     state_dict: Mapping[str, Any] | None = None,
     asynchronous: bool,
     durability: Durability = "safe",
+    rank_timeout: float = 60.0,
     **kwargs: Any,
 ) -> _pending.PendingSave | None: ...
 
@@ -112,6 +115,7 @@ def save_pretrained(
     state_dict: Mapping[str, Any] | None = None,
     asynchronous: bool = False,
     durability: Durability = "safe",
+    rank_timeout: float = 60.0,
     **kwargs: Any,
 ) -> _pending.PendingSave | None:
     """Saves the adapters of a PeftModel, a PeftMixedModel or a model with injected adapters.
@@ -125,6 +129,11 @@ def save_pretrained(
         the background. Errors are raised by its ``wait()``, by the next save, or are printed at exit.
     durability: "fast" (nothing is flushed), "safe" (old or new, whole, after a loss of power), or "full"
         (and the new one is on disk when the call returns).
+    rank_timeout: the seconds that ranks of a sharded model (FSDP, tensor parallel, ZeRO-3) wait for each other.
+
+    Every rank of a sharded model calls this with the same arguments. The adapter's tensors are gathered one at a time,
+    never the base; one rank writes (those with is_main_process, if others do not have it), and the others return when
+    the files are there. If a rank does not call it in time, the others raise an error that names it.
 
     Raises TypeError or ValueError for wrong arguments, and :class:`ferrule.Error` if the save is refused
     (docs/rules) or the system fails; the directory is then unchanged.
@@ -132,7 +141,7 @@ def save_pretrained(
     _refuse_misspelled(kwargs)
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
-    model = live.unwrap(model)
+    whole_model, model = model, live.unwrap(model)
     configs = live.configs_of(model)
     directory = _checked_directory(save_directory)
     names = _checked_names(selected_adapters, configs)
@@ -154,19 +163,49 @@ def save_pretrained(
     if initial is not None:
         _refuse_conversion(configs, names)
     options = {"safe_serialization": bool(safe_serialization), "initial": initial, "durability": durability}
-    try:
-        jobs = [_prepare(model, configs, group, state_dict, save_embedding_layers, options)
-                for group in _groups(configs, names)]
-    except _TensorParallel:
-        return with_peft()
-    if not is_main_process:
-        return _pending.PendingSave(directory, None) if asynchronous else None
-    if asynchronous:
-        return _save_later(jobs, directory)
-    _pending.wait_for(directory)
-    for job in jobs:
-        job.write(directory)
+    with _Ranks(whole_model, directory, is_main_process, rank_timeout) as ranks:
+        try:
+            jobs = [_prepare(model, configs, group, state_dict, save_embedding_layers, options, ranks)
+                    for group in _groups(configs, names)]
+        except _TensorParallel:
+            return with_peft()
+        if not ranks.write:
+            return _pending.PendingSave(directory, None) if asynchronous else None
+        if asynchronous:
+            return _save_later(jobs, directory)
+        _pending.wait_for(directory)
+        for job in jobs:
+            job.write(directory)
     return None
+
+
+class _Ranks:
+    """This rank among those of a sharded model; alone if each has the whole adapter."""
+
+    def __init__(self, model: torch.nn.Module, directory: str, is_main_process: bool, timeout: float) -> None:
+        self._model = model
+        self.write = bool(is_main_process)
+        self._directory, self._is_main, self._timeout = directory, bool(is_main_process), timeout
+        self._meeting: _ranks.Meeting | None = None
+
+    def gather(self, tensors: dict[str, Any], is_live: bool) -> dict[str, Any]:
+        """The tensors, whole. On ranks that do not write, those of which they have a part are left out."""
+        gathering = _ranks.Gathering(self._model, tensors, is_live)
+        if not gathering:
+            return {**tensors, **gathering.replicated}
+        if self._meeting is None:
+            self._meeting = gathering.meet(self._directory, self._is_main, self._timeout)
+            self.write = self._meeting.writes
+        whole = gathering.gather(self.write)
+        return {key: whole.get(key, tensor) for key, tensor in tensors.items()
+                if key in whole or key not in gathering.keys}
+
+    def __enter__(self) -> _Ranks:
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if self._meeting is not None:
+            self._meeting.finish(error)
 
 
 def _refuse_misspelled(keywords: Mapping[str, Any]) -> None:
@@ -245,7 +284,8 @@ def _walk(model: torch.nn.Module, configs: Mapping[str, Any], names: list[str],
 
 
 def _prepare(model: torch.nn.Module, configs: Mapping[str, Any], names: list[str],
-             state_dict: Mapping[str, Any] | None, wish: bool | str, options: dict[str, Any]) -> _Job:
+             state_dict: Mapping[str, Any] | None, wish: bool | str, options: dict[str, Any], ranks: _Ranks) -> _Job:
+    _ranks.reshard(model)
     found = _walk(model, configs, names, ())
     paths = [_facts.base_path(path) for path in found.embedding_like]
     embeddings = {name: _embeddings.decide(model, configs[name], wish, paths) for name in names}
@@ -254,6 +294,7 @@ def _prepare(model: torch.nn.Module, configs: Mapping[str, Any], names: list[str
         found = _walk(model, configs, names, tuple(module for module in modules if module is not None))
     # An adaption prompt that was swapped in only now is not in the caller's state dict.
     tensors = found.tensors if state_dict is None else _collect.from_state_dict(found, state_dict)
+    tensors = ranks.gather(tensors, is_live=state_dict is None)
     tensors.update(found.beside)
     for name in names:
         _collect.take_top_k(tensors, name, configs[name])
