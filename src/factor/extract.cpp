@@ -64,6 +64,9 @@ class Extract final : public adapter::Rewriter {
   ExtractReport take_report() { return std::move(report_); }
 
  private:
+  /// A layer on its own has all threads; of many, each has one.
+  unsigned threads_of_a_layer() const { return plan_->layers.size() == 1 ? options_.threads : 1; }
+
   void factorize(const factor::ChangedLayer& layer, Job& job) const {
     const auto update = factor::difference(layer);
     job.finite = update.has_value();
@@ -71,7 +74,7 @@ class Extract final : public adapter::Rewriter {
     const factor::RankRule rule{.rank = static_cast<std::size_t>(options_.rank),
                                 .energy = options_.energy,
                                 .max_error = {}};
-    const factor::Decomposed parts[] = {factor::truncated(*update, rule)};
+    const factor::Decomposed parts[] = {factor::truncated(*update, rule, threads_of_a_layer())};
     const auto rank = factor::choose_rank(rule, parts);
     job.pair.emplace(layer.layout, rank, Dtype::kF32);
     parts[0].write(rank, 0, *job.pair);

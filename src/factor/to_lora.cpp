@@ -102,7 +102,7 @@ class ToLora final : public adapter::Rewriter {
         job.error = update ? bias.error() : update.error();
         return;
       }
-      parts.push_back(factor::truncated(*update, rule));
+      parts.push_back(factor::truncated(*update, rule, sites_.size() == 1 ? options_.threads : 1));
       job.bias = *std::move(bias);
     }
     const auto rank = factor::choose_rank(rule, parts);

@@ -7,8 +7,10 @@
 #include <random>
 #include <utility>
 
+#include "base/parallel.hpp"
 #include "factor/dense_algebra.hpp"
 #include "factor/multiply.hpp"
+#include "ferrule/call_control.hpp"
 
 namespace ferrule::factor {
 namespace {
@@ -20,6 +22,8 @@ constexpr std::size_t kMore = 8;
 constexpr int kMaxRounds = 12;
 // Rows of the update that are multiplied at a time; they stay in the cache with what they meet.
 constexpr std::size_t kStretch = 64;
+// Rows or columns that are worth a thread's while.
+constexpr std::size_t kThreadShare = 256;
 constexpr double kStanding = 5e-4;
 // Below this share of the whole, total - kept is mostly rounding.
 constexpr double kCancels = 1e-4;
@@ -42,23 +46,38 @@ Block random_block(std::size_t rows, std::size_t count) {
   return block;
 }
 
+/// Calls work(first, last) for shares of `count`, from up to `threads` threads.
+template <typename Work>
+void share(std::size_t count, unsigned threads, const Work& work) {
+  const CallControl::Scope quiet(nullptr);  // These steps are not the caller's progress.
+  const auto shares = (count + kThreadShare - 1) / kThreadShare;
+  base::parallel_for(shares, threads, [&](std::size_t i) {
+    work(i * kThreadShare, std::min(count, (i + 1) * kThreadShare));
+  });
+}
+
 /// D x.
-Block times(const DenseUpdate& update, const Block& x) {
+Block times(const DenseUpdate& update, const Block& x, unsigned threads) {
   Block y(update.rows, x.count);
-  multiply(update.values.data(), update.columns, x.values.data(), x.count, y.values.data(), x.count,
-           update.rows, update.columns, x.count);
+  share(update.rows, threads, [&](std::size_t first, std::size_t last) {
+    multiply(update.values.data() + first * update.columns, update.columns, x.values.data(),
+             x.count, y.values.data() + first * x.count, x.count, last - first, update.columns,
+             x.count);
+  });
   return y;
 }
 
 /// D^T y.
-Block transposed_times(const DenseUpdate& update, const Block& y) {
+Block transposed_times(const DenseUpdate& update, const Block& y, unsigned threads) {
   Block x(update.columns, y.count);
-  for (std::size_t first = 0; first < update.rows; first += kStretch) {
-    const auto rows = std::min(kStretch, update.rows - first);
-    add_transposed(update.values.data() + first * update.columns, update.columns,
-                   y.values.data() + first * y.count, y.count, x.values.data(), y.count,
-                   update.columns, rows, y.count);
-  }
+  share(update.columns, threads, [&](std::size_t left, std::size_t right) {
+    for (std::size_t first = 0; first < update.rows; first += kStretch) {
+      const auto rows = std::min(kStretch, update.rows - first);
+      add_transposed(update.values.data() + first * update.columns + left, update.columns,
+                     y.values.data() + first * y.count, y.count, x.values.data() + left * y.count,
+                     y.count, right - left, rows, y.count);
+    }
+  });
   return x;
 }
 
@@ -173,13 +192,13 @@ Decomposed in_full(const DenseUpdate& update) {
 }
 
 /// The leading `count` singular values and vectors.
-Decomposed leading(const DenseUpdate& update, std::size_t count, double total) {
-  auto left = times(update, random_block(update.columns, count + kMore));
+Decomposed leading(const DenseUpdate& update, std::size_t count, double total, unsigned threads) {
+  auto left = times(update, random_block(update.columns, count + kMore), threads);
   double before = -1;
   for (int round = 0;; ++round) {
     // Rows of Q^T D, whose singular values are below those of D and grow with each round.
     const auto q = as_block(combined(left, turn(left).inverse));
-    const auto right = transposed_times(update, q);
+    const auto right = transposed_times(update, q, threads);
     auto turned = turn(right);
     const double error = std::sqrt(std::max(total - kept_by(turned.values, count), 0.0));
     const bool stays = before >= 0 && error >= before * (1 - kStanding);
@@ -198,13 +217,13 @@ Decomposed leading(const DenseUpdate& update, std::size_t count, double total) {
       return Decomposed::from(std::move(turned.values), std::move(first), std::move(vt), rest);
     }
     before = error;
-    left = times(update, as_block(combined(right, turned.inverse)));
+    left = times(update, as_block(combined(right, turned.inverse)), threads);
   }
 }
 
 }  // namespace
 
-Decomposed truncated(const DenseUpdate& update, const RankRule& rule) {
+Decomposed truncated(const DenseUpdate& update, const RankRule& rule, unsigned threads) {
   const auto full = std::min(update.rows, update.columns);
   if (full <= kFull) return in_full(update);
   const double total = squared_norm(update);
@@ -212,7 +231,7 @@ Decomposed truncated(const DenseUpdate& update, const RankRule& rule) {
   std::size_t count = std::min(rule.rank.value_or(32), full);
   for (;; count *= 2) {
     if (count + kMore > full / 2) return in_full(update);
-    auto decomposed = leading(update, count, total);
+    auto decomposed = leading(update, count, total, threads);
     if (rule.rank) return decomposed;
     const Decomposed parts[] = {decomposed};
     const auto rank = choose_rank(rule, parts);

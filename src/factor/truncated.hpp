@@ -22,7 +22,8 @@ struct DenseUpdate {
 
 /// As much of the update's decomposition as the rule needs. Small matrices are decomposed in full;
 /// of large ones the leading vectors are found by subspace iteration from a random start (of a
-/// fixed seed), until the error of what they keep no longer falls by 0.05 %.
-Decomposed truncated(const DenseUpdate& update, const RankRule& rule);
+/// fixed seed), until the error of what they keep no longer falls by 0.05 %. The result does not
+/// depend on the number of threads.
+Decomposed truncated(const DenseUpdate& update, const RankRule& rule, unsigned threads = 1);
 
 }  // namespace ferrule::factor
