@@ -12,6 +12,7 @@
 #include "dlpack.hpp"
 #include "errors.hpp"
 #include "ferrule/text.hpp"
+#include "ferrule/writable_bytes.hpp"
 #include "numpy_facts.hpp"
 #include "text.hpp"
 #include "torch_facts.hpp"
@@ -36,8 +37,8 @@ struct Handed {
 };
 
 std::byte* writable(const TensorView& view) {
-  // The callers promise that these bytes are our own memory, which can be written to.
-  return const_cast<std::byte*>(view.bytes().data());
+  // The callers promise that these bytes are our own memory: mappings, buffers.
+  return value_or_raise(writable_bytes(view)).data();
 }
 
 std::size_t element_bytes(Dtype dtype) { return (bit_width(dtype) + 7) / 8; }

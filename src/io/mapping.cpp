@@ -17,6 +17,7 @@
 
 #include "base/parallel.hpp"
 #include "base/try.hpp"
+#include "ferrule/writable_bytes.hpp"
 #include "io/system_error.hpp"
 
 namespace ferrule::io {
@@ -51,10 +52,27 @@ Result<void> read_all(const InputFile& file, std::span<std::byte> out, unsigned 
 
 namespace {
 
+struct MappedRange {
+  std::size_t size = 0;
+  bool is_writable = false;
+};
+
 /// Ranges of files that are mapped now.
 struct MappedFiles {
   std::mutex mutex;
-  std::map<const std::byte*, std::size_t> ranges;
+  std::map<const std::byte*, MappedRange> ranges;
+
+  /// The range that all of `bytes` are in, or the end. With the mutex held.
+  auto find(std::span<const std::byte> bytes) {
+    auto found = ranges.upper_bound(bytes.data());
+    if (found == ranges.begin()) return ranges.end();
+    --found;
+    const auto before = static_cast<std::size_t>(bytes.data() - found->first);
+    if (before > found->second.size || bytes.size() > found->second.size - before) {
+      return ranges.end();
+    }
+    return found;
+  }
 
   static MappedFiles& all() {
     static MappedFiles files;
@@ -65,7 +83,7 @@ struct MappedFiles {
 void note_mapping(const std::byte* data, std::size_t size) {
   auto& files = MappedFiles::all();
   const std::lock_guard lock(files.mutex);
-  files.ranges[data] = size;
+  files.ranges[data] = {.size = size, .is_writable = false};
 }
 
 void unmap(std::byte* data, std::size_t size) noexcept {
@@ -77,15 +95,29 @@ void unmap(std::byte* data, std::size_t size) noexcept {
 
 }  // namespace
 
+Result<void> make_writable(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return {};
+  auto& files = MappedFiles::all();
+  const std::lock_guard lock(files.mutex);
+  const auto found = files.find(bytes);
+  if (found == files.ranges.end() || found->second.is_writable) return {};
+  auto* const start = const_cast<std::byte*>(found->first);
+  if (::mprotect(start, found->second.size, PROT_READ | PROT_WRITE) != 0) {
+    return system_error(
+        errno,
+        "cannot make " + std::to_string(found->second.size) + " bytes of a mapped file writable",
+        {});
+  }
+  found->second.is_writable = true;
+  return {};
+}
+
 void release_pages(std::span<const std::byte> bytes) noexcept {
   if (bytes.empty()) return;
   auto& files = MappedFiles::all();
   const std::lock_guard lock(files.mutex);
-  auto found = files.ranges.upper_bound(bytes.data());
-  if (found == files.ranges.begin()) return;
-  --found;
+  if (files.find(bytes) == files.ranges.end()) return;
   const std::byte* end = bytes.data() + bytes.size();
-  if (end > found->first + found->second) return;
   static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   // A page that is shared with a neighbor goes, too: it is read again like any other.
   const auto first = reinterpret_cast<std::uintptr_t>(bytes.data()) / page * page;
@@ -100,10 +132,9 @@ Result<Mapping> Mapping::of(const InputFile& file, Backing backing, unsigned thr
     return system_error(ENOMEM, "cannot hold it in memory", file.path());
   }
   const auto size = static_cast<std::size_t>(file.size());
-  // Writable, because who maps may hand the bytes on to code that writes; private, so that such a
-  // write never reaches the file.
+  // Private, so that the pages can be made writable without a write ever reaching the file.
   const bool copy = backing == Backing::kCopy;
-  void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+  void* data = ::mmap(nullptr, size, copy ? PROT_READ | PROT_WRITE : PROT_READ,
                       MAP_PRIVATE | (copy ? MAP_ANONYMOUS | MAP_NORESERVE : MAP_NORESERVE),
                       copy ? -1 : file.fd(), 0);
   if (data == MAP_FAILED) return system_error(errno, "cannot map it into memory", file.path());
@@ -134,3 +165,13 @@ Mapping::~Mapping() {
 }
 
 }  // namespace ferrule::io
+
+namespace ferrule {
+
+Result<std::span<std::byte>> writable_bytes(const TensorView& view) {
+  const auto bytes = view.bytes();
+  FERRULE_CHECK(io::make_writable(bytes));
+  return std::span(const_cast<std::byte*>(bytes.data()), bytes.size());
+}
+
+}  // namespace ferrule

@@ -10,8 +10,9 @@
 
 namespace ferrule::io {
 
-/// The bytes of a whole file: a private mapping, or memory of our own. Movable; the bytes do not
-/// move with it.
+/// The bytes of a whole file: a private mapping that is read-only (which counts against no limit of
+/// the process but that of addresses), or memory of our own. Movable; the bytes do not move with
+/// it.
 class Mapping {
  public:
   Mapping() noexcept = default;
@@ -29,6 +30,11 @@ class Mapping {
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };
+
+/// Makes the pages of a file that Mapping mapped, and that `bytes` are in, private ones that can be
+/// written to; a write never reaches the file. Bytes of any other memory stay as they are. Fails
+/// with kLimitExceeded if the limits of the process do not allow so much data.
+Result<void> make_writable(std::span<const std::byte> bytes);
 
 /// Gives back the memory of whole pages in `bytes` as far as they are of a file mapped by Mapping
 /// (Backing::kMap); their content is read from the file again when it is touched. Bytes of any

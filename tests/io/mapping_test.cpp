@@ -2,8 +2,12 @@
 #include "io/mapping.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
 #include <string>
 
 #include "temp_dir.hpp"
@@ -52,7 +56,10 @@ TEST_P(MappingOf, WritesDoNotReachTheFile) {
   write_file(dir / "a", "abc");
   auto mapping = Mapping::of(InputFile::open(dir / "a").value(), GetParam());
   ASSERT_TRUE(mapping);
+  ASSERT_TRUE(make_writable(mapping->bytes().first(1)));
+  ASSERT_TRUE(make_writable(mapping->bytes()));
   *const_cast<std::byte*>(mapping->bytes().data()) = std::byte{'X'};
+  EXPECT_TRUE(same(mapping->bytes(), "Xbc"));
   EXPECT_EQ(read_file(dir / "a"), "abc");
 }
 
@@ -89,6 +96,48 @@ TEST(Mapping, ACopyDoesNotSeeWhatHappensToTheFileLater) {
   ASSERT_TRUE(mapping);
   write_file(dir / "a", "xyz");
   EXPECT_TRUE(same(mapping->bytes(), "abc"));
+}
+
+/// What `body` returns in a process of its own that may have 192 MiB of data.
+template <typename Body>
+int with_little_data(Body body) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr rlim_t kLimit = rlim_t{192} << 20;
+    const rlimit limit = {kLimit, kLimit};
+    ::_exit(::setrlimit(RLIMIT_DATA, &limit) == 0 ? body() : 100);
+  }
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(Mapping, CountsAsDataOnlyIfItIsMadeWritable) {
+  TempDir dir;
+  write_file(dir / "a", "abc");
+  std::filesystem::resize_file(dir / "a", std::uintmax_t{1} << 30);  // Sparse.
+  const auto file = InputFile::open(dir / "a");
+  ASSERT_TRUE(file);
+  EXPECT_EQ(with_little_data([&] {
+              const auto mapping = Mapping::of(*file, Backing::kMap);
+              if (!mapping) return 1;
+              if (!same(mapping->bytes().first(3), "abc")) return 2;
+              const auto writable = make_writable(mapping->bytes().first(3));
+              if (writable || writable.error().code != ErrorCode::kLimitExceeded) return 3;
+              return same(mapping->bytes().first(3), "abc") ? 0 : 4;
+            }),
+            0);
+  EXPECT_EQ(with_little_data([&] {
+              const auto copy = Mapping::of(*file, Backing::kCopy);
+              return !copy && copy.error().code == ErrorCode::kLimitExceeded ? 0 : 1;
+            }),
+            0);
+}
+
+TEST(Mapping, MemoryOfOthersIsLeftAsItIs) {
+  const std::string text = "abc";
+  EXPECT_TRUE(make_writable(std::as_bytes(std::span(text))));
+  EXPECT_TRUE(make_writable({}));
 }
 
 }  // namespace
