@@ -54,9 +54,9 @@ ON_TOP = {"io": {"transaction"}}
 
 # Each public header, and the room that it belongs to: only that room and later ones may include it.
 PUBLIC = {
-    "base": "call_control durability dtype error export file_names finding read_limits result tensor_source tensor_view text version",
+    "base": "call_control durability dtype error export file_names file_range finding read_limits result tensor_source tensor_view text version",
     "format": "file_kind json",
-    "io": "save_control written_file",
+    "io": "save_control writable_bytes written_file",
     "container": "checkpoint pickle_scan scan_report safetensors_file safetensors_writer tensor_stream text_file torch_file torch_writer weights_format"
     " write_options",
     "peft": "adapter_config method_roles model_facts selection targeting",

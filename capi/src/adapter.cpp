@@ -58,12 +58,9 @@ Result<std::unique_ptr<AdapterObject>> open_memory(std::string_view config_text,
   auto source = source_of(weights, options);
   if (!source) return source.error();
   AdapterOrigin origin{.metadata = metadata_of(**source), .file_bytes = weights.size()};
-  const bool is_safetensors = dynamic_cast<const SafetensorsFile*>(source->get()) != nullptr;
   auto adapter = Adapter::make(*std::move(config), *std::move(source), std::move(origin));
   if (!adapter) return adapter.error();
-  auto object = std::make_unique<AdapterObject>(*std::move(adapter), std::move(held));
-  object->is_safetensors = is_safetensors;
-  return object;
+  return std::make_unique<AdapterObject>(*std::move(adapter), std::move(held));
 }
 
 }  // namespace
@@ -77,7 +74,6 @@ ferrule_status ferrule_adapter_open(const char* directory, const ferrule_open_op
     FERRULE_C_CHECK(needed(adapter, "adapter"));
     FERRULE_C_TRY(const auto wanted, capi::open_options(options));
     FERRULE_C_TRY(auto opened, Adapter::open(directory, wanted));
-    FERRULE_C_CHECK(capi::refuse_errors(opened, options));
     return capi::hand_out(std::make_unique<AdapterObject>(std::move(opened), nullptr), adapter);
   });
 }
@@ -94,7 +90,7 @@ ferrule_status ferrule_adapter_open_memory(const char* config, size_t config_siz
     FERRULE_C_TRY(auto opened,
                   open_memory({config, config_size},
                               {static_cast<const std::byte*>(weights), weights_size}, wanted));
-    FERRULE_C_CHECK(capi::refuse_errors(opened->adapter, options));
+    if (auto first = opened->adapter.first_error(); first && !wanted.allow_errors) return *first;
     return capi::hand_out(std::move(opened), adapter);
   });
 }

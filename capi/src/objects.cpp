@@ -17,6 +17,7 @@ Result<OpenOptions> open_options(const ferrule_open_options* given) {
                    std::to_string(from.flags));
   }
   OpenOptions options;
+  options.allow_errors = (from.flags & FERRULE_OPEN_ALLOW_ERRORS) != 0;
   if ((from.flags & FERRULE_OPEN_COPY) != 0) options.backing = Backing::kCopy;
   if (from.max_header_bytes != 0) options.limits.header_bytes = from.max_header_bytes;
   if (from.max_tensors != 0) options.limits.tensors = from.max_tensors;
@@ -28,30 +29,24 @@ Result<OpenOptions> open_options(const ferrule_open_options* given) {
   return options;
 }
 
-Result<void> refuse_errors(const Adapter& adapter, const ferrule_open_options* given) {
-  const auto known = taken("ferrule_open_options", given);
-  if (!known) return known.error();
-  if ((known->flags & FERRULE_OPEN_ALLOW_ERRORS) != 0 || !adapter.has_errors()) return {};
-  const auto& first = adapter.findings()[0];
-  return Error{.code = ErrorCode::kCorrupt,
-               .rule = first.rule,
-               .message = first.message,
-               .path = first.path};
-}
-
 AdapterObject::AdapterObject(Adapter opened, std::unique_ptr<std::byte[]> held)
     : bytes(std::move(held)), adapter(std::move(opened)) {
   for (const auto& tensor : adapter.tensors()) {
     const auto data = tensor.tensor.bytes();
-    data_bytes += data.size();
-    if (!data.empty() && (first == nullptr || data.data() < first)) first = data.data();
+    if (data.empty()) continue;
+    if (const auto range = adapter.range(tensor.key)) {
+      start = reinterpret_cast<std::uintptr_t>(data.data()) - range->offset;
+      return;
+    }
   }
 }
 
 std::optional<std::uint64_t> AdapterObject::offset_of(const TensorView& tensor) const noexcept {
-  if (!is_safetensors || first == nullptr || tensor.bytes().empty()) return std::nullopt;
-  const auto start = adapter.file_bytes() - data_bytes;
-  return start + static_cast<std::uint64_t>(tensor.bytes().data() - first);
+  const auto at = reinterpret_cast<std::uintptr_t>(tensor.bytes().data());
+  if (start == 0 || tensor.bytes().empty() || at < start) return std::nullopt;
+  // What had to be rearranged is elsewhere in memory.
+  if (at - start >= adapter.file_bytes()) return std::nullopt;
+  return at - start;
 }
 
 Result<void> give_finding(std::span<const Finding> findings, std::uint64_t index,

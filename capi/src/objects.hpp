@@ -39,8 +39,7 @@ struct AdapterObject final : Object {
   static constexpr Kind kKind = Kind::kAdapter;
   AdapterObject(Adapter opened, std::unique_ptr<std::byte[]> held);
 
-  /// Where the file holds a tensor: the data of a safetensors file are its end, without gaps
-  /// (ST-7).
+  /// Where the file holds a tensor, if it holds its bytes as they are.
   std::optional<std::uint64_t> offset_of(const TensorView& tensor) const noexcept;
 
   /// The weights if they were copied from the caller; `adapter` points into them.
@@ -48,10 +47,9 @@ struct AdapterObject final : Object {
   Adapter adapter;
   std::string directory = adapter.directory().string();
   std::string weights_file = adapter.weights_file().string();
-  bool is_safetensors = adapter.weights_file().extension() == ".safetensors";
-  /// Where the data of the tensors begin, and how many bytes they are.
-  const std::byte* first = nullptr;
-  std::uint64_t data_bytes = 0;
+  /// The address that the first byte of the file has or would have; 0 if no tensor is as the file
+  /// has it.
+  std::uintptr_t start = 0;
   LazyText config;
   LazyText findings;
 };
@@ -108,9 +106,6 @@ Result<void> needed(const void* pointer, std::string_view name);
 
 /// The caller's options in the library's form.
 Result<OpenOptions> open_options(const ferrule_open_options* given);
-
-/// The first error of the adapter, unless the caller wants to see it.
-Result<void> refuse_errors(const Adapter& adapter, const ferrule_open_options* given);
 
 /// One finding in the caller's form.
 Result<void> give_finding(std::span<const Finding> findings, std::uint64_t index,

@@ -32,7 +32,9 @@ int inspect_file(const Options& options) {
 }
 
 int inspect_adapter(const Options& options) {
-  const auto adapter = open_any(options.path, {.open = options.open});
+  ExchangeOptions any{.open = options.open};
+  any.open.allow_errors = true;
+  const auto adapter = open_any(options.path, any);
   if (!adapter) return fail(adapter.error(), options.report.json);
   print_adapter(*adapter, options.report);
   const auto findings = adapter->findings();

@@ -42,6 +42,7 @@ void add_foreign_base(Arguments& command, std::string& base) {
 
 ExchangeOptions foreign_options(const std::string& base) {
   ExchangeOptions options;
+  options.open.allow_errors = true;  // The commands report them in their own ways.
   std::error_code ignored;
   if (!base.empty() && std::filesystem::exists(base, ignored)) options.base = base;
   return options;

@@ -26,7 +26,9 @@ struct Options {
 };
 
 int run(const Options& options) {
-  const auto adapter = Adapter::open(options.adapter, options.open);
+  auto open = options.open;
+  open.allow_errors = true;  // They are reported.
+  const auto adapter = Adapter::open(options.adapter, open);
   if (!adapter) return fail(adapter.error(), options.json);
   const auto live = adapter->state_dict(options.name);
   std::vector<NamedTensor> tensors;

@@ -108,13 +108,6 @@ Result<Served> Store::stage(const std::filesystem::path& path) const {
   // may be cut short while they are read: no mapping.
   const auto adapter = ferrule::Adapter::open(path, {.backing = ferrule::Backing::kCopy});
   if (!adapter) return adapter.error();
-  for (const auto& found : adapter->findings()) {
-    if (found.severity != ferrule::Severity::kError) continue;
-    return Error{.code = ErrorCode::kCorrupt,
-                 .rule = found.rule,
-                 .message = found.message,
-                 .path = found.path};
-  }
   // And here: what this base has no place for, and values that are not finite.
   const auto report = ferrule::check(*adapter, base_, {.values = true});
   if (!report) return report.error();

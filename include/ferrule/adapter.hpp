@@ -37,17 +37,18 @@ struct AdapterOrigin {
 /// An opened adapter: config, weights, and every tensor matched to a role of its method.
 ///
 /// open() follows PEFT's own lookup (adapter_model.safetensors, then adapter_model.bin); make()
-/// takes weights from anywhere else: memory, the network, a foreign format. Both fail on what
-/// cannot be read at all; what can be read but is wrong (a rank that disagrees with the config, A
-/// without B) is listed in findings(), so that a tool can show it. An engine asks has_errors()
-/// before it uses an adapter; verify() (verify.hpp) judges a path.
+/// takes weights from anywhere else: memory, the network, a foreign format. Everything that is
+/// wrong with what can be read (a rank that disagrees with the config, A without B) is listed in
+/// findings(). open() fails with the first error among them, unless OpenOptions::allow_errors asks
+/// to see such an adapter; with make() the caller asks first_error(). verify() (verify.hpp) judges
+/// a path.
 ///
 /// Views live as long as the Adapter; moving it invalidates nothing. Const members may be called
 /// from any number of threads at once.
 class FERRULE_API Adapter {
  public:
-  /// `directory` as PEFT takes it. Fails with kNotFound, kIo, kCorrupt, kUnsupported or
-  /// kLimitExceeded.
+  /// `directory` as PEFT takes it. Fails with kNotFound, kIo, kCorrupt (also for the first error
+  /// that the rules find), kUnsupported or kLimitExceeded.
   static Result<Adapter> open(const std::filesystem::path& directory,
                               const OpenOptions& options = {});
 
@@ -78,12 +79,17 @@ class FERRULE_API Adapter {
   /// The tensor of that key in the file, or nullptr. O(log n) at most.
   const AdapterTensor* find(std::string_view disk_key) const&;
   const AdapterTensor* find(std::string_view disk_key) const&& = delete;
+  /// Where the weights file holds the tensor of that key, as TensorSource::range() says it: for an
+  /// engine that reads the bytes by direct I/O, into pinned memory, or to a GPU.
+  Result<FileRange> range(std::string_view disk_key) const;
   /// Everything that the AD, KY and CF rules found, errors first.
   std::span<const Finding> findings() const& noexcept;
   std::span<const Finding> findings() const&& = delete;
   /// One of findings() is an error: PEFT would not load it, or it would do something else than its
   /// config says.
   bool has_errors() const noexcept;
+  /// The first error of findings() as open() returns it, or nullopt.
+  std::optional<Error> first_error() const;
 
   const std::filesystem::path& directory() const& noexcept;
   const std::filesystem::path& directory() const&& = delete;

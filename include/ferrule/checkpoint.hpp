@@ -45,6 +45,7 @@ class FERRULE_API Checkpoint final : public TensorSource {
   std::optional<TensorView> find(std::string_view name) const&& = delete;
   std::span<const TensorAlias> aliases() const& noexcept override;
   std::span<const TensorAlias> aliases() const&& = delete;
+  Result<FileRange> range(std::string_view name) const override;
 
   /// The files it reads, in the order in which they were joined.
   std::span<const std::filesystem::path> files() const& noexcept;

@@ -24,6 +24,7 @@
 #include "ferrule/factored_module.hpp"     // IWYU pragma: export
 #include "ferrule/file_kind.hpp"           // IWYU pragma: export
 #include "ferrule/file_names.hpp"          // IWYU pragma: export
+#include "ferrule/file_range.hpp"          // IWYU pragma: export
 #include "ferrule/finding.hpp"             // IWYU pragma: export
 #include "ferrule/fix.hpp"                 // IWYU pragma: export
 #include "ferrule/inspect.hpp"             // IWYU pragma: export
@@ -60,5 +61,6 @@
 #include "ferrule/verify.hpp"           // IWYU pragma: export
 #include "ferrule/version.hpp"          // IWYU pragma: export
 #include "ferrule/weights_format.hpp"   // IWYU pragma: export
+#include "ferrule/writable_bytes.hpp"   // IWYU pragma: export
 #include "ferrule/write_options.hpp"    // IWYU pragma: export
 #include "ferrule/written_file.hpp"     // IWYU pragma: export

@@ -8,9 +8,10 @@ namespace ferrule {
 
 /// How the bytes of an opened file are held.
 enum class Backing : std::uint8_t {
-  /// Map the file privately. Opening costs the header alone; pages load on first touch. If another
-  /// process truncates the file, touching a lost page raises SIGBUS: for storage you do not
-  /// control (network mounts, uploads) choose kCopy.
+  /// Map the file, read-only: it takes no memory of the process's own, whatever its limits
+  /// (writable_bytes() gives a view that can be written to). Opening costs the header alone; pages
+  /// load on first touch. If another process truncates the file, touching a lost page raises
+  /// SIGBUS: for storage you do not control (network mounts, uploads) choose kCopy.
   kMap,
   /// Read the whole file into memory that no one else can change.
   kCopy,
@@ -37,6 +38,9 @@ struct OpenOptions {
   /// How many threads may work at once, the caller's included; 1 starts none, 0 means one for each
   /// core. Only Backing::kCopy of a large file uses more than one.
   unsigned threads = 1;
+  /// Adapter::open() returns an adapter that has errors among its findings too, for programs that
+  /// show or mend it. Without it the first error is the result.
+  bool allow_errors = false;
 };
 
 }  // namespace ferrule

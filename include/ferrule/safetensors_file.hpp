@@ -53,6 +53,7 @@ class FERRULE_API SafetensorsFile final : public TensorSource {
   std::optional<TensorView> find(std::string_view name) const&& = delete;
   std::span<const TensorAlias> aliases() const& noexcept override;
   std::span<const TensorAlias> aliases() const&& = delete;
+  Result<FileRange> range(std::string_view name) const override;
 
   /// Empty if the file has none; has_metadata() tells that from an empty one.
   const Metadata& metadata() const& noexcept;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ferrule/export.hpp"
+#include "ferrule/file_range.hpp"
 #include "ferrule/result.hpp"
 #include "ferrule/tensor_view.hpp"
 
@@ -41,6 +42,11 @@ class FERRULE_API TensorSource {
   /// Names under which tensors were dropped as shared. Both sides are plain tensor names; `kept`
   /// is among tensors().
   virtual std::span<const TensorAlias> aliases() const& noexcept = 0;
+
+  /// Where its file holds the tensor of that name. Fails with kNotFound if there is no such tensor,
+  /// and with kUnsupported if its bytes are not in a file as they are: the caller's memory, or a
+  /// tensor that had to be rearranged.
+  virtual Result<FileRange> range(std::string_view name) const;
 
  protected:
   TensorSource() = default;

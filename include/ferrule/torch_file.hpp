@@ -48,6 +48,7 @@ class FERRULE_API TorchFile final : public TensorSource {
   std::optional<TensorView> find(std::string_view name) const&& = delete;
   std::span<const TensorAlias> aliases() const& noexcept override;
   std::span<const TensorAlias> aliases() const&& = delete;
+  Result<FileRange> range(std::string_view name) const override;
 
   /// The file as opened; empty for from_bytes().
   const std::filesystem::path& path() const& noexcept;

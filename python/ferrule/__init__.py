@@ -25,7 +25,9 @@ from ._ferrule import (
     AdapterTensor,
     BaseModel,
     Checkpoint,
+    FileRange,
     Finding,
+    MethodRole,
     Module,
     ModuleStrength,
     Progress,
@@ -33,6 +35,7 @@ from ._ferrule import (
     PullReport,
     PushReport,
     SafetensorsFile,
+    method_roles,
     peft_types,
     peft_version,
 )
@@ -128,6 +131,7 @@ __all__ = [
     "ExplainedModule",
     "ExtractReport",
     "FactoredModule",
+    "FileRange",
     "Finding",
     "FixReport",
     "FixedAdapter",
@@ -139,6 +143,7 @@ __all__ = [
     "LimitExceededError",
     "MergeReport",
     "MergedFile",
+    "MethodRole",
     "Module",
     "ModuleDiff",
     "ModuleStrength",
@@ -182,6 +187,7 @@ __all__ = [
     "fix",
     "inspect",
     "merge",
+    "method_roles",
     "normalize",
     "open",
     "peft_types",
@@ -238,8 +244,8 @@ def __dir__() -> "list[str]":
     return sorted({*globals(), *_LAZY, "push_to_hub"})
 
 
-for _class in (Adapter, AdapterConfig, AdapterTensor, BaseModel, Checkpoint, Finding, Module, ModuleStrength, Progress,
-               PublishedReader, PullReport, PushReport, SafetensorsFile):
+for _class in (Adapter, AdapterConfig, AdapterTensor, BaseModel, Checkpoint, FileRange, Finding, MethodRole, Module, ModuleStrength,
+               Progress, PublishedReader, PullReport, PushReport, SafetensorsFile):
     _class.__module__ = "ferrule"
 
 

@@ -79,7 +79,7 @@ def _opened(adapter: Any, argument: str) -> Adapter:
     if not _is_path(adapter):
         raise _wrong_type(argument, "str, os.PathLike or ferrule.Adapter", adapter)
     _wait(adapter)
-    return Adapter.open(adapter)
+    return Adapter.open(adapter, allow_errors=True)
 
 
 def _words(values: Any, argument: str) -> list[str]:
@@ -122,19 +122,20 @@ def _base_of(base: Any, offline: bool = False) -> BaseModel | None:
 
 
 @strict
-def open(path: StrPath, *, backing: Backing = "map", torch_key: str = "") -> Adapter:
+def open(path: StrPath, *, backing: Backing = "map", torch_key: str = "", allow_errors: bool = False) -> Adapter:
     """Opens an adapter's directory as PEFT finds it (adapter_model.safetensors, then .bin), without torch.
 
     path: also "user/repo" or "hf://user/repo[@revision][/subfolder]" on the Hub, pulled through the cache.
     backing: "map" maps the weights: pages load on first touch, and if another program truncates the file, touching a
         lost page ends the process (SIGBUS). "copy" reads them into memory.
     torch_key: the entry of a .bin that holds the state dict, if it is nested.
+    allow_errors: open an adapter that can be read and has errors all the same (a rank that disagrees with the config, A
+        without B): its findings list them. Without it the first one is raised.
 
-    Problems of an adapter that can be read are listed in its findings. Raises NotFoundError, IoError, CorruptError,
-    UnsupportedError, LimitExceededError.
+    Raises NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.
     """
     _wait(path)
-    return Adapter.open(path, backing=backing, torch_key=torch_key)
+    return Adapter.open(path, backing=backing, torch_key=torch_key, allow_errors=_flag(allow_errors, "allow_errors"))
 
 
 @strict

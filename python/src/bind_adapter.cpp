@@ -17,6 +17,7 @@
 #include "bindings.hpp"
 #include "errors.hpp"
 #include "ferrule/adapter.hpp"
+#include "ferrule/method_roles.hpp"
 #include "ferrule/text.hpp"
 #include "findings.hpp"
 #include "remote_path.hpp"
@@ -45,9 +46,12 @@ struct TensorOfAdapter {
   AdapterTensor tensor;
 };
 
-OpenedAdapter open_adapter(nb::handle path, std::string_view backing, std::string torch_key) {
-  const OpenOptions options{
-      .backing = backing_of(backing), .torch_key = std::move(torch_key), .threads = 0};
+OpenedAdapter open_adapter(nb::handle path, std::string_view backing, std::string torch_key,
+                           bool allow_errors) {
+  const OpenOptions options{.backing = backing_of(backing),
+                            .torch_key = std::move(torch_key),
+                            .threads = 0,
+                            .allow_errors = allow_errors};
   const auto where = local_path_of(path, "path", false);
   auto opened = value_or_raise(without_gil([&] { return Adapter::open(where.path, options); }));
   return {std::make_shared<const Adapter>(std::move(opened))};
@@ -135,6 +139,14 @@ void bind_tensor(nb::module_& module) {
           "leaf", [](const TensorOfAdapter& self) { return to_str(self.tensor.leaf); },
           nb::sig("def leaf(self) -> str"), "The rest of the key below the role.")
       .def_prop_ro(
+          "range",
+          [](const TensorOfAdapter& self) {
+            return value_or_raise(self.adapter->range(self.tensor.key));
+          },
+          "Where its bytes are in the weights file, for own I/O. Raises UnsupportedError if they "
+          "are "
+          "not there as they are (a tensor of a .bin that is not contiguous).")
+      .def_prop_ro(
           "dtype",
           [](const TensorOfAdapter& self) {
             return to_str(dtype_name(self.tensor.tensor.dtype()));
@@ -158,6 +170,38 @@ void bind_tensor(nb::module_& module) {
                       std::string(dtype_name(self.tensor.tensor.dtype())) + " " +
                       text_of(to_shape(self.tensor.tensor.shape())) + ">");
       });
+}
+
+void bind_range(nb::module_& module) {
+  nb::class_<FileRange>(module, "FileRange",
+                        "Where the bytes of a tensor are in a file, for direct I/O, pinned memory "
+                        "or a GPU.")
+      .def_prop_ro(
+          "path", [](const FileRange& self) { return to_path_str(self.path); },
+          nb::sig("def path(self) -> str"), "The file as it was opened.")
+      .def_ro("offset", &FileRange::offset, "In bytes from the start of the file.")
+      .def_ro("length", &FileRange::length, "In bytes.")
+      .def_ro("alignment", &FileRange::alignment, "The largest power of two that divides offset.")
+      .def("__repr__", [](const FileRange& self) {
+        return to_str("<ferrule.FileRange " + quote(self.path.native()) + " " +
+                      std::to_string(self.offset) + "+" + std::to_string(self.length) + ">");
+      });
+}
+
+void bind_roles(nb::module_& module) {
+  nb::class_<MethodRole>(module, "MethodRole", "A kind of tensor that a method keeps in its file.")
+      .def_prop_ro(
+          "role", [](const MethodRole& self) { return to_str(self.role); },
+          nb::sig("def role(self) -> str"), "As AdapterTensor.role (\"lora_A\").")
+      .def_ro("is_of_model", &MethodRole::is_of_model,
+              "One for the whole model, not one for each module.")
+      .def("__repr__", [](const MethodRole& self) {
+        return to_str("<ferrule.MethodRole " + quote(self.role) + ">");
+      });
+  module.def("method_roles", &method_roles, "peft_type"_a,
+             "The roles of the tensors of a method (\"LORA\"); empty for one that is not known. "
+             "What every method may have (modules_to_save, bias, embedding, trainable_tokens) is "
+             "not among them.");
 }
 
 void bind_module(nb::module_& module) {
@@ -195,25 +239,27 @@ void bind_module(nb::module_& module) {
 }  // namespace
 
 void bind_adapter(nb::module_& module) {
+  bind_range(module);
+  bind_roles(module);
   bind_tensor(module);
   bind_module(module);
   constexpr const char* kOpenSignature =
       "def open(path: str | os.PathLike[str], *, backing: typing.Literal['map', 'copy'] = 'map', "
-      "torch_key: str = '') -> Adapter";
+      "torch_key: str = '', allow_errors: bool = False) -> Adapter";
   constexpr const char* kOpenText =
       "Opens an adapter's directory as PEFT finds it (adapter_model.safetensors, then .bin), "
       "without torch. \"hf://user/repo[@revision][/subfolder]\" is pulled through the cache "
       "first.\n\nbacking=\"map\" maps the weights: pages load on first touch, and if "
       "another program truncates the file, touching a lost page ends the process (SIGBUS). "
       "backing=\"copy\" reads them into memory. torch_key names the entry of a .bin that holds the "
-      "state dict one level down.\n\nProblems of an adapter that can be read are listed in "
-      "findings. Raises "
+      "state dict one level down.\n\nAn adapter that can be read and has errors all the same is "
+      "refused with the first of them, unless allow_errors asks for it; findings has all. Raises "
       "NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.";
   nb::class_<OpenedAdapter>(module, "Adapter",
                             "An opened adapter: config, weights, and every tensor matched to a "
                             "role of its method.")
       .def_static("open", &open_adapter, "path"_a.none(), nb::kw_only(), "backing"_a = "map",
-                  "torch_key"_a = "", nb::sig(kOpenSignature), kOpenText)
+                  "torch_key"_a = "", "allow_errors"_a = false, nb::sig(kOpenSignature), kOpenText)
       .def_prop_ro("config", [](const OpenedAdapter& self) { return held_by(self)->config(); })
       .def_prop_ro("modules", &modules_of, nb::sig("def modules(self) -> list[Module]"),
                    "Sorted by path; what belongs to the whole model comes first.")
@@ -226,7 +272,7 @@ void bind_adapter(nb::module_& module) {
       .def_prop_ro(
           "findings", [](const OpenedAdapter& self) { return to_list(held_by(self)->findings()); },
           nb::sig("def findings(self) -> list[Finding]"),
-          "All findings by the AD, KY and CF rules, errors first.")
+          "All findings by the AD, KY and CF rules, errors first; errors only with allow_errors.")
       .def_prop_ro(
           "directory",
           [](const OpenedAdapter& self) { return to_path_str(held_by(self)->directory()); },
@@ -267,7 +313,8 @@ void bind_adapter(nb::module_& module) {
            "The tensors by name: keys=\"live\" as a PEFT model's state_dict() spells them, "
            "keys=\"disk\" as the file does.\n\nNothing is copied: the tensors are views of the "
            "file's private mapping and keep it alive. They may be written to; the file never "
-           "changes. Raises UnsupportedError for a dtype that the framework does not have.")
+           "changes (its mapping becomes writable when a tensor of it is first asked for). Raises "
+           "UnsupportedError for a dtype that the framework does not have.")
       .def(
           "__len__", [](const OpenedAdapter& self) { return held_by(self)->modules().size(); },
           "The number of modules.")

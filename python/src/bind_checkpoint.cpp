@@ -74,6 +74,14 @@ void bind_checkpoint(nb::module_& module) {
             return list;
           },
           nb::sig("def files(self) -> list[str]"))
+      .def(
+          "range",
+          [](const OpenedCheckpoint& self, std::string_view name) {
+            return value_or_raise(self.checkpoint->range(name));
+          },
+          "name"_a,
+          "Where the bytes of a tensor are in its file, for own I/O. Raises NotFoundError, and "
+          "UnsupportedError if they are not there as they are.")
       .def_prop_ro("file_bytes",
                    [](const OpenedCheckpoint& self) { return self.checkpoint->file_bytes(); })
       .def_prop_ro(

@@ -131,6 +131,12 @@ void bind_safetensors(nb::module_& module) {
                    "dict[str, typing.Any]"),
            "All of them by name, in the order of their data in the file.")
       .def(
+          "range",
+          [](const SharedFile& self, std::string_view name) {
+            return value_or_raise(self.file().range(name));
+          },
+          "name"_a, "Where the bytes of a tensor are in the file, for own I/O.")
+      .def(
           "byte_array",
           [](const SharedFile& self, std::string_view name) {
             const auto bytes = view_of(self, name).bytes();

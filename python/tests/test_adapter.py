@@ -226,3 +226,66 @@ def test_a_closed_adapter_says_so_and_its_tensors_live_on(lora):
             call()
     adapter.close()
     assert "closed" in repr(adapter)
+
+
+@pytest.mark.parametrize("folder", adapter_folders(), ids=lambda path: str(path.relative_to(CASES)))
+def test_a_range_is_where_the_file_has_the_tensor(folder):
+    adapter = ferrule.open(folder)
+    content = pathlib.Path(adapter.weights_file).read_bytes()
+    for tensor in adapter.tensors:
+        place = tensor.range
+        assert place.path == adapter.weights_file and place.length == tensor.nbytes
+        if place.length:
+            bits = tensor.torch().contiguous().reshape(-1).view(torch.uint8)
+            assert content[place.offset:place.offset + place.length] == bytes(bits.numpy())
+        assert place.offset % place.alignment == 0
+
+
+def test_ranges_of_checkpoints_and_files(lora):
+    path = str(lora / "adapter_model.safetensors")
+    checkpoint = ferrule.Checkpoint.open(path)
+    name = checkpoint.names[0]
+    assert checkpoint.range(name).path == path
+    with pytest.raises(ferrule.NotFoundError):
+        checkpoint.range("no such tensor")
+
+
+def test_an_adapter_with_errors_is_refused_unless_asked_for(lora, tmp_path):
+    shutil.copytree(lora, tmp_path / "a")
+    path = tmp_path / "a/adapter_config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "r": config["r"] + 1, "rank_pattern": {}}))
+    with pytest.raises(ferrule.CorruptError) as caught:
+        ferrule.open(tmp_path / "a")
+    adapter = ferrule.open(tmp_path / "a", allow_errors=True)
+    assert adapter.findings[0].severity == "error" and adapter.findings[0].rule == caught.value.rule
+    with pytest.raises(TypeError):
+        ferrule.open(tmp_path / "a", allow_errors="yes")
+
+
+def test_a_methods_roles_are_listed():
+    roles = ferrule.method_roles("LORA")
+    assert {"lora_A", "lora_B"} <= {role.role for role in roles} and not roles[0].is_of_model
+    assert any(role.is_of_model for role in ferrule.method_roles("VERA"))
+    assert ferrule.method_roles("NO_SUCH_METHOD") == []
+
+
+def test_a_large_file_opens_under_a_small_limit_of_data(tmp_path):
+    """Only a tensor that may be written to counts as data of the process."""
+    header = json.dumps({"x": {"dtype": "U8", "shape": [1 << 30], "data_offsets": [0, 1 << 30]}}).encode()
+    path = tmp_path / "large.safetensors"
+    with open(path, "wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + (1 << 30))
+    program = """if True:
+        import resource, sys, ferrule, numpy
+        resource.setrlimit(resource.RLIMIT_DATA, (192 << 20, 192 << 20))
+        checkpoint = ferrule.Checkpoint.open(sys.argv[1])
+        assert checkpoint.names == ["x"]
+        try:
+            checkpoint.state_dict("numpy")
+        except ferrule.LimitExceededError as error:
+            print("refused")
+    """
+    done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout == "refused\n", done.stderr

@@ -85,12 +85,20 @@ Finding empty_beside_whole(const adapter::AdapterFiles& files) {
 }  // namespace
 
 Result<Adapter> Adapter::open(const std::filesystem::path& directory, const OpenOptions& options) {
+  FERRULE_TRY(auto adapter, AdapterAccess::open(directory, options));
+  if (options.allow_errors) return adapter;
+  if (auto error = adapter.first_error()) return *std::move(error);
+  return adapter;
+}
+
+Result<Adapter> AdapterAccess::open(const std::filesystem::path& directory,
+                                    const OpenOptions& options) {
   FERRULE_TRY(auto files, adapter::open_adapter_files(directory, options));
-  FERRULE_TRY(auto adapter, make(std::move(files.config), std::move(files.weights),
-                                 {.directory = directory,
-                                  .weights_file = files.weights_file,
-                                  .metadata = std::move(files.metadata),
-                                  .file_bytes = files.file_bytes}));
+  FERRULE_TRY(auto adapter, Adapter::make(std::move(files.config), std::move(files.weights),
+                                          {.directory = directory,
+                                           .weights_file = files.weights_file,
+                                           .metadata = std::move(files.metadata),
+                                           .file_bytes = files.file_bytes}));
   if (files.whole_bin_tensors != 0) {
     auto& findings = adapter.rep_->examination.findings;
     findings.push_back(empty_beside_whole(files));
@@ -129,6 +137,20 @@ std::span<const AdapterTensor> Adapter::tensors() const& noexcept {
 }
 std::span<const Finding> Adapter::findings() const& noexcept { return rep_->examination.findings; }
 bool Adapter::has_errors() const noexcept { return has_error(rep_->examination.findings); }
+std::optional<Error> Adapter::first_error() const {
+  // Errors come first.
+  const auto errors =
+      std::count_if(findings().begin(), findings().end(),
+                    [](const Finding& finding) { return finding.severity == Severity::kError; });
+  if (errors == 0) return std::nullopt;
+  const auto& first = findings().front();
+  auto message = first.message;
+  if (errors > 1) message += " (the first of " + std::to_string(errors) + " errors)";
+  return Error{.code = ErrorCode::kCorrupt,
+               .rule = first.rule,
+               .message = std::move(message),
+               .path = first.path};
+}
 const std::filesystem::path& Adapter::directory() const& noexcept { return rep_->origin.directory; }
 const std::filesystem::path& Adapter::weights_file() const& noexcept {
   return rep_->origin.weights_file;
@@ -139,6 +161,10 @@ std::uint64_t Adapter::file_bytes() const noexcept { return rep_->origin.file_by
 const AdapterTensor* Adapter::find(std::string_view disk_key) const& {
   const auto at = rep_->find(disk_key);
   return at ? &rep_->examination.tensors[*at] : nullptr;
+}
+
+Result<FileRange> Adapter::range(std::string_view disk_key) const {
+  return rep_->weights->range(disk_key);
 }
 
 const adapter::Examination& AdapterAccess::of(const Adapter& adapter) noexcept {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,6 +34,9 @@ std::vector<Finding> examine_values(const AdapterConfig& config, const Examinati
 
 /// The way into Adapter and AdapterModule for the library itself.
 struct AdapterAccess {
+  /// As Adapter::open(), with OpenOptions::allow_errors whatever the options say: for what looks
+  /// at an adapter, or judges it by rules of its own.
+  static Result<Adapter> open(const std::filesystem::path& directory, const OpenOptions& options);
   /// Matches tensors with roles and judges them. Views point into `tensors`.
   static adapter::Examination examine(const AdapterConfig& config,
                                       std::span<const NamedTensor> tensors);

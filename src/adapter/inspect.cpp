@@ -5,6 +5,7 @@
 #include <mutex>
 #include <utility>
 
+#include "adapter/examine.hpp"
 #include "adapter/open_adapter.hpp"
 #include "base/try.hpp"
 #include "io/walk.hpp"
@@ -27,7 +28,7 @@ void TensorTotals::add(const TensorTotals& other) {
 AdapterSummary inspect_adapter(const std::filesystem::path& directory, const OpenOptions& options) {
   AdapterSummary summary;
   summary.directory = directory;
-  const auto adapter = Adapter::open(directory, options);
+  const auto adapter = AdapterAccess::open(directory, options);
   if (!adapter) {
     if (is_system_failure(adapter.error())) {
       summary.system_error = adapter.error();

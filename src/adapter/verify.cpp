@@ -92,7 +92,7 @@ void verify_id(const Adapter& adapter, const VerifyOptions& options, Verified& v
 
 Verified verify_adapter(const fs::path& directory, const VerifyOptions& options) {
   Verified verified{.path = directory, .findings = {}, .system_error = {}};
-  const auto adapter = Adapter::open(directory, options.open);
+  const auto adapter = AdapterAccess::open(directory, options.open);
   if (!adapter) {
     verified.take(adapter.error());
     return verified;

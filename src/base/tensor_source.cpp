@@ -11,6 +11,11 @@ namespace ferrule {
 
 TensorSource::~TensorSource() = default;
 
+Result<FileRange> TensorSource::range(std::string_view name) const {
+  if (!find(name)) return base::not_found("there is no tensor " + quote(name));
+  return base::unsupported("tensor " + quote(name) + " is in memory, not in a file");
+}
+
 struct StateDict::Rep {
   // Deques do not move their elements, so the views in `tensors` stay valid while it grows.
   std::deque<std::string> names;

@@ -180,7 +180,7 @@ Result<CheckReport> check(const Adapter& adapter, const BaseModel& base,
 
 Result<CheckReport> check(const std::filesystem::path& adapter, const BaseModel& base,
                           const CheckOptions& options) {
-  FERRULE_TRY(const auto opened, Adapter::open(adapter, options.open));
+  FERRULE_TRY(const auto opened, AdapterAccess::open(adapter, options.open));
   return check(opened, base, options);
 }
 

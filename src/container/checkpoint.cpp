@@ -258,6 +258,13 @@ std::span<const TensorAlias> Checkpoint::aliases() const& noexcept {
   return rep_->sources.size() == 1 ? rep_->sources[0]->aliases() : rep_->aliases;
 }
 
+Result<FileRange> Checkpoint::range(std::string_view name) const {
+  for (const auto& source : rep_->sources) {
+    if (source->find(name)) return source->range(name);
+  }
+  return base::not_found("there is no tensor " + quote(name));
+}
+
 std::span<const std::filesystem::path> Checkpoint::files() const& noexcept { return rep_->files; }
 
 std::span<const std::filesystem::path> Checkpoint::beside() const& noexcept { return rep_->beside; }

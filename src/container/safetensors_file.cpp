@@ -9,6 +9,7 @@
 #include "base/try.hpp"
 #include "container/safetensors_file_access.hpp"
 #include "ferrule/file_kind.hpp"
+#include "ferrule/text.hpp"
 #include "format/safetensors/safetensors_header.hpp"
 #include "io/mapping.hpp"
 
@@ -22,8 +23,11 @@ struct SafetensorsFile::Rep {
   std::unique_ptr<std::byte[]> read;
   format::SafetensorsHeader header;
   std::vector<TensorAlias> aliases;
+  /// Where the data begin, in memory and in the file.
+  const std::byte* data = nullptr;
+  std::uint64_t data_start = 0;
 
-  Result<void> parse(std::string_view json, std::span<const std::byte> data,
+  Result<void> parse(std::string_view json, std::span<const std::byte> content,
                      const ReadLimits& limits);
   Result<void> parse_whole(std::span<const std::byte> file, const ReadLimits& limits);
   Result<void> read_mapped(const io::InputFile& file, std::span<const std::byte> head,
@@ -69,9 +73,11 @@ std::string_view as_text(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-Result<void> SafetensorsFile::Rep::parse(std::string_view json, std::span<const std::byte> data,
+Result<void> SafetensorsFile::Rep::parse(std::string_view json, std::span<const std::byte> content,
                                          const ReadLimits& limits) {
-  FERRULE_TRY(header, format::parse_safetensors_header(json, data, limits));
+  data = content.data();
+  data_start = format::kHeaderLengthBytes + json.size();
+  FERRULE_TRY(header, format::parse_safetensors_header(json, content, limits));
   aliases = aliases_of(header);
   return {};
 }
@@ -92,21 +98,21 @@ Result<void> SafetensorsFile::Rep::parse_whole(std::span<const std::byte> file,
 Result<void> SafetensorsFile::Rep::read_mapped(const io::InputFile& file,
                                                std::span<const std::byte> head,
                                                std::size_t header_bytes, const ReadLimits& limits) {
-  const std::size_t data_start = format::kHeaderLengthBytes + header_bytes;
+  const std::size_t start = format::kHeaderLengthBytes + header_bytes;
   const bool small = file_bytes <= kMaxReadFile;
   if (!small) {
     FERRULE_TRY(mapping, io::Mapping::of(file, Backing::kMap));
   }
   if (!small && header_bytes > kMaxReadHeader) return parse_whole(mapping.bytes(), limits);
-  const std::size_t wanted = small ? static_cast<std::size_t>(file_bytes) : data_start;
+  const std::size_t wanted = small ? static_cast<std::size_t>(file_bytes) : start;
   read.reset(new std::byte[wanted]);  // Uninitialized on purpose.
   const std::span<std::byte> bytes(read.get(), wanted);
   const std::size_t have = std::min(head.size(), wanted);
   std::memcpy(bytes.data(), head.data(), have);
   if (have < wanted) FERRULE_CHECK(file.read_at(have, bytes.subspan(have)));
-  const auto data = small ? std::span<const std::byte>(bytes).subspan(data_start)
-                          : mapping.bytes().subspan(data_start);
-  return parse(as_text(bytes.subspan(format::kHeaderLengthBytes, header_bytes)), data, limits);
+  const auto content =
+      small ? std::span<const std::byte>(bytes).subspan(start) : mapping.bytes().subspan(start);
+  return parse(as_text(bytes.subspan(format::kHeaderLengthBytes, header_bytes)), content, limits);
 }
 
 Result<SafetensorsFile> SafetensorsFileAccess::open(const io::InputFile& file,
@@ -166,6 +172,14 @@ std::optional<TensorView> SafetensorsFile::find(std::string_view name) const& no
 }
 
 std::span<const TensorAlias> SafetensorsFile::aliases() const& noexcept { return rep_->aliases; }
+
+Result<FileRange> SafetensorsFile::range(std::string_view name) const {
+  const auto tensor = find(name);
+  if (!tensor) return base::at(base::not_found("there is no tensor " + quote(name)), rep_->path);
+  const auto bytes = tensor->bytes();
+  const auto at = bytes.empty() ? 0 : static_cast<std::uint64_t>(bytes.data() - rep_->data);
+  return FileRange::at(rep_->path, rep_->data_start + at, bytes.size());
+}
 
 const Metadata& SafetensorsFile::metadata() const& noexcept { return rep_->header.metadata; }
 

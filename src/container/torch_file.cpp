@@ -125,6 +125,22 @@ std::optional<TensorView> TorchFile::find(std::string_view name) const& noexcept
 
 std::span<const TensorAlias> TorchFile::aliases() const& noexcept { return {}; }
 
+Result<FileRange> TorchFile::range(std::string_view name) const {
+  const auto found = rep_->index.find(name);
+  if (found == rep_->index.end()) {
+    return base::at(base::not_found("there is no tensor " + quote(name)), rep_->path);
+  }
+  const auto& tensor = rep_->layout.tensors[found->second];
+  if (!tensor.is_contiguous && tensor.bytes != 0) {
+    return base::at(base::unsupported("tensor " + quote(name) +
+                                      " is not contiguous in the file, and was rearranged "
+                                      "in memory"),
+                    rep_->path);
+  }
+  const auto& storage = rep_->layout.storages[tensor.storage];
+  return FileRange::at(rep_->path, storage.file_offset + tensor.offset, tensor.bytes);
+}
+
 const std::filesystem::path& TorchFile::path() const& noexcept { return rep_->path; }
 
 std::uint64_t TorchFile::file_bytes() const noexcept { return rep_->bytes.size(); }

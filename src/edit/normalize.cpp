@@ -37,7 +37,7 @@ class Normalize final : public adapter::Rewriter {
       : directory_(directory), options_(options) {}
 
   Result<bool> look() override {
-    FERRULE_TRY(adapter_, Adapter::open(directory_, options_.open));
+    FERRULE_TRY(adapter_, AdapterAccess::open(directory_, options_.open));
     FERRULE_CHECK(edit::check_normalizable(*adapter_));
     return true;
   }

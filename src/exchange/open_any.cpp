@@ -82,7 +82,11 @@ Result<Adapter> open_any(const std::filesystem::path& path, const ExchangeOption
   exchange::Ledger ledger({});
   FERRULE_TRY(auto form, exchange::peft_form(tensors->middle(), component, request, ledger));
   for (const auto& stream : form.tensors) FERRULE_CHECK(tensors->add(stream));
-  return Adapter::make(std::move(form.config), std::move(tensors), {.directory = path});
+  FERRULE_TRY(auto adapter,
+              Adapter::make(std::move(form.config), std::move(tensors), {.directory = path}));
+  if (options.open.allow_errors) return adapter;
+  if (auto error = adapter.first_error()) return *std::move(error);
+  return adapter;
 }
 
 }  // namespace ferrule

@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "adapter/examine.hpp"
 #include "adapter/method_modules.hpp"
 #include "base/errors.hpp"
 #include "base/shape_text.hpp"
@@ -55,7 +56,7 @@ Result<std::vector<CombineSource>> open_sources(std::span<const std::filesystem:
                                                 const CombineOptions& options) {
   std::vector<CombineSource> sources;
   for (std::size_t i = 0; i < adapters.size(); ++i) {
-    FERRULE_TRY(auto adapter, Adapter::open(adapters[i], options.open));
+    FERRULE_TRY(auto adapter, AdapterAccess::open(adapters[i], options.open));
     FERRULE_TRY(auto modules, lora_modules(adapter, Magnitudes::kRefused));
     sources.push_back({.adapter = std::move(adapter),
                        .modules = std::move(modules),

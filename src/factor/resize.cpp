@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "adapter/examine.hpp"
 #include "adapter/rewrite.hpp"
 #include "base/errors.hpp"
 #include "base/parallel.hpp"
@@ -53,7 +54,7 @@ class Resize final : public adapter::Rewriter {
       : directory_(directory), options_(options) {}
 
   Result<bool> look() override {
-    FERRULE_TRY(adapter_, Adapter::open(directory_, options_.open));
+    FERRULE_TRY(adapter_, AdapterAccess::open(directory_, options_.open));
     FERRULE_TRY(modules_, factor::lora_modules(*adapter_, factor::Magnitudes::kAllowed));
     return true;
   }

@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "adapter/examine.hpp"
 #include "adapter/method_modules.hpp"
 #include "adapter/rewrite.hpp"
 #include "base/errors.hpp"
@@ -56,7 +57,7 @@ class ToLora final : public adapter::Rewriter {
       : directory_(directory), options_(options) {}
 
   Result<bool> look() override {
-    FERRULE_TRY(adapter_, Adapter::open(directory_, options_.open));
+    FERRULE_TRY(adapter_, AdapterAccess::open(directory_, options_.open));
     if (!options_.base.empty() && !base_) {
       FERRULE_TRY(base_, factor::OpenBase::open(options_.base, options_.open));
     }

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "adapter/carry_files.hpp"
+#include "adapter/examine.hpp"
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/adapter.hpp"
@@ -78,7 +79,7 @@ class Merge {
     if (sources_.empty()) return base::invalid("expected one adapter or more, found none");
     FERRULE_TRY(report_.in_place, io::same_directory(base_path_, output_));
     for (const auto& source : sources_) {
-      FERRULE_TRY(auto adapter, Adapter::open(source.adapter, options_.open));
+      FERRULE_TRY(auto adapter, AdapterAccess::open(source.adapter, options_.open));
       adapters_.push_back(std::move(adapter));
     }
     FERRULE_TRY(files_, merging::BaseFiles::open(base_path_, options_.open));

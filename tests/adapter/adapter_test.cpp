@@ -219,5 +219,45 @@ TEST(MethodRoles, NameTheTensorsOfPeftsFiles) {
   EXPECT_TRUE(method_roles("NOTHING").empty());
 }
 
+TEST(AdapterRange, IsWhereTheWeightsFileHasTheTensor) {
+  for (const auto& folder : adapters_of_peft()) {
+    const auto adapter = Adapter::open(folder);
+    ASSERT_TRUE(adapter) << folder;
+    const auto content = test::read_file(adapter->weights_file());
+    for (const auto& tensor : adapter->tensors()) {
+      const auto range = adapter->range(tensor.key);
+      ASSERT_TRUE(range) << tensor.key;
+      EXPECT_EQ(range->path, adapter->weights_file());
+      const auto bytes = tensor.tensor.bytes();
+      EXPECT_EQ(content.substr(range->offset, range->length),
+                std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+    }
+    EXPECT_EQ(adapter->range("no such key").error().code, ErrorCode::kNotFound);
+  }
+}
+
+TEST(AdapterOpen, RefusesAnAdapterWithErrorsUnlessAskedForIt) {
+  const test::TempDir dir;
+  fs::copy(fs::path(FERRULE_TEST_DATA) / "golden/cases/lora/expected", dir / "a");
+  auto config = test::read_file(dir / "a/adapter_config.json");
+  const auto at = config.find("\"r\": ");
+  ASSERT_NE(at, std::string::npos);
+  config.replace(at, 6, "\"r\": 9");
+  test::write_file(dir / "a/adapter_config.json", config);
+  const auto refused = Adapter::open(dir / "a");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kCorrupt);
+  const auto shown = Adapter::open(dir / "a", {.allow_errors = true});
+  ASSERT_TRUE(shown);
+  EXPECT_TRUE(shown->has_errors());
+  EXPECT_EQ(shown->first_error()->rule, refused.error().rule);
+  EXPECT_EQ(refused.error().rule, shown->findings()[0].rule);
+  EXPECT_EQ(refused.error().path, shown->findings()[0].path);
+  EXPECT_TRUE(refused.error().message.starts_with(shown->findings()[0].message));
+  EXPECT_FALSE(Adapter::open(fs::path(FERRULE_TEST_DATA) / "golden/cases/lora/expected")
+                   .value()
+                   .first_error());
+}
+
 }  // namespace
 }  // namespace ferrule

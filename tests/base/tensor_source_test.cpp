@@ -87,5 +87,12 @@ TEST(StateDicts, ViewsSurviveGrowthAndAMove) {
   EXPECT_EQ(moved.tensors().size(), 1001U);
 }
 
+TEST(StateDicts, AreInNoFile) {
+  StateDict state;
+  ASSERT_TRUE(state.add("a", Dtype::kF32, Shape{2}, kBytes));
+  EXPECT_EQ(state.range("a").error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(state.range("b").error().code, ErrorCode::kNotFound);
+}
+
 }  // namespace
 }  // namespace ferrule

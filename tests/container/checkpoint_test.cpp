@@ -243,5 +243,21 @@ TEST(Checkpoint, AnEmptyDirectoryIsNotFound) {
             ErrorCode::kInvalidArgument);
 }
 
+TEST(Checkpoint, ARangeNamesTheFileThatHasTheTensor) {
+  const TempDir dir;
+  write_file(dir / "one.safetensors", holding("a", "aaaa"));
+  write_file(dir / "two.safetensors", holding("b", "bbbb"));
+  const auto both = Checkpoint::open(dir.path());
+  ASSERT_TRUE(both) << both.error().to_string();
+  for (const auto& [name, file] : {std::pair{"a", "one.safetensors"}, {"b", "two.safetensors"}}) {
+    const auto range = both->range(name);
+    ASSERT_TRUE(range);
+    EXPECT_EQ(range->path, dir / file);
+    EXPECT_EQ(test::read_file(range->path).substr(range->offset, range->length),
+              std::string(4, name[0]));
+  }
+  EXPECT_EQ(both->range("c").error().code, ErrorCode::kNotFound);
+}
+
 }  // namespace
 }  // namespace ferrule

@@ -163,5 +163,53 @@ TEST(SafetensorsFile, FifosDirectoriesAndLoopsAreRefusedWithoutWaiting) {
   EXPECT_EQ(SafetensorsFile::open(dir / "none").error().code, ErrorCode::kNotFound);
 }
 
+/// The bytes that a range names, read from its file.
+std::string bytes_at(const FileRange& range) {
+  return test::read_file(range.path).substr(range.offset, range.length);
+}
+
+std::string bytes_of(const TensorView& view) {
+  return {reinterpret_cast<const char*>(view.bytes().data()), view.bytes().size()};
+}
+
+TEST(SafetensorsFile, ARangeIsWhereTheFileHasTheTensor) {
+  const TempDir dir;
+  // Read whole, mapped, and mapped with a header that is too long to be read.
+  for (const auto& [data, padding] :
+       {std::pair<std::size_t, std::size_t>{96, 0}, {200'000, 0}, {200'000, 150'000}}) {
+    auto content = safetensors(
+        "{\"a\":{\"dtype\":\"U8\",\"shape\":[64],\"data_offsets\":[0,64]},"
+        "\"none\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[64,64]},"
+        "\"b\":{\"dtype\":\"U8\",\"shape\":[" +
+            std::to_string(data - 64) + "],\"data_offsets\":[64," + std::to_string(data) + "]}}" +
+            std::string(padding, ' '),
+        data);
+    for (std::size_t i = content.size() - data; i < content.size(); ++i) {
+      content[i] = static_cast<char>(i * 31);
+    }
+    write_file(dir / "f", content);
+    for (const Backing backing : {Backing::kMap, Backing::kCopy}) {
+      const auto file = SafetensorsFile::open(dir / "f", {.backing = backing});
+      ASSERT_TRUE(file) << file.error().to_string();
+      for (const auto& [name, tensor] : file->tensors()) {
+        const auto range = file->range(name);
+        ASSERT_TRUE(range) << name;
+        EXPECT_EQ(range->path, dir / "f");
+        EXPECT_EQ(range->length, tensor.bytes().size());
+        EXPECT_EQ(bytes_at(*range), bytes_of(tensor)) << name;
+        EXPECT_EQ(range->offset % range->alignment, 0U);
+        EXPECT_NE(range->offset / range->alignment % 2, 0U);
+      }
+    }
+    const auto in_memory = SafetensorsFile::from_bytes(as_bytes(content));
+    ASSERT_TRUE(in_memory);
+    const auto range = in_memory->range("b");
+    ASSERT_TRUE(range);
+    EXPECT_TRUE(range->path.empty());
+    EXPECT_EQ(content.substr(range->offset, range->length), bytes_of(*in_memory->find("b")));
+    EXPECT_EQ(in_memory->range("c").error().code, ErrorCode::kNotFound);
+  }
+}
+
 }  // namespace
 }  // namespace ferrule

@@ -188,5 +188,33 @@ INSTANTIATE_TEST_SUITE_P(Files, TorchDamage,
                          testing::Values("torch-2.13/tied.pt", "torch-2.13/layouts_legacy.pt",
                                          "torch-1.13/parameter.pt"));
 
+TEST(TorchFile, ARangeIsWhereTheFileHasTheTensor) {
+  std::size_t contiguous = 0;
+  std::size_t rearranged = 0;
+  for (const auto& path : golden_files()) {
+    const auto file = TorchFile::open(path, {.torch_key = key_of(path)});
+    if (!file) continue;  // One that is refused.
+    const auto content = test::read_file(path);
+    for (const auto& [name, tensor] : file->tensors()) {
+      const auto range = file->range(name);
+      if (!range) {
+        EXPECT_EQ(range.error().code, ErrorCode::kUnsupported);
+        EXPECT_EQ(range.error().path, path);
+        ++rearranged;
+        continue;
+      }
+      ++contiguous;
+      EXPECT_EQ(range->path, path);
+      EXPECT_EQ(range->length, tensor.bytes().size());
+      EXPECT_EQ(to_hex(std::as_bytes(std::span(content)).subspan(range->offset, range->length)),
+                to_hex(tensor.bytes()))
+          << path << " " << name;
+    }
+    EXPECT_EQ(file->range("no such tensor").error().code, ErrorCode::kNotFound);
+  }
+  EXPECT_GT(contiguous, 100U);
+  EXPECT_GT(rearranged, 2U);
+}
+
 }  // namespace
 }  // namespace ferrule

@@ -246,8 +246,8 @@ typedef struct ferrule_tensor {
   /* In bytes. */
   uint64_t size;
   /* Where `data` begins in ferrule_adapter_info.weights_file, or in the bytes given to
-   * ferrule_adapter_open_memory; FERRULE_NO_OFFSET for a tensor without elements, and in torch
-   * files. */
+   * ferrule_adapter_open_memory; FERRULE_NO_OFFSET for a tensor without elements, and for one that
+   * a torch file does not hold contiguously. */
   uint64_t file_offset;
 } ferrule_tensor;
 

@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "adapter/examine.hpp"
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "exchange/dialects/dialects.hpp"
@@ -162,7 +163,7 @@ class AdapterReader {
 
 Result<void> read_folder(const fs::path& folder, const std::string& component,
                          const Request& request, Middle& out) {
-  FERRULE_TRY(auto opened, Adapter::open(folder, request.open));
+  FERRULE_TRY(auto opened, AdapterAccess::open(folder, request.open));
   auto adapter = std::make_shared<Adapter>(std::move(opened));
   for (const auto& finding : adapter->findings()) {
     if (finding.severity != Severity::kError) continue;
