@@ -17,6 +17,7 @@ import datetime
 import hashlib
 import json
 import os
+import sys
 from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Mapping
 
@@ -55,7 +56,7 @@ class _Flat:
 
     def __init__(self, model: torch.nn.Module | None) -> None:
         self.by_name: dict[str, tuple[Any, int]] = {}
-        if model is None:
+        if model is None or "torch.distributed.fsdp" not in sys.modules:
             return
         from torch.distributed.fsdp import FullyShardedDataParallel
 
@@ -153,6 +154,8 @@ def _shard_of(key: str, tensor: Any, flat: _Flat, dtensor: type | None) -> _Shar
 def reshard(model: torch.nn.Module) -> None:
     """FSDP2 leaves the root's parameters unsharded, in the dtype of the computation, after a forward without a
     backward. Local: nothing is sent."""
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return
     for module in model.modules():
         if hasattr(module, "reshard") and hasattr(module, "_get_fsdp_state"):
             module.reshard()

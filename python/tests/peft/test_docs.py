@@ -14,7 +14,7 @@ from test_trainer import Tokens
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
-@pytest.mark.parametrize(("page", "count"), [("peft.md", 4), ("async.md", 3)])
+@pytest.mark.parametrize(("page", "count"), [("peft.md", 5), ("async.md", 3)])
 def test_snippets_run(page, count, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = transformers.TrainingArguments(output_dir="run", max_steps=2, save_steps=1, report_to=[], use_cpu=True)
