@@ -75,7 +75,7 @@ def _judged(code: int, document: dict[str, Any], **own: Any) -> Row:
 
 def _verify(path: str, row: Row, job: Job) -> Row:
     report = ferrule.verify(path, **job.options)
-    document = report.to_dict()["paths"][0]
+    document = report._fields["paths"][0]  # to_dict() would copy it.
     code = _GOOD if report.good else _SYSTEM if report.system_error is not None else _BAD
     made = _judged(code, document, verified=report.verified, bad=report.bad)
     if code != _GOOD and not made.get("message") and report.unreadable:
@@ -89,7 +89,7 @@ def _check(path: str, row: Row, job: Job) -> Row:
     adapter = ferrule.Adapter.open(path)
     model = _bases.of_node(base, offline, job.token) if base else _bases.of_config(adapter.config, offline, job.token)
     report = ferrule.check(adapter, model, **options)
-    made = _judged(_GOOD if report.good else _BAD, report.to_dict(), verdict=report.verdict, matched=report.matched,
+    made = _judged(_GOOD if report.good else _BAD, report._fields, verdict=report.verdict, matched=report.matched,
                    total=report.total)
     if not report.good and not made.get("message"):
         made["message"] = report._summary()
@@ -100,7 +100,7 @@ def _scan(path: str, row: Row, job: Job) -> Row:
     report = ferrule.scan(path, **job.options)
     counts = report.counts
     code = _SYSTEM if counts["errors"] else _GOOD if report.good else _BAD
-    made = _judged(code, report.to_dict(), verdict=report.verdict, dangerous=counts["dangerous"],
+    made = _judged(code, report._fields, verdict=report.verdict, dangerous=counts["dangerous"],
                    unknown=counts["unknown"])
     if code != _GOOD:
         try:
@@ -123,7 +123,7 @@ def _convert(path: str, row: Row, job: Job) -> Row:
     output = os.path.join(root, *parts)
     os.makedirs(os.path.dirname(output), exist_ok=True)
     report = ferrule.convert(path, output, **options)
-    return _judged(_GOOD, report.to_dict(), output=output)
+    return _judged(_GOOD, report._fields, output=output)
 
 
 _VERBS: dict[str, Callable[[str, Row, Job], Row]] = {
