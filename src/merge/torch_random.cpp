@@ -20,8 +20,8 @@ void box_muller(float* data, float mean, float deviation) noexcept {
     const float u2 = data[j + 8];
     const float radius = std::sqrt(-2 * std::log(u1));
     const float theta = kTwoPiFloat * u2;
-    data[j] = radius * std::cos(theta) * deviation + mean;
-    data[j + 8] = radius * std::sin(theta) * deviation + mean;
+    data[j] = std::fma(radius * std::cos(theta), deviation, mean);
+    data[j + 8] = std::fma(radius * std::sin(theta), deviation, mean);
   }
 }
 
@@ -58,22 +58,27 @@ std::uint64_t TorchRandom::next64() noexcept {
   return high << 32 | next();
 }
 
+float TorchRandom::unit() noexcept {
+  return static_cast<float>(next() & ((1U << 24) - 1)) * 0x1p-24F;
+}
+
 void TorchRandom::uniform(std::span<float> out, double low, double high) noexcept {
   const auto from = static_cast<float>(low);
-  const auto range = static_cast<float>(high) - from;
+  const auto to = static_cast<float>(high);
   for (auto& value : out) {
-    const auto bits = next() & ((1U << 24) - 1);
-    value = static_cast<float>(bits) * 0x1p-24F * range + from;
+    value = std::fma(unit(), to - from, from);
+    if (value == to) value = from;  // The upper bound is not part of the range.
   }
 }
 
 void TorchRandom::uniform_bf16(std::span<float> out, double bound) noexcept {
   const auto rounded = [](float value) { return base::bf16_to_float(base::float_to_bf16(value)); };
-  const float from = rounded(static_cast<float>(-bound));
-  const float range = rounded(static_cast<float>(bound)) - from;
+  // The bounds are not rounded, only the numbers between them are.
+  const auto from = static_cast<float>(-bound);
+  const auto to = static_cast<float>(bound);
   for (auto& value : out) {
-    const auto bits = next() & ((1U << 24) - 1);
-    value = rounded(static_cast<float>(bits) * 0x1p-24F * range + from);
+    value = rounded(std::fma(unit(), to - from, from));
+    if (value == rounded(to)) value = rounded(from);
   }
 }
 

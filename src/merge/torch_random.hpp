@@ -22,7 +22,8 @@ class TorchRandom {
 
   /// uniform_(low, high) of float32 tensors, element by element.
   void uniform(std::span<float> out, double low, double high) noexcept;
-  /// uniform_(-bound, bound) of a bfloat16 tensor.
+  /// uniform_(-bound, bound) of a bfloat16 tensor, as torch 2.13 makes it: earlier releases take
+  /// the bounds rounded, and can give the upper one.
   void uniform_bf16(std::span<float> out, double bound) noexcept;
   /// normal_(mean, deviation) of float32 tensors. The last bits of sine and cosine may differ.
   void normal(std::span<float> out, double mean, double deviation) noexcept;
@@ -33,6 +34,8 @@ class TorchRandom {
 
  private:
   void twist() noexcept;
+  /// In [0, 1), of 24 bits.
+  float unit() noexcept;
   double uniform_double() noexcept;
   double normal_double() noexcept;
 

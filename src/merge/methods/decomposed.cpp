@@ -90,7 +90,8 @@ Result<void> osf(const Site& site, const Rounding& rounding, const Matrix<T>& we
     for (std::size_t k = 0; k < u.columns; ++k) u.at(i, k) *= s[k];
   }
   const auto trained = multiply(u, v);
-  // The part that was trained, as it was before, in the base's own dtype.
+  // The part that was trained, as it was before: factors rounded to the base's own dtype, and
+  // multiplied in F32.
   const auto values = singular_values(as_double(weight));
   const auto first = all - s.size();
   Matrix<T> left(weight.rows, s.size());
@@ -99,14 +100,13 @@ Result<void> osf(const Site& site, const Rounding& rounding, const Matrix<T>& we
     const T of = rounding.round(static_cast<T>(values.s[first + k]));
     for (std::size_t i = 0; i < left.rows; ++i) {
       const T u_low = rounding.round(static_cast<T>(values.u.at(i, first + k)));
-      left.at(i, k) = rounding.round(u_low * of);
+      left.at(i, k) = u_low * of;
     }
     for (std::size_t j = 0; j < right.columns; ++j) {
       right.at(k, j) = rounding.round(static_cast<T>(values.v.at(j, first + k)));
     }
   }
-  auto before = multiply(left, right);
-  rounding.round(before.values.data(), before.values.size());
+  const auto before = multiply(left, right);
   for (std::size_t i = 0; i < out.values.size(); ++i) {
     out.values[i] = weight.values[i] + (trained.values[i] - before.values[i]);
   }
