@@ -7,6 +7,7 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
+#include "merge/model_text.hpp"
 
 namespace ferrule::merging {
 namespace {
@@ -120,23 +121,49 @@ Result<void> Operations::settle_tied(const std::string& holder, MergePlan& plan)
     const auto found = operations_.find(name);
     return found == operations_.end() ? nullptr : &found->second;
   };
-  const auto* live = live_.find(holder);
   for (const auto& name : groups_.at(holder)) {
     if (name == holder) continue;
     const bool same = same_effect(list(holder), list(name));
     if (!same) plan.unties = true;
     if (same || live_.find(name) != nullptr) continue;  // On disk itself, and settled as such.
-    if (live->parts.size() != 1 || !live->parts.front().is_whole) {
-      return base::unsupported("MG-10", "the base keeps " + quote(holder) + " in several tensors");
+    FERRULE_CHECK(add_copy(name, holder, plan));
+  }
+  return {};
+}
+
+/// The tensor of that name, which until now was `holder` itself.
+Result<void> Operations::add_copy(const std::string& name, const std::string& holder,
+                                  MergePlan& plan) const {
+  const auto* live = live_.find(holder);
+  if (live->parts.size() != 1 || !live->parts.front().is_whole) {
+    return base::unsupported("MG-10", "the base keeps " + quote(holder) + " in several tensors");
+  }
+  TensorPlan tensor{.name = name, .source = live->parts.front().disk, .steps = {}};
+  const auto found = operations_.find(name);
+  if (found != operations_.end()) {
+    for (const auto& operation : found->second) {
+      FERRULE_TRY(auto step, operation.make({*live, live->parts.front()}));
+      tensor.steps.push_back(std::move(step));
     }
-    TensorPlan tensor{.name = name, .source = live->parts.front().disk, .steps = {}};
-    if (const auto* operations = list(name)) {
-      for (const auto& operation : *operations) {
-        FERRULE_TRY(auto step, operation.make({*live, live->parts.front()}));
-        tensor.steps.push_back(std::move(step));
-      }
+  }
+  plan.added.push_back(std::move(tensor));
+  return {};
+}
+
+/// With tie_word_embeddings false nothing is tied any more, so that all others of a group need a
+/// tensor, too: an encoder-decoder's embeddings beside its head.
+Result<void> Operations::write_all(MergePlan& plan) const {
+  const auto* type = base_.config.find("model_type");
+  const bool forced = type != nullptr && type->if_string() != nullptr &&
+                      ties_whatever_the_config(*type->if_string());
+  if (!plan.unties || forced) return {};
+  for (const auto& [holder, group] : groups_) {
+    for (const auto& name : group) {
+      const bool there = name == holder || live_.find(name) != nullptr ||
+                         std::any_of(plan.added.begin(), plan.added.end(),
+                                     [&](const TensorPlan& added) { return added.name == name; });
+      if (!there) FERRULE_CHECK(add_copy(name, holder, plan));
     }
-    plan.added.push_back(std::move(tensor));
   }
   return {};
 }
@@ -144,7 +171,7 @@ Result<void> Operations::settle_tied(const std::string& holder, MergePlan& plan)
 Result<void> Operations::settle(MergePlan& plan) const {
   for (const auto& [name, live] : live_.all()) FERRULE_CHECK(settle_one(name, live, plan));
   for (const auto& [holder, group] : groups_) FERRULE_CHECK(settle_tied(holder, plan));
-  return {};
+  return write_all(plan);
 }
 
 }  // namespace ferrule::merging

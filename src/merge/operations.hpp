@@ -47,6 +47,8 @@ class Operations {
   std::vector<std::string> group_of(const std::string& name) const;
   Result<void> settle_one(const std::string& name, const LiveTensor& live, MergePlan& plan) const;
   Result<void> settle_tied(const std::string& holder, MergePlan& plan) const;
+  Result<void> add_copy(const std::string& name, const std::string& holder, MergePlan& plan) const;
+  Result<void> write_all(MergePlan& plan) const;
 
   const model::BaseIndex& base_;
   const LiveTensors& live_;

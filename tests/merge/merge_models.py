@@ -40,6 +40,24 @@ def small(kind, **more):
     return getattr(transformers, kind + "ForCausalLM")(config)
 
 
+T5 = {"d_model": 16, "d_kv": 4, "d_ff": 32, "num_layers": 1, "num_heads": 4, "vocab_size": 53}
+BART = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32,
+        "encoder_attention_heads": 2, "decoder_attention_heads": 2, "vocab_size": 53, "max_position_embeddings": 32,
+        "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "decoder_start_token_id": 2}
+# Models with an encoder and a decoder, whose head and two embeddings share one tensor.
+SEQ2SEQ = {"T5": T5, "MT5": T5, "UMT5": T5, "LongT5": T5,
+           "SwitchTransformers": {**T5, "num_experts": 2, "expert_capacity": 64, "num_sparse_encoder_layers": 0,
+                                  "num_sparse_decoder_layers": 0},
+           "Bart": BART, "MBart": BART, "Pegasus": BART, "M2M100": BART, "Marian": {**BART, "pad_token_id": 52},
+           "PLBart": BART}
+
+
+def seq2seq(name):
+    config = getattr(transformers, name + "Config")(**SEQ2SEQ[name])
+    head = "MTModel" if name == "Marian" else "ForConditionalGeneration"
+    return getattr(transformers, name + head)(config)
+
+
 def make_model(name):
     if name == "llama":
         return small("Llama", tie_word_embeddings=False)
@@ -60,6 +78,8 @@ def make_model(name):
         return transformers.BertForSequenceClassification(transformers.BertConfig(
             vocab_size=53, hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
             max_position_embeddings=16, num_labels=3))
+    if name in SEQ2SEQ:
+        return seq2seq(name)
     if name == "convs":
         return Convs()
     raise ValueError(name)
