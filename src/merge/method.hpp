@@ -15,6 +15,7 @@
 #include "ferrule/result.hpp"
 #include "merge/live_tensors.hpp"
 #include "merge/low_rank_step.hpp"
+#include "merge/shared_places.hpp"
 #include "merge/step.hpp"
 
 namespace ferrule::merging {
@@ -44,6 +45,9 @@ struct Site {
   /// Of all layers that the adapter changes: what shared projections are made for.
   std::size_t widest_out = 0;
   std::size_t widest_in = 0;
+  /// Uni-LoRA's places that no file has, and the layer's first.
+  std::shared_ptr<const SharedPlaces> places = {};
+  std::size_t first_place = 0;
   double weight = 1;    ///< The user's --weight.
   double strength = 1;  ///< The module's own.
   bool undo = false;    ///< The update is taken off again.

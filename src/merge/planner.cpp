@@ -21,6 +21,7 @@
 #include "merge/parameter_sites.hpp"
 #include "merge/plan.hpp"
 #include "merge/refusals.hpp"
+#include "merge/shared_places.hpp"
 #include "merge/simple_steps.hpp"
 #include "merge/tied_factors.hpp"
 #include "merge/token_rows.hpp"
@@ -87,6 +88,7 @@ class Planner {
     for (const auto& module : match.modules) {
       FERRULE_CHECK(change(source, module, parameters));
     }
+    FERRULE_CHECK(change_unsaved(source, targets));
     for (const auto& module : match.modules) FERRULE_CHECK(put_tokens(source, module));
     if (config.flag("ensure_weight_tying") && tied_factors_agree(match)) {
       for (const auto& module : match.modules) operations_.keep_tied(module.live + ".weight");
@@ -224,9 +226,51 @@ class Planner {
     layer.site.layers = order_.size();
     layer.site.widest_out = widest_out_;
     layer.site.widest_in = widest_in_;
+    return add_steps(layer);
+  }
+
+  Result<void> add_steps(const Layer& layer) {
     FERRULE_TRY(auto steps, plan_site(layer.site));
     for (auto& make : steps.weight) operations_.add(layer.weight, std::move(make));
     for (auto& make : steps.bias) operations_.add(layer.bias, std::move(make));
+    return {};
+  }
+
+  /// Layers for which the file has no tensors, because all is drawn from a seed (Uni-LoRA).
+  Result<void> change_unsaved(const Source& source, const peft::TargetRule& targets) {
+    const auto& adapter = *source.adapter;
+    if (!leaves_layers_out(adapter) || adapter.modules().empty()) return {};
+    FERRULE_TRY(const auto paths, targeted_layers(adapter, base_, targets));
+    const Site whole{.adapter = &adapter,
+                     .module = &adapter.modules().front(),
+                     .weight = source.weight,
+                     .undo = options_.undo};
+    FERRULE_TRY(const auto* theta, whole.need("unilora_theta_d"));
+    const auto rank = adapter.config().integer("r").value_or(4);
+    const auto length = theta->tensor.element_count();
+    std::vector<Layer> layers;
+    std::uint64_t count = 0;
+    constexpr auto kMost = std::uint64_t{1} << 31;
+    for (const auto& path : paths) {
+      auto site = whole;
+      site.live = path;
+      FERRULE_TRY(auto layer, look_at_layer(site));
+      layer.site.first_place = static_cast<std::size_t>(count);
+      count += (layer.site.in() + layer.site.out()) * static_cast<std::uint64_t>(rank);
+      if (rank < 1 || static_cast<std::uint64_t>(rank) > kMost || length < 1 || length >= kMost ||
+          count >= kMost) {
+        return whole.refuse("MG-3", "its rank and its layers do not fit the vector they share");
+      }
+      layers.push_back(std::move(layer));
+    }
+    const auto places =
+        draw_places(static_cast<std::uint32_t>(count), static_cast<std::uint32_t>(length),
+                    static_cast<std::uint64_t>(adapter.config().integer("proj_seed").value_or(42)));
+    for (auto& layer : layers) {
+      layer.site.places = places;
+      FERRULE_CHECK(add_steps(layer));
+      ++plan_.modules;
+    }
     return {};
   }
 
@@ -241,7 +285,8 @@ class Planner {
     }
     std::sort(order_.begin(), order_.end(), comes_before);
     if (order_.empty() && match.modules.empty() &&
-        source.adapter->config().peft_type() != "TRAINABLE_TOKENS") {
+        source.adapter->config().peft_type() != "TRAINABLE_TOKENS" &&
+        !leaves_layers_out(*source.adapter)) {
       return base::at(base::unsupported("MG-3",
                                         "the adapter holds nothing that belongs to a layer: there "
                                         "is nothing to merge, or what the layers take of it was "

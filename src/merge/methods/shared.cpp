@@ -205,6 +205,31 @@ Result<std::vector<T>> mix_bank(const Site& site, const std::string& role, const
   return out;
 }
 
+/// Places and scales are drawn again. The scales are kept in the dtype of the base.
+Result<SiteSteps> plan_unsaved_unilora(const Site& site, const AdapterTensor& theta,
+                                       std::size_t rank) {
+  const auto make = [site, theta, rank](auto& a, auto& b) -> Result<void> {
+    using T = Element<decltype(a)>;
+    const auto values = numbers_of<T>(theta.tensor);
+    auto scales = site.places->scales;
+    round_numbers(site.dtype, scales.data(), scales.size());
+    auto next = site.first_place;
+    const auto fill = [&](auto& into, std::size_t count) {
+      into.resize(count);
+      for (auto& value : into) {
+        const auto place = site.places->places[next++];
+        value = values[place] * static_cast<T>(scales[place]);
+      }
+    };
+    fill(a, rank * site.in());
+    fill(b, site.out() * rank);
+    return {};
+  };
+  SiteSteps steps;
+  steps.weight.push_back(made(site, rank, 1, DeltaRounding::kNone, make));
+  return steps;
+}
+
 }  // namespace
 
 Result<SiteSteps> plan_vera(const Site& site) { return plan_vera_like(site, "vera_", false); }
@@ -246,6 +271,7 @@ Result<SiteSteps> plan_unilora(const Site& site) {
   FERRULE_TRY(const auto* theta, site.need("unilora_theta_d"));
   const auto rank =
       static_cast<std::size_t>(std::max<std::int64_t>(0, site.config().integer("r").value_or(4)));
+  if (site.places != nullptr) return plan_unsaved_unilora(site, *theta, rank);
   for (const auto* role : {"unilora_indices_A", "unilora_indices_B"}) {
     if (site.module->find(role) == nullptr) {
       return site.refuse("MG-3", "the file has no " + std::string(role) +
