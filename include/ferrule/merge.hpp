@@ -32,7 +32,8 @@ enum class MergeRounding : std::uint8_t {
   kOnce,
 };
 
-/// The dtype of the output's weights. Integers and packed tensors stay as they are.
+/// The dtype of the output's weights. Integers stay as they are, quantized weights only with kKeep:
+/// otherwise they are dequantized.
 enum class MergeDtype : std::uint8_t { kKeep, kF32, kBF16, kF16 };
 
 /// What happens to files of the base that come out unchanged.

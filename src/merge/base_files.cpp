@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/errors.hpp"
+#include "base/tensor_view_access.hpp"
 #include "base/try.hpp"
 #include "container/checkpoint_folder.hpp"
 #include "container/container.hpp"
@@ -17,6 +18,33 @@
 
 namespace ferrule::merging {
 namespace {
+
+/// Files in which quantizers say what they did, beside config.json.
+constexpr std::array<std::string_view, 3> kQuantizers = {
+    "quantize_config.json", "quant_config.json", "hf_quant_config.json"};
+
+/// All tensors of the base as one source.
+class AllTensors final : public TensorSource {
+ public:
+  AllTensors(const std::vector<DiskTensor>& tensors,
+             const std::map<std::string, std::size_t, std::less<>>& by_name)
+      : tensors_(tensors), by_name_(by_name) {
+    list_.reserve(tensors.size());
+    for (const auto& tensor : tensors) list_.push_back({tensor.name, tensor.view});
+  }
+  std::span<const NamedTensor> tensors() const& noexcept override { return list_; }
+  std::optional<TensorView> find(std::string_view name) const& noexcept override {
+    const auto found = by_name_.find(name);
+    if (found == by_name_.end()) return std::nullopt;
+    return tensors_[found->second].view;
+  }
+  std::span<const TensorAlias> aliases() const& noexcept override { return {}; }
+
+ private:
+  const std::vector<DiskTensor>& tensors_;
+  const std::map<std::string, std::size_t, std::less<>>& by_name_;
+  std::vector<NamedTensor> list_;
+};
 
 /// True for files that hold a whole model's weights in some format.
 bool is_weights_name(std::string_view name) {
@@ -131,6 +159,49 @@ Result<void> BaseFiles::sort_others(const std::vector<std::string>& names) {
     }
   }
   return {};
+}
+
+Result<bool> BaseFiles::show_dequantized(const Json& config) {
+  auto found = model::find_quantized_weights(AllTensors(tensors_, by_name_), config);
+  if (!found) return base::at(std::move(found).error(), reader_->path());
+  if (found->weights.empty()) return false;
+  std::map<std::string, std::shared_ptr<const model::QuantizedWeight>, std::less<>> by_main;
+  for (auto& weight : found->weights) {
+    auto main = weight.main;
+    by_main.emplace(std::move(main),
+                    std::make_shared<const model::QuantizedWeight>(std::move(weight)));
+  }
+  auto old = std::move(tensors_);
+  tensors_.clear();
+  by_name_.clear();
+  for (auto& file : weights_) {
+    const auto places = std::move(file.tensors);
+    file.tensors.clear();
+    for (const auto place : places) {
+      auto& tensor = old[place];
+      const auto main = by_main.find(tensor.name);
+      if (main != by_main.end()) {
+        tensor.quantized = main->second;
+        tensor.name = main->second->name;
+        tensor.view = TensorViewAccess::unchecked(Dtype::kF32, main->second->shape, {});
+      }
+      const bool gone =
+          main == by_main.end() &&
+          std::binary_search(found->consumed.begin(), found->consumed.end(), tensor.name);
+      file.dequantized = file.dequantized || gone || tensor.quantized != nullptr;
+      if (gone) continue;
+      by_name_.emplace(tensor.name, tensors_.size());
+      file.tensors.push_back(tensors_.size());
+      tensors_.push_back(std::move(tensor));
+    }
+  }
+  for (const auto name : kQuantizers) {
+    const auto at = std::find(others_.begin(), others_.end(), name);
+    if (at == others_.end()) continue;
+    left_out_.push_back(*at);
+    others_.erase(at);
+  }
+  return true;
 }
 
 const DiskTensor* BaseFiles::find(std::string_view name) const noexcept {

@@ -20,15 +20,18 @@
 #include "io/file_identity.hpp"
 #include "io/input_file.hpp"
 #include "io/transaction/directory_reader.hpp"
+#include "model/quantized_weights.hpp"
 
 namespace ferrule::merging {
 
-/// A tensor of the base as it is on disk.
+/// A tensor of the base as it is on disk, or the plain weight that quantized tensors stand for.
 struct DiskTensor {
   std::string name;
   TensorView view;
   std::size_t file = 0;      ///< In BaseFiles::weights.
   std::uint64_t offset = 0;  ///< Of its first byte in a safetensors file.
+  /// What the weight is made of; `view` then has no bytes.
+  std::shared_ptr<const model::QuantizedWeight> quantized = {};
 
   Dtype dtype() const noexcept { return view.dtype(); }
   std::span<const std::uint64_t> shape() const noexcept { return view.shape(); }
@@ -48,6 +51,8 @@ struct WeightsFile {
   bool has_metadata = false;
   /// Of BaseFiles::tensors, in the order of their data.
   std::vector<std::size_t> tensors = {};
+  /// Some of its tensors are parts of quantized weights, which are shown in their place.
+  bool dequantized = false;
 };
 
 /// The directory of a base model, opened once: its weights, and the files beside them.
@@ -61,6 +66,10 @@ class BaseFiles {
   const std::vector<DiskTensor>& tensors() const noexcept { return tensors_; }
   /// The tensor of that name, or nullptr.
   const DiskTensor* find(std::string_view name) const noexcept;
+
+  /// Shows each quantized weight as the plain one that it stands for, instead of its tensors. False
+  /// if there are none. Fails with kUnsupported (MG-6) or kCorrupt (MG-11).
+  Result<bool> show_dequantized(const Json& config);
 
   /// The name of the index; empty if there is none.
   const std::string& index_name() const noexcept { return index_name_; }

@@ -36,6 +36,7 @@
 #include "merge/model_text.hpp"
 #include "merge/output_plan.hpp"
 #include "merge/plan.hpp"
+#include "merge/refusals.hpp"
 #include "merge/shard_writer.hpp"
 
 namespace ferrule {
@@ -82,8 +83,24 @@ class Merge {
       FERRULE_TRY(auto adapter, AdapterAccess::open(source.adapter, options_.open));
       adapters_.push_back(std::move(adapter));
     }
+    FERRULE_CHECK(plan());
+    FERRULE_TRY(out_, merging::plan_output(*files_, *plan_, model_->config(), options_.dtype));
+    report_.modules = plan_->modules;
+    report_.untied = plan_->unties;
+    report_.findings = std::move(plan_->findings);
+    report_.left_out = files_->left_out();
+    return {};
+  }
+
+  /// Opens the base, its quantized weights seen as plain ones if there are any, and plans.
+  Result<void> open_base(bool dequantized) {
     FERRULE_TRY(files_, merging::BaseFiles::open(base_path_, options_.open));
-    FERRULE_TRY(model_, BaseModel::open(base_path_, options_.open));
+    if (dequantized) {
+      FERRULE_TRY(model_, BaseModelAccess::open_dequantized(base_path_, options_.open));
+      FERRULE_TRY(quantized_, files_->show_dequantized(model_->config()));
+    } else {
+      FERRULE_TRY(model_, BaseModel::open(base_path_, options_.open));
+    }
     FERRULE_TRY(live_, merging::LiveTensors::read(*files_, BaseModelAccess::index(*model_)));
     std::vector<merging::Source> sources;
     for (std::size_t i = 0; i < adapters_.size(); ++i) {
@@ -93,12 +110,21 @@ class Merge {
     FERRULE_TRY(plan_,
                 merging::plan_merge(sources, *model_, *files_, *live_,
                                     {.undo = undo_, .dtype = merging::dtype_of(options_.dtype)}));
-    FERRULE_TRY(out_, merging::plan_output(*files_, *plan_, model_->config(), options_.dtype));
-    report_.modules = plan_->modules;
-    report_.untied = plan_->unties;
-    report_.findings = std::move(plan_->findings);
-    report_.left_out = files_->left_out();
     return {};
+  }
+
+  Result<void> plan() {
+    const bool keeps = options_.dtype == MergeDtype::kKeep;
+    auto planned = open_base(true);
+    // A format that is not followed matters only if its weights are to change.
+    const bool other = !planned && keeps && !quantized_ &&
+                       (planned.error().rule == "MG-6" || planned.error().rule == "MG-11");
+    if (other) return open_base(false);
+    FERRULE_CHECK(std::move(planned));
+    if (!quantized_) return {};
+    FERRULE_CHECK(merging::refuse_quantized(*plan_, *files_, undo_, keeps));
+    quantized_ = false;
+    return keeps ? open_base(false) : Result<void>();
   }
 
   Result<void> check_output() const {
@@ -298,6 +324,7 @@ class Merge {
   std::optional<BaseModel> model_;
   std::optional<merging::LiveTensors> live_;
   std::optional<merging::MergePlan> plan_;
+  bool quantized_ = false;
   std::optional<OutputPlan> out_;
   MergeReport report_;
 };

@@ -18,11 +18,21 @@ Result<OutputTensor> output_tensor(const std::string& name, const DiskTensor& so
   if (plan != nullptr && !has_numbers(source.dtype())) {
     return base::unsupported("MG-6", "the base's weight " + quote(name) + " is of dtype " +
                                          std::string(dtype_name(source.dtype())) +
-                                         ", which nothing can be added to");
+                                         ", which nothing can be added to: write the base in 16 "
+                                         "bits first, and merge into that");
   }
   const bool converts = dtype && has_numbers(source.dtype());
   return OutputTensor{
       .name = name, .dtype = converts ? *dtype : source.dtype(), .source = &source, .plan = plan};
+}
+
+/// The file of each tensor.
+std::map<std::string, std::string> names_of(const OutputPlan& out) {
+  std::map<std::string, std::string> names;
+  for (const auto& shard : out.shards) {
+    for (const auto& tensor : shard.tensors) names.emplace(tensor.name, shard.file->name);
+  }
+  return names;
 }
 
 }  // namespace
@@ -47,7 +57,9 @@ Result<OutputPlan> plan_output(const BaseFiles& files, const MergePlan& plan,
   const auto dtype = dtype_of(wanted);
   for (const auto& file : files.weights()) {
     OutputShard shard{.file = &file, .tensors = {}};
-    shard.unchanged = true;
+    shard.unchanged = !file.dequantized;
+    shard.new_header = file.dequantized;
+    out.config.unquantizes = out.config.unquantizes || file.dequantized;
     for (const auto place : file.tensors) {
       const auto& source = files.tensors()[place];
       const auto found = plan.changed.find(&source);
@@ -73,9 +85,14 @@ Result<OutputPlan> plan_output(const BaseFiles& files, const MergePlan& plan,
   if (new_sizes && !files.index_name().empty()) {
     std::uint64_t total = 0;
     for (const auto& shard : out.shards) total += shard.data_bytes();
-    FERRULE_TRY(out.index_text, changed_index(files.index_text(), added, total));
+    if (out.config.unquantizes) {
+      FERRULE_TRY(out.index_text, new_index(files.index_text(), names_of(out), total));
+    } else {
+      FERRULE_TRY(out.index_text, changed_index(files.index_text(), added, total));
+    }
   }
-  out.config = {.dtype = dtype, .unties = plan.unties};
+  out.config.dtype = dtype;
+  out.config.unties = plan.unties;
   return out;
 }
 

@@ -75,6 +75,28 @@ Result<void> refuse_broken(const Adapter& adapter) {
   return {};
 }
 
+Result<void> refuse_quantized(const MergePlan& plan, const BaseFiles& files, bool undo,
+                              bool keeps) {
+  for (const auto& tensor : files.tensors()) {
+    if (tensor.quantized == nullptr || !(plan.changed.contains(&tensor) || undo)) continue;
+    const auto what = "the base's weight " + quote(tensor.name) + " is quantized (" +
+                      tensor.quantized->format + ")";
+    if (undo) {
+      return base::at(base::unsupported("MG-9", what + ": what a merge added to it was rounded "
+                                                       "away, and cannot be taken off"),
+                      files.reader().path());
+    }
+    if (!keeps) continue;
+    return base::at(
+        base::unsupported("MG-6", what + ", which nothing can be added to: give --dtype bf16 (or "
+                                         "f16, f32) to merge into the dequantized weights. They "
+                                         "are not quantized again, because the data that chose "
+                                         "the scales is not there"),
+        files.reader().path());
+  }
+  return {};
+}
+
 Result<void> refuse_unmatched(const Adapter& adapter, const model::BaseIndex& base,
                               const checks::MatchResult& match) {
   const auto wrong = std::find_if(match.modules.begin(), match.modules.end(),

@@ -6,6 +6,7 @@
 #include "ferrule/error.hpp"
 #include "ferrule/finding.hpp"
 #include "ferrule/result.hpp"
+#include "merge/plan.hpp"
 #include "model/base_model.hpp"
 
 namespace ferrule::merging {
@@ -18,6 +19,10 @@ Result<void> refuse_method(const Adapter& adapter);
 
 /// An adapter that PEFT would not load.
 Result<void> refuse_broken(const Adapter& adapter);
+
+/// Quantized weights of the base, when nothing was said of a dtype to write them in (`keeps`), or
+/// when something is to be taken off again (`undo`).
+Result<void> refuse_quantized(const MergePlan& plan, const BaseFiles& files, bool undo, bool keeps);
 
 /// Modules that are not in the base, or do not fit it.
 Result<void> refuse_unmatched(const Adapter& adapter, const model::BaseIndex& base,

@@ -179,7 +179,8 @@ Result<void> write_torch(const OutputShard& shard, const ShardOptions& options,
                          io::OutputFile& out) {
   container::TensorPlan plan;
   for (const auto& tensor : shard.tensors) {
-    if (tensor.plan == nullptr && tensor.dtype == tensor.source->dtype()) {
+    if (tensor.plan == nullptr && tensor.dtype == tensor.source->dtype() &&
+        tensor.source->quantized == nullptr) {
       plan.push_back(container::stream_of(tensor.name, tensor.source->view));
       continue;
     }

@@ -26,7 +26,7 @@ TensorMaker::TensorMaker(const OutputTensor& tensor, const WeightsFile& file, bo
   const auto& source = *tensor.source;
   const auto shape = source.shape();
   const bool plain = tensor.plan == nullptr || tensor.plan->steps.empty();
-  copies_ = plain && tensor.dtype == source.dtype();
+  copies_ = plain && tensor.dtype == source.dtype() && source.quantized == nullptr;
   wide_ = once || tensor.dtype == Dtype::kF64;
   const auto elements = static_cast<std::size_t>(source.view.element_count());
   rows_ = shape.empty() ? 1 : static_cast<std::size_t>(shape[0]);
@@ -54,12 +54,14 @@ TensorMaker::TensorMaker(const OutputTensor& tensor, const WeightsFile& file, bo
 }
 
 Result<void> TensorMaker::begin() {
+  if (tensor_.source->quantized) dequantizer_ = Dequantizer::make(*tensor_.source->quantized);
   if (tensor_.plan == nullptr) return {};
   for (const auto& step : tensor_.plan->steps) FERRULE_CHECK(step->begin(wide_));
   return {};
 }
 
 void TensorMaker::end() {
+  dequantizer_.reset();
   if (tensor_.plan == nullptr) return;
   for (const auto& step : tensor_.plan->steps) step->end();
 }
@@ -71,7 +73,11 @@ Result<void> TensorMaker::compute(std::size_t first_row, std::size_t count,
   const auto source_dtype = tensor_.source->dtype();
   thread_local std::vector<T> values;
   values.resize(elements);
-  load_numbers(source_dtype, from.data(), values.data(), elements);
+  if (dequantizer_) {
+    dequantizer_->load(first_row, count, values.data());
+  } else {
+    load_numbers(source_dtype, from.data(), values.data(), elements);
+  }
   const Rounding rounding{.dtype = tensor_.dtype, .exact = once_};
   if (source_dtype != tensor_.dtype) rounding.round(values.data(), elements);
   if (tensor_.plan != nullptr) {
@@ -106,7 +112,9 @@ Result<void> TensorMaker::make(std::size_t first_row, std::size_t count,
   }
   thread_local std::vector<std::byte> read;
   std::span<const std::byte> from = source.view.bytes();
-  if (file_.is_torch) {
+  if (dequantizer_) {
+    from = {};
+  } else if (file_.is_torch) {
     from = from.subspan(start, size);
   } else {
     read.resize(size);

@@ -3,10 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "ferrule/result.hpp"
+#include "merge/dequantizer.hpp"
 #include "merge/shard_writer.hpp"
 
 namespace ferrule::merging {
@@ -45,6 +47,7 @@ class TensorMaker {
   std::size_t row_bytes_ = 0;
   std::size_t source_row_bytes_ = 0;
   std::size_t tile_rows_ = 1;
+  std::unique_ptr<const Dequantizer> dequantizer_;  ///< From begin() to end().
   bool keeps_original_ = false;
 };
 

@@ -137,7 +137,7 @@ void realise(const std::string& name, const Gathered& gathered, std::vector<Base
 /// Live names of a checkpoint whose class is known, or at least its type.
 Result<void> name_by_rules(model::BaseIndex& index) {
   std::map<std::string, Gathered> gathered;
-  for (const auto& [name, tensor] : index.source->tensors()) {
+  for (const auto& [name, tensor] : index.listed().tensors()) {
     FERRULE_TRY(auto renamed, index.names.rename(name));
     if (renamed.name != name) index.disk_only.emplace_back(name);
     if (renamed.converter == nullptr) {
@@ -155,7 +155,7 @@ Result<void> name_by_rules(model::BaseIndex& index) {
 
 /// Names of a state dict: wrappers taken off, an adapter's own tensors left out.
 Result<void> name_as_they_are(model::BaseIndex& index) {
-  FERRULE_TRY(const auto layout, peft::StateLayout::read(*index.source, {}));
+  FERRULE_TRY(const auto layout, peft::StateLayout::read(index.listed(), {}));
   for (const auto& [key, tensor] : layout.entries()) {
     if (layout.is_adapter_key(key)) continue;
     std::string name = key;
@@ -212,7 +212,7 @@ void note_tied(model::BaseIndex& index) {
 
 /// Live paths of packed weights: as their module's weight would be renamed.
 Result<void> find_packed(model::BaseIndex& index) {
-  for (auto& [path, weight] : model::find_packed_weights(*index.source, index.config)) {
+  for (auto& [path, weight] : model::find_packed_weights(index.listed(), index.config)) {
     index.packing = weight.format;
     auto live = path;
     if (!index.names.empty()) {
@@ -266,6 +266,30 @@ void find_kinds(model::BaseIndex& index) {
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   index.live = model::live_modules(*row, index.config, names);
+}
+
+Result<std::unique_ptr<model::BaseIndex>> open_index(const fs::path& path,
+                                                     const OpenOptions& options, bool dequantized) {
+  auto index = std::make_unique<model::BaseIndex>();
+  FERRULE_CHECK(open_parts(path, options, *index));
+  index->class_name = first_architecture(index->config);
+  FERRULE_TRY(index->names, model::TransformersNames::make(index->config, index->class_name));
+  if (!index->source) return index;
+  FERRULE_CHECK(refuse_adapter(*index->source, path));
+  index->fingerprint = fingerprint_of(*index->source);
+  if (dequantized) {
+    FERRULE_TRY(const auto found, model::find_quantized_weights(*index->source, index->config));
+    index->plain = std::make_unique<const model::DequantizedNames>(*index->source, found);
+  }
+  FERRULE_CHECK(index->names.empty() ? name_as_they_are(*index) : name_by_rules(*index));
+  settle_prefix(*index);
+  std::sort(index->tensors.begin(), index->tensors.end(),
+            [](const BaseTensor& a, const BaseTensor& b) { return a.name < b.name; });
+  note_tied(*index);
+  FERRULE_CHECK(find_packed(*index));
+  index_modules(*index);
+  find_kinds(*index);
+  return index;
 }
 
 }  // namespace
@@ -336,22 +360,13 @@ BaseModel& BaseModel::operator=(BaseModel&&) noexcept = default;
 BaseModel::~BaseModel() = default;
 
 Result<BaseModel> BaseModel::open(const fs::path& path, const OpenOptions& options) {
-  auto index = std::make_unique<model::BaseIndex>();
-  FERRULE_CHECK(open_parts(path, options, *index));
-  index->class_name = first_architecture(index->config);
-  FERRULE_TRY(index->names, model::TransformersNames::make(index->config, index->class_name));
-  if (index->source) {
-    FERRULE_CHECK(refuse_adapter(*index->source, path));
-    index->fingerprint = fingerprint_of(*index->source);
-    FERRULE_CHECK(index->names.empty() ? name_as_they_are(*index) : name_by_rules(*index));
-    settle_prefix(*index);
-    std::sort(index->tensors.begin(), index->tensors.end(),
-              [](const BaseTensor& a, const BaseTensor& b) { return a.name < b.name; });
-    note_tied(*index);
-    FERRULE_CHECK(find_packed(*index));
-    index_modules(*index);
-    find_kinds(*index);
-  }
+  FERRULE_TRY(auto index, open_index(path, options, false));
+  return BaseModel(std::move(index));
+}
+
+Result<BaseModel> BaseModelAccess::open_dequantized(const fs::path& path,
+                                                    const OpenOptions& options) {
+  FERRULE_TRY(auto index, open_index(path, options, true));
   return BaseModel(std::move(index));
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,6 +16,7 @@
 #include "ferrule/checkpoint.hpp"
 #include "model/module_layout.hpp"
 #include "model/packed_weights.hpp"
+#include "model/quantized_weights.hpp"
 #include "model/transformers_names.hpp"
 
 namespace ferrule {
@@ -36,6 +38,9 @@ std::string_view path_core(std::string_view path);
 /// What the headers of a base say, ready to be asked.
 struct BaseIndex {
   std::optional<Checkpoint> source;
+  /// If it is seen as the model in 16 bits that its quantized weights stand for: the tensors of
+  /// that.
+  std::unique_ptr<const DequantizedNames> plain;
   Json config;
   std::string class_name;
   std::string fingerprint;
@@ -58,6 +63,10 @@ struct BaseIndex {
   /// How ("GPTQ"); empty if the base is not quantized.
   std::string packing;
 
+  /// What the names are taken from.
+  const TensorSource& listed() const noexcept {
+    return plain ? static_cast<const TensorSource&>(*plain) : *source;
+  }
   /// The tensor of that live name, tied ones included, or nullptr.
   const BaseTensor* find(std::string_view name) const noexcept;
   /// The tensors that the module owns itself, or that lie below it.
@@ -76,6 +85,9 @@ struct BaseIndex {
 /// The way into BaseModel for the library itself.
 struct BaseModelAccess {
   static const model::BaseIndex& index(const BaseModel& base) noexcept { return *base.index_; }
+  /// The base as the model in 16 bits that it becomes when its quantized weights are dequantized.
+  static Result<BaseModel> open_dequantized(const std::filesystem::path& path,
+                                            const OpenOptions& options);
 };
 
 }  // namespace ferrule
