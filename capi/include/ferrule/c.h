@@ -478,6 +478,30 @@ FERRULE_C_API ferrule_status ferrule_writer_save(ferrule_writer writer, const ch
                                                  const ferrule_save_options* options,
                                                  ferrule_report* report, ferrule_error* error);
 
+/* ---- Published adapters ---- */
+
+/* Follows the current generation of a root that `ferrule publish` fills. */
+typedef struct ferrule_published {
+  uint64_t id;
+} ferrule_published;
+
+/* FERRULE_NOT_FOUND if nothing was published in `root` yet. */
+FERRULE_C_API ferrule_status ferrule_published_open(const char* root, ferrule_published* published,
+                                                    ferrule_error* error);
+FERRULE_C_API ferrule_status ferrule_published_close(ferrule_published published);
+/* 1 if something was published since the last ferrule_published_current, or since it was opened;
+ * else 0, for a handle that is not open, too. Reads a number in mapped memory and makes no system
+ * call: a server can ask for every request. Where several machines mount the root, mapped memory
+ * may be behind: ask ferrule_published_current there. */
+FERRULE_C_API uint32_t ferrule_published_changed(ferrule_published published);
+/* The number of the current generation, and the path of its folder with a NUL in `buffer`, as in
+ * ferrule_adapter_live_key. The folder is whole and never changes; it stays until
+ * `ferrule publish --keep` removes it. Open it with ferrule_adapter_open. */
+FERRULE_C_API ferrule_status ferrule_published_current(ferrule_published published,
+                                                       uint64_t* generation, char* buffer,
+                                                       size_t capacity, size_t* size,
+                                                       ferrule_error* error);
+
 #ifdef __cplusplus
 }
 #endif
