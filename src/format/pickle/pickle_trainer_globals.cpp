@@ -23,6 +23,12 @@ constexpr Name kDcp[] = {
     {"torch.distributed.checkpoint.metadata", "StorageMeta"},
     {"torch.distributed.checkpoint.metadata", "_MEM_FORMAT_ENCODING"},
     {"torch.distributed.checkpoint.filesystem", "_StorageInfo"},
+    // Megatron keeps every rank's plan in it.
+    {"torch.distributed.checkpoint.planner", "SavePlan"},
+    {"torch.distributed.checkpoint.planner", "WriteItem"},
+    {"torch.distributed.checkpoint.planner", "WriteItemType"},
+    {"torch.distributed.checkpoint.planner", "TensorWriteData"},
+    {"torch.distributed.checkpoint.planner", "BytesIOWriteData"},
     {"torch.distributed._shard.sharded_tensor.metadata", "TensorProperties"},
     {"torch.distributed._shard.sharded_tensor.metadata", "MEM_FORMAT_ENCODING"},
     {"pathlib", "PosixPath"},

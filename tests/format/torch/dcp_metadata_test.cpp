@@ -58,10 +58,12 @@ std::string item(std::string_view name, std::initializer_list<int> offset, std::
                 "torch.distributed.checkpoint.filesystem");
 }
 
-std::string metadata(const std::string& tensors, const std::string& items) {
+std::string metadata(const std::string& tensors, const std::string& items,
+                     const std::string& more = {}) {
   return object("Metadata", text("state_dict_metadata") + "}(" + tensors + "u" +
                                 text("planner_data") + "}" + text("w") + "(" + text("model") +
-                                text("w") + "ts" + text("storage_data") + "}(" + items + "u") +
+                                text("w") + "ts" + text("storage_data") + "}(" + items + "u" +
+                                more) +
          ".";
 }
 
@@ -87,6 +89,25 @@ TEST(DcpMetadata, ListsTensorsWithTheirPieces) {
   EXPECT_EQ(found.chunks[1].bytes, 40U);
   EXPECT_EQ(read->others, 1U);
   EXPECT_EQ(read->files.at("__1_0.distcp"), 47U);
+}
+
+TEST(DcpMetadata, MegatronsPlansAreLeftOut) {  // PK-22
+  const std::string planner = "torch.distributed.checkpoint.planner";
+  const auto data = object("TensorWriteData", text("chunk") + chunk({0, 0}, {2, 4}), planner);
+  const auto write =
+      object("WriteItem",
+             text("type") + "c" + planner + "\nWriteItemType\n(K\2tR" + text("tensor_data") + data +
+                 text("bytes_io_data") + object("BytesIOWriteData", "", planner),
+             planner);
+  const auto plan = object("SavePlan", text("items") + "](" + write + "e", planner);
+  const auto good = text("w") + tensor({3, 4}, kChunks);
+  const auto plain = read_dcp_metadata(bytes_of(metadata(good, kItems)));
+  const auto read = read_dcp_metadata(
+      bytes_of(metadata(good, kItems, text("all_local_plans") + "](" + plan + "e")));
+  ASSERT_TRUE(plain);
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(read->tensors.size(), plain->tensors.size());
+  EXPECT_EQ(read->files, plain->files);
 }
 
 TEST(DcpMetadata, RefusesWhatTorchDoesNotWrite) {
