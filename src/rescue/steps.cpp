@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -75,7 +76,7 @@ class StepFinder {
     }
     if (kind == io::EntryKind::kFolder) {
       FERRULE_TRY(const bool any, folder(path, std::nullopt, kMaxNesting));
-      if (!any) return nothing(path);
+      if (!any) return incomplete_ ? *incomplete_ : nothing(path);
     } else {
       FERRULE_CHECK(file(path));
     }
@@ -123,6 +124,7 @@ class StepFinder {
     FERRULE_TRY(const bool tagged, deepspeed_steps(path, number, files, folders, depth));
     if (tagged) return true;
     if (single_files(path, number, files, folders)) return true;
+    if (!incomplete_) incomplete_ = what_is_left(path, files, folders);
     return depth == 0 ? Result<bool>(false) : run(path, folders, files, depth);
   }
 
@@ -306,6 +308,23 @@ class StepFinder {
     });
   }
 
+  /// A folder that lost its weights and kept other parts of a checkpoint.
+  static std::optional<Error> what_is_left(const fs::path& path,
+                                           const std::vector<std::string>& files,
+                                           const std::vector<std::string>& folders) {
+    const auto of_optimizer = [](const std::string& name) { return name.starts_with("optimizer"); };
+    const auto there = std::find_if(folders.begin(), folders.end(), of_optimizer);
+    const auto file = std::find_if(files.begin(), files.end(), of_optimizer);
+    if (has(folders, "zero")) {
+      return base::at(base::corrupt("RS-5", "the model's file is missing, or those of its ranks"),
+                      (path / "mp_rank_00_model_states.pt").string());
+    }
+    if (there == folders.end() && file == files.end()) return std::nullopt;
+    return base::at(
+        base::corrupt("RS-10", "it holds the state of an optimizer, and no weights: no adapter"),
+        (path / (there == folders.end() ? *file : *there)).string());
+  }
+
   static Error nothing(const fs::path& path) {
     return base::at(base::corrupt("RS-1",
                                   "there is no checkpoint in it that is known: no .metadata, no "
@@ -316,6 +335,8 @@ class StepFinder {
 
   PreferredWeights prefer_;
   Steps out_;
+  /// Why the first folder that looks like a checkpoint is none.
+  std::optional<Error> incomplete_;
 };
 
 }  // namespace
