@@ -7,7 +7,13 @@
 namespace ferrule::capi {
 
 /// What a handle can name.
-enum class Kind : std::uint8_t { kAdapter = 1, kBase = 2, kReport = 3, kWriter = 4, kPublished = 8 };
+enum class Kind : std::uint8_t {
+  kAdapter = 1,
+  kBase = 2,
+  kReport = 3,
+  kWriter = 4,
+  kPublished = 8
+};
 
 /// What a handle names. Destroyed when it is closed.
 class Object {
