@@ -28,6 +28,10 @@ inline void expect_searches(const std::vector<Search>& rows) {
     const auto pattern = Pattern::compile(row.pattern);
     ASSERT_TRUE(pattern) << row.pattern << ": " << pattern.error().to_string();
     const auto found = pattern->search_groups(row.text);
+#ifdef FERRULE_MINIMAL
+    // It says so if it would need the tables of Unicode.
+    if (!found && found.error().rule == "CF-21") continue;
+#endif
     ASSERT_TRUE(found) << row.pattern << ": " << found.error().to_string();
     ASSERT_EQ(*found, row.groups) << row.pattern << " in " << row.text;
     for (std::size_t i = 0; i < found->size(); ++i) {
