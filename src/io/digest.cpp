@@ -1,12 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/digest.hpp"
 
+#ifdef FERRULE_MINIMAL
+#include "io/own_sha256.hpp"
+#else
 #include <openssl/evp.h>
+#endif
 
 #include <new>
 #include <utility>
 
 namespace ferrule::io {
+
+#ifdef FERRULE_MINIMAL
+
+struct DigestContext {
+  OwnSha256 sum;
+};
+
+Sha256::Sha256() : context_(std::make_unique<DigestContext>()) {}
+Sha256::Sha256(Sha256&&) noexcept = default;
+Sha256& Sha256::operator=(Sha256&&) noexcept = default;
+Sha256::~Sha256() = default;
+void Sha256::update(std::span<const std::byte> bytes) { context_->sum.update(bytes); }
+Sha256Sum Sha256::finish() { return context_->sum.finish(); }
+
+#else
 
 struct DigestContext {
   explicit DigestContext(const EVP_MD* algorithm) : type(algorithm) { start(); }
@@ -66,6 +85,15 @@ Md5::~Md5() = default;
 void Md5::update(std::span<const std::byte> bytes) { context_->update(bytes); }
 Md5Sum Md5::finish() { return context_->finish<Md5Sum>(); }
 
+Sha1 git_blob(std::uint64_t bytes) {
+  Sha1 sum;
+  const auto head = "blob " + std::to_string(bytes) + std::string(1, '\0');
+  sum.update(std::as_bytes(std::span(head)));
+  return sum;
+}
+
+#endif  // FERRULE_MINIMAL
+
 std::string to_hex(std::span<const std::byte> sum) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
@@ -74,13 +102,6 @@ std::string to_hex(std::span<const std::byte> sum) {
     text += kDigits[std::to_integer<unsigned>(byte) & 15];
   }
   return text;
-}
-
-Sha1 git_blob(std::uint64_t bytes) {
-  Sha1 sum;
-  const auto head = "blob " + std::to_string(bytes) + std::string(1, '\0');
-  sum.update(std::as_bytes(std::span(head)));
-  return sum;
 }
 
 std::string sha256_hex(std::string_view text) {
