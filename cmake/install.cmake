@@ -7,8 +7,18 @@ set(FERRULE_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/ferrule)
 install(TARGETS ferrule EXPORT ferrule-targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT dev
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime NAMELINK_COMPONENT dev)
-install(DIRECTORY include/ferrule torch/include/ferrule DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev
-  FILES_MATCHING PATTERN "*.hpp")
+if(FERRULE_MINIMAL)
+  # The headers of what a minimal library has.
+  foreach(name adapter adapter_config adapter_module base_model check checkpoint content_id dtype durability engine_table error explain
+          export file_kind file_names file_range finding json method_roles model_facts read_limits result safetensors_file
+          safetensors_writer selection targeting tensor_source tensor_stream tensor_view text text_file version writable_bytes
+          write_options)
+    install(FILES include/ferrule/${name}.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ferrule COMPONENT dev)
+  endforeach()
+else()
+  install(DIRECTORY include/ferrule torch/include/ferrule DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev
+    FILES_MATCHING PATTERN "*.hpp")
+endif()
 install(EXPORT ferrule-targets NAMESPACE ferrule:: DESTINATION ${FERRULE_PACKAGE_DIR} COMPONENT dev)
 
 if(FERRULE_BUILD_HUB)
@@ -37,6 +47,9 @@ install(FILES ${PROJECT_BINARY_DIR}/ferrule-config.cmake cmake/ferrule-torch.cma
 
 # A shared library brings its own dependencies; a static one needs them named.
 set(FERRULE_PC_REQUIRES_PRIVATE "libpcre2-8 libdeflate libcrypto yaml-cpp")
+if(FERRULE_MINIMAL)
+  set(FERRULE_PC_REQUIRES_PRIVATE "")
+endif()
 # From the folder of the file to the prefix, so that an installed tree can be moved.
 file(RELATIVE_PATH FERRULE_PC_TO_PREFIX "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 string(REGEX REPLACE "/$" "" FERRULE_PC_TO_PREFIX "${FERRULE_PC_TO_PREFIX}")

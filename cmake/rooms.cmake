@@ -18,6 +18,10 @@ function(ferrule_settings target)
     VISIBILITY_INLINES_HIDDEN ON)
   # -fPIC for programs as well, not CMake's -fPIE: a precompiled header serves one of them only.
   target_compile_options(${target} PRIVATE -fPIC)
+  if(FERRULE_MINIMAL)
+    target_compile_definitions(${target} PRIVATE FERRULE_MINIMAL)
+    target_compile_options(${target} PRIVATE -Os -ffunction-sections -fdata-sections)
+  endif()
   target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:ferrule_dev_flags>)
 endfunction()
 
@@ -37,11 +41,17 @@ function(ferrule_precompile target)
   endif()
 endfunction()
 
-# ferrule_room(NAME [SEPARATE] SOURCES files... [USES rooms...] [LIBRARIES targets...])
+# ferrule_room(NAME [SEPARATE] SOURCES files... [MORE_SOURCES files...] [USES rooms...] [LIBRARIES targets...]
+#   [MORE_LIBRARIES targets...])
+# What MORE_ lists is left out of a minimal library (FERRULE_MINIMAL).
 # Private names must differ within a room, as FERRULE_UNITY compiles several of its files as one. SEPARATE: they repeat on
 # purpose (every dialect has a Reader), and each file is compiled alone.
 function(ferrule_room name)
-  cmake_parse_arguments(PARSE_ARGV 1 ROOM "SEPARATE" "" "SOURCES;USES;LIBRARIES")
+  cmake_parse_arguments(PARSE_ARGV 1 ROOM "SEPARATE" "" "SOURCES;MORE_SOURCES;USES;LIBRARIES;MORE_LIBRARIES")
+  if(NOT FERRULE_MINIMAL)
+    list(APPEND ROOM_SOURCES ${ROOM_MORE_SOURCES})
+    list(APPEND ROOM_LIBRARIES ${ROOM_MORE_LIBRARIES})
+  endif()
   set(room ferrule_room_${name})
   add_library(${room} OBJECT ${ROOM_SOURCES})
   ferrule_settings(${room})

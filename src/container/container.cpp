@@ -8,7 +8,9 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "container/safetensors_file_access.hpp"
+#ifndef FERRULE_MINIMAL
 #include "container/torch_file_access.hpp"
+#endif
 
 namespace ferrule::container {
 namespace {
@@ -37,8 +39,15 @@ Result<std::unique_ptr<TensorSource>> open_container(const io::InputFile& file, 
     case FileKind::kTorchScript:
     case FileKind::kTorchTar:
     case FileKind::kPickle:
+#ifdef FERRULE_MINIMAL
+      return base::at(base::unsupported("ST-18", "it is " + std::string(describe(kind)) +
+                                                     ", and a minimal build of Ferrule reads only "
+                                                     "safetensors files"),
+                      file.path());
+#else
       // What torch's reader does not read either, it refuses in its own words.
       return boxed(TorchFileAccess::open(file, options));
+#endif
     case FileKind::kSafetensors:
     case FileKind::kEmpty:
     case FileKind::kUnknown:
