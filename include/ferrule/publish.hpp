@@ -5,11 +5,14 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "ferrule/durability.hpp"
 #include "ferrule/export.hpp"
 #include "ferrule/result.hpp"
+#include "ferrule/safetensors_file.hpp"
+#include "ferrule/tensor_view.hpp"
 
 namespace ferrule {
 
@@ -26,6 +29,8 @@ struct [[nodiscard]] PublishReport {
   std::filesystem::path directory;
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
+  /// Of publish_tensors(): names that share the memory of another, which were not written again.
+  std::uint64_t shared = 0;
   /// Generations that were removed for PublishOptions::keep.
   std::vector<std::uint64_t> removed;
 };
@@ -43,6 +48,18 @@ struct [[nodiscard]] PublishReport {
 FERRULE_API Result<PublishReport> publish(const std::filesystem::path& adapter,
                                           const std::filesystem::path& root,
                                           const PublishOptions& options = {});
+
+/// Publishes tensors in memory, as a training loop has them after a step: the next generation is
+/// root/NNNNNNNN/model.safetensors, written once, straight from their memory.
+///
+/// Of tensors that are the same memory with one dtype and shape (tied weights), the one whose name
+/// comes first is written. The others are in `__metadata__` as safetensors' save_model writes them
+/// (`"lm_head.weight": "embed.weight"`); Checkpoint::aliases() and safetensors' load_model tell
+/// their reader. Fails as write_safetensors() does.
+FERRULE_API Result<PublishReport> publish_tensors(std::span<const NamedTensor> tensors,
+                                                  const std::filesystem::path& root,
+                                                  const Metadata& metadata = {},
+                                                  const PublishOptions& options = {});
 
 /// Follows the current generation of a root. Asking whether there is a newer one reads a number in
 /// mapped memory: no system call, so it can be done for every request. (On file systems that

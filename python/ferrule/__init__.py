@@ -70,7 +70,7 @@ if TYPE_CHECKING:
         resize,
         to_lora,
     )
-    from ._rescue import PublishReport, RescueReport, ShardReport, assemble, publish, rescue, save_shard
+    from ._rescue import PublishReport, RescueReport, ShardReport, assemble, publish, publish_tensors, rescue, save_shard
     from ._merge import MergedFile, MergeReport, merge, unmerge
     from ._reports import (
         CheckReport,
@@ -193,6 +193,7 @@ __all__ = [
     "peft_types",
     "peft_version",
     "publish",
+    "publish_tensors",
     "pull",
     "push",
     "push_to_hub",
@@ -214,7 +215,7 @@ _LAZY = {
         " TensorTotals VerifiedPath VerifyReport",
         "_factor": "CombineReport ExtractReport FactoredModule OtherTensor ResizeReport ToLoraReport combine extract resize"
         " to_lora",
-        "_rescue": "PublishReport RescueReport ShardReport assemble publish rescue save_shard",
+        "_rescue": "PublishReport RescueReport ShardReport assemble publish publish_tensors rescue save_shard",
         "_merge": "MergedFile MergeReport merge unmerge",
         "_reports": "CheckReport ConfigDiff ConvertedAdapter ConvertReport DiffReport ExchangeReport ExplainedModule"
         " ExplainReport"

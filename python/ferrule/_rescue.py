@@ -17,7 +17,8 @@ from ._verbs import Durability, StrPath, _wait
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PublishReport", "RescueReport", "ShardReport", "assemble", "publish", "rescue", "save_shard"]
+__all__ = ["PublishReport", "RescueReport", "ShardReport", "assemble", "publish", "publish_tensors", "rescue",
+           "save_shard"]
 
 
 class RescueReport(Record):
@@ -90,6 +91,11 @@ class PublishReport(Record):
         return self._fields["bytes"]
 
     @property
+    def shared(self) -> int:
+        """Names that share the memory of another, which publish_tensors() did not write again."""
+        return self._fields["shared"]
+
+    @property
     def removed(self) -> list[int]:
         """Older generations that `keep` removed."""
         return list(self._fields["removed"])
@@ -156,6 +162,20 @@ def publish(adapter: StrPath, root: StrPath, *, keep: int = 0, durability: Durab
     """
     _wait(adapter)
     return PublishReport(_ferrule.publish(adapter, root, keep, durability))
+
+
+@strict
+def publish_tensors(tensors: Mapping[str, Any], root: StrPath, *, metadata: dict[str, str] | None = None, keep: int = 0,
+                    durability: Durability = "safe") -> PublishReport:
+    """Publishes torch tensors or numpy arrays as `root`/NNNNNNNN/model.safetensors, as publish() does with an adapter:
+    the weights of a training loop, straight from their memory.
+
+    Tensors that are the same memory (tied weights) are written once; safetensors' load_model, and Checkpoint, know the
+    other names. Do not change the tensors meanwhile.
+
+    keep: how many generations stay, the new one included; 0 keeps all.
+    """
+    return PublishReport(_ferrule.publish_tensors(dict(tensors), root, metadata, keep, durability))
 
 
 class _Part:

@@ -75,6 +75,18 @@ nb::object publish_document(nb::handle adapter, nb::handle root, std::uint64_t k
   return document_of(to_json(report));
 }
 
+nb::object publish_tensors_document(const nb::dict& tensors, nb::handle root, nb::handle metadata,
+                                    std::uint64_t keep, nb::handle durability) {
+  const auto live = LiveTensors::of(tensors, "tensors");
+  const auto where = path_of(root, "root");
+  const auto pairs = metadata_of(metadata, "metadata");
+  const PublishOptions options{.keep = keep,
+                               .durability = durability_of(str_of(durability, "durability"))};
+  const auto report = value_or_raise(
+      long_write([&] { return publish_tensors(live->tensors(), where, pairs, options); }));
+  return document_of(to_json(report));
+}
+
 Dtype dtype_of(const std::string& name) {
   const auto dtype = dtype_from_name(name);
   if (!dtype) wrong_value("dtype", "a dtype of safetensors", name);
@@ -153,6 +165,8 @@ void bind_rescue(nb::module_& module) {
   module.def("assemble", &assemble_document, "directory"_a, "output"_a, "config"_a.none(),
              "adapter"_a.none(), "durability"_a);
   module.def("publish", &publish_document, "adapter"_a, "root"_a, "keep"_a, "durability"_a);
+  module.def("publish_tensors", &publish_tensors_document, "tensors"_a, "root"_a,
+             "metadata"_a.none(), "keep"_a, "durability"_a);
   module.def("adapter_keys", &keys_of, "tensors"_a, "config"_a, "adapter_name"_a.none(),
              nb::sig("def adapter_keys(tensors: list[tuple[str, str, list[int]]], config: "
                      "AdapterConfig, adapter_name: str | None) -> list[tuple[int, str]]"));

@@ -31,6 +31,7 @@ Json::Object to_json(const PublishReport& report) {
           {"directory", report.directory.string()},
           {"files", report.files},
           {"bytes", report.bytes},
+          {"shared", report.shared},
           {"removed", std::move(removed)}};
 }
 

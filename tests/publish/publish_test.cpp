@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ferrule/adapter.hpp"
+#include "ferrule/checkpoint.hpp"
 #include "ferrule/file_names.hpp"
 #include "ferrule/safetensors_writer.hpp"
 #include "temp_dir.hpp"
@@ -73,6 +74,39 @@ TEST_F(Publish, ABadAdapterIsRefusedAndTheCurrentOneStays) {  // PB-1
   EXPECT_EQ(report.error().rule, "AD-5");
   EXPECT_EQ(fs::read_symlink(root_ / "current"), "00000001");
   EXPECT_FALSE(fs::exists(root_ / "00000002"));
+}
+
+TEST_F(Publish, TensorsInMemoryArePublishedAndSharedOnesAreWrittenOnce) {
+  const std::vector<float> values = {1, 2, 3, 4};
+  const std::uint64_t row[] = {4};
+  const std::uint64_t square[] = {2, 2};
+  const auto bytes = std::as_bytes(std::span(values));
+  const std::vector<float> equal = values;
+  const std::vector<NamedTensor> tensors = {
+      {"lm_head.weight", *TensorView::make(Dtype::kF32, row, bytes)},
+      {"embed.weight", *TensorView::make(Dtype::kF32, row, bytes)},
+      {"other_shape", *TensorView::make(Dtype::kF32, square, bytes)},
+      {"half", *TensorView::make(Dtype::kF32, std::span(square).first(1), bytes.first(8))},
+      {"equal", *TensorView::make(Dtype::kF32, row, std::as_bytes(std::span(equal)))},
+      {"format", *TensorView::make(Dtype::kF32, row, bytes)}};
+  const auto report = publish_tensors(tensors, root_, {{"format", "pt"}});
+  ASSERT_TRUE(report) << report.error().to_string();
+  EXPECT_EQ(report->shared, 1U);
+  const auto opened = Checkpoint::open(root_ / "current");
+  ASSERT_TRUE(opened) << opened.error().to_string();
+  EXPECT_EQ(opened->tensors().size(), 5U);
+  EXPECT_EQ(opened->file_bytes(), report->bytes);
+  ASSERT_EQ(opened->aliases().size(), 1U);
+  EXPECT_EQ(opened->aliases()[0].removed, "lm_head.weight");
+  EXPECT_EQ(opened->aliases()[0].kept, "embed.weight");
+  for (const auto& tensor : tensors) {
+    if (tensor.name == "lm_head.weight") continue;
+    const auto found = opened->find(tensor.name);
+    ASSERT_TRUE(found) << tensor.name;
+    EXPECT_TRUE(std::equal(found->bytes().begin(), found->bytes().end(),
+                           tensor.tensor.bytes().begin(), tensor.tensor.bytes().end()));
+  }
+  EXPECT_EQ(publish_tensors(tensors, root_, {}, {.keep = 1}).value().removed.size(), 1U);
 }
 
 TEST_F(Publish, AReaderNoticesANewGeneration) {
