@@ -3,9 +3,7 @@
 
 #include <optional>
 #include <span>
-#include <string>
 #include <string_view>
-#include <vector>
 
 #include "ferrule/adapter_config.hpp"
 #include "ferrule/export.hpp"
@@ -55,8 +53,8 @@ class FERRULE_API AdapterModule {
 
  private:
   friend struct AdapterAccess;
-  std::string path_;
-  std::vector<AdapterTensor> tensors_;
+  std::string_view path_;
+  std::span<const AdapterTensor> tensors_;
   ModuleStrength strength_;
 };
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -56,42 +57,45 @@ std::optional<Finding> judge_key(std::string_view key, const DiskKey& parsed,
                    .message = std::move(message),
                    .advice = std::move(advice)};
   };
-  const auto tensor = "tensor " + quote(key);
+  // Only for a finding: nearly all keys have none.
+  const auto tensor = [key] { return "tensor " + quote(key); };
   switch (parsed.kind) {
     case KeyKind::kNameLeft:
       return finding(Severity::kError, "AD-8",
-                     tensor + " still has the adapter name " + quote(parsed.other) +
+                     tensor() + " still has the adapter name " + quote(parsed.other) +
                          " in its key: PEFT drops it without a word under any other name",
                      "save the adapter again, or take the name out of the keys");
     case KeyKind::kObsolete:
-      return finding(Severity::kError, "AD-9",
-                     tensor + " is of the OFT of PEFT 0.15 and older, which no later release reads",
-                     "train it again, or load it with PEFT 0.15");
+      return finding(
+          Severity::kError, "AD-9",
+          tensor() + " is of the OFT of PEFT 0.15 and older, which no later release reads",
+          "train it again, or load it with PEFT 0.15");
     case KeyKind::kForeign:
       return finding(Severity::kError, "AD-6",
-                     tensor + " is of " + std::string(parsed.other) + ", the config says " +
+                     tensor() + " is of " + std::string(parsed.other) + ", the config says " +
                          config.peft_type());
     case KeyKind::kUnknown:
       return finding(Severity::kError, "AD-7",
-                     "nothing explains " + tensor + ": it is not a tensor of " +
+                     "nothing explains " + tensor() + ": it is not a tensor of " +
                          config.peft_type() +
                          ", and neither modules_to_save, bias nor an embedding accounts for it; "
                          "PEFT would drop it, or overwrite the base model's own");
     case KeyKind::kIgnored:
       return finding(Severity::kNote, "AD-10",
-                     tensor + " was written by an old release and is ignored");
+                     tensor() + " was written by an old release and is ignored");
     default:
       break;
   }
   if (parsed.kind == KeyKind::kMethod && parsed.scope == peft::Scope::kLayer &&
       !key.starts_with("base_model.")) {
     if (const auto* dialect = peft::dialect_of_key(key)) {
-      return finding(Severity::kError, "AD-11",
-                     tensor + " is named as in " + std::string(dialect->what) + ", not as in PEFT",
-                     std::string(dialect->advice));
+      return finding(
+          Severity::kError, "AD-11",
+          tensor() + " is named as in " + std::string(dialect->what) + ", not as in PEFT",
+          std::string(dialect->advice));
     }
     return finding(Severity::kError, "AD-11",
-                   tensor + " has no `base_model.model.` before its path: PEFT does not find it",
+                   tensor() + " has no `base_model.model.` before its path: PEFT does not find it",
                    "add the prefix to every key");
   }
   return std::nullopt;
@@ -111,6 +115,33 @@ std::string_view role_name(const DiskKey& parsed) {
 
 }  // namespace
 
+void AdapterAccess::hand_out(std::span<const std::size_t> module_of, adapter::Examination& result) {
+  std::span<const AdapterTensor> all = result.tensors;
+  if (!std::is_sorted(module_of.begin(), module_of.end())) {
+    // Other tensors are between those of a module.
+    std::vector<std::size_t> order(module_of.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return module_of[a] < module_of[b]; });
+    result.grouped.reserve(order.size());
+    for (const auto at : order) result.grouped.push_back(result.tensors[at]);
+    all = result.grouped;
+  }
+  std::vector<std::size_t> counts(result.modules.size());
+  for (const auto module : module_of) ++counts[module];
+  for (std::size_t module = 0; module < counts.size(); ++module) {
+    result.modules[module].tensors_ = all.first(counts[module]);
+    all = all.subspan(counts[module]);
+  }
+  const auto by_path = [](const AdapterModule& a, const AdapterModule& b) {
+    return a.path_ < b.path_;
+  };
+  if (!std::is_sorted(result.modules.begin(), result.modules.end(), by_path)) {
+    std::sort(result.modules.begin(), result.modules.end(), by_path);
+  }
+  result.modules.shrink_to_fit();
+}
+
 adapter::Examination AdapterAccess::examine(const AdapterConfig& config,
                                             std::span<const NamedTensor> tensors) {
   adapter::Examination result;
@@ -127,6 +158,8 @@ adapter::Examination AdapterAccess::examine(const AdapterConfig& config,
     return result;
   }
   std::map<std::string_view, std::size_t> places;
+  std::vector<std::size_t> module_of;
+  module_of.reserve(tensors.size());
   result.tensors.reserve(tensors.size());
   result.keys.reserve(tensors.size());
   for (const auto& [key, view] : tensors) {
@@ -140,24 +173,27 @@ adapter::Examination AdapterAccess::examine(const AdapterConfig& config,
       finding->module = std::string(path);
       findings.add(*std::move(finding));
     }
+    // Most tensors follow another one of their module.
+    if (!module_of.empty() && result.modules[module_of.back()].path_ == path) {
+      module_of.push_back(module_of.back());
+      continue;
+    }
     const auto [place, inserted] = places.emplace(path, result.modules.size());
-    if (inserted) result.modules.emplace_back().path_ = std::string(path);
-    result.modules[place->second].tensors_.push_back(result.tensors.back());
+    if (inserted) result.modules.emplace_back().path_ = path;
+    module_of.push_back(place->second);
   }
-  std::sort(result.modules.begin(), result.modules.end(),
-            [](const AdapterModule& a, const AdapterModule& b) { return a.path_ < b.path_; });
+  hand_out(module_of, result);
   for (auto& finding : peft::pattern_findings(config)) findings.add(std::move(finding));
   // If an expression does not compile, the findings have just reported it.
   const auto resolver = peft::StrengthResolver::compile(config);
   for (auto& module : result.modules) {
     if (module.path_.empty() || !resolver) continue;
-    auto strength = resolver->resolve(module.path_);
-    if (strength) {
+    if (auto strength = resolver->resolve(module.path_); strength) {
       module.strength_ = std::move(*strength);
     } else {
       auto finding = to_finding(strength.error());
-      finding.key = module.path_;
-      finding.module = module.path_;
+      finding.key = std::string(module.path_);
+      finding.module = std::string(module.path_);
       findings.add(std::move(finding));
     }
   }

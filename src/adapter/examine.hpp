@@ -18,7 +18,14 @@ namespace adapter {
 /// An adapter's tensors matched to the roles of its method, and what the AD rules find.
 /// Views point into the tensors given.
 struct Examination {
+  Examination() = default;
+  // The modules refer to the tensors: it moves, and is not copied.
+  Examination(Examination&&) = default;
+  Examination& operator=(Examination&&) = default;
+
   std::vector<AdapterTensor> tensors;
+  /// The same by module, if they are not in `tensors`.
+  std::vector<AdapterTensor> grouped;
   /// Parallel to `tensors`.
   std::vector<peft::DiskKey> keys;
   std::vector<AdapterModule> modules;
@@ -40,6 +47,8 @@ struct AdapterAccess {
   /// Matches tensors with roles and judges them. Views point into `tensors`.
   static adapter::Examination examine(const AdapterConfig& config,
                                       std::span<const NamedTensor> tensors);
+  /// Gives each module its tensors, `module_of` being its number for each tensor, and sorts them.
+  static void hand_out(std::span<const std::size_t> module_of, adapter::Examination& result);
   /// The result of examine() when the adapter was opened; lives as long as the adapter.
   static const adapter::Examination& of(const Adapter& adapter) noexcept;
 };

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -29,6 +30,16 @@ bool is_treacherous(char32_t c) noexcept {
   return false;
 }
 
+/// How many characters at the start of `text` stand for themselves: most texts are only these.
+std::size_t plain_prefix(std::string_view text, bool quotes) noexcept {
+  std::size_t size = 0;
+  while (size < text.size() && text[size] >= ' ' && text[size] <= '~' &&
+         !(quotes && (text[size] == '"' || text[size] == '\\'))) {
+    ++size;
+  }
+  return size;
+}
+
 std::string escape(std::string_view text, std::size_t limit, bool quotes) {
   std::string out;
   std::array<char, 16> buffer{};
@@ -38,6 +49,11 @@ std::string escape(std::string_view text, std::size_t limit, bool quotes) {
   };
   while (!text.empty()) {
     if (out.size() >= limit) return out + "...";
+    if (const auto plain = std::min(plain_prefix(text, quotes), limit - out.size()); plain != 0) {
+      out += text.substr(0, plain);
+      text.remove_prefix(plain);
+      continue;
+    }
     const auto point = base::decode_utf8(text);
     if (!point) {
       append("\\x%02x", static_cast<unsigned char>(text[0]));

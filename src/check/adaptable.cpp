@@ -144,7 +144,7 @@ Result<std::vector<Finding>> judge_targets(const LiveConfig& live, const model::
   std::map<std::string, Refusals> refused;
   bool has_linear = false;
   if (find_takes(type) != nullptr && targets.known()) {
-    for (const auto& module : all_modules(base)) {
+    for (const auto& module : base.all_modules) {
       FERRULE_TRY(const bool hit, targets.selects(module.path));
       if (!hit) continue;
       const auto kind = guess(base, module);

@@ -248,7 +248,7 @@ class Comparison {
     std::vector<std::string> missing;
     const auto names = config_.modules_to_save();
     if (names.empty()) return;
-    for (const auto& module : all_modules(base_)) {
+    for (const auto& module : base_.all_modules) {
       const bool named = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
         return module.path == name || module.path.ends_with("." + name);
       });

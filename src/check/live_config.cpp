@@ -51,7 +51,7 @@ Result<std::set<std::string>> resolve_pattern(const AdapterConfig& config,
                                               const model::BaseIndex& base) {
   FERRULE_TRY(const auto targets, peft::TargetRule::compile(config));
   std::set<std::string> found;
-  for (const auto& module : all_modules(base)) {
+  for (const auto& module : base.all_modules) {
     FERRULE_TRY(const bool hit, targets.selects(module.path));
     if (hit) found.emplace(leaf(module.path));
   }
@@ -160,7 +160,7 @@ bool is_linear(const model::BaseIndex& base, const model::LiveModule& module) {
 
 Result<void> spell_out_linear(const model::BaseIndex& base, LiveConfig& live) {
   std::set<std::string> names;
-  for (const auto& module : all_modules(base)) {
+  for (const auto& module : base.all_modules) {
     if (is_linear(base, module) && !is_head(live.config, base, module.path)) {
       names.insert(module.path);
     }
@@ -178,22 +178,6 @@ bool targets_all_linear(const AdapterConfig& config) {
                     selector->pattern.end(), [](char a, char b) {
                       return a == (b >= 'A' && b <= 'Z' ? static_cast<char>(b - 'A' + 'a') : b);
                     });
-}
-
-std::vector<model::LiveModule> all_modules(const model::BaseIndex& base) {
-  std::map<std::string, model::ModuleKind> found;
-  for (const auto& module : base.live) found.emplace(module.path, module.kind);
-  // Another release, or code of its own, may have modules that the table does not account for.
-  for (const auto& module : base.modules) {
-    for (auto at = module.find('.'); at != std::string::npos; at = module.find('.', at + 1)) {
-      found.emplace(module.substr(0, at), model::ModuleKind());
-    }
-    found.emplace(module, model::ModuleKind());
-  }
-  std::vector<model::LiveModule> out;
-  out.reserve(found.size());
-  for (auto& [path, kind] : found) out.push_back({path, kind});
-  return out;
 }
 
 Result<LiveConfig> live_config(const AdapterConfig& config, const model::BaseIndex& base) {

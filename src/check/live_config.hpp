@@ -29,10 +29,6 @@ struct LiveConfig {
 /// Fails with kLimitExceeded (CF-22) on an expression that takes too long.
 Result<LiveConfig> live_config(const AdapterConfig& config, const model::BaseIndex& base);
 
-/// Every module of the live model: those that its class accounts for, and every path that leads to
-/// a parameter (of unknown kind if only that is known). Sorted.
-std::vector<model::LiveModule> all_modules(const model::BaseIndex& base);
-
 /// True if the config names "all-linear".
 bool targets_all_linear(const AdapterConfig& config);
 

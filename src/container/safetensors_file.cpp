@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <functional>
 
 #include "base/errors.hpp"
 #include "base/try.hpp"
@@ -19,7 +20,7 @@ struct SafetensorsFile::Rep {
   std::filesystem::path path;
   std::uint64_t file_bytes = 0;
   io::Mapping mapping;
-  /// What was read instead of mapped: the header, or all of a small file.
+  /// What was read instead of mapped: all of a small file, or the names in the header.
   std::unique_ptr<std::byte[]> read;
   format::SafetensorsHeader header;
   std::vector<TensorAlias> aliases;
@@ -32,6 +33,7 @@ struct SafetensorsFile::Rep {
   Result<void> parse_whole(std::span<const std::byte> file, const ReadLimits& limits);
   Result<void> read_mapped(const io::InputFile& file, std::span<const std::byte> head,
                            std::size_t header_bytes, const ReadLimits& limits);
+  void keep_only_names(std::span<const std::byte> header_read);
 };
 
 namespace {
@@ -112,7 +114,29 @@ Result<void> SafetensorsFile::Rep::read_mapped(const io::InputFile& file,
   if (have < wanted) FERRULE_CHECK(file.read_at(have, bytes.subspan(have)));
   const auto content =
       small ? std::span<const std::byte>(bytes).subspan(start) : mapping.bytes().subspan(start);
-  return parse(as_text(bytes.subspan(format::kHeaderLengthBytes, header_bytes)), content, limits);
+  FERRULE_CHECK(
+      parse(as_text(bytes.subspan(format::kHeaderLengthBytes, header_bytes)), content, limits));
+  if (!small) keep_only_names(bytes);
+  return {};
+}
+
+/// Gives back what was read of the header, except the names: half of it.
+void SafetensorsFile::Rep::keep_only_names(std::span<const std::byte> header_read) {
+  const auto is_in = [text = as_text(header_read)](std::string_view name) {
+    return !std::less<>()(name.data(), text.data()) &&
+           std::less<>()(name.data(), text.data() + text.size());
+  };
+  std::size_t total = 0;
+  for (const auto& one : header.tensors) total += is_in(one.name) ? one.name.size() : 0;
+  std::unique_ptr<std::byte[]> names(new std::byte[total]);
+  auto* next = reinterpret_cast<char*>(names.get());
+  for (auto& one : header.tensors) {
+    if (!is_in(one.name)) continue;
+    std::copy(one.name.begin(), one.name.end(), next);
+    one.name = {next, one.name.size()};
+    next += one.name.size();
+  }
+  read = std::move(names);
 }
 
 Result<SafetensorsFile> SafetensorsFileAccess::open(const io::InputFile& file,

@@ -24,7 +24,7 @@ bool selects_exactly(const AdapterConfig& config, const std::set<std::string>& p
     const auto hit = targets->selects(path);
     if (!hit || !*hit) return false;
   }
-  for (const auto& module : checks::all_modules(base)) {
+  for (const auto& module : base.all_modules) {
     const auto hit = targets->selects(module.path);
     if (!hit || *hit != paths.contains(module.path)) return false;
   }

@@ -268,6 +268,20 @@ void find_kinds(model::BaseIndex& index) {
   index.live = model::live_modules(*row, index.config, names);
 }
 
+void list_all_modules(model::BaseIndex& index) {
+  std::map<std::string, model::ModuleKind> found;
+  for (const auto& module : index.live) found.emplace(module.path, module.kind);
+  // Another release, or code of its own, may have modules that the table does not account for.
+  for (const auto& module : index.modules) {
+    for (auto at = module.find('.'); at != std::string::npos; at = module.find('.', at + 1)) {
+      found.emplace(module.substr(0, at), model::ModuleKind());
+    }
+    found.emplace(module, model::ModuleKind());
+  }
+  index.all_modules.reserve(found.size());
+  for (auto& [path, kind] : found) index.all_modules.push_back({path, kind});
+}
+
 Result<std::unique_ptr<model::BaseIndex>> open_index(const fs::path& path,
                                                      const OpenOptions& options, bool dequantized) {
   auto index = std::make_unique<model::BaseIndex>();
@@ -289,6 +303,7 @@ Result<std::unique_ptr<model::BaseIndex>> open_index(const fs::path& path,
   FERRULE_CHECK(find_packed(*index));
   index_modules(*index);
   find_kinds(*index);
+  list_all_modules(*index);
   return index;
 }
 

@@ -54,6 +54,8 @@ struct BaseIndex {
   std::vector<std::string> modules;
   /// Every module of the live model and what it is, sorted by path, if the class is known.
   std::vector<model::LiveModule> live;
+  /// The same, and every path that leads to a parameter (of unknown kind if only that is known).
+  std::vector<model::LiveModule> all_modules;
   /// (core, index into `modules`), sorted.
   std::vector<std::pair<std::string, std::size_t>> cores;
   /// (live parameter, the one that holds its memory), sorted.

@@ -163,6 +163,12 @@ Result<StrengthResolver> StrengthResolver::compile(const AdapterConfig& config) 
   if (is_one_of(type, {"LORA", "LOHA", "LOKR"})) {
     FERRULE_TRY(resolver.alphas_, compile_table("alpha_pattern", false, config.alpha_pattern()));
   }
+  const auto has_none = [](const std::optional<Table>& table) {
+    return !table || table->entries.empty();
+  };
+  if (has_none(resolver.ranks_) && has_none(resolver.alphas_) && type != "ADALORA") {
+    FERRULE_TRY(resolver.everywhere_, resolver.resolve_at({}));
+  }
   return resolver;
 }
 
@@ -221,6 +227,7 @@ ModuleStrength StrengthResolver::apply(std::optional<double> rank,
 }
 
 Result<ModuleStrength> StrengthResolver::resolve(std::string_view module_path) const {
+  if (everywhere_) return *everywhere_;
   const auto paths = pattern_paths(config_, module_path);
   FERRULE_TRY(auto first, resolve_at(paths.front()));
   for (std::size_t i = 1; i < paths.size(); ++i) {

@@ -57,6 +57,8 @@ class StrengthResolver {
   AdapterConfig config_;
   std::optional<Table> ranks_;
   std::optional<Table> alphas_;
+  /// If no pattern tells modules apart.
+  std::optional<ModuleStrength> everywhere_;
 };
 
 /// Every expression of the config that cannot be used: CF-20 (invalid in Python too) as errors,
