@@ -202,6 +202,47 @@ class AdapterConfig:
 def peft_types() -> list[str]:
     """Every PEFT type that Ferrule knows, sorted."""
 
+class FileRange:
+    """
+    Where the bytes of a tensor are in a file, for direct I/O, pinned memory or a GPU.
+    """
+
+    @property
+    def path(self) -> str:
+        """The file as it was opened."""
+
+    @property
+    def offset(self) -> int:
+        """In bytes from the start of the file."""
+
+    @property
+    def length(self) -> int:
+        """In bytes."""
+
+    @property
+    def alignment(self) -> int:
+        """The largest power of two that divides offset."""
+
+    def __repr__(self) -> str: ...
+
+class MethodRole:
+    """A kind of tensor that a method keeps in its file."""
+
+    @property
+    def role(self) -> str:
+        """As AdapterTensor.role ("lora_A")."""
+
+    @property
+    def is_of_model(self) -> bool:
+        """One for the whole model, not one for each module."""
+
+    def __repr__(self) -> str: ...
+
+def method_roles(peft_type: str) -> list[MethodRole]:
+    """
+    The roles of the tensors of a method ("LORA"); empty for one that is not known. What every method may have (modules_to_save, bias, embedding, trainable_tokens) is not among them.
+    """
+
 class AdapterTensor:
     """
     A tensor of an adapter: its key in the file and its role in the method. Not a copy.
@@ -218,6 +259,12 @@ class AdapterTensor:
     @property
     def leaf(self) -> str:
         """The rest of the key below the role."""
+
+    @property
+    def range(self) -> FileRange:
+        """
+        Where its bytes are in the weights file, for own I/O. Raises UnsupportedError if they are not there as they are (a tensor of a .bin that is not contiguous).
+        """
 
     @property
     def dtype(self) -> str:
@@ -276,13 +323,13 @@ class Adapter:
     """
 
     @staticmethod
-    def open(path: str | os.PathLike[str], *, backing: Literal['map', 'copy'] = 'map', torch_key: str = '') -> Adapter:
+    def open(path: str | os.PathLike[str], *, backing: Literal['map', 'copy'] = 'map', torch_key: str = '', allow_errors: bool = False) -> Adapter:
         """
         Opens an adapter's directory as PEFT finds it (adapter_model.safetensors, then .bin), without torch. "hf://user/repo[@revision][/subfolder]" is pulled through the cache first.
 
         backing="map" maps the weights: pages load on first touch, and if another program truncates the file, touching a lost page ends the process (SIGBUS). backing="copy" reads them into memory. torch_key names the entry of a .bin that holds the state dict one level down.
 
-        Problems of an adapter that can be read are listed in findings. Raises NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.
+        An adapter that can be read and has errors all the same is refused with the first of them, unless allow_errors asks for it; findings has all. Raises NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.
         """
 
     @property
@@ -298,7 +345,9 @@ class Adapter:
 
     @property
     def findings(self) -> list[Finding]:
-        """All findings by the AD, KY and CF rules, errors first."""
+        """
+        All findings by the AD, KY and CF rules, errors first; errors only with allow_errors.
+        """
 
     @property
     def directory(self) -> str: ...
@@ -325,7 +374,7 @@ class Adapter:
         """
         The tensors by name: keys="live" as a PEFT model's state_dict() spells them, keys="disk" as the file does.
 
-        Nothing is copied: the tensors are views of the file's private mapping and keep it alive. They may be written to; the file never changes. Raises UnsupportedError for a dtype that the framework does not have.
+        Nothing is copied: the tensors are views of the file's private mapping and keep it alive. They may be written to; the file never changes (its mapping becomes writable when a tensor of it is first asked for). Raises UnsupportedError for a dtype that the framework does not have.
         """
 
     def __len__(self) -> int:
@@ -408,6 +457,11 @@ class Checkpoint:
 
     @property
     def files(self) -> list[str]: ...
+
+    def range(self, name: str) -> FileRange:
+        """
+        Where the bytes of a tensor are in its file, for own I/O. Raises NotFoundError, and UnsupportedError if they are not there as they are.
+        """
 
     @property
     def file_bytes(self) -> int: ...
@@ -633,6 +687,8 @@ def assemble(directory: object, output: object, config: object | None, adapter: 
 
 def publish(adapter: object, root: object, keep: int, durability: object) -> object: ...
 
+def publish_tensors(tensors: dict, root: object, metadata: object | None, keep: int, durability: object) -> object: ...
+
 def adapter_keys(tensors: list[tuple[str, str, list[int]]], config: AdapterConfig, adapter_name: str | None) -> list[tuple[int, str]]: ...
 
 def save_shard(parts: list, tensors: dict, config: AdapterConfig, directory: object, rank: int, world_size: int, run_id: object, step: int | None, durability: object) -> object: ...
@@ -720,6 +776,9 @@ class SafetensorsFile:
 
     def tensors(self, framework: Literal['torch', 'numpy'] = 'torch') -> dict[str, Any]:
         """All of them by name, in the order of their data in the file."""
+
+    def range(self, name: str) -> FileRange:
+        """Where the bytes of a tensor are in the file, for own I/O."""
 
     def byte_array(self, name: str) -> bytearray:
         """A copy of the tensor's bytes."""
