@@ -27,12 +27,9 @@ Json::Object to_json(const RescueReport& report, const std::filesystem::path& ou
 Json::Object to_json(const PublishReport& report) {
   Json::Array removed;
   for (const auto generation : report.removed) removed.emplace_back(generation);
-  return {{"generation", report.generation},
-          {"directory", report.directory.string()},
-          {"files", report.files},
-          {"bytes", report.bytes},
-          {"shared", report.shared},
-          {"removed", std::move(removed)}};
+  return {{"generation", report.generation}, {"directory", report.directory.string()},
+          {"files", report.files},           {"bytes", report.bytes},
+          {"shared", report.shared},         {"removed", std::move(removed)}};
 }
 
 Json::Object to_json(const SaveShardReport& report) {
