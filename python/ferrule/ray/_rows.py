@@ -86,7 +86,7 @@ def _verify(path: str, row: Row, job: Job) -> Row:
 def _check(path: str, row: Row, job: Job) -> Row:
     options = dict(job.options)
     base, offline = options.pop("base"), options.pop("offline")
-    adapter = ferrule.Adapter.open(path)
+    adapter = ferrule.Adapter.open(path, allow_errors=True)
     model = _bases.of_node(base, offline, job.token) if base else _bases.of_config(adapter.config, offline, job.token)
     report = ferrule.check(adapter, model, **options)
     made = _judged(_GOOD if report.good else _BAD, report._fields, verdict=report.verdict, matched=report.matched,

@@ -200,7 +200,9 @@ inline Result<LoadReport> from_pretrained(const Model& model,
                                           const std::filesystem::path& directory,
                                           const LoadOptions& options = {}) {
   return detail::guarded([&]() -> Result<LoadReport> {
-    const auto adapter = Adapter::open(directory, options.open);
+    auto open = options.open;
+    open.allow_errors = true;  // load() refuses them, and says of which tensor.
+    const auto adapter = Adapter::open(directory, open);
     if (!adapter) return adapter.error();
     auto loaded = detail::load(*adapter, model, options);
     if (loaded) return loaded;
