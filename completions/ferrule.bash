@@ -37,6 +37,7 @@ _ferrule() {
     "assemble --config") files="-f" ;;
     "assemble --adapter") return ;;
     "assemble --durability") words="fast safe full" ;;
+    "inspect --base") return ;;
     "inspect --torch-key") words="state_dict model module" ;;
     "config new -o" | "config new --output") files="-f" ;;
     "config upgrade -o" | "config upgrade --output") files="-f" ;;
@@ -79,6 +80,7 @@ _ferrule() {
     "normalize --scale") words="b a split" ;;
     "normalize --engine") words="llama.cpp lmdeploy lorax mistral.rs mlx openvino sglang tensorrt-llm vllm" ;;
     "normalize --engines") files="-f" ;;
+    "normalize --base") return ;;
     "normalize --torch-key") words="state_dict model module" ;;
     "normalize --durability") words="fast safe full" ;;
     "merge --base") return ;;
@@ -101,8 +103,8 @@ _ferrule() {
     "convert --jobs") return ;;
     "convert --resume") return ;;
     "convert -o" | "convert --output") return ;;
-    "convert --to") words="safetensors bin peft per-expert fused-expert mlx kohya lycoris diffusers gguf adapterhub paddle torchtune litgpt mistral onnx" ;;
-    "convert --from") words="peft per-expert fused-expert mlx kohya lycoris diffusers gguf adapterhub paddle torchtune litgpt mistral onnx" ;;
+    "convert --to") words="safetensors bin peft per-expert fused-expert mlx kohya lycoris diffusers gguf adapterhub paddle torchtune litgpt mistral onnx keras" ;;
+    "convert --from") words="peft per-expert fused-expert mlx kohya lycoris diffusers gguf adapterhub paddle torchtune litgpt mistral onnx lightning keras" ;;
     "convert --base") return ;;
     "convert --config") files="-f" ;;
     "convert --dtype") words="f32 f16 bf16 q8_0" ;;
@@ -162,7 +164,7 @@ _ferrule() {
       "save") options="--help --output --config --select --format --embeddings --dtype --durability --torch-key --initial --base --fingerprint --facts --push --no-card --json" files="-f" ;;
       "rescue") options="--help --output --config --adapter --prefer --durability --json" ;;
       "assemble") options="--help --output --config --adapter --durability --json" files="-d" ;;
-      "inspect") options="--help --tensors --torch-key --json" files="-f" ;;
+      "inspect") options="--help --tensors --base --torch-key --json" files="-f" ;;
       "config") options="--help" words="new show upgrade" ;;
       "config new") options="--help --output --json" words="ADALORA ADAMSS ADAPTION_PROMPT BEFT BOFT C3A CARTRIDGE CPT DEFT DELORA FOURIERFT FROD GLORA GRALORA HIRA HRA IA3 LILY LN_TUNING LOHA LOKR LORA MISS MULTITASK_PROMPT_TUNING OFT OSF PEANUT POLY PREFIX_TUNING PROMPT_TUNING PSOFT PVERA P_TUNING RANDLORA ROAD SHADOW SHIRA SUPERTUNING TINYLORA TRAINABLE_TOKENS UNILORA VBLORA VERA WAVEFT XLORA" ;;
       "config show") options="--help --json" files="-f" ;;
@@ -175,7 +177,7 @@ _ferrule() {
       "id") options="--help --files-from --jobs --jsonl --resume --base --json" files="-d" ;;
       "scan") options="--help --files-from --allow --fail-on --quiet --jobs --jsonl --resume --format --json" files="-f" ;;
       "fix") options="--help --output --base --keep-going --durability --json" files="-d" ;;
-      "normalize") options="--help --output --rank --scale --engine --engines --keep-going --torch-key --durability --json" files="-d" ;;
+      "normalize") options="--help --output --rank --scale --engine --engines --base --keep-going --torch-key --durability --json" files="-d" ;;
       "merge") options="--help --base --output --weight --rounding --dtype --threads --copy --in-place --resume --torch-key --durability --json" files="-d" ;;
       "unmerge") options="--help --base --output --weight --rounding --dtype --threads --copy --in-place --resume --torch-key --durability --json" files="-d" ;;
       "convert") options="--help --files-from --jobs --jsonl --resume --output --to --from --base --config --dtype --arch --drop --keep-going --torch-key --durability --json" ;;

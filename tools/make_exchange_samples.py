@@ -9,6 +9,8 @@ PROGRAM is one of
   torchtune    pip install torch==2.13.0 torchtune==0.6.1 torchao==0.13.0
   litgpt       pip install torch==2.13.0 litgpt==0.5.13
   onnx         pip install onnxruntime==1.32.0
+  keras        pip install torch==2.13.0 keras==3.15.1 keras-hub==0.32.0
+  lightning    pip install torch==2.13.0 transformers peft==0.21.2 lightning==2.6.6
 
 Each sample is a folder: `adapter` is what the program wrote, `base/config.json` the model, and `truth.safetensors` the difference
 of every weight between the model that the program merged and the one before, in transformers' names.
@@ -158,8 +160,89 @@ def onnx(root):
     write_sample(root / "onnx", LLAMA, truth)
 
 
+def keras(root):
+    import os
+
+    os.environ["KERAS_BACKEND"] = "torch"
+    import keras_hub
+
+    size = dict(vocabulary_size=40, num_layers=2, num_query_heads=4, num_key_value_heads=2, hidden_dim=16, intermediate_dim=24)
+    gemma = dict(LLAMA, architectures=["GemmaForCausalLM"], model_type="gemma", tie_word_embeddings=True)
+    cases = {"keras-llama": (lambda: keras_hub.models.LlamaBackbone(**size), LLAMA, None),
+             "keras-gemma": (lambda: keras_hub.models.GemmaBackbone(**size, head_dim=4), gemma,
+                             ["query", "key", "value", "attention_output", "ffw_gating", "ffw_linear"])}
+    names = {"query": "self_attn.q_proj", "key": "self_attn.k_proj", "value": "self_attn.v_proj",
+             "attention_output": "self_attn.o_proj", "ffw_gating": "mlp.gate_proj", "ffw_gating_2": "mlp.up_proj",
+             "ffw_linear": "mlp.down_proj"}
+    random = np.random.default_rng(5)
+    for name, (make, base, targets) in cases.items():
+        model = make()
+        model.enable_lora(3, target_layer_names=targets)
+        for variable in model.trainable_variables:
+            variable.assign(random.standard_normal(variable.shape) * 0.1)
+        (root / name / "adapter").mkdir(parents=True, exist_ok=True)
+        model.save_lora_weights(str(root / name / "adapter" / "run.lora.h5"))
+        truth = {}
+        for layer in model._flatten_layers(include_self=False):
+            if not getattr(layer, "lora_enabled", False):
+                continue
+            change = (layer.kernel - layer._kernel).detach().numpy().astype(np.float64)
+            if layer.name in ("query", "key", "value"):
+                # gemma's kernel is [heads, in, width], that of others [in, heads, width].
+                change = change.swapaxes(0, 1) if name == "keras-gemma" else change
+                change = change.reshape(change.shape[0], -1)
+            else:
+                change = change.reshape(-1, change.shape[-1])
+            block = int(layer.path.replace("decoder_block_", "transformer_layer_").split("transformer_layer_")[1].split("/")[0])
+            truth[f"model.layers.{block}.{names[layer.name]}.weight"] = change.T
+        write_sample(root / name, base, truth)
+
+
+def lightning(root):
+    import peft
+    import torch
+    import transformers
+    from lightning.pytorch import LightningModule, Trainer
+
+    size = {key: value for key, value in LLAMA.items() if key not in ("architectures", "model_type")}
+
+    class Task(LightningModule):
+        def __init__(self, lora):
+            super().__init__()
+            self.save_hyperparameters()  # An object of PEFT's class in the checkpoint.
+            self.model = peft.get_peft_model(transformers.LlamaForCausalLM(transformers.LlamaConfig(**size)), lora)
+
+        def training_step(self, batch, _):
+            return self.model(input_ids=batch[0], labels=batch[0]).loss
+
+        def configure_optimizers(self):
+            return torch.optim.SGD([p for p in self.parameters() if p.requires_grad], lr=0.5)
+
+    torch.manual_seed(6)
+    task = Task(peft.LoraConfig(r=4, lora_alpha=10, target_modules=["q_proj", "down_proj"], use_rslora=True))
+    for name, parameter in task.named_parameters():
+        if "lora_B" in name:
+            parameter.data = torch.randn_like(parameter) * 0.1
+    trainer = Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+                      enable_checkpointing=False)
+    data = torch.utils.data.TensorDataset(torch.randint(0, 40, (4, 6)))
+    trainer.fit(task, torch.utils.data.DataLoader(data, batch_size=4))
+    folder = root / "lightning"
+    folder.mkdir(parents=True, exist_ok=True)
+    trainer.save_checkpoint(folder / "adapter.ckpt")
+    task.model.save_pretrained(folder / "saved")
+    (folder / "config.json").write_text((folder / "saved" / "adapter_config.json").read_text())
+    for path in (folder / "saved").iterdir():
+        path.unlink()
+    (folder / "saved").rmdir()
+    base = task.model.get_base_model()
+    before = {k.replace(".base_layer", ""): v.clone() for k, v in base.state_dict().items() if "lora_" not in k}
+    after = task.model.merge_and_unload().state_dict()
+    write_sample(folder, LLAMA, {k: (after[k] - before[k]).numpy() for k in after})
+
+
 def main():
-    programs = {"adapterhub": adapterhub, "torchtune": torchtune, "litgpt": litgpt, "onnx": onnx}
+    programs = {"keras": keras, "lightning": lightning, "adapterhub": adapterhub, "torchtune": torchtune, "litgpt": litgpt, "onnx": onnx}
     if len(sys.argv) not in (2, 3) or sys.argv[1] not in programs:
         sys.exit(__doc__)
     default = pathlib.Path(__file__).resolve().parent.parent / "tests" / "exchange" / "programs"

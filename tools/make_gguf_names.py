@@ -28,6 +28,10 @@ CLASSES = {
     "SmolLM3ForCausalLM": ("smollm3", "permute"),
     "GraniteForCausalLM": ("granite", "permute"),
     "OlmoForCausalLM": ("olmo", "permute"),
+    "GraniteMoeForCausalLM": ("granitemoe", "permute"),
+    "GraniteMoeSharedForCausalLM": ("granitemoe", "permute"),
+    "HunYuanDenseV1ForCausalLM": ("hunyuan-dense", "none"),
+    "Llama4ForCausalLM": ("llama4", "none"),
     "ApertusForCausalLM": ("apertus", "none"),
     "Olmo2ForCausalLM": ("olmo2", "none"),
     "Olmo3ForCausalLM": ("olmo2", "none"),
@@ -108,6 +112,8 @@ def small(config):
                     setattr(part, name, value)
                 except Exception:
                     pass
+        if getattr(part, "head_dim", 1) is None and "HunYuan" in type(part).__name__:
+            part.head_dim = 64
         if getattr(part, "num_key_value_heads", 1) is None:
             part.num_key_value_heads = part.num_attention_heads
     return config

@@ -2,7 +2,9 @@
 #include "ferrule/inspect.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "commands/command.hpp"
 #include "commands/options.hpp"
@@ -21,10 +23,36 @@ namespace {
 struct Options {
   std::string path;
   OpenOptions open;
+  std::string base;
   ReportOptions report;
 };
 
+ExchangeOptions how_to_open(const Options& options) {
+  auto how = foreign_options(options.base);
+  how.open = options.open;
+  return how;
+}
+
+int print_opened(const Adapter& adapter, const Options& options) {
+  print_adapter(adapter, options.report);
+  const auto findings = adapter.findings();
+  if (!options.report.json) report(findings);
+  return has_error(findings) ? kBad : kGood;
+}
+
+/// Another program's adapter at a path that is not an adapter of PEFT, and why it cannot be read as
+/// one (its names may depend on a base): then its tensors are shown.
+std::optional<Adapter> foreign_adapter(const Options& options) {
+  const auto dialect = dialect_at(options.path, options.open);
+  if (dialect.empty() || dialect == "peft") return std::nullopt;
+  auto adapter = open_any(options.path, how_to_open(options));
+  if (adapter) return std::move(adapter).value();
+  if (!options.report.json) report(adapter.error());
+  return std::nullopt;
+}
+
 int inspect_file(const Options& options) {
+  if (const auto adapter = foreign_adapter(options)) return print_opened(*adapter, options);
   const auto file = inspect_container(options.path, options.open);
   if (!file) return fail(file.error(), options.report.json);
   print_file(*file, options.report);
@@ -32,14 +60,11 @@ int inspect_file(const Options& options) {
 }
 
 int inspect_adapter(const Options& options) {
-  ExchangeOptions any{.open = options.open};
-  any.open.allow_errors = true;
-  const auto adapter = open_any(options.path, any);
+  auto how = how_to_open(options);
+  how.open.allow_errors = true;
+  const auto adapter = open_any(options.path, how);
   if (!adapter) return fail(adapter.error(), options.report.json);
-  print_adapter(*adapter, options.report);
-  const auto findings = adapter->findings();
-  if (!options.report.json) report(findings);
-  return has_error(findings) ? kBad : kGood;
+  return print_opened(*adapter, options);
 }
 
 int inspect_many(const Options& options) {
@@ -52,6 +77,7 @@ int inspect_many(const Options& options) {
   line.clear();
   if (!summary) return fail(summary.error(), options.report.json);
   if (summary->adapters.empty()) {
+    if (const auto adapter = foreign_adapter(options)) return print_opened(*adapter, options);
     // Without adapters it may be a checkpoint of several files.
     const auto checkpoint = inspect_container(options.path, options.open);
     if (!checkpoint) return fail(checkpoint.error(), options.report.json);
@@ -92,6 +118,7 @@ void add_inspect(Arguments& command) {
                   "An adapter (also on the Hub), one file, or a folder of adapters")
       .required();
   command.flag("--tensors", options->report.tensors, "List every tensor");
+  add_foreign_base(command, options->base);
   add_torch_key(command, options->open);
   add_json(command, options->report.json);
   command.about(

@@ -8,6 +8,7 @@
 #include "commands/command.hpp"
 #include "commands/options.hpp"
 #include "commands/place.hpp"
+#include "ferrule/exchange.hpp"
 #include "ferrule/text.hpp"
 #include "print/failure.hpp"
 #include "print/findings.hpp"
@@ -22,6 +23,7 @@ namespace {
 struct Options {
   std::string adapter;
   std::string output;
+  std::string base;
   bool keep_going = false;
   bool json = false;
   EngineChoice engines;
@@ -49,7 +51,7 @@ void print_report(const NormalizeReport& report, const std::string& output,
 Result<Rewritten> normalize_one(const std::string& from, const std::string& to,
                                 const Options& options) {
   Working working("normalizing " + printable(from));
-  const auto report = normalize(from, to, options.normalize);
+  const auto report = normalize_any(from, to, options.normalize, foreign_options(options.base));
   working.stop();
   if (!report) return report.error();
   Rewritten done;
@@ -75,7 +77,8 @@ int run(Options& options) {
     });
   }
   Working working("normalizing " + printable(options.adapter));
-  const auto done = normalize(from, options.output, options.normalize);
+  const auto done =
+      normalize_any(from, options.output, options.normalize, foreign_options(options.base));
   working.stop();
   if (!done) return fail(done.error(), options.json);
   if (options.json) {
@@ -108,6 +111,7 @@ void add_normalize(Arguments& command) {
   add_engines(command, options->engines,
               "Also refuse what this serving engine would refuse or ignore; vllm@0.31 is that "
               "version, without one it is the newest");
+  add_foreign_base(command, options->base);
   add_keep_going(command, options->keep_going);
   add_torch_key(command, options->normalize.open);
   add_durability(command, options->normalize.durability);
@@ -121,8 +125,9 @@ void add_normalize(Arguments& command) {
       "Engines: " +
       engine_list() + R"(.
 
-Example:
-  ferrule normalize my-adapter -o my-adapter-plain)");
+Examples:
+  ferrule normalize my-adapter -o my-adapter-plain
+  ferrule normalize adapter.gguf -o my-adapter-plain --base llama)");
   command.action([options] { return run(*options); });
 }
 

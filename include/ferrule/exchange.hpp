@@ -12,6 +12,7 @@
 #include "ferrule/durability.hpp"
 #include "ferrule/export.hpp"
 #include "ferrule/json.hpp"
+#include "ferrule/normalize.hpp"
 #include "ferrule/read_limits.hpp"
 #include "ferrule/result.hpp"
 
@@ -96,6 +97,19 @@ FERRULE_API Result<ExchangeReport> convert(const std::filesystem::path& source,
 /// pipeline), which is one folder of PEFT for each.
 FERRULE_API Result<Adapter> open_any(const std::filesystem::path& path,
                                      const ExchangeOptions& options = {});
+
+/// The dialect of what is at the path ("gguf", "mlx"), found by its content; empty if it is of
+/// none, of several, or cannot be read.
+FERRULE_API std::string dialect_at(const std::filesystem::path& path,
+                                   const OpenOptions& options = {});
+
+/// normalize() of an adapter of any dialect: of one that is not PEFT's, what open_any() makes of
+/// it with `foreign`. `output` is then another directory, and nothing is carried along.
+/// Fails as normalize() and open_any() do.
+FERRULE_API Result<NormalizeReport> normalize_any(const std::filesystem::path& path,
+                                                  const std::filesystem::path& output,
+                                                  const NormalizeOptions& options = {},
+                                                  const ExchangeOptions& foreign = {});
 
 /// A dialect, for help texts.
 struct ExchangeDialect {

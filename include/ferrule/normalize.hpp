@@ -15,6 +15,8 @@
 
 namespace ferrule {
 
+class Adapter;
+
 enum class NormalRank : std::uint8_t {
   kUniform,  ///< The largest of all, others filled up with zeros; no patterns.
   kKeep,     ///< Each as it is, in equal rank_pattern and alpha_pattern.
@@ -73,6 +75,12 @@ struct [[nodiscard]] NormalizeReport {
 /// Fails with kUnsupported (NM-1 to NM-7, NM-10: what cannot be expressed), and as Adapter::open;
 /// an adapter with errors among its findings is refused with the first of them.
 FERRULE_API Result<NormalizeReport> normalize(const std::filesystem::path& directory,
+                                              const std::filesystem::path& output,
+                                              const NormalizeOptions& options = {});
+
+/// The same of an adapter that is open, from anywhere; nothing else is carried along. The adapter
+/// must not be that of `output`.
+FERRULE_API Result<NormalizeReport> normalize(const Adapter& adapter,
                                               const std::filesystem::path& output,
                                               const NormalizeOptions& options = {});
 

@@ -73,13 +73,18 @@ def _wait(path: Any) -> None:
         _pending.wait_for(path)
 
 
-def _opened(adapter: Any, argument: str) -> Adapter:
+def _opened(adapter: Any, argument: str, base: Any = None) -> Adapter:
     if isinstance(adapter, Adapter):
         return adapter
     if not _is_path(adapter):
         raise _wrong_type(argument, "str, os.PathLike or ferrule.Adapter", adapter)
     _wait(adapter)
-    return Adapter.open(adapter, allow_errors=True)
+    return Adapter.open(adapter, allow_errors=True, base=base)
+
+
+def _local(base: Any) -> Any:
+    """A base model that is a path here: what names of another program's adapter may depend on."""
+    return base if _is_path(base) and os.path.exists(base) else None
 
 
 def _words(values: Any, argument: str) -> list[str]:
@@ -122,7 +127,8 @@ def _base_of(base: Any, offline: bool = False) -> BaseModel | None:
 
 
 @strict
-def open(path: StrPath, *, backing: Backing = "map", torch_key: str = "", allow_errors: bool = False) -> Adapter:
+def open(path: StrPath, *, backing: Backing = "map", torch_key: str = "", allow_errors: bool = False,
+         base: StrPath | None = None, config: StrPath | None = None, source: str = "", arch: str = "") -> Adapter:
     """Opens an adapter's directory as PEFT finds it (adapter_model.safetensors, then .bin), without torch.
 
     path: also "user/repo" or "hf://user/repo[@revision][/subfolder]" on the Hub, pulled through the cache.
@@ -131,25 +137,30 @@ def open(path: StrPath, *, backing: Backing = "map", torch_key: str = "", allow_
     torch_key: the entry of a .bin that holds the state dict, if it is nested.
     allow_errors: open an adapter that can be read and has errors all the same (a rank that disagrees with the config, A
         without B): its findings list them. Without it the first one is raised.
+    base, config, source, arch: of an adapter of another program (docs/convert.md), which is opened as
+        ``convert(to="peft")`` writes it: those of :func:`convert`.
 
     Raises NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.
     """
     _wait(path)
-    return Adapter.open(path, backing=backing, torch_key=torch_key, allow_errors=_flag(allow_errors, "allow_errors"))
+    return Adapter.open(path, backing=backing, torch_key=torch_key, allow_errors=_flag(allow_errors, "allow_errors"),
+                        base=base, config=config, source=source, arch=arch)
 
 
 @strict
-def inspect(path: StrPath, *, torch_key: str = "",
+def inspect(path: StrPath, *, torch_key: str = "", base: StrPath | None = None,
             progress: ProgressBar = None) -> AdapterSummary | FolderSummary | ContainerSummary:
     """What is at the path, by its headers: an adapter, a folder of them (walked to the bottom, in parallel), or a file
     of tensors. From the Hub no more is fetched than it takes.
+
+    base: the base model's folder, for an adapter of another program whose names depend on it.
 
     A bad adapter is an answer, not an exception. Raises NotFoundError, IoError, and for a file that cannot be read as
     one CorruptError, UnsupportedError, LimitExceededError.
     """
     _wait(path)
     with bar(progress, "inspecting", "folder") as tick:
-        return summary_of(_ferrule.inspect(path, torch_key, tick))
+        return summary_of(_ferrule.inspect(path, torch_key, base, tick))
 
 
 @strict
@@ -199,33 +210,35 @@ def check(adapter: StrPath | Adapter, base: StrPath | BaseModel | None = None, *
     """
     wanted = _words(engines, "engines")
     flags = _flag(values, "values"), _flag(allow_partial, "allow_partial")
-    opened = _opened(adapter, "adapter")
+    opened = _opened(adapter, "adapter", _local(base))
     model = _base_of(base, _flag(offline, "offline")) or BaseModel.of(opened.config, offline=offline)
     with bar(progress, "checking", "step") as tick:
         return CheckReport(_ferrule.check(opened, model, wanted, *flags, tick))
 
 
 @strict
-def explain(adapter: StrPath | Adapter, module: str | None = None) -> ExplainReport:
+def explain(adapter: StrPath | Adapter, module: str | None = None, *, base: StrPath | None = None) -> ExplainReport:
     """The strength of every module that the adapter changes: r, alpha, rsLoRA and the patterns resolved as PEFT does.
 
     module: only modules whose path, or the end of it after a dot, matches ("*_proj"; * and ?).
+    base: the base model's folder, for an adapter of another program whose names depend on it.
     """
-    opened = _opened(adapter, "adapter")
+    opened = _opened(adapter, "adapter", base)
     return ExplainReport(_ferrule.explain(opened, _place(adapter, opened), module))
 
 
 @strict
-def diff(a: StrPath | Adapter, b: StrPath | Adapter, *, tensors: bool = False,
+def diff(a: StrPath | Adapter, b: StrPath | Adapter, *, tensors: bool = False, base: StrPath | None = None,
          progress: ProgressBar = None) -> DiffReport:
     """Compares what two adapters do to a base, not how they are written: factors that were rescaled or rotated are
     the same.
 
     tensors: list the tensors of each module too.
+    base: the base model's folder, for adapters of other programs whose names depend on it.
 
     Raises CorruptError for an adapter with errors among its findings.
     """
-    opened_a, opened_b = _opened(a, "a"), _opened(b, "b")
+    opened_a, opened_b = _opened(a, "a", base), _opened(b, "b", base)
     for opened in (opened_a, opened_b):
         raise_first_error(opened.findings)
     with bar(progress, "comparing", "module") as tick:
@@ -234,14 +247,16 @@ def diff(a: StrPath | Adapter, b: StrPath | Adapter, *, tensors: bool = False,
 
 
 @strict
-def content_id(adapter: StrPath | Adapter, *, progress: ProgressBar = None) -> str:
+def content_id(adapter: StrPath | Adapter, *, base: StrPath | None = None, progress: ProgressBar = None) -> str:
     """64 hexadecimal digits that name the adapter's content (docs/content-id.md): the same for every container, file
     order, metadata, card and spelling of the config, different after any change of a tensor or of the config's
     meaning.
 
+    base: the base model's folder, for an adapter of another program whose names depend on it.
+
     Raises CorruptError for an adapter with errors among its findings.
     """
-    opened = _opened(adapter, "adapter")
+    opened = _opened(adapter, "adapter", base)
     raise_first_error(opened.findings)
     with bar(progress, "hashing", "tensor") as tick:
         return _ferrule.content_id(opened, tick)
@@ -279,20 +294,23 @@ def convert(adapter: StrPath, output: StrPath, *, to: str = "safetensors", sourc
 @strict
 def normalize(adapter: StrPath, output: StrPath, *, rank: Literal["uniform", "keep"] = "uniform",
               scale: Literal["b", "a", "split"] = "b", engines: Iterable[str] = (), torch_key: str = "",
-              durability: Durability = "safe", progress: ProgressBar = None) -> NormalizeReport:
+              base: StrPath | None = None, durability: Durability = "safe",
+              progress: ProgressBar = None) -> NormalizeReport:
     """Writes a plain LoRA that every engine reads the same way: alpha = r, so that every strength is 1, no rsLoRA, no
     patterns. `output` can be the adapter's own directory.
 
     rank: one rank for all modules, padded with zeros, or each rank as it is.
     scale: which factor takes the strength.
     engines: also refuse what these serving engines would refuse or ignore.
+    base: the base model's folder, for an adapter of another program whose names depend on it.
 
     Raises UnsupportedError for what a plain LoRA cannot express (docs/rules/NM.md).
     """
     _wait(adapter)
     _wait(output)
     with bar(progress, "normalizing", "module") as tick:
-        return NormalizeReport(_ferrule.normalize(adapter, output, rank, scale, engines, torch_key, durability, tick))
+        return NormalizeReport(_ferrule.normalize(adapter, output, rank, scale, engines, torch_key, base, durability,
+                                                  tick))
 
 
 @strict

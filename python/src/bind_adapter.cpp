@@ -17,6 +17,7 @@
 #include "bindings.hpp"
 #include "errors.hpp"
 #include "ferrule/adapter.hpp"
+#include "ferrule/exchange.hpp"
 #include "ferrule/method_roles.hpp"
 #include "ferrule/text.hpp"
 #include "findings.hpp"
@@ -47,13 +48,19 @@ struct TensorOfAdapter {
 };
 
 OpenedAdapter open_adapter(nb::handle path, std::string_view backing, std::string torch_key,
-                           bool allow_errors) {
-  const OpenOptions options{.backing = backing_of(backing),
-                            .torch_key = std::move(torch_key),
-                            .threads = 0,
-                            .allow_errors = allow_errors};
+                           bool allow_errors, nb::handle base, nb::handle config,
+                           std::string source, std::string arch) {
+  ExchangeOptions options;
+  options.open = {.backing = backing_of(backing),
+                  .torch_key = std::move(torch_key),
+                  .threads = 0,
+                  .allow_errors = allow_errors};
+  options.from = std::move(source);
+  options.arch = std::move(arch);
+  if (!base.is_none()) options.base = path_of(base, "base");
+  if (!config.is_none()) options.config = path_of(config, "config");
   const auto where = local_path_of(path, "path", false);
-  auto opened = value_or_raise(without_gil([&] { return Adapter::open(where.path, options); }));
+  auto opened = value_or_raise(without_gil([&] { return open_any(where.path, options); }));
   return {std::make_shared<const Adapter>(std::move(opened))};
 }
 
@@ -245,21 +252,27 @@ void bind_adapter(nb::module_& module) {
   bind_module(module);
   constexpr const char* kOpenSignature =
       "def open(path: str | os.PathLike[str], *, backing: typing.Literal['map', 'copy'] = 'map', "
-      "torch_key: str = '', allow_errors: bool = False) -> Adapter";
+      "torch_key: str = '', allow_errors: bool = False, "
+      "base: str | os.PathLike[str] | None = None, config: str | os.PathLike[str] | None = None, "
+      "source: str = '', arch: str = '') -> Adapter";
   constexpr const char* kOpenText =
       "Opens an adapter's directory as PEFT finds it (adapter_model.safetensors, then .bin), "
       "without torch. \"hf://user/repo[@revision][/subfolder]\" is pulled through the cache "
       "first.\n\nbacking=\"map\" maps the weights: pages load on first touch, and if "
       "another program truncates the file, touching a lost page ends the process (SIGBUS). "
       "backing=\"copy\" reads them into memory. torch_key names the entry of a .bin that holds the "
-      "state dict one level down.\n\nAn adapter that can be read and has errors all the same is "
+      "state dict one level down.\n\nAn adapter of another program (docs/convert.md) is opened as "
+      "convert(to=\"peft\") writes it; base, config, source and arch are those of convert().\n\nAn "
+      "adapter that can be read and has errors all the same is "
       "refused with the first of them, unless allow_errors asks for it; findings has all. Raises "
       "NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.";
   nb::class_<OpenedAdapter>(module, "Adapter",
                             "An opened adapter: config, weights, and every tensor matched to a "
                             "role of its method.")
       .def_static("open", &open_adapter, "path"_a.none(), nb::kw_only(), "backing"_a = "map",
-                  "torch_key"_a = "", "allow_errors"_a = false, nb::sig(kOpenSignature), kOpenText)
+                  "torch_key"_a = "", "allow_errors"_a = false, "base"_a = nb::none(),
+                  "config"_a = nb::none(), "source"_a = "", "arch"_a = "", nb::sig(kOpenSignature),
+                  kOpenText)
       .def_prop_ro("config", [](const OpenedAdapter& self) { return held_by(self)->config(); })
       .def_prop_ro("modules", &modules_of, nb::sig("def modules(self) -> list[Module]"),
                    "Sorted by path; what belongs to the whole model comes first.")

@@ -5,6 +5,7 @@
 #include <nanobind/stl/string.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "arguments.hpp"
 #include "bindings.hpp"
 #include "errors.hpp"
+#include "ferrule/exchange.hpp"
 #include "ferrule/report_json.hpp"
 #include "json_value.hpp"
 #include "long_call.hpp"
@@ -27,18 +29,27 @@ namespace {
 namespace fs = std::filesystem;
 
 /// An adapter that cannot be opened is described too.
-Json::Object adapter_document(const fs::path& path, OpenOptions options) {
-  options.allow_errors = true;
-  if (const auto adapter = Adapter::open(path, options)) return to_json(*adapter, true);
-  auto fields = to_json(inspect_adapter(path, options));
+Json::Object adapter_document(const fs::path& path, ExchangeOptions options) {
+  options.open.allow_errors = true;
+  if (const auto adapter = open_any(path, options)) return to_json(*adapter, true);
+  auto fields = to_json(inspect_adapter(path, options.open));
   fields.insert(fields.begin(), {"kind", "adapter"});
   return fields;
 }
 
+/// Another program's adapter at a path that is not an adapter of PEFT.
+std::optional<Json::Object> foreign_document(const fs::path& path, const ExchangeOptions& options) {
+  const auto dialect = dialect_at(path, options.open);
+  if (dialect.empty() || dialect == "peft") return std::nullopt;
+  if (const auto adapter = open_any(path, options)) return to_json(*adapter, true);
+  return std::nullopt;
+}
+
 /// As the command does: a folder without adapters is read as a checkpoint.
-Result<Json::Object> inspected(const fs::path& path, const OpenOptions& options) {
+Result<Json::Object> inspected(const fs::path& path, const ExchangeOptions& options) {
   const auto as_file = [&]() -> Result<Json::Object> {
-    const auto file = inspect_container(path, options);
+    if (auto foreign = foreign_document(path, options)) return *std::move(foreign);
+    const auto file = inspect_container(path, options.open);
     if (!file) return file.error();
     return to_json(*file, true);
   };
@@ -46,15 +57,17 @@ Result<Json::Object> inspected(const fs::path& path, const OpenOptions& options)
   if (!kind) return kind.error();
   if (*kind == PathKind::kFile) return as_file();
   if (*kind == PathKind::kAdapter) return adapter_document(path, options);
-  const auto folder = inspect_folder(path, {.threads = 0, .open = options, .progress = {}});
+  const auto folder = inspect_folder(path, {.threads = 0, .open = options.open, .progress = {}});
   if (!folder) return folder.error();
   if (folder->adapters.empty()) return as_file();
   return to_json(*folder, path);
 }
 
-nb::object inspect_document(nb::handle path, nb::handle torch_key, nb::handle tick) {
-  OpenOptions options;
-  options.torch_key = str_of(torch_key, "torch_key");
+nb::object inspect_document(nb::handle path, nb::handle torch_key, nb::handle base,
+                            nb::handle tick) {
+  ExchangeOptions options;
+  options.open.torch_key = str_of(torch_key, "torch_key");
+  if (!base.is_none()) options.base = path_of(base, "base");
   auto report = long_read([where = local_path_of(path, "path", true),
                            options] { return inspected(where.path, options); },
                           tick);
@@ -137,8 +150,8 @@ nb::object scan_document(nb::handle paths, nb::handle allow, nb::handle fail_on,
 
 void bind_examine(nb::module_& module) {
   constexpr const char* kDocument = "The document of the command's --json.";
-  module.def("inspect", &inspect_document, "path"_a.none(), "torch_key"_a.none(), "tick"_a.none(),
-             kDocument);
+  module.def("inspect", &inspect_document, "path"_a.none(), "torch_key"_a.none(), "base"_a.none(),
+             "tick"_a.none(), kDocument);
   module.def("verify", &verify_document, "paths"_a, "values"_a, "id"_a.none(), "backing"_a.none(),
              "torch_key"_a.none(), "tick"_a.none(), kDocument);
   module.def("scan", &scan_document, "paths"_a, "allow"_a.none(), "fail_on"_a.none(),

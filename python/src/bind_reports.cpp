@@ -141,7 +141,7 @@ nb::object exchange_document(nb::handle adapter, nb::handle output, nb::handle t
 
 nb::object normalize_document(nb::handle adapter, nb::handle output, nb::handle rank,
                               nb::handle scale, nb::handle engines, nb::handle torch_key,
-                              nb::handle durability, nb::handle tick) {
+                              nb::handle base, nb::handle durability, nb::handle tick) {
   const auto from = local_path_of(adapter, "adapter", false);
   const auto where = path_of(output, "output");
   NormalizeOptions options;
@@ -151,8 +151,10 @@ nb::object normalize_document(nb::handle adapter, nb::handle output, nb::handle 
   options.engines = strs_of(engines, "engines");
   options.durability = durability_of(str_of(durability, "durability"));
   options.open.torch_key = str_of(torch_key, "torch_key");
-  const auto report =
-      value_or_raise(long_write([&] { return normalize(from.path, where, options); }, tick));
+  ExchangeOptions foreign;
+  if (!base.is_none()) foreign.base = path_of(base, "base");
+  const auto report = value_or_raise(
+      long_write([&] { return normalize_any(from.path, where, options, foreign); }, tick));
   return document_of(to_json(report, where));
 }
 
@@ -246,7 +248,7 @@ void bind_reports(nb::module_& module) {
              "torch_key"_a.none(), "durability"_a.none(), "tick"_a.none(), kDocument);
   module.def("normalize", &normalize_document, "adapter"_a.none(), "output"_a.none(),
              "rank"_a.none(), "scale"_a.none(), "engines"_a.none(), "torch_key"_a.none(),
-             "durability"_a.none(), "tick"_a.none(), kDocument);
+             "base"_a.none(), "durability"_a.none(), "tick"_a.none(), kDocument);
   module.def("fix", &fix_document, "adapter"_a.none(), "output"_a.none(), "base"_a.none(),
              "durability"_a.none(), "tick"_a.none(), kDocument);
   module.def("save", &save_document, "state"_a.none(), "directory"_a.none(), "config"_a,

@@ -289,3 +289,27 @@ def test_a_large_file_opens_under_a_small_limit_of_data(tmp_path):
     """
     done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == "refused\n", done.stderr
+
+
+def test_adapters_of_other_programs_are_opened_as_what_peft_has(tmp_path):
+    sample = ROOT / "tests/exchange/programs/torchtune"
+    source, base = sample / "adapter", sample / "base"
+    ferrule.convert(source, tmp_path / "peft", to="peft", base=base)
+    ours, theirs = ferrule.open(source, base=base), ferrule.open(tmp_path / "peft")
+    disk = theirs.state_dict("torch", keys="disk")
+    found = ours.state_dict("torch", keys="disk")
+    assert set(found) == set(disk)
+    for key, tensor in disk.items():
+        same(found[key], tensor)
+    assert ours.weights_file.endswith("adapter_model.pt") and ours.file_bytes == os.path.getsize(ours.weights_file)
+    assert ferrule.content_id(source, base=base) == ferrule.content_id(tmp_path / "peft")
+    assert ferrule.diff(source, tmp_path / "peft", base=base).same
+    strengths = [ferrule.explain(path, base=base).modules for path in (source, tmp_path / "peft")]
+    assert [(m.module, m.strength) for m in strengths[0]] == [(m.module, m.strength) for m in strengths[1]]
+    ferrule.normalize(source, tmp_path / "plain", base=base)
+    assert ferrule.diff(tmp_path / "plain", tmp_path / "peft").same
+    checkpoint = ROOT / "tests/exchange/programs/lightning"
+    opened = ferrule.open(checkpoint / "adapter.ckpt", config=checkpoint / "config.json")
+    assert {module.path.rsplit(".", 1)[-1] for module in opened.modules} == {"q_proj", "down_proj"}
+    with pytest.raises(ferrule.UnsupportedError, match="strength"):
+        ferrule.open(checkpoint / "adapter.ckpt")

@@ -35,9 +35,15 @@ class Normalize final : public adapter::Rewriter {
  public:
   Normalize(const fs::path& directory, const NormalizeOptions& options)
       : directory_(directory), options_(options) {}
+  /// Of one that is open.
+  Normalize(const Adapter& adapter, const NormalizeOptions& options)
+      : options_(options), adapter_(&adapter) {}
 
   Result<bool> look() override {
-    FERRULE_TRY(adapter_, AdapterAccess::open(directory_, options_.open));
+    if (!directory_.empty()) {
+      FERRULE_TRY(opened_, AdapterAccess::open(directory_, options_.open));
+      adapter_ = &*opened_;
+    }
     FERRULE_CHECK(edit::check_normalizable(*adapter_));
     return true;
   }
@@ -58,7 +64,9 @@ class Normalize final : public adapter::Rewriter {
     }
     auto carried = edit::carried_along(*adapter_);
     std::move(carried.begin(), carried.end(), std::back_inserter(findings));
-    FERRULE_TRY(source_, adapter::AdapterFolder::open(directory_));
+    if (!directory_.empty()) {
+      FERRULE_TRY(source_, adapter::AdapterFolder::open(directory_));
+    }
     std::vector<adapter::FolderRewrite> folders;
     folders.push_back({.folder = {},
                        .format = WeightsFormat::kSafetensors,
@@ -68,33 +76,44 @@ class Normalize final : public adapter::Rewriter {
                                                                  metadata_of(*adapter_));
                            },
                        .config = form_->config.to_json(),
-                       .source = &*source_});
+                       .source = source_ ? &*source_ : nullptr});
     return folders;
   }
 
   NormalizeReport take_report() { return std::move(form_->report); }
 
  private:
-  const fs::path& directory_;
+  fs::path directory_;
   const NormalizeOptions& options_;
-  std::optional<Adapter> adapter_;
+  std::optional<Adapter> opened_;
+  const Adapter* adapter_ = nullptr;
   std::optional<edit::NormalForm> form_;
   std::optional<adapter::AdapterFolder> source_;
 };
+
+Result<NormalizeReport> run_normalize(Normalize& normalize, const fs::path& source,
+                                      const fs::path& output, Durability durability) {
+  FERRULE_TRY(auto done,
+              adapter::rewrite(output, {.source = source, .durability = durability}, normalize));
+  auto report = normalize.take_report();
+  report.in_place = done.in_place;
+  report.weights_file = kSafetensorsFile;
+  report.copied = std::move(done.folders.front().copied);
+  return report;
+}
 
 }  // namespace
 
 Result<NormalizeReport> normalize(const fs::path& directory, const fs::path& output,
                                   const NormalizeOptions& options) {
   Normalize normalize(directory, options);
-  FERRULE_TRY(
-      auto done,
-      adapter::rewrite(output, {.source = directory, .durability = options.durability}, normalize));
-  auto report = normalize.take_report();
-  report.in_place = done.in_place;
-  report.weights_file = kSafetensorsFile;
-  report.copied = std::move(done.folders.front().copied);
-  return report;
+  return run_normalize(normalize, directory, output, options.durability);
+}
+
+Result<NormalizeReport> normalize(const Adapter& adapter, const fs::path& output,
+                                  const NormalizeOptions& options) {
+  Normalize normalize(adapter, options);
+  return run_normalize(normalize, {}, output, options.durability);
 }
 
 }  // namespace ferrule

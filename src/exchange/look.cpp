@@ -6,6 +6,7 @@
 
 #include "base/try.hpp"
 #include "container/container.hpp"
+#include "container/torch_layout.hpp"
 #include "ferrule/file_names.hpp"
 #include "ferrule/text_file.hpp"
 #include "io/folder.hpp"
@@ -52,6 +53,12 @@ Result<void> look_into_folder(Look& look, const OpenOptions& options) {
     break;
   }
   return {};
+}
+
+bool is_lightning(const io::InputFile& file, OpenOptions options) {
+  options.torch_key = "state_dict";
+  const auto layout = container::read_torch_layout(container::FileSource(file), options);
+  return layout && layout->is_lightning;
 }
 
 }  // namespace
@@ -112,6 +119,10 @@ Result<Look> look_at(const fs::path& path, const OpenOptions& options) {
     } else {
       look.trouble = opened.error();
     }
+  }
+  // A state dict one level down: of a whole training, or what --key asked for.
+  if (look.kind == FileKind::kTorchZip || look.kind == FileKind::kTorchLegacy) {
+    if (look.trouble || !options.torch_key.empty()) look.is_lightning = is_lightning(file, options);
   }
   return look;
 }

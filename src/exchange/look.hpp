@@ -36,6 +36,8 @@ struct Look {
   /// The tensors of a file that Ferrule reads as tensors (safetensors, torch); null otherwise.
   std::shared_ptr<const TensorSource> tensors = {};
   Metadata metadata = {};
+  /// A torch file with all that Lightning keeps of a training.
+  bool is_lightning = false;
   /// Why the tensors could not be read, if they could not.
   std::optional<Error> trouble = {};
 

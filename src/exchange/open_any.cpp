@@ -1,47 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <deque>
 #include <memory>
 #include <set>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "exchange/dialects/peft_form.hpp"
+#include "exchange/limits.hpp"
+#include "exchange/made_tensors.hpp"
 #include "exchange/request.hpp"
 #include "ferrule/exchange.hpp"
 #include "ferrule/text.hpp"
+#include "io/folder.hpp"
 #include "io/kind_at.hpp"
 
 namespace ferrule {
 namespace {
-
-/// Tensors that were put together, and what they refer to.
-class MadeTensors final : public TensorSource {
- public:
-  explicit MadeTensors(exchange::Middle middle) : middle_(std::move(middle)) {}
-
-  Result<void> add(const TensorStream& stream) {
-    auto& bytes = bytes_.emplace_back();
-    const auto size = byte_size(stream.dtype, stream.shape);
-    if (!size) return base::corrupt("EX-8", "tensor " + quote(stream.name) + " is too large");
-    bytes.resize(static_cast<std::size_t>(*size));
-    if (stream.read) FERRULE_CHECK(stream.read(0, bytes));
-    return tensors_.add(stream.name, stream.dtype, stream.shape, bytes);
-  }
-
-  const exchange::Middle& middle() const noexcept { return middle_; }
-  std::span<const NamedTensor> tensors() const& noexcept override { return tensors_.tensors(); }
-  std::optional<TensorView> find(std::string_view name) const& noexcept override {
-    return tensors_.find(name);
-  }
-  std::span<const TensorAlias> aliases() const& noexcept override { return tensors_.aliases(); }
-
- private:
-  exchange::Middle middle_;
-  std::deque<std::vector<std::byte>> bytes_;
-  StateDict tensors_;
-};
 
 /// The one component that there is.
 Result<std::string> only_component(const exchange::Middle& middle) {
@@ -55,7 +31,35 @@ Result<std::string> only_component(const exchange::Middle& middle) {
                                        "peft, which makes a folder for each");
 }
 
+/// The file itself; of a folder the largest in it, which has the factors.
+Result<std::filesystem::path> weights_at(const std::filesystem::path& path) {
+  FERRULE_TRY(const auto kind, io::kind_at(path));
+  if (kind != io::EntryKind::kFolder) return path;
+  FERRULE_TRY(const auto folder, io::Folder::open(path));
+  if (!folder) return path;
+  FERRULE_TRY(const auto names, folder->names());
+  std::filesystem::path largest = path;
+  std::uintmax_t most = 0;
+  for (const auto& name : names) {
+    std::error_code failed;
+    const auto size = std::filesystem::file_size(path / name, failed);
+    if (failed || size <= most) continue;
+    most = size;
+    largest = path / name;
+  }
+  return largest;
+}
+
 }  // namespace
+
+std::string dialect_at(const std::filesystem::path& path, const OpenOptions& options) {
+  const auto kind = io::kind_at(path);
+  if (!kind || *kind == io::EntryKind::kNothing) return {};
+  const auto look = exchange::look_at(path, options);
+  if (!look) return {};
+  const auto found = exchange::dialect_of(*look);
+  return found ? std::string((*found)->name()) : std::string();
+}
 
 Result<Adapter> open_any(const std::filesystem::path& path, const ExchangeOptions& options) {
   FERRULE_TRY(const auto kind, io::kind_at(path));
@@ -78,15 +82,40 @@ Result<Adapter> open_any(const std::filesystem::path& path, const ExchangeOption
   }
   auto opened = std::move(source).value();
   FERRULE_TRY(const auto component, only_component(opened.middle));
-  auto tensors = std::make_unique<MadeTensors>(std::move(opened.middle));
   exchange::Ledger ledger({});
-  FERRULE_TRY(auto form, exchange::peft_form(tensors->middle(), component, request, ledger));
+  exchange::limit(opened.middle, exchange::find_dialect("peft")->carries(), "PEFT", ledger);
+  FERRULE_CHECK(ledger.finish());
+  const auto middle = std::make_shared<const exchange::Middle>(std::move(opened.middle));
+  FERRULE_TRY(auto form, exchange::peft_form(*middle, component, request, ledger));
+  auto tensors = std::make_unique<exchange::MadeTensors>(middle);
   for (const auto& stream : form.tensors) FERRULE_CHECK(tensors->add(stream));
-  FERRULE_TRY(auto adapter,
-              Adapter::make(std::move(form.config), std::move(tensors), {.directory = path}));
+  FERRULE_TRY(const auto weights, weights_at(path));
+  std::error_code failed;
+  const auto bytes = std::filesystem::file_size(weights, failed);
+  FERRULE_TRY(auto adapter, Adapter::make(std::move(form.config), std::move(tensors),
+                                          {.directory = path,
+                                           .weights_file = weights,
+                                           .metadata = {},
+                                           .file_bytes = failed ? 0 : bytes}));
   if (options.open.allow_errors) return adapter;
   if (auto error = adapter.first_error()) return *std::move(error);
   return adapter;
+}
+
+Result<NormalizeReport> normalize_any(const std::filesystem::path& path,
+                                      const std::filesystem::path& output,
+                                      const NormalizeOptions& options,
+                                      const ExchangeOptions& foreign) {
+  const auto dialect = foreign.from.empty() ? dialect_at(path, options.open) : foreign.from;
+  if (dialect.empty() || dialect == "peft") return normalize(path, output, options);
+  FERRULE_TRY(const bool same, io::same_directory(path, output));
+  if (same) {
+    return base::at(base::invalid("the output is the source: give another place"), output);
+  }
+  auto how = foreign;
+  how.open = options.open;
+  FERRULE_TRY(const auto adapter, open_any(path, how));
+  return normalize(adapter, output, options);
 }
 
 }  // namespace ferrule

@@ -61,6 +61,29 @@ def compare(got, truth, name):
         assert error < TOLERANCE, (name, key, error)
 
 
+def foreign_adapters():
+    """Other verbs take an adapter of any program, and say what they say of its PEFT form."""
+    for name in ("torchtune", "keras-llama", "litgpt"):
+        sample = SAMPLES / name
+        with tempfile.TemporaryDirectory() as work:
+            work = pathlib.Path(work)
+            convert(sample / "adapter", work / "peft", "peft", sample / "base")
+
+            def run(verb, path, *more):
+                done = subprocess.run([FERRULE, verb, path, *more, "--base", sample / "base"], capture_output=True, text=True)
+                assert done.returncode == 0, (verb, name, done.stderr)
+                return done.stdout
+
+            for verb, tail in (("explain", ["--json"]), ("inspect", ["--json"]), ("id", [])):
+                told = [run(verb, path, *tail).replace(str(path), "") for path in (sample / "adapter", work / "peft")]
+                if verb == "inspect":
+                    told = [json.loads(text)["modules"] for text in told]
+                assert told[0] == told[1], (verb, name, told)
+            run("diff", sample / "adapter", work / "peft")
+            run("normalize", sample / "adapter", "-o", work / "normal")
+            compare(updates(work / "normal"), load_file(sample / "truth.safetensors"), name + ", normalized")
+
+
 def main():
     count = 0
     for sample in sorted(SAMPLES.iterdir()):
@@ -68,11 +91,13 @@ def main():
         program = sample.name.split("-")[0]
         with tempfile.TemporaryDirectory() as work:
             work = pathlib.Path(work)
-            report = convert(sample / "adapter", work / "peft", "peft", sample / "base")
+            config = sample / "config.json"
+            source = sample / ("adapter.ckpt" if program == "lightning" else "adapter")
+            report = convert(source, work / "peft", "peft", sample / "base", *(["--config", config] if config.exists() else []))
             assert report["from"] == program, report["from"]
             compare(updates(work / "peft"), truth, sample.name)
             count += 1
-            if sample.name in ("adapterhub-ia3", "adapterhub-gpt2"):
+            if sample.name in ("adapterhub-ia3", "adapterhub-gpt2", "lightning"):
                 continue  # What the library's own form of these cannot say is read only.
             convert(work / "peft", work / "back", program, sample / "base")
             convert(work / "back", work / "again", "peft", sample / "base")
@@ -87,7 +112,12 @@ def main():
             error = convert(alone, work / "out", "peft", SAMPLES / name / "base", fails=True)
             assert error["rule"] == "EX-6", error
             count += 1
-    assert count >= 15, count
+    with tempfile.TemporaryDirectory() as work:
+        error = convert(SAMPLES / "lightning/adapter.ckpt", pathlib.Path(work) / "out", "peft", SAMPLES / "lightning/base", fails=True)
+        assert error["rule"] == "EX-6", error
+        count += 1
+    foreign_adapters()
+    assert count >= 20, count
     print(f"{count} conversions")
 
 

@@ -20,5 +20,7 @@ const Dialect& torchtune_dialect();
 const Dialect& litgpt_dialect();
 const Dialect& mistral_dialect();
 const Dialect& onnx_dialect();
+const Dialect& lightning_dialect();
+const Dialect& keras_dialect();
 
 }  // namespace ferrule::exchange

@@ -20,7 +20,6 @@ namespace {
 constexpr const char* kOnnxFile = "adapter.onnx_adapter";
 constexpr std::string_view kOnnxA = ".lora_A.weight";
 constexpr std::string_view kOnnxB = ".lora_B.weight";
-constexpr std::uint64_t kPiece = std::uint64_t{1} << 20;
 
 /// A file in memory and what is in it.
 struct Opened {
@@ -76,21 +75,6 @@ Result<Middle> read_pairs(const Opened& opened) {
     out.sites.push_back(std::move(site));
   }
   return out;
-}
-
-/// Writes a tensor's bytes in pieces.
-Result<void> write_stream(io::OutputFile& out, const TensorStream& tensor, std::uint64_t bytes) {
-  std::vector<std::byte> piece;
-  for (std::uint64_t at = 0; at < bytes; at += kPiece) {
-    piece.resize(static_cast<std::size_t>(std::min(kPiece, bytes - at)));
-    if (tensor.read) {
-      FERRULE_CHECK(tensor.read(at, piece));
-      FERRULE_CHECK(out.write(std::span<const std::byte>(piece)));
-    } else {
-      FERRULE_CHECK(out.write(tensor.bytes.subspan(static_cast<std::size_t>(at), piece.size())));
-    }
-  }
-  return {};
 }
 
 Result<PlannedFile> onnx_file(std::vector<TensorStream> tensors) {

@@ -164,13 +164,8 @@ class AdapterReader {
 Result<void> read_folder(const fs::path& folder, const std::string& component,
                          const Request& request, Middle& out) {
   FERRULE_TRY(auto opened, AdapterAccess::open(folder, request.open));
-  auto adapter = std::make_shared<Adapter>(std::move(opened));
-  for (const auto& finding : adapter->findings()) {
-    if (finding.severity != Severity::kError) continue;
-    return base::at(base::corrupt(finding.rule, finding.message), folder);
-  }
-  FERRULE_CHECK(AdapterReader(*adapter, component, request.base, out).read());
-  out.owners.push_back(std::move(adapter));
+  auto read = read_peft(std::move(opened), component, request, out);
+  if (!read) return base::at(std::move(read).error(), folder);
   return {};
 }
 
@@ -372,6 +367,18 @@ class FusedExpert final : public Peft {
 Result<PeftForm> peft_form(const Middle& middle, const std::string& component,
                            const Request& request, Ledger& ledger) {
   return FolderWriter(middle, component, request, ledger).form(Experts::kAsTheyWere);
+}
+
+Result<void> read_peft(Adapter adapter, const std::string& component, const Request& request,
+                       Middle& out) {
+  auto kept = std::make_shared<Adapter>(std::move(adapter));
+  for (const auto& finding : kept->findings()) {
+    if (finding.severity != Severity::kError) continue;
+    return base::corrupt(finding.rule, finding.message);
+  }
+  FERRULE_CHECK(AdapterReader(*kept, component, request.base, out).read());
+  out.owners.push_back(std::move(kept));
+  return {};
 }
 
 const Dialect& peft_dialect() {

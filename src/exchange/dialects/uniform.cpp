@@ -11,6 +11,8 @@
 namespace ferrule::exchange {
 namespace {
 
+constexpr std::uint64_t kWritePiece = std::uint64_t{1} << 20;
+
 double common_scale(std::span<const Site> sites) {
   std::vector<Site> working(sites.begin(), sites.end());
   std::erase_if(working, [](const Site& site) { return site.scale == 0; });
@@ -45,6 +47,20 @@ TensorStream written(const Values& values, std::string name, const std::string& 
   if (dtype != values.dtype()) ledger.rounded(name, std::string(dtype_name(dtype)));
   if (!key.empty()) ledger.renamed(key, name);
   return values.stream(std::move(name), dtype);
+}
+
+Result<void> write_stream(io::OutputFile& out, const TensorStream& tensor, std::uint64_t bytes) {
+  std::vector<std::byte> piece;
+  for (std::uint64_t at = 0; at < bytes; at += kWritePiece) {
+    piece.resize(static_cast<std::size_t>(std::min(kWritePiece, bytes - at)));
+    if (tensor.read) {
+      FERRULE_CHECK(tensor.read(at, piece));
+      FERRULE_CHECK(out.write(std::span<const std::byte>(piece)));
+    } else {
+      FERRULE_CHECK(out.write(tensor.bytes.subspan(static_cast<std::size_t>(at), piece.size())));
+    }
+  }
+  return {};
 }
 
 }  // namespace ferrule::exchange

@@ -38,4 +38,7 @@ class Uniform {
 TensorStream written(const Values& values, std::string name, const std::string& key,
                      const Request& request, Ledger& ledger);
 
+/// Writes the `bytes` bytes of a tensor, in pieces.
+Result<void> write_stream(io::OutputFile& out, const TensorStream& tensor, std::uint64_t bytes);
+
 }  // namespace ferrule::exchange

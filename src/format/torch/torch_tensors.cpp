@@ -25,6 +25,20 @@ constexpr std::uint64_t kExpansionSpare = std::uint64_t{16} << 20;
 
 std::string article(Kind kind) { return std::string(describe(kind)); }
 
+constexpr std::string_view kLightningKey = "pytorch-lightning_version";
+
+/// True if the root, a dictionary, has that key; with `dict` only if a dictionary is there.
+bool has_torch_key(const Pickle& pickle, std::string_view name, bool dict) {
+  const auto& items = pickle.node(pickle.root()).items;
+  for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
+    if (items[i].kind == Kind::kString && items[i].string() == name &&
+        (!dict || items[i + 1].kind == Kind::kDict)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 class TensorReader {
  public:
   TensorReader(const Pickle& pickle, TorchContainer container, const ReadLimits& limits)
@@ -45,6 +59,7 @@ class TensorReader {
   Result<TorchLayout> read(std::string_view key) {
     FERRULE_TRY(layout_.storages, storages_.read(!key.empty()));
     FERRULE_TRY(const auto root, find_root(key));
+    layout_.is_lightning = !key.empty() && has_torch_key(pickle_, kLightningKey, false);
     FERRULE_CHECK(read_entries(root));
     FERRULE_CHECK(check_expansion());
     return std::move(layout_);
@@ -359,21 +374,12 @@ const std::vector<TorchStorage>& TorchValues::storages() const noexcept {
 std::string offer_torch_keys(const Pickle& pickle) {
   if (pickle.root().kind != Kind::kDict) return {};
   static constexpr std::array<std::string_view, 3> kOffered = {"state_dict", "model", "module"};
-  const auto& items = pickle.node(pickle.root()).items;
-  const auto has = [&](std::string_view name, bool dict) {
-    for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
-      if (items[i].kind == Kind::kString && items[i].string() == name &&
-          (!dict || items[i + 1].kind == Kind::kDict)) {
-        return true;
-      }
-    }
-    return false;
-  };
-  std::string text = has("pytorch-lightning_version", false) ? "; it is a checkpoint of Lightning"
-                     : has("ds_version", false)              ? "; it is a checkpoint of DeepSpeed"
-                                                             : "";
+  std::string text =
+      has_torch_key(pickle, kLightningKey, false)  ? "; it is a checkpoint of Lightning"
+      : has_torch_key(pickle, "ds_version", false) ? "; it is a checkpoint of DeepSpeed"
+                                                   : "";
   for (const auto offered : kOffered) {
-    if (!has(offered, true)) continue;
+    if (!has_torch_key(pickle, offered, true)) continue;
     return text + "; the dictionary under " + quote(offered) + " can be read with --key " +
            std::string(offered);
   }

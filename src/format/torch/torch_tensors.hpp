@@ -47,6 +47,8 @@ struct TorchLayout {
   std::vector<TorchStorage> storages;
   std::vector<TorchTensor> tensors;
   bool has_checksums = false;
+  /// The state dict is that of a checkpoint of Lightning, one level down.
+  bool is_lightning = false;
 };
 
 enum class TorchContainer : std::uint8_t { kZip, kLegacy };
