@@ -323,11 +323,13 @@ class Adapter:
     """
 
     @staticmethod
-    def open(path: str | os.PathLike[str], *, backing: Literal['map', 'copy'] = 'map', torch_key: str = '', allow_errors: bool = False) -> Adapter:
+    def open(path: str | os.PathLike[str], *, backing: Literal['map', 'copy'] = 'map', torch_key: str = '', allow_errors: bool = False, base: str | os.PathLike[str] | None = None, config: str | os.PathLike[str] | None = None, source: str = '', arch: str = '') -> Adapter:
         """
         Opens an adapter's directory as PEFT finds it (adapter_model.safetensors, then .bin), without torch. "hf://user/repo[@revision][/subfolder]" is pulled through the cache first.
 
         backing="map" maps the weights: pages load on first touch, and if another program truncates the file, touching a lost page ends the process (SIGBUS). backing="copy" reads them into memory. torch_key names the entry of a .bin that holds the state dict one level down.
+
+        An adapter of another program (docs/convert.md) is opened as convert(to="peft") writes it; base, config, source and arch are those of convert().
 
         An adapter that can be read and has errors all the same is refused with the first of them, unless allow_errors asks for it; findings has all. Raises NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.
         """
@@ -604,7 +606,7 @@ def pull(repo_id: str, *, revision: str | None = None, cache_dir: str | os.PathL
     The files stay in the cache that huggingface_hub uses too, or are copied into `output`, together or not at all. Each is checked against the hash that the Hub lists, cached ones too. offline=True makes no request. For token, progress and errors see push.
     """
 
-def inspect(path: object | None, torch_key: object | None, tick: object | None) -> object:
+def inspect(path: object | None, torch_key: object | None, base: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
 def verify(paths: object, values: bool, id: object | None, backing: object | None, torch_key: object | None, tick: object | None) -> object:
@@ -660,7 +662,7 @@ def exchange(adapter: object | None, output: object | None, to: object | None, s
 def convert(adapter: object | None, output: object | None, to: object | None, torch_key: object | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
-def normalize(adapter: object | None, output: object | None, rank: object | None, scale: object | None, engines: object | None, torch_key: object | None, durability: object | None, tick: object | None) -> object:
+def normalize(adapter: object | None, output: object | None, rank: object | None, scale: object | None, engines: object | None, torch_key: object | None, base: object | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
 def fix(adapter: object | None, output: object | None, base: BaseModel | None, durability: object | None, tick: object | None) -> object:

@@ -41,7 +41,7 @@ TEST(Hdf5Reader, NoShorterFileIsTaken) {
 TEST(Hdf5Reader, AnyOneByteMayBeWrong) {
   const auto file = two_datasets();
   for (std::size_t at = 0; at < file.size(); ++at) {
-    for (const char value : {'\0', '\x01', '\x7f', '\xff'}) {
+    for (const char value : {'\x01', '\xff'}) {
       auto wrong = file;
       wrong[at] = value;
       const auto parsed = parse(wrong);
