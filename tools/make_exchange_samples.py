@@ -10,6 +10,7 @@ PROGRAM is one of
   litgpt       pip install torch==2.13.0 litgpt==0.5.13
   onnx         pip install onnxruntime==1.32.0
   keras        pip install torch==2.13.0 keras==3.15.1 keras-hub==0.32.0
+  paddle       pip install paddlepaddle==3.3.1 paddleformers==1.2.0
   lightning    pip install torch==2.13.0 transformers peft==0.21.2 lightning==2.6.6
 
 Each sample is a folder: `adapter` is what the program wrote, `base/config.json` the model, and `truth.safetensors` the difference
@@ -241,8 +242,39 @@ def lightning(root):
     write_sample(folder, LLAMA, {k: (after[k] - before[k]).numpy() for k in after})
 
 
+def paddle(root):
+    import shutil
+
+    import paddle as library
+    from paddleformers.peft import LoRAConfig, LoRAModel
+    from paddleformers.transformers import LlamaConfig, LlamaForCausalLM
+
+    size = {key: value for key, value in LLAMA.items() if key not in ("architectures", "model_type", "head_dim")}
+    cases = {"paddle": dict(target_modules=[".*q_proj.*", ".*v_proj.*"]),
+             "paddle-rslora": dict(target_modules=[".*k_proj.*", ".*down_proj.*"], rslora=True)}
+    for name, fields in cases.items():
+        library.seed(7)
+        model = LoRAModel(LlamaForCausalLM(LlamaConfig(**size)), LoRAConfig(r=4, lora_alpha=12, **fields))
+        for key, parameter in model.named_parameters():
+            if "lora" in key:
+                parameter.set_value(library.randn(parameter.shape) * 0.1)
+        before = {key: value.numpy().copy() for key, value in model.model.state_dict().items()}
+        made = root / name / "made"
+        model.save_pretrained(str(made))
+        (root / name / "adapter").mkdir(exist_ok=True)
+        for path in made.iterdir():  # config.json is the base's, saved_signal_0 is empty.
+            if path.name.startswith(("lora_config", "peft_model")):
+                shutil.copy(path, root / name / "adapter" / path.name)
+        shutil.rmtree(made)
+        model.merge()
+        after = model.model.state_dict()
+        # Its linear layers keep their weights the other way round.
+        write_sample(root / name, LLAMA, {key: (after[key].numpy() - value).T for key, value in before.items()
+                                          if "lora" not in key and value.ndim == 2 and "embed" not in key})
+
+
 def main():
-    programs = {"keras": keras, "lightning": lightning, "adapterhub": adapterhub, "torchtune": torchtune, "litgpt": litgpt, "onnx": onnx}
+    programs = {"keras": keras, "paddle": paddle, "lightning": lightning, "adapterhub": adapterhub, "torchtune": torchtune, "litgpt": litgpt, "onnx": onnx}
     if len(sys.argv) not in (2, 3) or sys.argv[1] not in programs:
         sys.exit(__doc__)
     default = pathlib.Path(__file__).resolve().parent.parent / "tests" / "exchange" / "programs"

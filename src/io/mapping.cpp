@@ -116,12 +116,20 @@ void release_pages(std::span<const std::byte> bytes) noexcept {
   if (bytes.empty()) return;
   auto& files = MappedFiles::all();
   const std::lock_guard lock(files.mutex);
-  if (files.find(bytes) == files.ranges.end()) return;
-  const std::byte* end = bytes.data() + bytes.size();
+  const auto found = files.find(bytes);
+  // What was written to is in these pages alone.
+  if (found == files.ranges.end() || found->second.is_writable) return;
+  // The system maps the pages around one that is touched as well, 64 KiB at a time
+  // (fault_around_bytes): with small tensors they would be all of the file. Pages that a neighbor
+  // needs are read again like any other.
+  constexpr std::uintptr_t kAround = std::uintptr_t{1} << 16;
   static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  // A page that is shared with a neighbor goes, too: it is read again like any other.
-  const auto first = reinterpret_cast<std::uintptr_t>(bytes.data()) / page * page;
-  const auto last = (reinterpret_cast<std::uintptr_t>(end) + page - 1) / page * page;
+  const auto start = reinterpret_cast<std::uintptr_t>(found->first);
+  const auto size = static_cast<std::uintptr_t>(found->second.size);
+  const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());
+  const auto first = std::max(begin / kAround * kAround, start);
+  const auto last = std::min((begin + bytes.size() + kAround - 1) / kAround * kAround,
+                             start + (size + page - 1) / page * page);
   ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 

@@ -44,6 +44,22 @@ Result<double> paddle_scale(const Json& config) {
   return *alpha / (rslora != nullptr && *rslora == Json(true) ? std::sqrt(*rank) : *rank);
 }
 
+/// What lora_config.json says that changes what the tensors mean.
+Result<void> check_kind(const Json& config) {
+  for (const auto* field : {"tensor_model_parallel_size", "tensor_parallel_degree"}) {
+    const auto* degree = config.find(field);
+    if (degree == nullptr || degree->number().value_or(1) <= 1) continue;
+    return base::unsupported("EX-3",
+                             "the adapter was saved in parts for tensor parallelism; merge it with "
+                             "PaddleNLP first");
+  }
+  const auto* enabled = config.find("enable_lora_list");
+  if (enabled == nullptr || enabled->is_null()) return {};
+  return base::unsupported("EX-3",
+                           "enable_lora_list leaves parts of fused layers out, and such adapters "
+                           "are not converted");
+}
+
 class Paddle final : public Dialect {
  public:
   std::string_view name() const override { return "paddle"; }
@@ -63,12 +79,7 @@ class Paddle final : public Dialect {
     if (!config.is_object()) {
       return base::corrupt("EX-6", "lora_config.json is not an object");
     }
-    const auto* degree = config.find("tensor_parallel_degree");
-    if (degree != nullptr && degree->number().value_or(1) > 1) {
-      return base::unsupported("EX-3",
-                               "the adapter was saved in parts for tensor parallelism; merge it "
-                               "with PaddleNLP first");
-    }
+    FERRULE_CHECK(check_kind(config));
     FERRULE_TRY(const double scale, paddle_scale(config));
     Middle out;
     for (const auto& name : look.names) {
@@ -78,6 +89,8 @@ class Paddle final : public Dialect {
       for (auto& [path, factors] : modules) out.sites.push_back(site_of(path, factors, scale));
       out.owners.push_back(opened.tensors);
     }
+    const auto* gradients = config.find("loraga");
+    if (gradients != nullptr && *gradients == Json(true)) out.facts.changed_base = "lora_ga";
     const auto* model = config.find("base_model_name_or_path");
     if (model != nullptr && model->if_string() != nullptr) {
       out.facts.base_model = *model->if_string();
@@ -137,7 +150,7 @@ class Paddle final : public Dialect {
                      {"rslora", false},
                      {"scaling", uniform.scale()},
                      {"target_modules", Json::Array(targets.begin(), targets.end())},
-                     {"tensor_parallel_degree", 1}});
+                     {"tensor_model_parallel_size", 1}});
     return document.dump_python(2) + "\n";
   }
 };
