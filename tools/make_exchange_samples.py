@@ -11,6 +11,7 @@ PROGRAM is one of
   onnx         pip install onnxruntime==1.32.0
   keras        pip install torch==2.13.0 keras==3.15.1 keras-hub==0.32.0
   paddle       pip install paddlepaddle==3.3.1 paddleformers==1.2.0
+  mistral      pip install torch==2.13.0 safetensors simple-parsing; pip install --no-deps mistral-inference==1.6.0
   lightning    pip install torch==2.13.0 transformers peft==0.21.2 lightning==2.6.6
 
 Each sample is a folder: `adapter` is what the program wrote, `base/config.json` the model, and `truth.safetensors` the difference
@@ -273,8 +274,61 @@ def paddle(root):
                                           if "lora" not in key and value.ndim == 2 and "embed" not in key})
 
 
+def mistral(root):
+    """The model around mistral-inference's own merge (LoRALoaderMixin.load_lora) has its names alone: its layers need a GPU."""
+    import types
+
+    import torch
+    from mistral_inference.lora import LoRALoaderMixin
+    from safetensors.torch import save_file
+
+    # module: (transformers' name, rows, columns, heads whose rows are in pairs)
+    modules = {"attention.wq": ("self_attn.q_proj", 16, 16, 4), "attention.wk": ("self_attn.k_proj", 8, 16, 2),
+               "attention.wv": ("self_attn.v_proj", 8, 16, None), "attention.wo": ("self_attn.o_proj", 16, 16, None),
+               "feed_forward.w1": ("mlp.gate_proj", 24, 16, None), "feed_forward.w2": ("mlp.down_proj", 16, 24, None),
+               "feed_forward.w3": ("mlp.up_proj", 24, 16, None)}
+
+    class Model(LoRALoaderMixin, torch.nn.Module):
+        dtype, device, pipeline_rank = torch.float32, "cpu", 0
+
+        def __init__(self):
+            super().__init__()
+            self.args = types.SimpleNamespace(lora=None)
+            self.layers = torch.nn.ModuleDict()
+            for layer in "01":
+                self.layers[layer] = torch.nn.Module()
+                for name, (_, rows, columns, _) in modules.items():
+                    part, leaf = name.split(".")
+                    if not hasattr(self.layers[layer], part):
+                        setattr(self.layers[layer], part, torch.nn.Module())
+                    setattr(getattr(self.layers[layer], part), leaf, torch.nn.Linear(columns, rows, bias=False))
+
+    torch.manual_seed(8)
+    model = Model()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    tensors = {}
+    for layer in "01":
+        for name, (_, rows, columns, _) in modules.items():
+            tensors[f"layers.{layer}.{name}.lora_A.weight"] = torch.randn(4, columns) * 0.1
+            tensors[f"layers.{layer}.{name}.lora_B.weight"] = torch.randn(rows, 4) * 0.1
+    folder = root / "mistral" / "adapter"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / "lora.safetensors")
+    (folder / "params.json").write_text(json.dumps({"dim": 16, "n_layers": 2, "lora": {"enable": True, "rank": 4, "scaling": 2.0}}))
+    model.load_lora(folder / "lora.safetensors")
+    truth = {}
+    for key, value in model.state_dict().items():
+        _, layer, name = key.removesuffix(".weight").split(".", 2)
+        hf, rows, columns, heads = modules[name]
+        change = (value - before[key]).numpy()
+        if heads:  # Its rotary embedding turns rows 2i and 2i + 1 of a head.
+            change = change.reshape(heads, -1, 2, columns).swapaxes(1, 2).reshape(rows, columns)
+        truth[f"model.layers.{layer}.{hf}.weight"] = change
+    write_sample(root / "mistral", dict(LLAMA, architectures=["MistralForCausalLM"], model_type="mistral"), truth)
+
+
 def main():
-    programs = {"keras": keras, "paddle": paddle, "lightning": lightning, "adapterhub": adapterhub, "torchtune": torchtune, "litgpt": litgpt, "onnx": onnx}
+    programs = {"keras": keras, "mistral": mistral, "paddle": paddle, "lightning": lightning, "adapterhub": adapterhub, "torchtune": torchtune, "litgpt": litgpt, "onnx": onnx}
     if len(sys.argv) not in (2, 3) or sys.argv[1] not in programs:
         sys.exit(__doc__)
     default = pathlib.Path(__file__).resolve().parent.parent / "tests" / "exchange" / "programs"
