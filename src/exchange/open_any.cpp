@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memory>
 #include <set>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "ferrule/exchange.hpp"
 #include "ferrule/text.hpp"
 #include "io/folder.hpp"
+#include "io/input_file.hpp"
 #include "io/kind_at.hpp"
 
 namespace ferrule {
@@ -31,21 +31,27 @@ Result<std::string> only_component(const exchange::Middle& middle) {
                                        "peft, which makes a folder for each");
 }
 
+struct Weights {
+  std::filesystem::path path;
+  std::uint64_t bytes = 0;
+};
+
 /// The file itself; of a folder the largest in it, which has the factors.
-Result<std::filesystem::path> weights_at(const std::filesystem::path& path) {
+Result<Weights> weights_at(const std::filesystem::path& path) {
   FERRULE_TRY(const auto kind, io::kind_at(path));
-  if (kind != io::EntryKind::kFolder) return path;
+  if (kind != io::EntryKind::kFolder) {
+    FERRULE_TRY(const auto file, io::InputFile::open(path));
+    return Weights{path, file.size()};
+  }
+  Weights largest;
   FERRULE_TRY(const auto folder, io::Folder::open(path));
-  if (!folder) return path;
+  if (!folder) return largest;
   FERRULE_TRY(const auto names, folder->names());
-  std::filesystem::path largest = path;
-  std::uintmax_t most = 0;
   for (const auto& name : names) {
-    std::error_code failed;
-    const auto size = std::filesystem::file_size(path / name, failed);
-    if (failed || size <= most) continue;
-    most = size;
-    largest = path / name;
+    FERRULE_TRY(const auto one, io::kind_at(path / name));
+    if (one != io::EntryKind::kFile) continue;
+    FERRULE_TRY(const auto file, io::InputFile::open(path / name));
+    if (file.size() > largest.bytes) largest = {path / name, file.size()};
   }
   return largest;
 }
@@ -90,13 +96,11 @@ Result<Adapter> open_any(const std::filesystem::path& path, const ExchangeOption
   auto tensors = std::make_unique<exchange::MadeTensors>(middle);
   for (const auto& stream : form.tensors) FERRULE_CHECK(tensors->add(stream));
   FERRULE_TRY(const auto weights, weights_at(path));
-  std::error_code failed;
-  const auto bytes = std::filesystem::file_size(weights, failed);
   FERRULE_TRY(auto adapter, Adapter::make(std::move(form.config), std::move(tensors),
                                           {.directory = path,
-                                           .weights_file = weights,
+                                           .weights_file = weights.path,
                                            .metadata = {},
-                                           .file_bytes = failed ? 0 : bytes}));
+                                           .file_bytes = weights.bytes}));
   if (options.open.allow_errors) return adapter;
   if (auto error = adapter.first_error()) return *std::move(error);
   return adapter;
