@@ -4,7 +4,7 @@
 #
 # hotswap_adapter() compares the two configs before it replaces the weights, but not how they were started. A PiSSA or OLoRA adapter, whose factors
 # belong to a base with the principal part taken out, is swapped into a model with a plain LoRA adapter without a word, and the outputs are wrong
-# by most of what the adapter does; a plain one swapped into a model started by PiSSA likewise, for there the base stays reduced. Loading the same
+# by much of what the adapter does; a plain one swapped into a model started by PiSSA likewise, for there the base stays reduced. Loading the same
 # folders with from_pretrained() is right.
 #
 # Seen, relative error of logits (the adapter's whole effect): PiSSA into plain 0.34 (0.44), OLoRA into plain 0.22 (0.57), plain into PiSSA 0.46,

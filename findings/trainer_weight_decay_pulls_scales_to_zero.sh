@@ -3,8 +3,8 @@
 # transformers 5.23.0, peft 0.21.2, accelerate 1.15.0, torch 2.13.0, seen 2026-11-29.
 #
 # weight_decay of Trainer leaves biases and norms alone and pulls everything else to zero. That is right for LoRA's factors, for which zero means
-# no change. It also pulls IA3's vectors and DoRA's magnitudes, for which zero switches the layer off (IA3 without a change is one), and the rows of
-# trainable_token_indices, which hold the tokens' whole embeddings and shrink at every step, also where the token is not in the batch.
+# no change. It also pulls IA3's vectors and DoRA's magnitudes, for which zero switches the layer off (an IA3 vector that changes nothing is one), and
+# the rows of trainable_token_indices, which hold the tokens' whole embeddings and shrink at every step, also if the token is not in the batch.
 #
 # Seen, parameters after 10 steps at learning rate 0.1 and weight decay 0.5 over those before, for tokens and layers without a gradient: IA3 0.60,
 # magnitude 0.60, token rows 0.60, norm of modules_to_save 1.00. (1 - 0.05) to the tenth is 0.60.
