@@ -66,7 +66,7 @@ PUBLIC = {
     "check": "check engine_table explain",
     "edit": "clean convert fix normalize",
     "exchange": "exchange",
-    "publish": "publish",
+    "publish": "publish step_folders",
     "rescue": "assemble rescue save_shard",
     "merge": "merge",
     "factor": "combine extract factored_module resize to_lora",

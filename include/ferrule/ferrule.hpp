@@ -49,6 +49,7 @@
 #include "ferrule/scan_report.hpp"      // IWYU pragma: export
 #include "ferrule/selection.hpp"        // IWYU pragma: export
 #include "ferrule/spectrum_report.hpp"  // IWYU pragma: export
+#include "ferrule/step_folders.hpp"     // IWYU pragma: export
 #include "ferrule/targeting.hpp"        // IWYU pragma: export
 #include "ferrule/tensor_source.hpp"    // IWYU pragma: export
 #include "ferrule/tensor_stream.hpp"    // IWYU pragma: export
