@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <vector>
 
-#include "ferrule/safetensors_file.hpp"
 #include "ferrule/safetensors_writer.hpp"
 #include "ferrule/text_file.hpp"
 #include "model.hpp"
@@ -36,28 +35,10 @@ Result<void> write(const fs::path& path,
   return ferrule::write_safetensors(path, views);
 }
 
-Result<void> read_base(LanguageModel& model, const fs::path& path) {
-  const auto file = ferrule::SafetensorsFile::open(path);
-  if (!file) return file.error();
-  const torch::NoGradGuard no_grad;
-  for (auto& entry : model.named_parameters()) {
-    const auto view = file->find(entry.key());
-    const auto values = view ? view->as<float>() : std::nullopt;
-    if (!values || static_cast<std::int64_t>(values->size()) != entry.value().numel()) {
-      return ferrule::Error{.message = "the base has no fitting " + entry.key()};
-    }
-    std::copy(values->begin(), values->end(), entry.value().data_ptr<float>());
-  }
-  return {};
-}
-
 /// Some steps on random pieces of the text; prints and returns the mean loss of the last ten.
 double train(LanguageModel& model, const at::Tensor& text, int steps, double rate) {
-  std::vector<at::Tensor> trained;
-  for (const auto& parameter : model.parameters()) {
-    if (parameter.requires_grad()) trained.push_back(parameter);
-  }
-  torch::optim::AdamW optimizer(trained, torch::optim::AdamWOptions(rate));
+  torch::optim::AdamW optimizer(ferrule::torch::trainable_parameters(model),
+                                torch::optim::AdamWOptions(rate));
   double sum = 0;
   for (int step = 1; step <= steps; ++step) {
     std::vector<at::Tensor> pieces;
@@ -121,7 +102,8 @@ Result<void> run_train(const fs::path& text_file, const fs::path& folder) {
 
 Result<void> run_load(const fs::path& adapter, const fs::path& folder) {
   LanguageModel model;
-  if (auto read = read_base(model, folder / "base.safetensors"); !read) return read;
+  const auto base = ferrule::torch::load_state_dict(model, folder / "base.safetensors");
+  if (!base) return base.error();
   const auto loaded = ferrule::torch::from_pretrained(model, adapter);
   if (!loaded) return loaded.error();
   std::printf("loaded %llu tensors\n", static_cast<unsigned long long>(loaded->tensors));

@@ -9,14 +9,17 @@ and gradients; merging and unmerging leave the same weights; C++ loads what PEFT
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import warnings
 
 warnings.simplefilter("ignore")
+import huggingface_hub  # noqa: E402
 import peft  # noqa: E402
 import torch  # noqa: E402
+import transformers  # noqa: E402
 from net import Net  # noqa: E402
 from peft.tuners.loha import layer as loha_layer  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
@@ -57,6 +60,18 @@ def ia3(**fields):
                              **fields})
 
 
+def oft(**fields):
+    return peft.OFTConfig(**{"r": 0, "oft_block_size": 4, "target_modules": [*LINEAR, "point", "embed"], **fields})
+
+
+def vera(**fields):
+    return peft.VeraConfig(**{"r": 3, "target_modules": LINEAR, **fields})
+
+
+def tokens(**fields):
+    return peft.TrainableTokensConfig(**{"target_modules": ["embed"], "token_indices": [1, 4, 7], **fields})
+
+
 # name: (configs of its adapters, settings).
 CASES = {
     "lora": ([lora(target_modules=ALL)], {}),
@@ -70,6 +85,18 @@ CASES = {
     "lora_bias_all": ([lora(bias="all", target_modules=ALL)], {}),
     "lora_bias_only": ([lora(bias="lora_only", target_modules=ALL)], {}),
     "lora_dropout": ([lora(lora_dropout=0.3, target_modules=ALL)], {}),
+    "lora_bias_all_saved": ([lora(bias="all", modules_to_save=["norm", "head"])], {}),
+    "lora_sgd": ([lora(target_modules=ALL)], {"way": "sgd"}),
+    "dora_data": ([lora(use_dora=True)], {"way": "data"}),
+    "lora_saved_sgd": ([lora(modules_to_save=["norm"])], {"way": "sgd"}),
+    "loha_data": ([loha()], {"way": "data"}),
+    "lokr_set_data": ([lokr()], {"way": "set_data"}),
+    "ia3_set_data": ([ia3()], {"way": "set_data"}),
+    "lora_shared": ([lora(target_modules=ALL)], {"net": "shared"}),
+    "lora_tied": ([lora(target_modules=["embed", "q_proj"])], {"net": "tied"}),
+    "lora_tied_head": ([lora(target_modules=["head", "v_proj"], lora_bias=True)], {"net": "tied"}),
+    "dora_tied_two": ([lora(use_dora=True, target_modules=["embed"]), lora(target_modules=["embed", "v_proj"])],
+                      {"net": "tied"}),
     "lora_modules_to_save": ([lora(modules_to_save=["head", "norm"])], {}),
     "lora_regex": ([lora(target_modules=r"layers\.1\..*_proj|embed")], {}),
     "lora_layers": ([lora(target_modules=["q_proj", "embed"], layers_to_transform=[1], layers_pattern="layers")], {}),
@@ -99,6 +126,33 @@ CASES = {
     "lokr_lycoris": ([lokr(init_weights="lycoris", use_effective_conv2d=True, decompose_factor=2)], {}),
     "lokr_random": ([lokr(init_weights=False, modules_to_save=["norm"])], {}),
     "lokr_dropout": ([lokr(rank_dropout=0.4, rank_dropout_scale=True)], {}),
+    "oft": ([oft()], {}),
+    "oft_coft": ([oft(coft=True, eps=1e-2, use_cayley_neumann=False, module_dropout=0.5)], {}),
+    "oft_shared": ([oft(r=5, oft_block_size=0, block_share=True, num_cayley_neumann_terms=3)], {}),
+    "oft_random": ([oft(init_weights=False, bias="oft_only", modules_to_save=["norm"])], {}),
+    "oft_grouped": ([oft(target_modules=["grouped", "q_proj"])], {"merges": False}),
+    "oft_two": ([oft(), oft(oft_block_size=3, target_modules=["q_proj", "embed", "head"])], {}),
+    "oft_bf16": ([oft()], {"dtype": "BF16"}),
+    "vera": ([vera()], {}),
+    "vera_seed": ([vera(projection_prng_key=7, init_weights=False, save_projection=False)], {}),
+    "vera_dropout": ([vera(vera_dropout=0.3, bias="all")], {}),
+    "vera_two": ([vera(), vera(vera_dropout=0.1)], {}),
+    "vera_bf16": ([vera()], {"dtype": "BF16"}),
+    "tokens": ([tokens()], {}),
+    "tokens_random": ([tokens(init_weights=False)], {}),
+    "tokens_two": ([tokens(), tokens(token_indices=[2, 9])], {}),
+    "tokens_bf16": ([tokens()], {"dtype": "BF16"}),
+    "lora_tokens": ([lora(trainable_token_indices={"embed": [0, 3]})], {"way": "sgd"}),
+    "lora_saved_tokens": ([lora(target_modules=["conv2"], modules_to_save=["norm"],
+                               trainable_token_indices={"embed": [5]})], {}),
+    "lora_scaled": ([lora(target_modules=ALL, rank_pattern={"q_proj": 2}), lora(use_rslora=True)], {"scale": 0.3}),
+    "loha_scaled": ([loha()], {"scale": -2.0}),
+    "sum_cat": ([lora(target_modules=ALL), lora(r=2, lora_alpha=3, target_modules=["q_proj", "embed"])],
+                {"sum": "cat"}),
+    "sum_linear": ([lora(target_modules=ALL), lora(lora_alpha=9)], {"sum": "linear"}),
+    "sum_svd": ([lora(target_modules=[*LINEAR, "conv2", "point", "embed"]),
+                 lora(r=3, lora_alpha=3, target_modules=["q_proj", "embed", "conv2"])],
+                {"sum": "svd"}),
     "lora_bf16": ([lora(target_modules=ALL)], {"dtype": "BF16"}),
     "lora_f64": ([lora(target_modules=ALL)], {"dtype": "F64"}),
     "dora_bf16": ([lora(use_dora=True, target_modules=ALL)], {"dtype": "BF16"}),
@@ -129,7 +183,7 @@ class Comparison:
 
 
 def fresh(base: dict, settings: dict):
-    net = Net()
+    net = Net(settings.get("net", ""))
     net.load_state_dict(base)
     return net.to(DTYPES.get(settings.get("dtype"), torch.float32))
 
@@ -161,7 +215,8 @@ def run(model, words):
 
 
 def parameters(model) -> dict:
-    return {name: p.detach().clone() for name, p in model.base_model.model.named_parameters()}
+    named = model.base_model.model.named_parameters(remove_duplicate=False)
+    return {name: p.detach().clone() for name, p in named}
 
 
 def compare_parameters(comparison, case, kind, ours: dict, theirs: dict, tolerance: float):
@@ -187,14 +242,17 @@ def check_trained(comparison, case, configs, settings, base, words, folder):
     activate(model, configs)
     loose = HALF_TOLERANCE if settings.get("dtype") == "BF16" else TOLERANCE
     comparison.same(case, "logits", ours["logits"], run(model, words), loose)
-    gradients = {name: p.grad for name, p in model.base_model.model.named_parameters() if p.grad is not None}
+    named = model.base_model.model.named_parameters(remove_duplicate=False)
+    gradients = {name: p.grad for name, p in named if p.grad is not None}
     compare_parameters(comparison, case, "grad", ours, gradients, loose)
     with torch.no_grad():
         model.base_model.disable_adapter_layers()
         torch.manual_seed(7)
         comparison.same(case, "disabled", ours["disabled"], model(words), loose)
         model.base_model.enable_adapter_layers()
-        if settings.get("merges", True):
+        if settings.get("net") == "tied":
+            check_tied(comparison, case, ours, model, words)
+        elif settings.get("merges", True):
             model.base_model.merge_adapter()
             compare_parameters(comparison, case, "merged", ours, parameters(model), 0.0)
             comparison.same(case, "merged_logits", ours["merged_logits"], model(words), loose)
@@ -202,6 +260,100 @@ def check_trained(comparison, case, configs, settings, base, words, folder):
             compare_parameters(comparison, case, "unmerged", ours, parameters(model), 0.0)
             model.base_model.merge_adapter(safe_merge=True)
             compare_parameters(comparison, case, "safe", ours, parameters(model), 0.0)
+            model.base_model.unmerge_adapter()
+        if settings.get("net") != "tied":
+            check_edited(comparison, case, ours, model, settings, names_of(configs), words, loose)
+
+
+def check_tied(comparison, case, ours, model, words):
+    """PEFT's merge changes the other side of a tied weight, and warns of it when the adapter is made. Here the merged
+    model answers as the adapted one, and unmerging ties the weights again."""
+    before = parameters(model)
+    torch.manual_seed(7)
+    comparison.same(case, "merged_logits", ours["merged_logits"], model(words), TOLERANCE)
+    model.base_model.merge_adapter()
+    if torch.allclose(model(words), ours["merged_logits"], atol=1e-3):
+        comparison.say(f"{case}: PEFT's merge of a tied weight has become right")
+    changed = [name for name in before if "base_layer.weight" in name]
+    for name in before:
+        tied = name in ("head.weight", "embed.weight", "head.base_layer.weight", "embed.base_layer.weight")
+        # Other weights are unmerged by subtraction, which rounds.
+        comparison.same(case, f"unmerged {name}", ours["unmerged." + name], before[name], 0.0 if tied else TOLERANCE)
+    if not any(not torch.equal(ours["merged." + name], before[name]) for name in changed):
+        comparison.say(f"{case}: nothing was merged")
+    other = "head" if "embed.base_layer.weight" in before else "embed"
+    comparison.same(case, "merged other side", ours[f"merged.{other}.weight"], before[f"{other}.weight"], 0.0)
+
+
+def check_targets(comparison, driver, folder):
+    """Which modules `all-linear` takes, and what of a config matches nothing, on a model of transformers."""
+    tiny = transformers.LlamaConfig(vocab_size=8, hidden_size=4, intermediate_size=4, num_hidden_layers=2,
+                                    num_attention_heads=1, num_key_value_heads=1)
+    fields = [{"target_modules": "all-linear"}, {"target_modules": "all-linear", "task_type": "CAUSAL_LM"},
+              {"target_modules": ["q_proj"], "rank_pattern": {"layers.0.q_proj": 2, "k_proj": 3, "layers.9.q_proj": 2},
+               "alpha_pattern": {"^nothing": 4, r"layers\.\d+\.self_attn\.q_proj": 3}, "r": 2},
+              {"target_modules": ["q_proj"], "exclude_modules": ["o_pro"]},
+              {"target_modules": ["q_proj"], "exclude_modules": ".*nothing"},
+              {"target_modules": ["q_proj"], "exclude_modules": r"model\.layers\.1\..*"}]
+    cases, expected = [], []
+    for one in fields:
+        model = transformers.LlamaForCausalLM(tiny)
+        linears = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+        config = peft.LoraConfig(**one)
+        cases.append({"config": json.dumps({"peft_type": "LORA", **one}), "linears": linears})
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            tuner = peft.get_peft_model(model, config).base_model
+        texts = " ".join(str(one.message) for one in caught)
+        unmatched = re.findall(r"did not match any targeted module and were ignored: \[(.*?)\]", texts)
+        words = [word for found in unmatched for word in re.findall(r"'(.*?)'", found)]
+        if "no modules were excluded" in texts:
+            excluded = config.exclude_modules
+            words += [excluded] if isinstance(excluded, str) else excluded
+        expected.append((tuner.targeted_module_names, sorted(words)))
+    lines = drive(driver, folder, "targets", cases).splitlines()
+    for one, line, (modules, words) in zip(fields, lines, expected, strict=True):
+        ours = json.loads(line)
+        comparison.checked += 1
+        if sorted(ours["modules"]) != sorted(modules):
+            comparison.say(f"targets of {one}: ours {ours['modules']}, PEFT's {sorted(modules)}")
+        reported = sorted(re.search(r': "(.*?)" matches no module', text)[1] for text in ours["findings"])
+        if reported != sorted(words):
+            comparison.say(f"unmatched of {one}: ours {reported}, PEFT's {words}")
+
+
+def check_edited(comparison, case, ours, model, settings, names, words, loose):
+    """The sum of the adapters, the model without the first of them, and the plain model."""
+    if settings.get("sum"):
+        model.add_weighted_adapter(names, [0.75, -0.5], "sum", combination_type=settings["sum"])
+        model.set_adapter("sum")
+        # PEFT's forward takes the order of matrix products from the ranks; its svd has the signs of one library.
+        comparison.same(case, "sum_logits", ours["sum_logits"], model(words), 1e-5)
+        if settings["sum"] != "svd":
+            compare_parameters(comparison, case, "sum", ours, parameters(model), TOLERANCE)
+        model.delete_adapter("sum")
+        model.base_model.set_adapter(names)
+    if len(names) == 2:
+        model.delete_adapter(names[0])
+        torch.manual_seed(7)
+        comparison.same(case, "deleted_logits", ours["deleted_logits"], model(words), loose)
+        # PEFT keeps layers without an adapter wrapped; here they are plain again.
+        plain = {name.replace(".base_layer.", ".") if not wraps(model, name) else name: tensor
+                 for name, tensor in parameters(model).items()}
+        compare_parameters(comparison, case, "deleted", ours, plain, 0.0)
+    if settings.get("merges", True):
+        base = model.merge_and_unload()
+        named = base.named_parameters(remove_duplicate=False)
+        compare_parameters(comparison, case, "unloaded", ours, {name: p.detach() for name, p in named}, 0.0)
+        comparison.same(case, "unloaded_logits", ours["unloaded_logits"], base(words), loose)
+
+
+def wraps(model, name):
+    """Whether the layer of a base parameter carries an adapter still."""
+    if ".base_layer." not in name:
+        return True
+    layer = model.base_model.model.get_submodule(name[: name.index(".base_layer.")])
+    return bool(layer._get_available_adapters())
 
 
 def save_theirs(case, configs, settings, base, words, folder):
@@ -225,6 +377,7 @@ def drive(driver, folder, mode, cases):
     done = subprocess.run([driver, path], capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"the driver failed ({done.returncode}):\n{done.stderr[-2000:]}")
+    return done.stdout
 
 
 def config_text(config) -> str:
@@ -242,8 +395,14 @@ def main(driver: str, only: str = "") -> int:
     words = torch.randint(0, 10, (3, 6))
     base = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     with tempfile.TemporaryDirectory() as folder:
-        save_file({**base, "words": words}, os.path.join(folder, "base"))
+        save_file({"words": words}, os.path.join(folder, "words"))
+        os.mkdir(os.path.join(folder, "base"))
+        huggingface_hub.save_torch_state_dict(base, os.path.join(folder, "base"), max_shard_size="4KB")
+        if len(os.listdir(os.path.join(folder, "base"))) < 4:
+            comparison.say("the base is not in shards")
         listed = [{"name": name, "dtype": settings.get("dtype", "F32"), "merges": settings.get("merges", True),
+                   "net": settings.get("net", ""), "way": settings.get("way", ""),
+                   "scale": settings.get("scale"), "sum": settings.get("sum", ""),
                    "adapters": [{"name": adapter, "config": config_text(config)}
                                 for adapter, config in zip(names_of(configs), configs)]}
                   for name, (configs, settings) in cases.items()]
@@ -260,6 +419,8 @@ def main(driver: str, only: str = "") -> int:
             comparison.same(name, "loaded_logits", ours["logits"], logits, loose)
             if int(ours["tensors.default"].item()) != count:
                 comparison.say(f"{name}: loaded {ours['tensors.default'].item()} of {count} tensors")
+        if not only:
+            check_targets(comparison, driver, folder)
     for kind, (difference, case) in sorted(comparison.worst.items()):
         print(f"{kind:20} worst {difference:.3g} ({case})")
     for failure in comparison.failures[:60]:

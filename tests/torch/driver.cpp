@@ -2,6 +2,7 @@
 // The C++ side of differential.py: torch_driver JOB.json, which lists cases. Each case writes what
 // it saw into FOLDER/CASE.safetensors.
 #include <ATen/Context.h>
+#include <torch/optim/sgd.h>
 
 #include <deque>
 #include <filesystem>
@@ -12,6 +13,8 @@
 #include "ferrule/text_file.hpp"
 #include "net.hpp"
 
+// A program may do this, and torch:: is LibTorch's all the same.
+using namespace ferrule;  // NOLINT(google-build-using-namespace)
 namespace ft = ferrule::torch;
 namespace fs = std::filesystem;
 
@@ -70,15 +73,10 @@ std::string text(const ferrule::Json& object, const char* key, const char* other
 struct Job {
   fs::path folder;
   at::Tensor words;
-  const ferrule::SafetensorsFile* base;
+  fs::path base;
 };
 
-void load_base(Net& net, const Job& job) {
-  const torch::NoGradGuard no_grad;
-  for (auto& entry : net.named_parameters()) {
-    entry.value().copy_(must(ft::detail::to_tensor(job.base->find(entry.key()).value())));
-  }
-}
+void load_base(Net& net, const Job& job) { must(ft::load_state_dict(net, job.base)); }
 
 void set_dtype(Net& net, const ferrule::Json& one) {
   const auto dtype = text(one, "dtype", "F32");
@@ -100,16 +98,60 @@ void run(Net& net, const Job& job, Dump& dump) {
   }
 }
 
-void change_what_is_trained(Net& net) {
-  const torch::NoGradGuard no_grad;
-  for (auto& entry : net.named_parameters()) {
-    auto& parameter = entry.value();
-    if (parameter.requires_grad()) parameter.add_(at::randn(parameter.sizes()) * 0.2);
+/// Writes to what is trained in one of the ways that optimizers and programs have.
+void change_what_is_trained(Net& net, const std::string& way) {
+  std::vector<at::Tensor> trained;
+  for (auto& parameter : net.parameters()) {
+    if (parameter.requires_grad()) trained.push_back(parameter);
   }
+  torch::optim::SGD optimizer(trained, 0.2);
+  const torch::NoGradGuard no_grad;
+  for (auto& parameter : trained) {
+    const auto change = at::randn(parameter.sizes()).to(parameter.scalar_type());
+    if (way == "sgd") {
+      parameter.mutable_grad() = change;
+    } else if (way == "data") {
+      parameter.data().sub_(change * 0.2);
+    } else if (way == "set_data") {
+      parameter.set_data(parameter + change * 0.2);
+    } else {
+      parameter.add_(change * 0.2);
+    }
+  }
+  if (way == "sgd") optimizer.step();
+  optimizer.zero_grad();
+}
+
+/// Adds adapters up, deletes one, and makes the model plain.
+void edit_case(const ferrule::Json& one, const Job& job, const std::vector<std::string>& names,
+               Net& net, Dump& dump) {
+  const torch::NoGradGuard no_grad;
+  const auto sum = text(one, "sum");
+  if (!sum.empty()) {
+    const auto type = sum == "cat"   ? ft::CombinationType::kCat
+                      : sum == "svd" ? ft::CombinationType::kSvd
+                                     : ft::CombinationType::kLinear;
+    must(ft::add_weighted_adapter(net, names, {0.75, -0.5}, "sum", {.combination_type = type}));
+    must(ft::set_adapter(net, "sum"));
+    dump.add("sum_logits", net.forward(job.words));
+    if (sum != "svd") dump.add_parameters("sum.", net);
+    must(ft::delete_adapter(net, "sum"));
+    must(ft::set_adapter(net, names));
+  }
+  if (names.size() == 2) {
+    must(ft::delete_adapter(net, names[0]));
+    torch::manual_seed(7);
+    dump.add("deleted_logits", net.forward(job.words));
+    dump.add_parameters("deleted.", net);
+  }
+  if (one.find("merges") == nullptr || !*one.find("merges")->if_bool()) return;
+  must(ft::merge_and_unload(net));
+  dump.add_parameters("unloaded.", net);
+  dump.add("unloaded_logits", net.forward(job.words));
 }
 
 void train_case(const ferrule::Json& one, const Job& job, Dump& dump) {
-  Net net;
+  Net net(text(one, "net"));
   load_base(net, job);
   set_dtype(net, one);
   torch::manual_seed(5);
@@ -122,9 +164,12 @@ void train_case(const ferrule::Json& one, const Job& job, Dump& dump) {
   dump.add_parameters("init.", net);
   for (const auto& name : names) {
     must(ft::set_adapter(net, name));
-    change_what_is_trained(net);
+    change_what_is_trained(net, text(one, "way"));
   }
   must(ft::set_adapter(net, names));
+  if (const auto* scale = one.find("scale"); scale != nullptr && scale->number()) {
+    for (const auto& name : names) must(ft::set_scale(net, name, *scale->number()));
+  }
   must(ft::save_pretrained(net, job.folder / (text(one, "name") + ".ours")));
   run(net, job, dump);
   must(ft::disable_adapter(net));
@@ -139,11 +184,13 @@ void train_case(const ferrule::Json& one, const Job& job, Dump& dump) {
     dump.add_parameters("unmerged.", net);
     must(ft::merge_adapter(net, {.safe_merge = true}));
     dump.add_parameters("safe.", net);
+    must(ft::unmerge_adapter(net));
   }
+  edit_case(one, job, names, net, dump);
 }
 
 void load_case(const ferrule::Json& one, const Job& job, Dump& dump) {
-  Net net;
+  Net net(text(one, "net"));
   load_base(net, job);
   set_dtype(net, one);
   torch::manual_seed(5);  // PiSSA with iterations draws again.
@@ -161,15 +208,51 @@ void load_case(const ferrule::Json& one, const Job& job, Dump& dump) {
   run(net, job, dump);
 }
 
+/// A model of nothing but these linear layers.
+std::shared_ptr<torch::nn::Module> tree_of(const ferrule::Json::Array& paths) {
+  auto root = std::make_shared<ft::detail::Box>();
+  for (const auto& one : paths) {
+    std::string_view path = *one.if_string();
+    torch::nn::Module* parent = root.get();
+    for (auto dot = path.find('.'); dot != path.npos; dot = path.find('.')) {
+      parent = &ft::detail::Box::in(*parent, std::string(path.substr(0, dot)));
+      path.remove_prefix(dot + 1);
+    }
+    parent->register_module(std::string(path), ft::Linear(2, 2));
+  }
+  return root;
+}
+
+/// Prints which modules of a tree a config targets, and what is reported of it.
+void list_targets(const ferrule::Json& job) {
+  for (const auto& one : *job.find("cases")->if_array()) {
+    const auto config = must(ferrule::AdapterConfig::parse(text(one, "config")));
+    const auto added = must(ft::add_adapter(tree_of(*one.find("linears")->if_array()), config));
+    ferrule::Json::Array findings;
+    for (const auto& finding : added.findings) {
+      findings.push_back(finding.rule + " " + finding.message);
+    }
+    ferrule::Json line;
+    line.set("modules", ferrule::Json::Array(added.modules.begin(), added.modules.end()));
+    line.set("findings", std::move(findings));
+    std::cout << line.dump() << "\n";
+  }
+}
+
 }  // namespace
 
 int main(int, char** argv) {
   at::set_num_threads(1);
   const auto job_json = must(ferrule::Json::parse(must(ferrule::read_text_file(argv[1]))));
-  const auto base = must(ferrule::SafetensorsFile::open(text(job_json, "base")));
-  const Job job{.folder = text(job_json, "folder"),
-                .words = must(ft::detail::to_tensor(base.find("words").value())),
-                .base = &base};
+  if (text(job_json, "mode") == "targets") {
+    list_targets(job_json);
+    return 0;
+  }
+  const fs::path folder = text(job_json, "folder");
+  const auto words = must(ferrule::SafetensorsFile::open(folder / "words"));
+  const Job job{.folder = folder,
+                .words = must(ft::to_tensor(words.find("words").value())),
+                .base = text(job_json, "base")};
   const bool loads = text(job_json, "mode") == "load";
   for (const auto& one : *job_json.find("cases")->if_array()) {
     std::cerr << text(one, "name") << ": ";

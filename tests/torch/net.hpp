@@ -5,6 +5,7 @@
 #include <torch/nn/modules/normalization.h>
 
 #include <cstdint>
+#include <string_view>
 
 #include "ferrule/torch.hpp"
 
@@ -26,7 +27,8 @@ struct Net : torch::nn::Module {
   static constexpr int64_t kWidth = 12;
   static constexpr int64_t kWords = 10;
 
-  Net() {
+  /// `kind`: "shared" has one block twice, "tied" one weight for embedding and head.
+  explicit Net(std::string_view kind = "") {
     embed = register_module("embed", ferrule::torch::Embedding(kWords, kWidth));
     conv1 = register_module(
         "conv1", ferrule::torch::Conv1d(torch::nn::Conv1dOptions(kWidth, kWidth, 3).padding(1)));
@@ -37,10 +39,15 @@ struct Net : torch::nn::Module {
     grouped = register_module(
         "grouped", ferrule::torch::Conv2d(torch::nn::Conv2dOptions(4, 4, 3).padding(1).groups(2)));
     layers = register_module("layers", torch::nn::ModuleList());
-    for (int i = 0; i < 2; ++i) layers->push_back(Block(kWidth));
+    const Block first(kWidth);
+    layers->push_back(first);
+    layers->push_back(kind == "shared" ? first : Block(kWidth));
     norm = register_module("norm", ferrule::torch::ModulesToSave<torch::nn::LayerNormImpl>(
                                        torch::nn::LayerNormOptions({kWidth})));
     head = register_module("head", ferrule::torch::Linear(kWidth, kWords));
+    if (kind == "tied") head->weight.set_data(embed->weight.data());
+    // As many programs do it: the head's registered parameter stays what it was.
+    if (kind == "assigned") head->weight = embed->weight;
   }
 
   at::Tensor forward(const at::Tensor& words) {

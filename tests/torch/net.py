@@ -17,7 +17,7 @@ class Block(torch.nn.Module):
 
 
 class Net(torch.nn.Module):
-    def __init__(self):
+    def __init__(self, kind=""):
         super().__init__()
         self.embed = torch.nn.Embedding(WORDS, WIDTH)
         self.conv1 = torch.nn.Conv1d(WIDTH, WIDTH, 3, padding=1)
@@ -27,6 +27,10 @@ class Net(torch.nn.Module):
         self.layers = torch.nn.ModuleList([Block(WIDTH) for _ in range(2)])
         self.norm = torch.nn.LayerNorm(WIDTH)
         self.head = torch.nn.Linear(WIDTH, WORDS)
+        if kind == "shared":
+            self.layers[1] = self.layers[0]
+        if kind == "tied":
+            self.head.weight = self.embed.weight
 
     def forward(self, words):
         x = self.embed(words)

@@ -10,6 +10,9 @@ import sys
 
 MAIN = """
 #include <cstdio>
+#include <filesystem>
+
+#include <ferrule/safetensors_writer.hpp>
 
 int main() {
   torch::manual_seed(1);
@@ -21,6 +24,28 @@ int main() {
   }
   const auto words = at::arange(24).view({2, 12});
   const auto before = model.forward(words).detach();
+  if (!std::filesystem::exists("base-model")) {
+    std::filesystem::create_directory("base-model");
+    std::vector<ferrule::NamedTensor> views;
+    std::vector<std::vector<std::uint64_t>> shapes;
+    for (const auto& entry : model.named_parameters()) {
+      shapes.emplace_back(entry.value().sizes().begin(), entry.value().sizes().end());
+    }
+    std::size_t i = 0;
+    for (const auto& entry : model.named_parameters()) {
+      const auto& tensor = entry.value();
+      views.push_back({entry.key(), ferrule::TensorView::make(ferrule::Dtype::kF32, shapes[i++],
+                                                              {static_cast<const std::byte*>(tensor.data_ptr()),
+                                                               tensor.nbytes()}).value()});
+    }
+    if (!ferrule::write_safetensors("base-model/model.safetensors", views)) return 4;
+  }
+  for (int run = 0; run < 2; ++run) {
+    Model fresh;
+    const auto done = train_with_checkpoints(fresh, words, words + 1);
+    if (!done) std::puts(done.error().to_string().c_str());
+    if (!done || !std::filesystem::exists("run/checkpoint-20/training_state.pt")) return 5;
+  }
   const auto trained = train_and_save(model, words, words + 1);
   if (!trained) std::puts(trained.error().to_string().c_str());
   const auto used = load_and_use(other, words);
@@ -35,7 +60,7 @@ int main() {
 
 def main(document: str, program: str) -> int:
     blocks = re.findall(r"```cpp\n(.*?)```", pathlib.Path(document).read_text(encoding="utf-8"), re.DOTALL)
-    if len(blocks) < 3:
+    if len(blocks) < 4:
         print(f"{document} has {len(blocks)} blocks of C++: too few to be true")
         return 1
     pathlib.Path(program).write_text("\n".join(blocks) + MAIN, encoding="utf-8")

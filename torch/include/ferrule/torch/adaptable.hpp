@@ -3,20 +3,18 @@
 
 #include <torch/nn/module.h>
 
-#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
-#include <utility>
+#include <string_view>
 #include <vector>
 
 #include "ferrule/adapter_config.hpp"
 #include "ferrule/torch/base_layer.hpp"
 #include "ferrule/torch/update.hpp"
 
-namespace ferrule::torch {
+namespace ferrule::libtorch {
 
 namespace detail {
 
@@ -25,8 +23,9 @@ using Module = ::torch::nn::Module;
 /// A module that only holds what is registered with it: PEFT's ModuleDict and ParameterDict.
 class Box final : public Module {
  public:
-  /// The box of that name, which is made if it does not exist.
-  static Box& in(Module& parent, const std::string& name) {
+  /// The box of that name, which is made if it does not exist; `parent` itself for "".
+  static Module& in(Module& parent, const std::string& name) {
+    if (name.empty()) return parent;
     const auto children = parent.named_children();
     if (const auto* child = children.find(name)) return dynamic_cast<Box&>(**child);
     return *parent.register_module(name, std::make_shared<Box>());
@@ -55,6 +54,8 @@ class Adaptable {
   bool is_adapted() const noexcept { return base_ != nullptr; }
   /// True once modules_to_save of an adapter names it.
   bool is_saved_whole() const noexcept { return original_ != nullptr; }
+  /// True if it is not the plain module any more.
+  bool is_changed() const noexcept { return is_adapted() || is_saved_whole(); }
 
  protected:
   Adaptable() = default;
@@ -67,8 +68,11 @@ class Adaptable {
   using Copies = std::map<std::string, std::shared_ptr<detail::Module>, std::less<>>;
 
   virtual detail::Module& self() = 0;
-  /// Moves what the module holds one level down, into a child of that name.
-  virtual std::shared_ptr<detail::Module> push_down(const char* child) = 0;
+  /// Moves what the module holds one level down, into a child of that name in a box ("": in
+  /// itself).
+  virtual std::shared_ptr<detail::Module> push_down(const char* child, const std::string& box) = 0;
+  /// The reverse: becomes what `inner`, a module of its class, is.
+  virtual void pull_up(const detail::Module& inner) = 0;
   virtual std::unique_ptr<detail::BaseLayer> base_of(std::shared_ptr<detail::Module> child) = 0;
   /// A view of the layer as it is, without moving anything.
   virtual std::unique_ptr<detail::BaseLayer> peek_base() = 0;
@@ -104,178 +108,20 @@ class Adaptable {
 
  private:
   std::unique_ptr<detail::BaseLayer> base_;
+  /// Between the module and its base layer; "" in all methods but one.
+  std::string box_;
   std::vector<std::unique_ptr<detail::Update>> updates_;
   std::vector<std::string> active_;
   std::vector<std::string> merged_;
   bool disabled_ = false;
+  /// The weight is another module's too, and merges go into a copy.
+  bool tied_ = false;
+  /// While something is merged into a tied weight: the weight, as member and as registered.
+  ::at::Tensor tied_weight_, tied_registered_;
 
   std::shared_ptr<detail::Module> original_;
   Copies copies_;
-  std::map<std::string, std::int64_t, std::less<>> copy_versions_;
   std::optional<std::string> active_copy_;
 };
 
-/// What the functions of this library do to an Adaptable; not for users.
-class AdaptableAccess final : private detail::MergeSite {
- public:
-  explicit AdaptableAccess(Adaptable& place) : place_(place) {}
-
-  // Updates.
-
-  std::unique_ptr<detail::BaseLayer> peek_base() const { return place_.peek_base(); }
-  detail::BaseLayer* base_layer() const { return place_.base_.get(); }
-  detail::Update* find(std::string_view adapter) const { return place_.find(adapter); }
-  std::span<const std::unique_ptr<detail::Update>> updates() const { return place_.updates_; }
-  const std::vector<std::string>& active() const { return place_.active_; }
-  const std::vector<std::string>& merged() const { return place_.merged_; }
-
-  void attach(detail::PreparedUpdate prepared) {
-    auto& self = place_.self();
-    if (!place_.base_) place_.base_ = place_.base_of(place_.push_down("base_layer"));
-    if (prepared.new_weight.defined()) place_.base_->weight().set_data(prepared.new_weight);
-    auto& update = *prepared.update;
-    for (const auto& slot : update.slots()) {
-      detail::Module* box = &detail::Box::in(self, slot.attribute);
-      std::string name = update.adapter();
-      if (slot.leaf[0] != '\0') {
-        box = &detail::Box::in(*box, name);
-        name = slot.leaf;
-      }
-      box->register_parameter(name, *slot.tensor, false);
-    }
-    update.seal();
-    place_.updates_.push_back(std::move(prepared.update));
-  }
-
-  void set_active(const std::vector<std::string>& names, bool trainable) {
-    for (const auto& update : place_.updates_) {
-      const bool on =
-          trainable && std::find(names.begin(), names.end(), update->adapter()) != names.end();
-      for (const auto& slot : update->slots()) slot.tensor->set_requires_grad(on);
-    }
-    place_.active_ = names;
-  }
-
-  // Merging.
-
-  std::vector<std::string> mergeable(const std::vector<std::string>& names) const {
-    std::vector<std::string> left;
-    for (const auto& name : names) {
-      const auto& merged = place_.merged_;
-      if (find(name) == nullptr) continue;
-      if (std::find(merged.begin(), merged.end(), name) == merged.end()) left.push_back(name);
-    }
-    return left;
-  }
-
-  void merge(const std::vector<std::string>& names, bool safe) {
-    for (const auto& name : mergeable(names)) {
-      find(name)->merge(*this, safe);
-      place_.merged_.push_back(name);
-    }
-  }
-
-  void unmerge() {
-    while (!place_.merged_.empty()) {
-      auto* update = find(place_.merged_.back());
-      place_.merged_.pop_back();
-      if (update != nullptr) update->unmerge(*this);
-    }
-  }
-
-  /// Whether a merge of these would leave finite numbers; the layer is as before afterwards.
-  bool would_merge_finite(const std::vector<std::string>& names) {
-    auto& weight = place_.base_->weight();
-    auto bias = place_.base_->bias();
-    const auto old_weight = weight.data().clone();
-    const auto old_bias = bias.defined() ? bias.data().clone() : ::at::Tensor();
-    const auto old_merged = place_.merged_;
-    merge(names, true);
-    const bool finite = ::at::isfinite(weight.data()).all().item<bool>() &&
-                        (!bias.defined() || ::at::isfinite(bias.data()).all().item<bool>());
-    weight.data().copy_(old_weight);
-    if (bias.defined()) bias.data().copy_(old_bias);
-    place_.merged_ = old_merged;
-    return finite;
-  }
-
-  // Trained copies.
-
-  Adaptable::Copies& copies() const { return place_.copies_; }
-  detail::Module* original() const { return place_.original_.get(); }
-  const std::optional<std::string>& active_copy() const { return place_.active_copy_; }
-  std::shared_ptr<detail::Module> copy_original() { return place_.copy_original(); }
-
-  /// Whether something has written to that adapter's copy since it was made.
-  bool is_copy_touched(std::string_view adapter) const {
-    const auto copy = place_.copies_.find(adapter);
-    return copy != place_.copies_.end() &&
-           version_of(*copy->second) != place_.copy_versions_.find(adapter)->second;
-  }
-
-  void attach_copy(const std::string& adapter, std::shared_ptr<detail::Module> copy) {
-    auto& self = place_.self();
-    if (!place_.original_) place_.original_ = place_.push_down("original_module");
-    detail::set_requires_grad(*place_.original_, false);
-    detail::set_requires_grad(*copy, false);
-    copy->train(self.is_training());
-    detail::Box::in(self, "modules_to_save").register_module(adapter, copy);
-    place_.copy_versions_.emplace(adapter, version_of(*copy));
-    place_.copies_.emplace(adapter, std::move(copy));
-  }
-
-  void set_active_copy(std::optional<std::string> adapter, bool trainable) {
-    if (place_.active_copy_)
-      detail::set_requires_grad(*place_.copies_[*place_.active_copy_], false);
-    place_.active_copy_ = std::move(adapter);
-    if (place_.active_copy_) {
-      detail::set_requires_grad(*place_.copies_[*place_.active_copy_], trainable);
-    }
-  }
-
-  // Both.
-
-  void disable() {
-    unmerge();
-    const auto names = place_.active_;
-    set_active(names, false);
-    for (const auto& [name, copy] : place_.copies_) detail::set_requires_grad(*copy, false);
-    place_.disabled_ = true;
-  }
-
-  void enable() {
-    set_active(std::vector<std::string>(place_.active_), true);
-    if (place_.active_copy_) {
-      detail::set_requires_grad(*place_.copies_[*place_.active_copy_], true);
-    }
-    place_.disabled_ = false;
-  }
-
- private:
-  static std::int64_t version_of(const detail::Module& module) {
-    std::int64_t sum = 0;
-    for (const auto& tensor : module.parameters())
-      sum += static_cast<std::int64_t>(tensor._version());
-    return sum;
-  }
-
-  detail::BaseLayer& base() override { return *place_.base_; }
-
-  /// Takes the merged adapters out, copies the weight, and merges them again, as PEFT does: its
-  /// rounding is part of what DoRA's norm is taken of.
-  ::at::Tensor unmerged_weight(bool safe) override {
-    if (unmerged_.defined()) return unmerged_;
-    const auto names = place_.merged_;
-    if (!names.empty()) unmerge();
-    const auto weight = place_.base_->weight().detach().clone();
-    unmerged_ = weight;
-    if (!names.empty()) merge(names, safe);
-    unmerged_.reset();
-    return weight;
-  }
-
-  Adaptable& place_;
-  ::at::Tensor unmerged_;
-};
-
-}  // namespace ferrule::torch
+}  // namespace ferrule::libtorch

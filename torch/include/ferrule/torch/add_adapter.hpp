@@ -1,52 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
-#include "ferrule/torch/injection.hpp"
+#include "ferrule/torch/add_report.hpp"
 
-namespace ferrule::torch {
-
-/// What was added.
-struct AddReport {
-  /// Paths of the modules that carry the adapter, in the order of the model.
-  std::vector<std::string> modules;
-  /// Paths of the modules that it trains as a whole.
-  std::vector<std::string> modules_to_save;
-  /// Numbers in the adapter's tensors, trained copies included.
-  std::uint64_t parameters = 0;
-  std::vector<Finding> findings;
-};
+namespace ferrule::libtorch {
 
 struct AddOptions {
   /// Adapters of a float16 or bfloat16 model are trained in float32.
   bool autocast_adapter_dtype = true;
+  /// Path of the output embedding, which `all-linear` leaves out, "" for none. Without it, modules
+  /// called lm_head or embed_out are taken for it.
+  std::optional<std::string> output_embeddings = {};
 };
-
-namespace detail {
-
-inline AddReport summarize(const Plan& plan) {
-  AddReport report;
-  report.findings = plan.findings;
-  for (const auto& item : plan.items) {
-    report.modules.push_back(item.path);
-    for (const auto& slot : item.prepared.update->slots()) {
-      report.parameters += static_cast<std::uint64_t>(slot.tensor->numel());
-    }
-  }
-  for (const auto& copy : plan.copies) {
-    report.modules_to_save.push_back(copy.path);
-    for (const auto& parameter : copy.module->parameters()) {
-      report.parameters += static_cast<std::uint64_t>(parameter.numel());
-    }
-  }
-  return report;
-}
-
-}  // namespace detail
 
 /// Adds a new adapter to the layers of a model that the config targets, by PEFT's rules and with
 /// its initializations. The first adapter becomes active: from then on only its parameters (and
@@ -54,15 +23,16 @@ inline AddReport summarize(const Plan& plan) {
 ///
 /// The config's `target_modules` decides: names, suffixes, a regular expression, or "all-linear".
 /// Fails, with the model as it was, with kUnsupported (LT-1, LT-2, LT-4, LT-8), kInvalidArgument
-/// (LT-3, LT-5, LT-6, LT-7) or as ModuleTargets::compile does.
-inline Result<AddReport> add_adapter(const Model& model, const AdapterConfig& config,
+/// (LT-3, LT-5, LT-6, LT-7, LT-13) or as ModuleTargets::compile does.
+inline Result<AddReport> add_adapter(const ModelRef& model, const AdapterConfig& config,
                                      const std::string& name = "default",
                                      const AddOptions& options = {}) {
-  return detail::guarded([&]() -> Result<AddReport> {
+  return detail::guarded(model, [&]() -> Result<AddReport> {
     const auto places = detail::places_of(model);
     auto plan = detail::Planner(places, name, config,
                                 {.purpose = detail::Purpose::kTrain,
-                                 .autocast = options.autocast_adapter_dtype})
+                                 .autocast = options.autocast_adapter_dtype,
+                                 .output_embeddings = options.output_embeddings})
                     .run();
     if (!plan) return std::move(plan).error();
     auto report = detail::summarize(*plan);
@@ -71,4 +41,4 @@ inline Result<AddReport> add_adapter(const Model& model, const AdapterConfig& co
   });
 }
 
-}  // namespace ferrule::torch
+}  // namespace ferrule::libtorch

@@ -18,7 +18,7 @@
 
 #include "ferrule/torch/tensors.hpp"
 
-namespace ferrule::torch {
+namespace ferrule::libtorch {
 
 /// The kinds of layers that carry adapters.
 enum class LayerKind : std::uint8_t { kLinear, kEmbedding, kConv1d, kConv2d };
@@ -54,6 +54,9 @@ class BaseLayer {
   virtual std::int64_t in_features() const = 0;
   virtual std::int64_t out_features() const = 0;
   virtual std::int64_t groups() const { return 1; }
+  virtual std::int64_t dilation() const { return 1; }
+  /// The first extent of the weight.
+  virtual std::int64_t weight_rows() const { return out_features(); }
   /// Empty for layers without one.
   virtual std::vector<std::int64_t> kernel() const { return {}; }
 
@@ -98,6 +101,7 @@ class EmbeddingBase final : public BaseLayer {
   Tensor forward(const Tensor& x) override { return layer_->forward(x); }
   std::int64_t in_features() const override { return layer_->weight.size(0); }
   std::int64_t out_features() const override { return layer_->weight.size(1); }
+  std::int64_t weight_rows() const override { return layer_->weight.size(0); }
   Tensor apply(const Tensor& x, const Tensor& weight) override {
     const auto& options = layer_->options;
     return ::torch::nn::functional::detail::embedding(
@@ -130,6 +134,7 @@ class ConvBase final : public BaseLayer {
   std::int64_t in_features() const override { return layer_->options.in_channels(); }
   std::int64_t out_features() const override { return layer_->options.out_channels(); }
   std::int64_t groups() const override { return layer_->options.groups(); }
+  std::int64_t dilation() const override { return layer_->options.dilation()->at(0); }
   std::vector<std::int64_t> kernel() const override {
     const auto sizes = layer_->weight.sizes();
     return {sizes.begin() + 2, sizes.end()};
@@ -181,4 +186,4 @@ inline std::unique_ptr<BaseLayer> make_base(std::shared_ptr<::torch::nn::Conv2dI
 }
 
 }  // namespace detail
-}  // namespace ferrule::torch
+}  // namespace ferrule::libtorch

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,20 +11,19 @@
 #include "ferrule/torch/lora_init.hpp"
 #include "ferrule/torch/model.hpp"
 
-namespace ferrule::torch::detail {
+namespace ferrule::libtorch::detail {
 
 /// Whether an adapter is made to be trained or to be filled from a file.
 enum class Purpose : std::uint8_t { kTrain, kLoad };
 
 /// Fields that make PEFT build other layers, or change others, than the ones here.
-inline constexpr std::array<std::string_view, 12> kForeignFields = {"alora_invocation_tokens",
+inline constexpr std::array<std::string_view, 11> kForeignFields = {"alora_invocation_tokens",
                                                                     "arrow_config",
                                                                     "ensure_weight_tying",
                                                                     "kasa_config",
                                                                     "layer_replication",
                                                                     "monteclora_config",
                                                                     "target_parameters",
-                                                                    "trainable_token_indices",
                                                                     "use_bdlora",
                                                                     "use_qalora",
                                                                     "velora_config",
@@ -40,12 +40,13 @@ inline bool is_truthy(const Json* value) {
 }
 
 inline Result<void> check_method(const AdapterConfig& config) {
-  static constexpr std::array<std::string_view, 4> kMethods = {"IA3", "LOHA", "LOKR", "LORA"};
+  static constexpr std::array<std::string_view, 7> kMethods = {
+      "IA3", "LOHA", "LOKR", "LORA", "OFT", "TRAINABLE_TOKENS", "VERA"};
   const auto& type = config.peft_type();
   if (std::find(kMethods.begin(), kMethods.end(), type) == kMethods.end()) {
     return refuse(ErrorCode::kUnsupported, "LT-1",
-                  "adapters of type " + quote(type) +
-                      " cannot hang on these layers: they carry IA3, LOHA, LOKR and LORA");
+                  "adapters of type " + quote(type) + " cannot hang on these layers: they carry " +
+                      name_list(kMethods));
   }
   std::vector<std::string_view> foreign;
   for (const auto field : kForeignFields) {
@@ -59,6 +60,10 @@ inline Result<void> check_method(const AdapterConfig& config) {
 /// The initializations that can be made here: for those that need data (EVA, LoRA-GA) a file will
 /// do.
 inline Result<void> check_initialization(const AdapterConfig& config, Purpose purpose) {
+  if (config.peft_type() == "OFT" && config.text("init_weights")) {
+    return refuse(ErrorCode::kUnsupported, "LT-2",
+                  "init_weights " + quote(*config.text("init_weights")) + " cannot be made here");
+  }
   if (config.peft_type() != "LORA") return {};
   const auto word = lora_init_word(config);
   const bool known = word == "true" || word == "false" || word == "gaussian" ||
@@ -88,6 +93,13 @@ inline Result<void> check_company(const AdapterConfig& config, const std::string
                         quote(other) + " of type " + theirs->peft_type() +
                         ": one model takes adapters of one type");
     }
+    if (config.peft_type() == "VERA" &&
+        (config.integer("projection_prng_key") != theirs->integer("projection_prng_key") ||
+         config.flag("save_projection", true) != theirs->flag("save_projection", true))) {
+      return refuse(ErrorCode::kInvalidArgument, "LT-6",
+                    "adapters " + quote(other) + " and " + quote(name) +
+                        " differ in projection_prng_key or save_projection");
+    }
     if (config.bias() != "none" && theirs->bias() != "none") {
       return refuse(ErrorCode::kInvalidArgument, "LT-6",
                     "adapters " + quote(other) + " and " + quote(name) +
@@ -97,8 +109,12 @@ inline Result<void> check_company(const AdapterConfig& config, const std::string
   return {};
 }
 
-/// What PEFT changes of a config before it looks for modules: heads that a task trains as a whole.
+/// What PEFT changes of a config before it looks for modules: heads that a task trains as a whole,
+/// and the embedding that the tokens are of.
 inline Result<void> add_task_heads(AdapterConfig& config) {
+  if (config.peft_type() == "TRAINABLE_TOKENS" && !config.target_modules()) {
+    if (auto ok = config.set("target_modules", Json(Json::Array{"embed_tokens"})); !ok) return ok;
+  }
   const auto task = config.task_type();
   std::vector<std::string> heads;
   if (task == "SEQ_CLS" || task == "TOKEN_CLS") heads = {"classifier", "score"};
@@ -112,9 +128,20 @@ inline Result<void> add_task_heads(AdapterConfig& config) {
   return config.set("modules_to_save", Json(Json::Array(saved.begin(), saved.end())));
 }
 
+/// The modules that `all-linear` leaves out: the output embedding of a language model, which PEFT
+/// asks transformers for, and the head of a classifier.
+inline bool is_output_layer(const std::string& path, const AdapterConfig& config,
+                            const std::optional<std::string>& output_embeddings) {
+  if (config.task_type() == "SEQ_CLS" && (path == "score" || path == "classifier")) return true;
+  if (output_embeddings) return path == *output_embeddings;
+  const auto dot = path.rfind('.');
+  const auto name = dot == std::string::npos ? path : path.substr(dot + 1);
+  return name == "lm_head" || name == "embed_out";
+}
+
 /// `all-linear`, spelled out as PEFT stores it; other configs as they are.
-inline Result<void> expand_all_linear(AdapterConfig& config,
-                                      const std::vector<ModulePlace>& places) {
+inline Result<void> expand_all_linear(AdapterConfig& config, const Places& places,
+                                      const std::optional<std::string>& output_embeddings) {
   const auto targets = config.target_modules();
   if (!targets) {
     return refuse(ErrorCode::kInvalidArgument, "LT-3", "target_modules names no module");
@@ -127,9 +154,10 @@ inline Result<void> expand_all_linear(AdapterConfig& config,
   Json::Array names;
   for (const auto& place : places) {
     const bool linear = dynamic_cast<const ::torch::nn::LinearImpl*>(place.module) != nullptr;
-    if (linear && !place.path.empty()) names.emplace_back(place.path);
+    if (!linear || place.path.empty()) continue;
+    if (!is_output_layer(place.path, config, output_embeddings)) names.emplace_back(place.path);
   }
   return config.set("target_modules", Json(std::move(names)));
 }
 
-}  // namespace ferrule::torch::detail
+}  // namespace ferrule::libtorch::detail

@@ -6,7 +6,7 @@
 
 #include "ferrule/torch/update.hpp"
 
-namespace ferrule::torch::detail {
+namespace ferrule::libtorch::detail {
 
 /// (IA)^3: a learned factor on each input (feedforward modules) or output of a layer.
 class Ia3Update final : public Update {
@@ -15,6 +15,7 @@ class Ia3Update final : public Update {
       : Update(std::move(settings)), kind_(kind), factors_(std::move(factors)), neutral_(neutral) {}
 
   std::vector<Slot> slots() override { return {{"ia3_l", "", &factors_}}; }
+  bool has_scaling() const override { return false; }
 
   Tensor forward_all(BaseLayer& base, const Tensor& x, std::span<Update* const> active,
                      bool) override {
@@ -58,6 +59,7 @@ class Ia3Update final : public Update {
 
  protected:
   bool starts_neutral() const override { return neutral_; }
+  bool is_neutral() override { return at::eq(factors_, 1).all().item<bool>(); }
 
  private:
   /// The factors in a shape that goes with the weight.
@@ -78,4 +80,4 @@ class Ia3Update final : public Update {
   bool neutral_;
 };
 
-}  // namespace ferrule::torch::detail
+}  // namespace ferrule::libtorch::detail

@@ -8,9 +8,9 @@
 #include <string>
 #include <utility>
 
-#include "ferrule/torch/adaptable.hpp"
+#include "ferrule/torch/adaptable_access.hpp"
 
-namespace ferrule::torch {
+namespace ferrule::libtorch {
 
 /// A layer of LibTorch that can carry adapters. Until one is added it is that layer: the same
 /// constructors, members, names and numbers. With one it has the names that PEFT gives its parts
@@ -41,7 +41,9 @@ class AdaptableLayer : public Impl, public Adaptable {
   std::shared_ptr<detail::Module> clone(
       const ::torch::optional<::at::Device>& device = {}) const override {
     TORCH_CHECK(!is_adapted() && !is_saved_whole(),
-                "a layer cannot be cloned once it carries adapters: clone before adding them");
+                "a layer cannot be cloned once it carries adapters, so torch::nn::parallel::"
+                "data_parallel and replicate, which clone, do not work with it: clone before "
+                "adding adapters, or run one model in each process");
     const auto plain = std::dynamic_pointer_cast<Impl>(Impl::clone(device));
     return std::make_shared<AdaptableLayer>(*plain);
   }
@@ -49,13 +51,19 @@ class AdaptableLayer : public Impl, public Adaptable {
  protected:
   detail::Module& self() override { return *this; }
 
-  std::shared_ptr<detail::Module> push_down(const char* child) override {
+  std::shared_ptr<detail::Module> push_down(const char* child, const std::string& box) override {
     auto inner = std::make_shared<Impl>(static_cast<const Impl&>(*this));
     const bool training = this->is_training();
     static_cast<detail::Module&>(*this) = detail::Module();
-    this->register_module(child, inner);
+    detail::Box::in(*this, box).register_module(child, inner);
     this->train(training);
     return inner;
+  }
+
+  void pull_up(const detail::Module& inner) override {
+    const bool training = this->is_training();
+    static_cast<Impl&>(*this) = dynamic_cast<const Impl&>(inner);
+    this->train(training);
   }
 
   std::unique_ptr<detail::BaseLayer> base_of(std::shared_ptr<detail::Module> child) override {
@@ -101,4 +109,4 @@ class Conv2d : public ::torch::nn::ModuleHolder<Conv2dImpl> {
   using ::torch::nn::ModuleHolder<Conv2dImpl>::ModuleHolder;
 };
 
-}  // namespace ferrule::torch
+}  // namespace ferrule::libtorch

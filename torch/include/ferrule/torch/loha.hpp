@@ -6,7 +6,7 @@
 
 #include "ferrule/torch/update.hpp"
 
-namespace ferrule::torch::detail {
+namespace ferrule::libtorch::detail {
 
 /// LoHa: the product, element by element, of two low-rank products.
 class LohaUpdate final : public WeightUpdate {
@@ -46,6 +46,7 @@ class LohaUpdate final : public WeightUpdate {
   }
 
   bool starts_neutral() const override { return neutral_; }
+  bool is_neutral() override { return is_zero(tensors_.w2_b); }
 
  private:
   static Tensor rebuild(const Tensor& t, const Tensor& a, const Tensor& b) {
@@ -56,4 +57,4 @@ class LohaUpdate final : public WeightUpdate {
   bool neutral_;
 };
 
-}  // namespace ferrule::torch::detail
+}  // namespace ferrule::libtorch::detail

@@ -7,7 +7,7 @@
 
 #include "ferrule/torch/update.hpp"
 
-namespace ferrule::torch::detail {
+namespace ferrule::libtorch::detail {
 
 /// LoKr: the Kronecker product of a small matrix and a larger one, either of them low-rank or
 /// whole.
@@ -59,6 +59,13 @@ class LokrUpdate final : public WeightUpdate {
   }
 
   bool starts_neutral() const override { return neutral_; }
+  bool is_neutral() override {
+    const auto& t = tensors_;
+    for (const auto* factor : {&t.w1, &t.w1_a, &t.w2, &t.w2_b}) {
+      if (factor->defined() && is_zero(*factor)) return true;
+    }
+    return false;
+  }
 
  private:
   Tensors tensors_;
@@ -85,4 +92,4 @@ inline std::pair<std::int64_t, std::int64_t> factorize(std::int64_t dimension,
   return {small, large};
 }
 
-}  // namespace ferrule::torch::detail
+}  // namespace ferrule::libtorch::detail

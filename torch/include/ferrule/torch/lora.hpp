@@ -7,7 +7,7 @@
 
 #include "ferrule/torch/update.hpp"
 
-namespace ferrule::torch::detail {
+namespace ferrule::libtorch::detail {
 
 /// LoRA and DoRA on any kind of layer.
 class LoraUpdate final : public Update {
@@ -92,12 +92,44 @@ class LoraUpdate final : public Update {
     subtract_from(bias, tensors_.bias.data() * scaling());
   }
 
+  const Tensor& a() const { return tensors_.a; }
+  const Tensor& b() const { return tensors_.b; }
+
+  void seal() override {
+    if (is_dora()) start_magnitude_ = tensors_.magnitude.detach().clone();
+  }
+
   std::string merge_obstacle(const BaseLayer& base) const override {
     if (base.groups() > 1) return "it is a convolution with groups";
     if (tensors_.bias.defined() && !base.bias().defined()) {
       return "lora_bias has no bias of the layer to go into";
     }
     return {};
+  }
+
+  /// The change of the weight, in its shape.
+  Tensor delta(BaseLayer& base) const {
+    auto a = tensors_.a.detach();
+    auto b = tensors_.b.detach();
+    const auto type = kind_ == LayerKind::kLinear ? b.scalar_type() : a.scalar_type();
+    // Some CPUs have slow products of half precision.
+    const bool widen = b.device().is_cpu() && (type == at::kHalf || type == at::kBFloat16);
+    if (widen) a = a.to(at::kFloat), b = b.to(at::kFloat);
+    Tensor change;
+    if (kind_ == LayerKind::kLinear) {
+      change = at::matmul(b, a) * scaling();
+    } else if (kind_ == LayerKind::kEmbedding) {
+      change = at::matmul(b, a).t() * scaling();
+    } else if (base.kernel() == std::vector<std::int64_t>{1, 1}) {
+      const auto product =
+          at::matmul(b.squeeze(3).squeeze(2), a.squeeze(3).squeeze(2)).unsqueeze(2).unsqueeze(3);
+      change = product * scaling();
+    } else {
+      const auto joint = kind_ == LayerKind::kConv1d ? at::conv1d(a.transpose(0, 1), b)
+                                                     : at::conv2d(a.transpose(0, 1), b);
+      change = joint.transpose(0, 1) * scaling();
+    }
+    return widen ? change.to(type) : change;
   }
 
   /// The norms of the rows of weight + factor * delta, which DoRA's magnitude starts as.
@@ -114,6 +146,12 @@ class LoraUpdate final : public Update {
 
  protected:
   bool starts_neutral() const override { return neutral_; }
+  bool is_neutral() override {
+    if (!is_zero(kind_ == LayerKind::kEmbedding ? tensors_.a : tensors_.b)) return false;
+    if (tensors_.bias.defined() && !is_zero(tensors_.bias)) return false;
+    return !is_dora() || at::equal(start_magnitude_.to(tensors_.magnitude.options()),
+                                   tensors_.magnitude.detach());
+  }
 
  private:
   bool is_dora() const { return tensors_.magnitude.defined(); }
@@ -178,36 +216,12 @@ class LoraUpdate final : public Update {
     return factor.view(view);
   }
 
-  /// The change of the weight, in its shape.
-  Tensor delta(BaseLayer& base) const {
-    auto a = tensors_.a.detach();
-    auto b = tensors_.b.detach();
-    const auto type = kind_ == LayerKind::kLinear ? b.scalar_type() : a.scalar_type();
-    // Some CPUs have slow products of half precision.
-    const bool widen = b.device().is_cpu() && (type == at::kHalf || type == at::kBFloat16);
-    if (widen) a = a.to(at::kFloat), b = b.to(at::kFloat);
-    Tensor change;
-    if (kind_ == LayerKind::kLinear) {
-      change = at::matmul(b, a) * scaling();
-    } else if (kind_ == LayerKind::kEmbedding) {
-      change = at::matmul(b, a).t() * scaling();
-    } else if (base.kernel() == std::vector<std::int64_t>{1, 1}) {
-      const auto product =
-          at::matmul(b.squeeze(3).squeeze(2), a.squeeze(3).squeeze(2)).unsqueeze(2).unsqueeze(3);
-      change = product * scaling();
-    } else {
-      const auto joint = kind_ == LayerKind::kConv1d ? at::conv1d(a.transpose(0, 1), b)
-                                                     : at::conv2d(a.transpose(0, 1), b);
-      change = joint.transpose(0, 1) * scaling();
-    }
-    return widen ? change.to(type) : change;
-  }
-
   LayerKind kind_;
   Tensors tensors_;
   double dropout_;
   bool neutral_;
   Tensor merged_norm_;
+  Tensor start_magnitude_;
 };
 
-}  // namespace ferrule::torch::detail
+}  // namespace ferrule::libtorch::detail

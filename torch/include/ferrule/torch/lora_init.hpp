@@ -11,7 +11,7 @@
 
 #include "ferrule/torch/lora.hpp"
 
-namespace ferrule::torch::detail {
+namespace ferrule::libtorch::detail {
 
 /// `init_lora_weights` as a word: "true", "false", or the text. The draws and their order are those
 /// of PEFT's layers, so that one seed gives one adapter in both.
@@ -197,4 +197,4 @@ inline PreparedUpdate make_lora(UpdateSettings settings, BaseLayer& base) {
   return prepared;
 }
 
-}  // namespace ferrule::torch::detail
+}  // namespace ferrule::libtorch::detail

@@ -13,8 +13,11 @@
 #include "ferrule/torch/loha.hpp"
 #include "ferrule/torch/lokr.hpp"
 #include "ferrule/torch/lora_init.hpp"
+#include "ferrule/torch/oft.hpp"
+#include "ferrule/torch/tokens.hpp"
+#include "ferrule/torch/vera.hpp"
 
-namespace ferrule::torch::detail {
+namespace ferrule::libtorch::detail {
 
 inline PreparedUpdate make_ia3(UpdateSettings settings, BaseLayer& base) {
   const bool forward = settings.feedforward;
@@ -131,6 +134,11 @@ inline PreparedUpdate make_lokr(UpdateSettings settings, BaseLayer& base) {
 /// True if PEFT has a layer of that method for that kind of module.
 inline bool method_takes(std::string_view method, LayerKind kind) noexcept {
   if (method == "LORA") return true;
+  if (method == "VERA") return kind == LayerKind::kLinear;
+  if (method == "OFT") return kind != LayerKind::kConv1d;
+  if (method == "TRAINABLE_TOKENS") {
+    return kind == LayerKind::kEmbedding || kind == LayerKind::kLinear;
+  }
   if (method == "IA3") return kind == LayerKind::kLinear || kind == LayerKind::kConv2d;
   return kind != LayerKind::kEmbedding;
 }
@@ -139,6 +147,11 @@ inline bool method_takes(std::string_view method, LayerKind kind) noexcept {
 inline std::string update_obstacle(const UpdateSettings& settings, const BaseLayer& base) {
   const auto& config = *settings.config;
   if (config.peft_type() == "IA3") return {};
+  if (config.peft_type() == "OFT") return oft_obstacle(config, base);
+  if (config.peft_type() == "TRAINABLE_TOKENS") {
+    const auto* indices = config.find("token_indices");
+    return tokens_obstacle(indices == nullptr ? std::nullopt : token_indices(*indices), base);
+  }
   if (settings.rank <= 0) return "its rank is " + std::to_string(settings.rank);
   if (config.peft_type() != "LORA") return {};
   if (settings.rank % base.groups() != 0) {
@@ -152,14 +165,22 @@ inline std::string update_obstacle(const UpdateSettings& settings, const BaseLay
   return lora_init_obstacle(lora_init_word(config), base, settings.rank);
 }
 
-/// A new update for a layer, of a method and for a kind that method_takes() allows.
-inline PreparedUpdate make_update(UpdateSettings settings, BaseLayer& base) {
+/// A new update for a layer, of a method and for a kind that method_takes() allows. `shared` is
+/// what VeRA's layers share.
+inline PreparedUpdate make_update(UpdateSettings settings, BaseLayer& base,
+                                  const VeraProjections& shared) {
   const ::torch::NoGradGuard no_grad;
   const auto& method = settings.config->peft_type();
   if (method == "IA3") return make_ia3(std::move(settings), base);
+  if (method == "OFT") return make_oft(std::move(settings), base);
+  if (method == "VERA") return make_vera(std::move(settings), base, shared);
+  if (method == "TRAINABLE_TOKENS") {
+    auto indices = token_indices(*settings.config->find("token_indices"));
+    return make_tokens(std::move(settings), base, {}, *std::move(indices));
+  }
   if (method == "LOHA") return make_loha(std::move(settings), base);
   if (method == "LOKR") return make_lokr(std::move(settings), base);
   return make_lora(std::move(settings), base);
 }
 
-}  // namespace ferrule::torch::detail
+}  // namespace ferrule::libtorch::detail

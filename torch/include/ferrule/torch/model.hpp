@@ -11,26 +11,54 @@
 #include <utility>
 #include <vector>
 
-#include "ferrule/torch/adaptable.hpp"
+#include "ferrule/torch/adaptable_access.hpp"
 
-namespace ferrule::torch {
+namespace torch::jit {
+struct Module;
+}
 
-/// A model, however its owner holds it: by value, in a shared_ptr, or in a ModuleHolder.
-class Model {
+namespace ferrule::libtorch {
+
+/// A model, however its owner holds it: by value, in a shared_ptr, or in a ModuleHolder. Null
+/// pointers and empty holders can be passed, and are refused by every function (LT-13).
+class ModelRef {
  public:
-  Model(::torch::nn::Module& module) : module_(&module) {}
+  ModelRef(::torch::nn::Module& module) : module_(&module) {}
   template <typename Impl>
-  Model(const std::shared_ptr<Impl>& module) : module_(module.get()) {}
+  ModelRef(const std::shared_ptr<Impl>& module) : module_(module.get()) {}
   template <typename Impl>
-  Model(const ::torch::nn::ModuleHolder<Impl>& holder) : module_(holder.ptr().get()) {}
+  ModelRef(const ::torch::nn::ModuleHolder<Impl>& holder)
+      : module_(holder.is_empty() ? nullptr : holder.ptr().get()) {}
+  /// TorchScript runs its own code, which cannot be changed from here: refused (LT-13).
+  ModelRef(const ::torch::jit::Module&) : is_script_(true) {}
 
+  /// Not for a model that obstacle() says something about.
   ::torch::nn::Module& module() const noexcept { return *module_; }
 
+  /// Why nothing can be done with it; empty for a module.
+  std::string obstacle() const {
+    if (is_script_) {
+      return "a torch::jit::Module (TorchScript) cannot carry adapters: build the model from the "
+             "layers of ferrule::torch";
+    }
+    return module_ == nullptr ? "the model is null: an empty module holder or a null pointer" : "";
+  }
+
  private:
-  ::torch::nn::Module* module_;
+  ::torch::nn::Module* module_ = nullptr;
+  bool is_script_ = false;
 };
 
 namespace detail {
+
+/// As guarded(), for functions of a model.
+template <typename Body>
+auto guarded(const ModelRef& model, Body&& body) -> decltype(body()) {
+  if (auto why = model.obstacle(); !why.empty()) {
+    return refuse(ErrorCode::kInvalidArgument, "LT-13", std::move(why));
+  }
+  return guarded(std::forward<Body>(body));
+}
 
 /// A module of a model and its path; what hangs on adapted modules is left out.
 struct ModulePlace {
@@ -40,24 +68,48 @@ struct ModulePlace {
   Adaptable* adaptable;
 };
 
-inline void walk(Module& module, const std::string& path, std::set<const Module*>& seen,
-                 std::vector<ModulePlace>& places) {
-  if (!seen.insert(&module).second) return;
-  auto* adaptable = dynamic_cast<Adaptable*>(&module);
-  places.push_back({path, &module, adaptable});
-  if (adaptable != nullptr && (adaptable->is_adapted() || adaptable->is_saved_whole())) return;
-  for (const auto& child : module.named_children()) {
-    walk(*child.value(), path.empty() ? child.key() : path + "." + child.key(), seen, places);
-  }
-}
+/// The modules of a model, each once, and the names under which it has them again.
+class Places {
+ public:
+  /// As PEFT's named_modules: parents first, a shared one once, under its first name.
+  explicit Places(const ModelRef& model) { walk(model.module(), {}); }
 
-/// Every module, as PEFT's named_modules: parents first, a shared one once, under its first name.
-inline std::vector<ModulePlace> places_of(const Model& model) {
-  std::vector<ModulePlace> places;
-  std::set<const Module*> seen;
-  walk(model.module(), {}, seen, places);
-  return places;
-}
+  auto begin() const { return places_.begin(); }
+  auto end() const { return places_.end(); }
+
+  /// Further paths of modules that the model has more than once, and their first paths.
+  const std::map<std::string, std::string, std::less<>>& aliases() const { return aliases_; }
+
+  /// `name` with the first path of its module: the name itself if it is under no alias.
+  std::string first_name(std::string_view name) const {
+    for (auto dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.', dot + 1)) {
+      const auto found = aliases_.find(name.substr(0, dot));
+      if (found == aliases_.end()) continue;
+      return first_name(found->second + std::string(name.substr(dot)));
+    }
+    return std::string(name);
+  }
+
+ private:
+  void walk(Module& module, const std::string& path) {
+    if (const auto [seen, is_new] = seen_.emplace(&module, path); !is_new) {
+      aliases_.emplace(path, seen->second);
+      return;
+    }
+    auto* adaptable = dynamic_cast<Adaptable*>(&module);
+    places_.push_back({path, &module, adaptable});
+    if (adaptable != nullptr && adaptable->is_changed()) return;
+    for (const auto& child : module.named_children()) {
+      walk(*child.value(), path.empty() ? child.key() : path + "." + child.key());
+    }
+  }
+
+  std::vector<ModulePlace> places_;
+  std::map<const Module*, std::string> seen_;
+  std::map<std::string, std::string, std::less<>> aliases_;
+};
+
+inline Places places_of(const ModelRef& model) { return Places(model); }
 
 /// The adapters of a model, found on its layers.
 struct Adapters {
@@ -71,7 +123,7 @@ struct Adapters {
   }
 };
 
-inline Adapters adapters_of(const std::vector<ModulePlace>& places) {
+inline Adapters adapters_of(const Places& places) {
   Adapters adapters;
   for (const auto& place : places) {
     if (place.adaptable == nullptr || !place.adaptable->is_adapted()) continue;
@@ -94,4 +146,4 @@ inline Result<void> check_known(const Adapters& adapters, const std::vector<std:
 }
 
 }  // namespace detail
-}  // namespace ferrule::torch
+}  // namespace ferrule::libtorch

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <span>
 #include <string>
 #include <utility>
@@ -10,8 +11,9 @@
 #include "ferrule/save_pretrained.hpp"
 #include "ferrule/tensor_source.hpp"
 #include "ferrule/torch/model.hpp"
+#include "ferrule/torch/vera.hpp"
 
-namespace ferrule::torch {
+namespace ferrule::libtorch {
 
 /// What to do with an adapter that changes nothing because it has not been trained.
 enum class Untrained : std::uint8_t {
@@ -25,9 +27,19 @@ namespace detail {
 /// The live state of a module as the core reads it: views of host memory, copies of the rest.
 class LiveState {
  public:
-  /// `facts` says which modules are embeddings: those may be saved, too.
-  static Result<LiveState> read(const Module& module, const ModelFacts& facts) {
+  /// `facts` says which modules are embeddings: those may be saved, too. `of_model` are tensors of
+  /// the adapters that are on no module, under the names that PEFT gives them. With `owns`, what
+  /// training changes is copied.
+  static Result<LiveState> read(const Module& module, const ModelFacts& facts,
+                                const std::map<std::string, Tensor>& of_model, bool owns) {
     LiveState live;
+    live.owns_ = owns;
+    for (const auto& [name, tensor] : of_model) {
+      if (auto ok = live.add(name, tensor, facts); !ok) return std::move(ok).error();
+    }
+    // Beside names of that kind, all are as in a PeftModel.
+    if (!of_model.empty()) live.prefix_ = "base_model.model.";
+    live.is_of_model_ = false;
     for (const auto& parameter : module.named_parameters()) {
       if (auto ok = live.add(parameter.key(), parameter.value(), facts); !ok) {
         return std::move(ok).error();
@@ -56,8 +68,16 @@ class LiveState {
     return !of_base;
   }
 
-  Result<void> add(const std::string& name, const Tensor& tensor, const ModelFacts& facts) {
+  /// Buffers that PEFT does not have in a state dict, or has once for the whole model.
+  static bool is_view(const std::string& name) {
+    return name.find(".trainable_tokens_original.") != std::string::npos ||
+           name.find(".vera_A.") != std::string::npos || name.find(".vera_B.") != std::string::npos;
+  }
+
+  Result<void> add(const std::string& plain_name, const Tensor& tensor, const ModelFacts& facts) {
     if (!tensor.defined()) return {};
+    if (!is_of_model_ && is_view(plain_name)) return {};
+    const auto name = prefix_ + plain_name;
     if (!tensor.device().is_cpu() && !may_be_saved(name, facts)) {
       static constexpr std::uint64_t kNothing[1] = {0};
       return state_.add(name, Dtype::kF32, kNothing, {});
@@ -73,6 +93,8 @@ class LiveState {
                         " has a type or layout that cannot be saved: " + tensor.toString());
     }
     auto host = to_host(tensor);
+    const bool is_trained = is_adapters(name) || name == "bias" || name.ends_with(".bias");
+    if (owns_ && is_trained && host.is_alias_of(tensor)) host = host.clone();
     const auto shape = shape_of(host);
     auto added = state_.add(name, *dtype, shape, bytes_of(host));
     keep_.push_back(std::move(host));
@@ -80,31 +102,96 @@ class LiveState {
   }
 
   static bool is_adapters(const std::string& name) {
-    for (const char* part : {".lora_", ".ia3_", ".hada_", ".lokr_", ".modules_to_save."}) {
+    for (const char* part : {".lora_", ".ia3_", ".hada_", ".lokr_", ".oft_", ".vera_",
+                             ".trainable_tokens_", ".modules_to_save."}) {
       if (("." + name).find(part) != std::string::npos) return true;
     }
     return false;
   }
 
   StateDict state_;
+  std::string prefix_;
+  bool owns_ = false;
+  bool is_of_model_ = true;
   std::vector<Tensor> keep_;  // The memory of the views.
 };
 
+/// VeRA's projections of each adapter that is to be saved with them.
+inline std::map<std::string, Tensor> tensors_of_model(const Places& places) {
+  std::map<std::string, Tensor> tensors;
+  for (const auto& place : places) {
+    if (place.adaptable == nullptr || !place.adaptable->is_adapted()) continue;
+    for (const auto& update : AdaptableAccess(*place.adaptable).updates()) {
+      const auto* shared = update->projections();
+      if (shared == nullptr || !update->config()->flag("save_projection", true)) continue;
+      tensors.emplace("base_model.vera_A." + update->adapter(), shared->a);
+      tensors.emplace("base_model.vera_B." + update->adapter(), shared->b);
+    }
+  }
+  return tensors;
+}
+
+/// The factors that the layers apply now, where a config can say them (KY-12).
+inline void note_scalings(const Places& places, ModelFacts& facts) {
+  for (const auto& place : places) {
+    if (place.adaptable == nullptr || !place.adaptable->is_adapted()) continue;
+    for (const auto& update : AdaptableAccess(*place.adaptable).updates()) {
+      if (update->has_scaling()) facts.scalings[update->adapter()][place.path] = update->scaling();
+    }
+  }
+}
+
 /// Names of the adapters among `names` that change nothing because they have not been trained.
-inline std::vector<std::string> untrained(const std::vector<ModulePlace>& places,
+inline std::vector<std::string> untrained(const Places& places,
                                           const std::vector<std::string>& names) {
   std::vector<std::string> idle;
   for (const auto& name : names) {
-    bool touched = false;
+    bool trained = false;
     for (const auto& place : places) {
       if (place.adaptable == nullptr) continue;
       const AdaptableAccess access(*place.adaptable);
-      if (auto* update = access.find(name)) touched = touched || !update->is_untouched();
-      touched = touched || access.is_copy_touched(name);
+      if (auto* update = access.find(name)) trained = trained || !update->is_untrained();
+      trained = trained || access.is_copy_trained(name);
+      if (trained) break;
     }
-    if (!touched) idle.push_back(name);
+    if (!trained) idle.push_back(name);
   }
   return idle;
+}
+
+/// The configs of a model's adapters, once it is sure that those to be saved can be.
+inline Result<std::vector<NamedConfig>> configs_to_save(const Places& places,
+                                                        const SaveOptions& options,
+                                                        Untrained policy) {
+  const auto adapters = adapters_of(places);
+  if (adapters.configs.empty()) {
+    return refuse(ErrorCode::kInvalidArgument, "LT-5",
+                  "there is no adapter to save: the model has none");
+  }
+  auto names = options.selected_adapters;
+  if (auto known = check_known(adapters, names); !known) return std::move(known).error();
+  std::vector<NamedConfig> configs;
+  for (const auto& [name, config] : adapters.configs) {
+    configs.push_back({name, *config});
+    if (options.selected_adapters.empty()) names.push_back(name);
+  }
+  const auto idle = detail::untrained(places, names);
+  if (policy == Untrained::kRefuse && !idle.empty()) {
+    return refuse(
+        ErrorCode::kInvalidArgument, "LT-11",
+        "nothing has been trained of " + name_list(idle) + ": such an adapter changes nothing");
+  }
+  return configs;
+}
+
+/// What a save reads of a model; completes the options with what the model knows.
+inline Result<LiveState> prepare_save(const ModelRef& model, const Places& places,
+                                      SaveOptions& options, bool owns) {
+  auto live = LiveState::read(model.module(), options.facts, tensors_of_model(places), owns);
+  if (!live) return live;
+  if (!options.facts.is_transformers) options.facts.is_transformers = false;
+  note_scalings(places, options.facts);
+  return live;
 }
 
 }  // namespace detail
@@ -113,14 +200,15 @@ inline std::vector<std::string> untrained(const std::vector<ModulePlace>& places
 /// them: a module of your own will do. `configs` says what they are. Selection, verification, card
 /// and transaction are those of ferrule::save; tensors on the host are not copied unless
 /// they are not contiguous.
-inline Result<SaveReport> save_pretrained(const Model& model, std::span<const NamedConfig> configs,
+inline Result<SaveReport> save_pretrained(const ModelRef& model,
+                                          std::span<const NamedConfig> configs,
                                           const std::filesystem::path& directory,
                                           const SaveOptions& options = {}) {
-  return detail::guarded([&]() -> Result<SaveReport> {
-    const auto live = detail::LiveState::read(model.module(), options.facts);
-    if (!live) return live.error();
+  return detail::guarded(model, [&]() -> Result<SaveReport> {
+    const auto places = detail::places_of(model);
     auto complete = options;
-    if (!complete.facts.is_transformers) complete.facts.is_transformers = false;
+    const auto live = detail::prepare_save(model, places, complete, false);
+    if (!live) return live.error();
     return ferrule::save(live->state(), configs, directory, complete);
   });
 }
@@ -131,32 +219,16 @@ inline Result<SaveReport> save_pretrained(const Model& model, std::span<const Na
 /// Fails with kInvalidArgument for a model without adapters and for names it does not have (LT-5),
 /// and for an adapter that is not trained and changes nothing (LT-11, see Untrained); otherwise as
 /// ferrule::save.
-inline Result<SaveReport> save_pretrained(const Model& model,
+inline Result<SaveReport> save_pretrained(const ModelRef& model,
                                           const std::filesystem::path& directory,
                                           const SaveOptions& options = {},
                                           Untrained untrained = Untrained::kRefuse) {
-  return detail::guarded([&]() -> Result<SaveReport> {
+  return detail::guarded(model, [&]() -> Result<SaveReport> {
     const auto places = detail::places_of(model);
-    const auto adapters = detail::adapters_of(places);
-    if (adapters.configs.empty()) {
-      return detail::refuse(ErrorCode::kInvalidArgument, "LT-5",
-                            "there is no adapter to save: the model has none");
-    }
-    auto names = options.selected_adapters;
-    if (auto known = detail::check_known(adapters, names); !known) return std::move(known).error();
-    std::vector<NamedConfig> configs;
-    for (const auto& [name, config] : adapters.configs) {
-      configs.push_back({name, *config});
-      if (options.selected_adapters.empty()) names.push_back(name);
-    }
-    const auto idle = detail::untrained(places, names);
-    if (untrained == Untrained::kRefuse && !idle.empty()) {
-      return detail::refuse(ErrorCode::kInvalidArgument, "LT-11",
-                            "nothing has been trained of " + detail::name_list(idle) +
-                                ": such an adapter changes nothing");
-    }
-    return save_pretrained(model, configs, directory, options);
+    const auto configs = detail::configs_to_save(places, options, untrained);
+    if (!configs) return configs.error();
+    return save_pretrained(model, *configs, directory, options);
   });
 }
 
-}  // namespace ferrule::torch
+}  // namespace ferrule::libtorch

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <ATen/Functions.h>
 #include <ATen/core/Tensor.h>
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <exception>
 #include <optional>
 #include <span>
@@ -17,8 +19,9 @@
 #include "ferrule/result.hpp"
 #include "ferrule/tensor_view.hpp"
 #include "ferrule/text.hpp"
+#include "ferrule/torch/names.hpp"
 
-namespace ferrule::torch {
+namespace ferrule::libtorch {
 
 using at::Tensor;
 
@@ -128,4 +131,28 @@ inline std::vector<std::uint64_t> shape_of(const Tensor& tensor) {
 
 }  // namespace detail
 
-}  // namespace ferrule::torch
+/// A tensor of LibTorch with a copy of the values. Fails with kUnsupported for a dtype that
+/// LibTorch lacks (LT-9).
+inline Result<Tensor> to_tensor(const TensorView& view) {
+  return detail::guarded([&]() -> Result<Tensor> {
+    const auto type = to_scalar_type(view.dtype());
+    if (!type) {
+      return detail::refuse(
+          ErrorCode::kUnsupported, "LT-9",
+          "dtype " + std::string(dtype_name(view.dtype())) + " is not known to LibTorch here");
+    }
+    std::vector<std::int64_t> sizes;
+    for (const auto extent : view.shape()) sizes.push_back(static_cast<std::int64_t>(extent));
+    auto tensor = at::empty(sizes, at::TensorOptions().dtype(*type));
+    if (!view.bytes().empty()) {
+      std::memcpy(tensor.data_ptr(), view.bytes().data(), view.bytes().size());
+    }
+    return tensor;
+  });
+}
+
+namespace detail {
+using libtorch::to_tensor;
+}
+
+}  // namespace ferrule::libtorch

@@ -14,13 +14,17 @@
 #include "ferrule/adapter_config.hpp"
 #include "ferrule/torch/base_layer.hpp"
 
-namespace ferrule::torch::detail {
+namespace ferrule::libtorch::detail {
+
+struct VeraProjections;
 
 /// A config resolved for one module.
 struct UpdateSettings {
   std::string adapter;
   std::shared_ptr<const AdapterConfig> config;
   std::int64_t rank = 0;
+  /// The factor that the config gives, and the one that is applied now.
+  double initial_scaling = 1;
   double scaling = 1;
   bool feedforward = false;
 };
@@ -31,6 +35,8 @@ struct Slot {
   const char* attribute;
   const char* leaf;
   Tensor* tensor;
+  /// Not trained: PEFT has a buffer there.
+  bool is_buffer = false;
 };
 
 /// What an update needs of its layer while it is merged.
@@ -67,40 +73,52 @@ class Update {
   /// Why it cannot be merged; empty if it can.
   virtual std::string merge_obstacle(const BaseLayer&) const { return {}; }
 
-  /// True if nothing of the adapter has been written to since it was made, and what was made
-  /// changes no output.
-  bool is_untouched() {
-    if (!starts_neutral()) return false;
-    std::int64_t sum = 0;
-    for (const auto& slot : slots()) sum += static_cast<std::int64_t>(slot.tensor->_version());
-    return sum == versions_;
+  /// The module between the layer and its tensors; "" if there is none.
+  virtual std::string box() const { return {}; }
+
+  /// True if it was made to change no output, and by its values still does not. One that came from
+  /// a file is what it is.
+  bool is_untrained() {
+    const ::torch::NoGradGuard no_grad;
+    return !is_loaded_ && starts_neutral() && is_neutral();
   }
+
+  void mark_loaded() noexcept { is_loaded_ = true; }
+
+  double initial_scaling() const noexcept { return settings_.initial_scaling; }
+  double scaling() const noexcept { return settings_.scaling; }
+  /// Whether the method has a factor at all.
+  virtual bool has_scaling() const { return true; }
+  void set_scaling(double scaling) { settings_.scaling = scaling; }
+
+  /// VeRA's matrices, which the whole adapter shares; nullptr for other methods.
+  virtual const VeraProjections* projections() const { return nullptr; }
+  /// The rows of the weight that it replaces; nullptr if it is not about tokens.
+  virtual const std::vector<std::int64_t>* tokens() const { return nullptr; }
 
   /// PEFT's autocast_adapter_dtype: half precisions are trained in float32.
   void upcast() {
     for (const auto& slot : slots()) {
+      // What is shared stays one tensor.
+      if (slot.is_buffer && projections() != nullptr) continue;
       const auto type = slot.tensor->scalar_type();
       if (type == at::kHalf || type == at::kBFloat16) *slot.tensor = slot.tensor->to(at::kFloat);
     }
   }
 
-  /// Marks the state that is_untouched() compares with.
-  void seal() {
-    versions_ = 0;
-    for (const auto& slot : slots()) {
-      versions_ += static_cast<std::int64_t>(slot.tensor->_version());
-    }
-  }
+  /// Keeps what is_neutral() compares with. Called once the tensors are in the model.
+  virtual void seal() {}
 
  protected:
   const UpdateSettings& settings() const noexcept { return settings_; }
-  double scaling() const noexcept { return settings_.scaling; }
   std::int64_t rank() const noexcept { return settings_.rank; }
   virtual bool starts_neutral() const = 0;
+  /// Whether the values that it has now change no output.
+  virtual bool is_neutral() = 0;
 
  private:
   UpdateSettings settings_;
-  std::int64_t versions_ = -1;
+  bool is_loaded_ = false;
 };
 
 /// An update that was made but does not hang on its layer yet.
@@ -110,6 +128,11 @@ struct PreparedUpdate {
   /// changes nothing.
   Tensor new_weight = {};
 };
+
+/// Nothing but zeros (NaN is not zero).
+inline bool is_zero(const Tensor& tensor) {
+  return tensor.numel() == 0 || !tensor.detach().any().item<bool>();
+}
 
 inline Tensor kaiming(at::IntArrayRef sizes) {
   return ::torch::nn::init::kaiming_uniform_(at::empty(sizes), std::sqrt(5.0));
@@ -125,7 +148,7 @@ class WeightUpdate : public Update {
   using Update::Update;
 
   Tensor forward_all(BaseLayer& base, const Tensor& x, std::span<Update* const> active,
-                     bool training) final {
+                     bool training) override {
     auto result = base.forward(x);
     for (auto* update : active) {
       auto& self = static_cast<WeightUpdate&>(*update);
@@ -165,4 +188,4 @@ class WeightUpdate : public Update {
   }
 };
 
-}  // namespace ferrule::torch::detail
+}  // namespace ferrule::libtorch::detail
