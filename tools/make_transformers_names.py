@@ -18,6 +18,8 @@ import re
 import sys
 import warnings
 
+import transformers_configs
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 warnings.filterwarnings("ignore")
 
@@ -157,11 +159,9 @@ def shrink(config):
 
 
 def give_hints(config):
-    from transformers import ResNetConfig
-
     # Models of another library are not built.
     if getattr(getattr(config, "backbone_config", None), "model_type", "") == "timm_backbone":
-        config.backbone_config = ResNetConfig(out_features=["stage2", "stage3", "stage4"])
+        config.backbone_config = transformers_configs.resnet()
     for key, value in HINTS.items():
         if getattr(config, key, None) is None:
             try:
@@ -177,9 +177,12 @@ def build(cls):
     import torch
     from transformers.initialization import no_init_weights
 
-    for change in ([shrink], [], [give_hints, shrink], [give_hints]):
+    def complete(config):
+        transformers_configs.complete(cls, config)
+
+    for change in ([shrink], [], [give_hints, shrink], [give_hints], [shrink, complete], [give_hints, shrink, complete]):
         try:
-            config = cls.config_class()
+            config = transformers_configs.config_of(cls)
             for step in change:
                 step(config)
             with torch.device("meta"), no_init_weights():
@@ -212,6 +215,13 @@ def head_of(model) -> str:
     return next((name for name, module in model.named_modules() if module is head), "") if head is not None else ""
 
 
+def text_config(config):
+    try:
+        return config.get_text_config()
+    except ValueError:  # There are several.
+        return config.get_text_config(decoder=True)
+
+
 def describe(cls, mapping, layouts):
     """The row of one class."""
     from transformers import PreTrainedModel
@@ -229,7 +239,7 @@ def describe(cls, mapping, layouts):
             kinds = type(module).__name__ in mapping or module.config.model_type in mapping
             if kinds or key not in ("", "?"):
                 parts.append(f"{name}:{type(module).__name__}:{module.config.model_type}:{key}")
-    ties = getattr(model.config.get_text_config(), "tie_word_embeddings", True) is not False
+    ties = getattr(text_config(model.config), "tie_word_embeddings", True) is not False
     tied = getattr(model, "all_tied_weights_keys", None) or {}
     if not ties or not tied:
         tied = cls._tied_weights_keys if isinstance(cls._tied_weights_keys, dict) else {}
@@ -303,6 +313,7 @@ def generate() -> dict[str, str]:
     from transformers_layouts import Layouts
 
     transformers.logging.set_verbosity_error()
+    transformers_configs.without_other_libraries()
     if transformers.__version__ != PINNED:
         raise SystemExit(f"this tool is for transformers {PINNED}, {transformers.__version__} is installed")
     mapping = conversion_mapping._build_checkpoint_conversion_mapping()

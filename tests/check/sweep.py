@@ -25,6 +25,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 import peft as P
 import torch
 import transformers as T
+import transformers_configs
 from make_transformers_names import classes, give_hints, shrink
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -32,6 +33,7 @@ from transformers.pytorch_utils import Conv1D
 
 T.logging.set_verbosity_error()
 T.logging.disable_progress_bar()
+transformers_configs.without_other_libraries()
 
 SAMPLE = ["LlamaForCausalLM", "GPT2LMHeadModel", "GPTNeoXForCausalLM", "BertForMaskedLM", "ViTForImageClassification",
           "BeitForImageClassification", "DeiTForImageClassification", "SegformerForImageClassification", "CLIPVisionModel",
@@ -83,9 +85,13 @@ def narrow(config):
 
 
 def build(cls):
-    for steps in ([shrink, narrow], [give_hints, shrink, narrow], [shrink], [give_hints, shrink]):
+    def complete(config):
+        transformers_configs.complete(cls, config)
+
+    for steps in ([shrink, narrow], [give_hints, shrink, narrow], [shrink], [give_hints, shrink],
+                  [shrink, complete, narrow], [shrink, complete], [give_hints, shrink, complete]):
         try:
-            config = cls.config_class()
+            config = transformers_configs.config_of(cls)
             for step in steps:
                 step(config)
             with torch.device("meta"):
