@@ -12,6 +12,7 @@
 #include "io/digest.hpp"
 #include "io/kind_at.hpp"
 #include "io/transaction/directory_reader.hpp"
+#include "model/quantization.hpp"
 #include "model/shape_flow.hpp"
 #include "peft/state_layout.hpp"
 
@@ -225,6 +226,9 @@ Result<void> find_packed(model::BaseIndex& index) {
       std::any_of(index.tensors.begin(), index.tensors.end(),
                   [](const BaseTensor& tensor) { return tensor.name.ends_with(".SCB"); });
   if (index.packing.empty() && eight_bits) index.packing = "bitsandbytes, 8 bits";
+  if (index.packing.empty()) {
+    index.packing = model::quantization_format(model::quantization_of(index.config));
+  }
   return {};
 }
 

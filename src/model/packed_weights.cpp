@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/packed_weights.hpp"
 
+#include <span>
 #include <string_view>
 #include <utility>
 
 #include "base/checked.hpp"
 #include "ferrule/dtype.hpp"
+#include "model/quantization.hpp"
 
 namespace ferrule::model {
 namespace {
@@ -26,12 +28,12 @@ constexpr PackedName kNames[] = {
     {".down_proj_blocks", "MXFP4"},
     {".W_q", "HQQ"},
     {"._weight_qdata", "torchao"},
+    {".weight._data", "quanto"},
+    {".weight._data._data", "quanto"},
+    {".codebooks", "AQLM"},
+    {".centroids.weight", "VPTQ"},
+    {".Qidxs", "QuIP#"},
 };
-
-std::string text_of(const Json* object, std::string_view field) {
-  const auto* value = object == nullptr ? nullptr : object->find(field);
-  return value == nullptr || value->if_string() == nullptr ? std::string() : *value->if_string();
-}
 
 /// Values of `bits` bits in each element of 32: nullopt for bits that do not divide it.
 std::optional<std::uint64_t> per_word(const Json* quantization) {
@@ -45,56 +47,101 @@ std::optional<std::uint64_t> per_word(const Json* quantization) {
   return std::nullopt;
 }
 
-std::optional<std::vector<std::uint64_t>> gptq_or_awq(const TensorView& tensor,
-                                                      const Json* quantization,
-                                                      std::string& format) {
-  const auto method = text_of(quantization, "quant_method");
+using Shape = std::vector<std::uint64_t>;
+
+/// By the tensors beside it: `scales` has a column for each output, `g_idx` an entry for each
+/// input.
+std::optional<Shape> shape_by_neighbors(const TensorSource& source, const std::string& path,
+                                        std::span<const std::uint64_t> packed,
+                                        std::optional<std::uint64_t> each, std::string& format) {
+  const auto scales = source.find(path + ".scales");
+  if (!scales || scales->shape().size() != 2) return std::nullopt;
+  const auto out = scales->shape()[1];
+  if (packed[1] == out) {
+    const auto inputs = source.find(path + ".g_idx");
+    format = "GPTQ";
+    if (inputs && inputs->shape().size() == 1) return Shape{out, inputs->shape()[0]};
+    const auto in = each ? base::checked_mul(packed[0], *each) : std::nullopt;
+    return in ? std::optional(Shape{out, *in}) : std::nullopt;
+  }
+  if (packed[1] == 0 || out % packed[1] != 0) return std::nullopt;
+  format = "AWQ";
+  return Shape{out, packed[0]};
+}
+
+std::optional<Shape> gptq_or_awq(const TensorSource& source, const std::string& path,
+                                 const TensorView& tensor, const Json* quantization,
+                                 std::string& format) {
+  const auto method = quantization_text(quantization, "quant_method");
   const auto each = per_word(quantization);
   const auto shape = tensor.shape();
   if (method == "gptq") format = "GPTQ";
   if (method == "awq") format = "AWQ";
-  if (!each || shape.size() != 2) return std::nullopt;
   if (method == "gptq") {
-    const auto layout = text_of(quantization, "checkpoint_format");
+    const auto layout = quantization_text(quantization, "checkpoint_format");
     if (!layout.empty() && layout != "gptq" && layout != "gptq_v2") return std::nullopt;
-    const auto in = base::checked_mul(shape[0], *each);
-    return in ? std::optional(std::vector{shape[1], *in}) : std::nullopt;
   }
-  const auto version = text_of(quantization, "version");
-  if (method == "awq" && (version.empty() || version == "gemm")) {
-    const auto out = base::checked_mul(shape[1], *each);
-    return out ? std::optional(std::vector{*out, shape[0]}) : std::nullopt;
+  if (method == "awq") {
+    const auto version = quantization_text(quantization, "version");
+    if (!version.empty() && version != "gemm" && version != "GEMM") return std::nullopt;
   }
-  return std::nullopt;
+  if (shape.size() != 2) return std::nullopt;
+  if (each && (method == "gptq" || method == "awq")) {
+    const auto whole = base::checked_mul(shape[method == "gptq" ? 0 : 1], *each);
+    if (!whole) return std::nullopt;
+    return method == "gptq" ? Shape{shape[1], *whole} : Shape{*whole, shape[0]};
+  }
+  return shape_by_neighbors(source, path, shape, each, format);
 }
 
+/// Elements of several values: their count is not the weight's.
+bool is_packed(Dtype dtype) noexcept { return dtype == Dtype::kU8 || dtype == Dtype::kI32; }
+
 /// One byte or more an element: the shape is the weight's own.
-std::optional<std::vector<std::uint64_t>> whole(const TensorView& tensor) {
-  const bool packed = tensor.dtype() == Dtype::kU8 || tensor.dtype() == Dtype::kI32;
-  if (packed || tensor.shape().size() != 2) return std::nullopt;
-  return std::vector<std::uint64_t>(tensor.shape().begin(), tensor.shape().end());
+std::optional<Shape> whole(const TensorView& tensor) {
+  if (is_packed(tensor.dtype()) || tensor.shape().size() != 2) return std::nullopt;
+  return Shape(tensor.shape().begin(), tensor.shape().end());
+}
+
+PackedWeight describe(const TensorSource& source, const std::string& path, const TensorView& tensor,
+                      const PackedName& name, const Json* quantization) {
+  PackedWeight weight{std::string(name.format), {}, {}};
+  if (name.suffix == ".qweight") {
+    weight.shape = gptq_or_awq(source, path, tensor, quantization, weight.format);
+  }
+  if (name.suffix == "._weight_qdata" || name.suffix == ".weight._data") {
+    weight.shape = whole(tensor);
+  }
+  if (name.format == "bitsandbytes, 4 bits") {
+    const auto bytes = source.find(path + ".weight");
+    const auto count = bytes ? element_count(bytes->shape()) : std::nullopt;
+    if (count && bytes->dtype() == Dtype::kU8) weight.elements = base::checked_mul(*count, 2);
+  }
+  return weight;
 }
 
 }  // namespace
 
 std::map<std::string, PackedWeight> find_packed_weights(const TensorSource& source,
                                                         const Json& config) {
+  constexpr std::string_view kWeight = ".weight";
   std::map<std::string, PackedWeight> out;
-  const auto* quantization = config.find("quantization_config");
+  const auto* quantization = quantization_of(config);
   for (const auto& [name, tensor] : source.tensors()) {
-    for (const auto& [suffix, format] : kNames) {
-      if (!name.ends_with(suffix)) continue;
-      const std::string path(name.substr(0, name.size() - suffix.size()));
-      PackedWeight weight{std::string(format), {}, {}};
-      if (suffix == ".qweight") weight.shape = gptq_or_awq(tensor, quantization, weight.format);
-      if (suffix == "._weight_qdata") weight.shape = whole(tensor);
-      if (format == "bitsandbytes, 4 bits") {
-        const auto bytes = source.find(path + ".weight");
-        const auto count = bytes ? element_count(bytes->shape()) : std::nullopt;
-        if (count && bytes->dtype() == Dtype::kU8) weight.elements = base::checked_mul(*count, 2);
-      }
-      out.insert_or_assign(path, std::move(weight));
+    for (const auto& entry : kNames) {
+      if (!name.ends_with(entry.suffix)) continue;
+      const std::string path(name.substr(0, name.size() - entry.suffix.size()));
+      out.insert_or_assign(path, describe(source, path, tensor, entry, quantization));
       break;
+    }
+    // NVFP4, BitNet, EETQ and others pack values under the weight's own name.
+    const bool turned =
+        quantization_text(quantization, "quant_method") == "eetq" && tensor.dtype() == Dtype::kI8;
+    if (name.ends_with(kWeight) && (is_packed(tensor.dtype()) || turned)) {
+      auto format = quantization_format(quantization);
+      if (format.empty()) format = "packed integers";
+      out.emplace(std::string(name.substr(0, name.size() - kWeight.size())),
+                  PackedWeight{std::move(format), {}, {}});
     }
   }
   return out;

@@ -21,10 +21,10 @@ struct PackedWeight {
   std::optional<std::uint64_t> elements;
 };
 
-/// Modules whose weights are packed, by their path on disk: GPTQ and AWQ by the packed dimensions,
-/// bitsandbytes' 4 bits by the number of elements, compressed-tensors, torchao by its own tensor
-/// names (`_weight_qdata`), HQQ, EETQ and MXFP4 by name alone. bitsandbytes' 8 bits keep their
-/// shape and are not here. `config` is the model's.
+/// Modules whose weights are packed, by their path on disk. GPTQ and AWQ tell their sizes by the
+/// packed dimensions, torchao and quanto by tensor names of their own, bitsandbytes' 4 bits only
+/// the number of elements, other formats nothing. Formats that keep the weight's name and shape
+/// (bitsandbytes' 8 bits, FP8) are not here. `config` is the model's.
 std::map<std::string, PackedWeight> find_packed_weights(const TensorSource& source,
                                                         const Json& config);
 
