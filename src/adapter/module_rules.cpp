@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "adapter/optional_tensors.hpp"
 #include "base/shape_text.hpp"
 #include "ferrule/text.hpp"
 #include "peft/dialect.hpp"
@@ -113,9 +114,31 @@ void demand_rank(const AdapterTensor& tensor, std::size_t axis, std::uint64_t ra
                       "the config belongs to another adapter, or was edited"));
 }
 
+// AD-5: as many frequencies as the config says, if it says the same for every layer.
+void judge_spectrum(const AdapterConfig& config, const AdapterModule& module,
+                    std::vector<Finding>& out) {
+  const auto wanted = config.integer("n_frequency");
+  const auto* pattern = config.find("n_frequency_pattern");
+  const bool varies =
+      pattern != nullptr && pattern->if_object() != nullptr && !pattern->if_object()->empty();
+  if (!wanted || *wanted < 1 || varies || config.flag("proportional_parameters")) return;
+  for (const auto& tensor : module.tensors()) {
+    if (!tensor.role.ends_with("_spectrum") || tensor.tensor.shape().size() != 1) continue;
+    const auto found = tensor.tensor.shape()[0];
+    if (found == static_cast<std::uint64_t>(*wanted)) continue;
+    out.push_back(error("AD-5", tensor.key,
+                        "tensor " + quote(tensor.key) + " has " + std::to_string(found) +
+                            " frequencies, the config says " + std::to_string(*wanted),
+                        "the config belongs to another adapter, or was edited"));
+  }
+}
+
 // AD-5: PEFT sizes its tensors by the config and refuses others.
 void judge_ranks(const AdapterConfig& config, const peft::Method& method,
                  const AdapterModule& module, std::vector<Finding>& out) {
+  if (method.peft_type == "FOURIERFT" || method.peft_type == "WAVEFT") {
+    return judge_spectrum(config, module, out);
+  }
   if (method.peft_type == "ADALORA") {
     const auto rank = adalora_rank(config, module.path());
     for (const auto& [role, axis] :
@@ -356,6 +379,9 @@ std::vector<Finding> judge_modules(const AdapterConfig& config, const peft::Meth
     judge_saved_modules(config, examination, out);
     judge_targets(config, examination, out);
     judge_prefix(examination, out);
+    for (auto& finding : judge_optional_tensors(config, method, examination)) {
+      out.push_back(std::move(finding));
+    }
   }
   return out;
 }

@@ -70,7 +70,6 @@ class Comparison {
       if (match_.matched > 0) FERRULE_CHECK(find_missing());
       find_unanswered();
     }
-    find_switches();
     find_unsaved();
     find_shared_changes();
     find_packed();
@@ -185,64 +184,6 @@ class Comparison {
     }
   }
 
-  /// A switch of the config, and the tensor that every adapted layer has if it is on.
-  struct Switch {
-    std::string_view peft_type;
-    std::string_view field;
-    std::string_view role;
-    std::string_view leaf;
-    /// A tensor that the layer must have for the switch to mean anything to it.
-    std::string_view beside;
-  };
-
-  bool is_on(std::string_view field) const {
-    if (config_.flag(field)) return true;
-    const auto value = config_.number(field);
-    return value && *value != 0;
-  }
-
-  // BS-27
-  void find_switches() {
-    constexpr Switch kSwitches[] = {
-        {"LORA", "use_dora", "lora_magnitude_vector", "", ""},
-        {"LORA", "lora_bias", "lora_B", "bias", "lora_B"},
-        {"GRALORA", "hybrid_r", "gralora_A_general", "weight", "gralora_A"},
-    };
-    for (const auto& row : kSwitches) {
-      if (config_.peft_type() != row.peft_type) continue;
-      std::vector<std::string> with;
-      std::vector<std::string> without;
-      for (const auto& match : match_.modules) {
-        const bool loads =
-            match.standing == Standing::kMatched || match.standing == Standing::kConverted;
-        if (!loads || !is_adapted(*match.module)) continue;
-        const auto& tensors = match.module->tensors();
-        const bool has = std::any_of(tensors.begin(), tensors.end(), [&](const AdapterTensor& t) {
-          return t.role == row.role && t.leaf == row.leaf;
-        });
-        const bool concerned =
-            row.beside.empty() || std::any_of(tensors.begin(), tensors.end(),
-                                              [&](const auto& t) { return t.role == row.beside; });
-        if (has) with.emplace_back(match.module->path());
-        if (!has && concerned) without.emplace_back(match.module->path());
-      }
-      const auto what = std::string(row.role) + (row.leaf == "bias" ? ".bias" : "");
-      if (is_on(row.field) && !without.empty()) {
-        say_switch(without, std::string(row.field) + " is on, and " +
-                                std::to_string(without.size()) + " modules have no " + what +
-                                ": PEFT makes them and leaves them at their start");
-      } else if (!is_on(row.field) && !with.empty()) {
-        say_switch(with, std::string(row.field) + " is off, and " + std::to_string(with.size()) +
-                             " modules have " + what + ": PEFT drops them");
-      }
-    }
-  }
-
-  void say_switch(const std::vector<std::string>& modules, std::string message) {
-    out_.push_back(about(Severity::kError, "BS-27", modules.front(), std::move(message),
-                         "the config belongs to another adapter, or was edited"));
-  }
-
   // BS-27: PEFT raises KeyError.
   void find_unsaved() {
     std::vector<std::string> missing;
@@ -287,8 +228,8 @@ class Comparison {
     if (!embeddings.empty()) {
       out_.push_back(
           about(Severity::kNote, "BS-13", embeddings.front(),
-                "the file holds " + std::to_string(embeddings.size()) +
-                    " whole embeddings, which replace the base's own at load for every adapter"));
+                "the file holds whole embeddings (" + std::to_string(embeddings.size()) +
+                    "), which replace the base's own at load for every adapter"));
     }
   }
 

@@ -13,8 +13,8 @@ namespace ferrule::checks {
 
 /// What config, file and base have to say to each other: targets without tensors (BS-10), tensors
 /// without a target (BS-11), modules of the base that the file leaves out (BS-12), what changes the
-/// base for all (BS-13), packed weights (BS-14), another base than at save (BS-15), switches of the
-/// config against the tensors they go with (BS-27).
+/// base for all (BS-13), packed weights (BS-14), another base than at save (BS-15),
+/// modules_to_save against the modules that the base has (BS-27).
 /// Fails with kLimitExceeded on an expression that takes too long.
 Result<std::vector<Finding>> compare_config(const Adapter& adapter, const LiveConfig& live,
                                             const model::BaseIndex& base, const MatchResult& match,

@@ -304,7 +304,8 @@ std::optional<std::string> lokr_disagrees(const AdapterModule& module, const Bas
          ", the base's weight is " + base::shape_text(layer.weight);
 }
 
-std::optional<std::string> oft_disagrees(const AdapterModule& module, const BaseLayer& layer) {
+std::optional<std::string> oft_disagrees(const AdapterConfig& config, const AdapterModule& module,
+                                         const BaseLayer& layer) {
   const auto* blocks = either(module, "oft_R", "oft_embedding_R");
   if (blocks == nullptr) return std::nullopt;
   const auto count = blocks->tensor.shape()[0];
@@ -315,10 +316,12 @@ std::optional<std::string> oft_disagrees(const AdapterModule& module, const Base
   auto width = layer.kind == LayerKind::kEmbedding ? layer.out() : layer.in();
   if (layer.kind == kOnConv) width = base::checked_mul(width, kernel_of(layer)).value_or(0);
   const bool whole = size * (size - 1) / 2 == entries_each;
-  const bool fits_in = count == 1 ? width % size == 0 : base::checked_mul(count, size) == width;
+  const bool fits_in = config.flag("block_share") ? count == 1 && width % size == 0
+                                                  : base::checked_mul(count, size) == width;
   if (whole && fits_in) return std::nullopt;
   return "its " + std::to_string(count) + " blocks of " + std::to_string(entries_each) +
-         " entries do not divide the " + std::to_string(width) + " inputs of the base's layer";
+         " entries do not divide the " + std::to_string(width) + " inputs of the base's layer" +
+         (config.flag("block_share") ? " (block_share is on)" : "");
 }
 
 }  // namespace
@@ -352,7 +355,7 @@ std::optional<std::string> shapes_disagree(const AdapterConfig& config, const Ad
                                            const BaseLayer& layer) {
   if (layer.kind == LayerKind::kOther) return std::nullopt;
   if (config.peft_type() == "LOKR") return lokr_disagrees(module, layer);
-  if (config.peft_type() == "OFT") return oft_disagrees(module, layer);
+  if (config.peft_type() == "OFT") return oft_disagrees(config, module, layer);
   return std::nullopt;
 }
 

@@ -160,6 +160,13 @@ def config_alone(c, **changes):
     return c.alone()
 
 
+def seen_by_config(c, config, **changes):
+    """A base of which only config.json is there, for an adapter of a model with these changes."""
+    c.save(llama(**changes), config, base=llama())
+    (c.base / "model.safetensors").unlink()
+    return c.alone()
+
+
 # name: (how, code that must be among the findings, verdict)
 CASES = {
     "wrapper_prefix_too_many": (lambda c: c.save(llama(), lora()).rename((r"model\.model\.layers", "model.model.language_model.layers")), "BS-3", "bad"),
@@ -174,9 +181,9 @@ CASES = {
     "norm_as_target": (lambda c: c.save(llama(), lora()).edit(target_modules=["q_proj", "v_proj", "input_layernorm"]), "BS-24", "bad"),
     "container_as_target": (lambda c: c.save(llama(), lora()).edit(target_modules=r".*\.self_attn(\.[qv]_proj)?"), "BS-24", "bad"),
     "router_as_target": (lambda c: c.save(MODELS["gpt_oss"], lora()).edit(target_modules=["q_proj", "v_proj", "router"]), "BS-24", "bad"),
-    "magnitudes_without_dora": (lambda c: c.save(llama(), lora(use_dora=True)).edit(use_dora=False), "BS-27", "bad"),
-    "dora_without_magnitudes": (lambda c: c.save(llama(), lora()).edit(use_dora=True), "BS-27", "bad"),
-    "biases_without_lora_bias": (lambda c: c.save(MODELS["opt"], lora(lora_bias=True)).edit(lora_bias=False), "BS-27", "bad"),
+    "magnitudes_without_dora": (lambda c: c.save(llama(), lora(use_dora=True)).edit(use_dora=False), "AD-24", "bad"),
+    "dora_without_magnitudes": (lambda c: c.save(llama(), lora()).edit(use_dora=True), "AD-24", "bad"),
+    "biases_without_lora_bias": (lambda c: c.save(MODELS["opt"], lora(lora_bias=True)).edit(lora_bias=False), "AD-24", "bad"),
     "saved_module_missing": (lambda c: c.save(llama(), lora()).edit(modules_to_save=["lm_head"]), "BS-27", "bad"),
     "half_an_expert_pair": (lambda c: c.save(MODELS["mixtral"], lora(r=2)).per_expert({"w1": W1}).edit(target_modules=["q_proj", "v_proj", "w1"]), "BS-5", "bad"),
     "unknown_module": (lambda c: c.save(llama(), lora()).rename((r"layers\.1\.self_attn\.q_proj", "layers.1.self_attn.q_prj")).edit(target_modules=["q_proj", "v_proj", "q_prj"]), "BS-1", "bad"),
@@ -215,6 +222,10 @@ CASES = {
     "prompt_of_other_width": (lambda c: c.save(llama(), P.PromptTuningConfig(num_virtual_tokens=4, task_type="CAUSAL_LM"), base=llama(hidden_size=64)), "BS-2", "bad"),
     "config_alone": (config_alone, "BS-16", "unknown"),
     "config_alone_of_fewer_layers": (lambda c: config_alone(c, num_hidden_layers=4), "BS-8", "bad"),
+    "config_alone_and_a_token_beyond_it": (lambda c: seen_by_config(c, lora(trainable_token_indices=[49]), vocab_size=50), "BS-9", "bad"),
+    "config_alone_and_a_token_in_it": (lambda c: seen_by_config(c, lora(trainable_token_indices=[47])), "BS-16", "unknown"),
+    "config_alone_and_a_larger_head": (lambda c: seen_by_config(c, lora(modules_to_save=["lm_head"]), vocab_size=50), "BS-9", "bad"),
+    "config_alone_and_larger_embeddings": (lambda c: seen_by_config(c, lora(target_modules=["embed_tokens"]), vocab_size=50), "BS-9", "bad"),
     "partial_allowed": (lambda c: c.save(llama(num_hidden_layers=4), lora(), base=llama()).alone().ask("--allow-partial"), "BS-8", "warn"),
     "partial_with_nothing": (lambda c: c.save(MODELS["gpt2"], lora(target_modules=["c_attn"], fan_in_fan_out=True), base=llama()).alone().ask("--allow-partial"), "BS-7", "bad"),
     "partial_never_a_shape": (lambda c: c.save(llama(), lora(), base=llama(hidden_size=64)).alone().ask("--allow-partial"), "BS-2", "bad"),
