@@ -13,11 +13,14 @@ namespace ferrule::cli {
 namespace {
 
 constexpr std::size_t kMaxCauses = 50;
+/// How the first of more findings than a report keeps ends.
+constexpr std::string_view kFirstOfMany = " (one of ";
 
 /// What stays of a message without names and numbers: messages of one cause have it in common. An
 /// answer that names a neighbor ("the nearest is") is another one for another name, but the same in
 /// every layer.
 std::string skeleton(std::string_view message) {
+  message = message.substr(0, message.rfind(kFirstOfMany));
   const bool names_matter = message.find("; the nearest is ") != std::string_view::npos;
   std::string text;
   bool quoted = false;
@@ -54,7 +57,8 @@ void print_finding(const Finding& finding, const std::string& message) {
 }  // namespace
 
 std::string Cause::message() const {
-  if (findings == 1) return first->message;
+  const bool counted = first->message.rfind(kFirstOfMany) != std::string::npos;
+  if (findings == 1 || counted) return first->message;
   return first->message + " (" + grouped(findings - 1) + " more like it)";
 }
 

@@ -20,7 +20,7 @@ namespace {
 using peft::DiskKey;
 using peft::KeyKind;
 
-constexpr std::size_t kMaxPerRule = 8;  // A broken file has thousands of the same.
+constexpr std::size_t kMaxPerRule = 1000;  // A broken file can have millions of the same.
 
 /// Collects findings, a bounded number of each rule.
 class Findings {
