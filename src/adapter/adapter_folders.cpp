@@ -8,6 +8,7 @@
 #include "adapter/other_things.hpp"
 #include "base/errors.hpp"
 #include "base/try.hpp"
+#include "ferrule/adapter_config.hpp"
 #include "ferrule/file_names.hpp"
 #include "io/transaction/directory_reader.hpp"
 #include "io/walk.hpp"
@@ -67,6 +68,9 @@ Result<std::vector<AdapterFolder>> find_adapter_folders(const fs::path& director
                                                describe_other_folder(again, {})),
                     directory);
   }
+  // The config of another program, whose weights have other names.
+  FERRULE_TRY(const auto config, AdapterConfig::open(directory / kConfigFile));
+  static_cast<void>(config);
   return base::at(
       base::corrupt("AD-15", "there is neither adapter_model.safetensors nor adapter_model.bin"),
       directory);

@@ -2,6 +2,8 @@
 #include "adapter/open_adapter.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "adapter/other_things.hpp"
@@ -27,9 +29,33 @@ std::unique_ptr<TensorSource> whole_bin(const io::DirectoryReader& reader,
   const auto kind = container::kind_of(**bin);
   if (!kind) return nullptr;
   auto source = container::open_container(**bin, *kind, options);
-  if (!source || (*source)->tensors().empty() || container::is_hollow(**source)) return nullptr;
+  if (!source || container::is_hollow(**source)) return nullptr;
   files.whole_bin_tensors = (*source)->tensors().size();
   return std::move(*source);
+}
+
+/// What to do where adapter_model.safetensors does not have a byte; an empty optional if
+/// adapter_model.bin does not help.
+std::optional<Result<AdapterFiles>> open_beside_nothing(const io::DirectoryReader& reader,
+                                                        const OpenOptions& options,
+                                                        EmptyWeights empty,
+                                                        const AdapterConfig& config) {
+  AdapterFiles files{.config = config, .weights = nullptr, .weights_file = {}, .metadata = {}};
+  auto whole = whole_bin(reader, options, files);
+  if (!whole) return std::nullopt;
+  if (empty != EmptyWeights::kTakeWholeBin) {
+    return base::at(
+        base::corrupt("AD-15",
+                      "adapter_model.safetensors has 0 bytes; the adapter_model.bin beside it is "
+                      "whole (" +
+                          std::to_string(files.whole_bin_tensors) +
+                          " tensors), but PEFT reads the first: `ferrule fix` and `ferrule "
+                          "convert` take adapter_model.bin"),
+        reader.path() / kSafetensorsFile);
+  }
+  files.weights = std::move(whole);
+  files.weights_file = reader.path() / kBinFile;
+  return files;
 }
 
 Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOptions& options,
@@ -45,6 +71,9 @@ Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOpti
   FERRULE_TRY(auto config, AdapterConfig::parse(text, directory / kConfigFile));
 
   FERRULE_TRY(const auto safetensors, reader.open_file(kSafetensorsFile));
+  if (safetensors && safetensors->size() == 0) {
+    if (auto files = open_beside_nothing(reader, options, empty, config)) return *std::move(files);
+  }
   if (safetensors) {
     FERRULE_TRY(auto file, SafetensorsFileAccess::open(*safetensors, options));
     auto metadata = file.metadata();

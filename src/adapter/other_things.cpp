@@ -3,12 +3,16 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/errors.hpp"
 #include "container/checkpoint_folder.hpp"
 #include "container/container.hpp"
 #include "ferrule/checkpoint.hpp"
 #include "ferrule/file_names.hpp"
+#include "ferrule/text.hpp"
+#include "io/walk.hpp"
 #include "peft/dialect.hpp"
 
 namespace ferrule::adapter {
@@ -31,6 +35,44 @@ std::string describe_tensors(const TensorSource& source) {
   return "its tensors are no adapter's (a model's own weights?); `ferrule inspect` lists them";
 }
 
+constexpr int kLevelsBelow = 3;
+constexpr std::size_t kMaxFolders = 1000;
+
+/// Adapters in the folders below, as relative paths; what cannot be listed is left out.
+std::vector<std::string> adapters_below(const std::filesystem::path& root) {
+  std::vector<std::string> found;
+  std::vector<std::filesystem::path> level = {{}};
+  for (int depth = 0; depth < kLevelsBelow; ++depth) {
+    std::vector<std::filesystem::path> next;
+    for (const auto& folder : level) {
+      const auto listing = io::list_by_kind(root / folder);
+      if (!listing) continue;
+      for (const auto& name : listing->directories) {
+        if (next.size() < kMaxFolders && !name.starts_with('.')) next.push_back(folder / name);
+      }
+    }
+    for (const auto& folder : next) {
+      const auto listing = io::list_by_kind(root / folder);
+      if (!listing) continue;
+      const auto& files = listing->files;
+      if (std::find(files.begin(), files.end(), kConfigFile) != files.end()) {
+        found.push_back(folder.string());
+      }
+    }
+    level = std::move(next);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::string describe_below(const std::filesystem::path& root) {
+  const auto found = adapters_below(root);
+  if (found.empty()) return {};
+  if (found.size() == 1) return "; the adapter is in " + quote(found.front());
+  return "; " + std::to_string(found.size()) + " adapters are in folders below it, the first in " +
+         quote(found.front());
+}
+
 }  // namespace
 
 std::string describe_other_folder(const io::DirectoryReader& directory,
@@ -39,7 +81,7 @@ std::string describe_other_folder(const io::DirectoryReader& directory,
   if (!names) return {};
   if (container::choose_files(*names).chosen.empty()) {
     const auto what = container::describe_folder(*names);
-    return what.empty() ? what : "; " + what;
+    return what.empty() ? describe_below(directory.path()) : "; " + what;
   }
   const auto tensors = Checkpoint::open(directory.path(), options);
   return tensors ? "; " + describe_tensors(*tensors) : "; " + tensors.error().message;

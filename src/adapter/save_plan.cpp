@@ -153,7 +153,7 @@ Error nothing_to_save(const AdapterPlan& plan, const peft::StateLayout& layout,
   if (!names.empty()) {
     message += " for an adapter of that name, but for " + names +
                "; give the name with the config (--config NAME=FILE)";
-  } else if (container::is_hollow(state)) {
+  } else if (!state.tensors().empty() && container::is_hollow(state)) {
     message +=
         ", and every tensor in it is empty: one rank of a sharded model (ZeRO-3, FSDP) "
         "saved it; gather the parameters before saving";

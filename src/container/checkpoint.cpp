@@ -48,6 +48,8 @@ struct Checkpoint::Rep {
   /// save_pretrained put beside it on one rank.
   Result<void> replace_hollow(const io::DirectoryReader& directory, container::FolderChoice& choice,
                               const OpenOptions& options);
+  static Result<void> skip_nothing(const io::DirectoryReader& directory,
+                                   container::FolderChoice& choice);
   void add(const io::InputFile& file, std::unique_ptr<TensorSource> source);
   Result<void> join();
   void join_aliases();
@@ -129,6 +131,7 @@ Result<void> Checkpoint::Rep::open_directory(const io::DirectoryReader& director
                                     (what.empty() ? "" : "; " + what)),
                     directory.path());
   }
+  FERRULE_CHECK(skip_nothing(directory, choice));
   for (const auto& name : choice.chosen) {
     FERRULE_TRY(const auto file, directory.open_file(name));
     if (!file) {
@@ -139,6 +142,17 @@ Result<void> Checkpoint::Rep::open_directory(const io::DirectoryReader& director
   }
   FERRULE_CHECK(replace_hollow(directory, choice, options));
   for (const auto& name : choice.beside) beside.push_back(directory.path() / name);
+  return {};
+}
+
+/// adapter_model.bin is chosen in place of an adapter_model.safetensors without a byte.
+Result<void> Checkpoint::Rep::skip_nothing(const io::DirectoryReader& directory,
+                                           container::FolderChoice& choice) {
+  if (choice.chosen.size() != 1 || choice.chosen.front() != kSafetensorsFile) return {};
+  const auto bin = std::find(choice.beside.begin(), choice.beside.end(), kBinFile);
+  if (bin == choice.beside.end()) return {};
+  FERRULE_TRY(const auto file, directory.open_file(kSafetensorsFile));
+  if (file && file->size() == 0) std::swap(choice.chosen.front(), *bin);
   return {};
 }
 

@@ -90,9 +90,12 @@ const std::string* last_checkpoint(std::span<const std::string> names) {
   return last;
 }
 
+constexpr const char* kConverts = "; `ferrule convert --to peft` makes a PEFT adapter of it";
+
 constexpr std::string_view kDcp =
-    "a distributed checkpoint of torch (DCP); `python -m torch.distributed.checkpoint.format_utils "
-    "dcp_to_torch FOLDER FILE.pt` makes it one file, which `ferrule save` reads";
+    "a distributed checkpoint of torch (DCP); `ferrule rescue FOLDER -o DIR` takes the adapter out "
+    "of it, `python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE.pt` "
+    "makes it one file";
 
 }  // namespace
 
@@ -131,8 +134,8 @@ std::string describe_folder(std::span<const std::string> names) {
   }
   if (starting(names, "global_step") != nullptr || ending(names, "_optim_states.pt") != nullptr ||
       has_name(names, "zero_to_fp32.py")) {
-    return "it is a checkpoint of DeepSpeed (ZeRO); `python zero_to_fp32.py . OUTPUT` in it writes "
-           "the whole state dict, which `ferrule save` reads";
+    return "it is a checkpoint of DeepSpeed (ZeRO); `ferrule rescue FOLDER -o DIR` takes the "
+           "adapter out of it, `python zero_to_fp32.py . OUTPUT` in it writes the whole state dict";
   }
   if (const auto* last = last_checkpoint(names)) {
     return "it is the folder of a training run, and its last checkpoint is " + quote(*last);
@@ -141,14 +144,17 @@ std::string describe_folder(std::span<const std::string> names) {
     return "it is a folder of the Hugging Face cache; the files are in its folder snapshots";
   }
   if (const auto* file = ending(names, ".gguf")) {
-    return "it has a GGUF file of llama.cpp, " + quote(*file);
+    return "it has a GGUF file of llama.cpp, " + quote(*file) + kConverts;
   }
   if (const auto* file = ending(names, ".onnx_adapter")) {
-    return "it has an adapter of ONNX Runtime, " + quote(*file);
+    return "it has an adapter of ONNX Runtime, " + quote(*file) + kConverts;
+  }
+  if (const auto* file = ending(names, ".pth.lora")) {
+    return "it has a LoRA of LitGPT, " + quote(*file) + kConverts;
   }
   if (const auto* file = ending(names, ".pdparams")) {
     return "it has weights of PaddlePaddle, " + quote(*file) +
-           "; PaddleNLP loads them, PEFT does not";
+           "; PaddleNLP loads them, PEFT does not" + kConverts;
   }
   if (const auto* file = ending(names, ".h5")) {
     return "it has weights of Keras, " + quote(*file);

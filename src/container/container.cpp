@@ -62,8 +62,7 @@ Result<std::unique_ptr<TensorSource>> open_container(const io::InputFile& file, 
 
 bool is_hollow(const TensorSource& source) {
   const auto tensors = source.tensors();
-  return !tensors.empty() &&
-         std::all_of(tensors.begin(), tensors.end(),
+  return std::all_of(tensors.begin(), tensors.end(),
                      [](const NamedTensor& tensor) { return tensor.tensor.bytes().empty(); });
 }
 

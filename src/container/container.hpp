@@ -20,7 +20,7 @@ Result<FileKind> kind_of(const io::InputFile& file);
 Result<std::unique_ptr<TensorSource>> open_container(const io::InputFile& file, FileKind kind,
                                                      const OpenOptions& options);
 
-/// True for what one rank of a sharded model writes on its own: tensors, none of which has data.
+/// True for what one rank of a sharded model writes on its own: no tensors, or none that has data.
 bool is_hollow(const TensorSource& source);
 
 }  // namespace ferrule::container

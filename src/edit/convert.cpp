@@ -30,7 +30,8 @@ class Repack final : public adapter::Rewriter {
       const char* from = source.has(kSafetensorsFile) ? kSafetensorsFile : kBinFile;
       if (both) {
         // A file that is bad in itself is refused when it is read.
-        const auto files = adapter::open_adapter_files(source.reader.path(), options_.open);
+        const auto files = adapter::open_adapter_files(source.reader.path(), options_.open,
+                                                       adapter::EmptyWeights::kTakeWholeBin);
         if (files && files->whole_bin_tensors != 0) from = kBinFile;
       }
       from_.emplace_back(from);

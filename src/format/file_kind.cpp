@@ -123,7 +123,7 @@ std::string_view describe(FileKind kind) noexcept {
     case FileKind::kPickle:
       return "a bare pickle, which can run code when loaded";
     case FileKind::kGguf:
-      return "a GGUF file (llama.cpp)";
+      return "a GGUF file (llama.cpp; `ferrule convert --to peft` reads adapters of it)";
     case FileKind::kLfsPointer:
       return "a Git LFS pointer, not the file itself (run `git lfs pull`)";
     case FileKind::kHtml:
@@ -141,7 +141,8 @@ std::string_view describe(FileKind kind) noexcept {
     case FileKind::kHdf5:
       return "an HDF5 file (Keras writes its weights so), not a file of torch or PEFT";
     case FileKind::kOnnxAdapter:
-      return "an adapter of ONNX Runtime (.onnx_adapter), not one of PEFT";
+      return "an adapter of ONNX Runtime (.onnx_adapter), not one of PEFT; `ferrule convert --to "
+             "peft` makes one of it";
     case FileKind::kNumpy:
       return "an array of NumPy (.npy)";
     case FileKind::kText:

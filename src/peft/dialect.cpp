@@ -17,36 +17,42 @@ namespace {
 constexpr Dialect kAdapterHub = {
     "adapterhub", "an adapter of the `adapters` library (AdapterHub)",
     "load it with that library: its tensors and config are not those of PEFT, and adding "
-    "peft_type to the config does not change that"};
+    "peft_type to the config does not change that; `ferrule convert --to peft` makes a PEFT "
+    "adapter of what PEFT has too"};
 constexpr Dialect kMlx = {
     "mlx", "an adapter of mlx-lm",
     "its factors are transposed and its strength is the field scale; mlx-lm loads it, PEFT does "
-    "not"};
+    "not; `ferrule convert --to peft` makes a PEFT adapter of it"};
 constexpr Dialect kTorchtune = {
     "torchtune", "an adapter of torchtune",
     "its names are those of torchtune's own models; take the adapter_model.safetensors or .bin "
-    "that torchtune writes for PEFT beside it"};
+    "that torchtune writes for PEFT beside it, or `ferrule convert --to peft`"};
 constexpr Dialect kLitgpt = {
     "litgpt", "an adapter of LitGPT",
-    "its names are those of LitGPT's own models; LitGPT can merge it (litgpt merge_lora)"};
+    "its names are those of LitGPT's own models; LitGPT can merge it (litgpt merge_lora), "
+    "`ferrule convert --to peft` makes a PEFT adapter of it"};
 constexpr Dialect kPaddle = {
     "paddle", "an adapter of PaddleNLP",
-    "its factors are transposed and have no .weight; PaddleNLP loads it, PEFT does not"};
+    "its factors are transposed and have no .weight; PaddleNLP loads it, PEFT does not; `ferrule "
+    "convert --to peft` makes a PEFT adapter of it"};
 constexpr Dialect kKohya = {
     "kohya", "a LoRA of kohya-ss (sd-scripts)",
     "its modules are spelled with underscores, its strengths are tensors called alpha; diffusers "
-    "(load_lora_weights) and ComfyUI load it, PEFT does not"};
+    "(load_lora_weights) and ComfyUI load it, PEFT does not; `ferrule convert --to peft` makes a "
+    "PEFT adapter of it"};
 constexpr Dialect kLycoris = {
     "lycoris", "an adapter of LyCORIS",
     "its modules are spelled with underscores, its strengths are tensors called alpha; ComfyUI "
-    "and the lycoris package load it, PEFT does not"};
+    "and the lycoris package load it, PEFT does not; `ferrule convert --to peft` makes a PEFT "
+    "adapter of it"};
 constexpr Dialect kDiffusers = {
     "diffusers", "a LoRA of diffusers",
     "it holds several models' adapters in one file, without a config; diffusers loads it with "
-    "load_lora_weights, PEFT does not"};
+    "load_lora_weights, PEFT does not; `ferrule convert --to peft` makes PEFT adapters of it"};
 constexpr Dialect kMistral = {
     "mistral", "a LoRA of mistral-finetune",
-    "its names are those of Mistral's own models; mistral-inference loads it, PEFT does not"};
+    "its names are those of Mistral's own models; mistral-inference loads it, PEFT does not; "
+    "`ferrule convert --to peft` makes a PEFT adapter of it"};
 constexpr Dialect kMegatron = {
     "megatron", "an adapter of Megatron-Bridge or NeMo",
     "its layers are fused as Megatron fuses them; Megatron-Bridge exports it for PEFT "
