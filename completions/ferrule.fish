@@ -32,7 +32,7 @@ complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a pull -d 'D
 complete -c ferrule -n "not __fish_seen_subcommand_from $commands" -a help -d 'Show the help of a command'
 complete -c ferrule -n '__fish_seen_subcommand_from save' -F
 complete -c ferrule -n '__fish_seen_subcommand_from save' -s o -l output -r -F -d 'Directory of the adapter'
-complete -c ferrule -n '__fish_seen_subcommand_from save' -l config -r -F -d 'The adapter\'s config; NAME is its name in the state dict (default: "default")'
+complete -c ferrule -n '__fish_seen_subcommand_from save' -l config -r -F -d 'The adapter\'s config; NAME is its name in the state dict, "default" without one (default: the adapter_config.json of a STATE that is a folder)'
 complete -c ferrule -n '__fish_seen_subcommand_from save' -l select -x -d 'Save only this adapter'
 complete -c ferrule -n '__fish_seen_subcommand_from save' -l format -x -a 'safetensors bin' -d 'The format of the weights file (default: safetensors)'
 complete -c ferrule -n '__fish_seen_subcommand_from save' -l embeddings -x -a 'auto always never' -d 'Whether to save the embedding layers too (default: auto)'

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -76,6 +78,16 @@ int push(const SaveReport& saved, const Options& options) {
   return kGood;
 }
 
+/// The config that a state's own folder has, for a checkpoint that is an adapter already.
+std::string config_beside(const std::vector<std::string>& states) {
+  for (const auto& state : states) {
+    std::error_code ignored;
+    const auto file = std::filesystem::path(state) / kConfigFile;
+    if (std::filesystem::is_regular_file(file, ignored)) return file.string();
+  }
+  return {};
+}
+
 std::optional<Error> read_configs(const Options& options, std::vector<NamedConfig>& configs) {
   for (const auto& argument : options.configs) {
     const auto [name, file] = split_config(argument);
@@ -127,7 +139,47 @@ std::string why_beside(const std::filesystem::path& file) {
          "of the adapter";
 }
 
+/// Folders in a checkpoint that hold weights of their own (1_Dense of sentence-transformers).
+std::vector<std::string> folders_with_weights(const std::filesystem::path& state) {
+  std::vector<std::string> found;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(state, ignored)) {
+    const auto folder = entry.path();
+    const auto name = folder.filename().string();
+    if (name.starts_with('.') || !entry.is_directory(ignored)) continue;
+    const bool adapter = std::filesystem::exists(folder / kConfigFile, ignored);
+    const bool weights = std::filesystem::exists(folder / "model.safetensors", ignored) ||
+                         std::filesystem::exists(folder / "pytorch_model.bin", ignored);
+    if (weights && !adapter) found.push_back(name + "/");
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+void list_left_out(const Checkpoint& state, const Options& options, SaveReport& saved) {
+  for (const auto& file : state.beside()) {
+    saved.left_out.push_back({file.filename().string(), why_beside(file)});
+  }
+  for (const auto& path : options.states) {
+    for (const auto& folder : folders_with_weights(path)) {
+      saved.left_out.push_back(
+          {folder, "a folder with weights of its own in the checkpoint, which stayed there"});
+    }
+  }
+}
+
 int save(Options& options) {
+  if (options.configs.empty()) {
+    auto beside = config_beside(options.states);
+    if (beside.empty()) {
+      return fail_usage(
+          {"--config [NAME=]FILE is required: no STATE is a folder with an adapter_config.json"},
+          "Usage: ferrule save [options] STATE... -o DIR\n"
+          "Try 'ferrule save --help'.\n",
+          options.json);
+    }
+    options.configs.push_back("default=" + std::move(beside));
+  }
   std::vector<NamedConfig> configs;
   if (const auto error = read_configs(options, configs)) return fail(*error, options.json);
   if (const auto error = read_base(options)) return fail(*error, options.json);
@@ -143,9 +195,7 @@ int save(Options& options) {
   auto saved = save(*state, configs, options.output, options.save);
   working.stop();
   if (!saved) return fail(saved.error(), options.json);
-  for (const auto& file : state->beside()) {
-    saved->left_out.push_back({file.filename().string(), why_beside(file)});
-  }
+  list_left_out(*state, options, *saved);
   if (!options.push.empty()) return push(*saved, options);
   if (options.json) {
     print_document(to_json(*saved));
@@ -187,10 +237,10 @@ void add_save(Arguments& command) {
                   "these; several are joined")
       .required();
   command.option("-o,--output", options->output, "DIR", "Directory of the adapter").required();
-  command
-      .option("--config", options->configs, "[NAME=]FILE",
-              "The adapter's config; NAME is its name in the state dict (default: \"default\")")
-      .required();
+  command.option(
+      "--config", options->configs, "[NAME=]FILE",
+      "The adapter's config; NAME is its name in the state dict, \"default\" without one "
+      "(default: the adapter_config.json of a STATE that is a folder)");
   command.option("--select", options->save.selected_adapters, "NAME", "Save only this adapter");
   add_choices(command, options->save);
   add_torch_key(command, options->open);
