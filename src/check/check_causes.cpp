@@ -9,6 +9,7 @@
 #include "check/module_path.hpp"
 #include "check/neighbors.hpp"
 #include "ferrule/text.hpp"
+#include "model/moved_modules.hpp"
 #include "peft/key_path.hpp"
 
 namespace ferrule::checks {
@@ -138,6 +139,13 @@ class Explainer {
   /// The name stands on disk, and the live model has another.
   bool explain_rename(const ModuleMatch& match) {
     if (base_.names.empty()) return false;
+    if (const auto moved = model::moved_module(base_, match.live)) {
+      say("BS-4", match,
+          "transformers " + std::string(model::transformers_version()) + " calls it " +
+              quote(*moved) + ": an older release had one layer where several are now",
+          "ferrule fix --base writes the new names");
+      return true;
+    }
     const auto renamed = base_.names.rename(match.live + ".weight");
     if (!renamed || renamed->name == match.live + ".weight") return false;
     const bool live = base_.find(renamed->name) != nullptr;

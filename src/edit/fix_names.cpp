@@ -7,6 +7,7 @@
 #include "edit/fix_keys.hpp"
 #include "edit/retarget.hpp"
 #include "ferrule/text.hpp"
+#include "model/moved_modules.hpp"
 #include "peft/disk_key.hpp"
 #include "peft/method.hpp"
 #include "peft/state_layout.hpp"
@@ -16,6 +17,7 @@ namespace {
 
 /// Where the base has a module that a checkpoint of an older transformers calls `path`.
 std::optional<std::string> new_name(const model::BaseIndex& base, const std::string& path) {
+  if (auto moved = model::moved_module(base, path)) return moved;
   if (base.has_module(path) || base.find(path + ".weight") != nullptr) return std::nullopt;
   const auto renamed = base.names.rename(path + ".weight");
   if (!renamed || renamed->converter != nullptr || base.find(renamed->name) == nullptr) {

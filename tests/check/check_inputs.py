@@ -114,6 +114,32 @@ def fingerprints(work):
     expect("--fingerprint in a torch file", run(*save, "-o", work / "x", "--base", single, "--fingerprint", "--format", "bin"), 2)
 
 
+def taken_apart(work):
+    """An adapter for Inkling 2 of transformers 5.23, on the base of 5.24, which keeps each projection inside a module."""
+    base, old = work / "inkling2", work / "old_names"
+    base.mkdir()
+    old.mkdir()
+    layer = {"wq_du": (32, 32), "wk_dv": (16, 32), "wv_dv": (16, 32), "wr_du": (8, 32), "wo_ud": (32, 32), "gate_attn": (32, 32)}
+    tensors = {f"model.llm.layers.{n}.attn.{name}.weight": torch.zeros(shape) for n in range(2) for name, shape in layer.items()}
+    save_file({"model.llm.embed.weight": torch.zeros(48, 32), "model.llm.unembed.weight": torch.zeros(48, 32), **tensors}, base / "model.safetensors")
+    (base / "config.json").write_text(json.dumps({"architectures": ["Inkling2ForCausalLM"], "model_type": "inkling2_text"}))
+    names = {"q_proj": (32, 32), "gate_proj": (32, 32), "r_proj": (8, 32)}
+    factors = {}
+    for n in range(2):
+        for name, (rows, columns) in names.items():
+            key = f"base_model.model.model.layers.{n}.self_attn.{name}"
+            factors |= {f"{key}.lora_A.weight": torch.ones(4, columns), f"{key}.lora_B.weight": torch.ones(rows, 4)}
+    save_file(factors, old / "adapter_model.safetensors")
+    P.LoraConfig(r=4, target_modules=list(names)).save_pretrained(old)
+    expect("names of transformers 5.23", run("check", old, "--base", base, "--json"), 1, "bad", said="BS-4")
+    expect("fix of these names", run("fix", old, "-o", work / "new_names", "--base", base), 0)
+    expect("names of transformers 5.24", run("check", work / "new_names", "--base", base, "--json"), 0, "ok")
+    with safe_open(work / "new_names" / "adapter_model.safetensors", "pt") as file:
+        found = {key.split(".self_attn.")[1].removesuffix(".lora_A.weight") for key in file.keys() if "lora_A" in key}
+    if found != {"q_proj.linear", "o_proj.gate_proj", "relative_position_bias.linear"}:
+        FAILED.append(f"fix wrote {sorted(found)}")
+
+
 def engines(work):
     answer = json.loads(run("check", work / "adapter", "--base", work / "single", "--json").stdout)
     if [f for f in answer["findings"] if f["severity"] != "note"]:
@@ -141,7 +167,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)
         bases(work)
-        for part in (kinds, refusals, fingerprints, engines):
+        for part in (kinds, refusals, fingerprints, taken_apart, engines):
             part(work)
     print("\n".join(FAILED) or "all as expected")
     sys.exit(1 if FAILED else 0)
