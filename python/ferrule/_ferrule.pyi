@@ -644,7 +644,7 @@ class LiveTensors:
     def serialize_safetensors(self, metadata: dict[str, str] | None = None) -> bytes:
         """The same bytes in memory."""
 
-def check(adapter: Adapter, base: BaseModel, engines: object | None, values: bool, allow_partial: bool, tick: object | None) -> object:
+def check(adapter: Adapter, base: BaseModel, engines: object | None, engine_table: object | None, values: bool, allow_partial: bool, tick: object | None) -> object:
     """The document of the command's --json."""
 
 def explain(adapter: Adapter, path: object | None, module: object | None) -> object:
@@ -662,7 +662,7 @@ def exchange(adapter: object | None, output: object | None, to: object | None, s
 def convert(adapter: object | None, output: object | None, to: object | None, torch_key: object | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
-def normalize(adapter: object | None, output: object | None, rank: object | None, scale: object | None, engines: object | None, torch_key: object | None, base: object | None, durability: object | None, tick: object | None) -> object:
+def normalize(adapter: object | None, output: object | None, rank: object | None, scale: object | None, engines: object | None, engine_table: object | None, torch_key: object | None, base: object | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
 def fix(adapter: object | None, output: object | None, base: BaseModel | None, durability: object | None, tick: object | None) -> object:

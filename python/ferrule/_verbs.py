@@ -194,14 +194,15 @@ def scan(path: StrPath | Iterable[StrPath], *, allow: Iterable[str] = (),
 
 @strict
 def check(adapter: StrPath | Adapter, base: StrPath | BaseModel | None = None, *, engines: Iterable[str] = (),
-          values: bool = False, allow_partial: bool = False, offline: bool = False,
+          engine_table: StrPath | None = None, values: bool = False, allow_partial: bool = False, offline: bool = False,
           progress: ProgressBar = None) -> CheckReport:
     """Compares an adapter with a base model: whether all of it would apply, and as it was meant.
 
     base: a directory, an index, a file of tensors, a config.json, a repository of the Hub, or a
         :class:`ferrule.BaseModel` (open it once for many adapters). None takes the base that the adapter's config
         names: a folder, a repository in the Hub's cache, or its headers from the Hub. Only headers are read.
-    engines: also check against these serving engines ("vllm", "sglang" ...).
+    engines: also check against these serving engines ("vllm", "vllm@0.31", "sglang" ...).
+    engine_table: a file with what engines do, in place of the table of this release (docs/check.md has the format).
     values: read the values too: NaN, Inf, a B that is all zeros.
     allow_partial: accept modules that the base does not have if at least one is found.
     offline: look for a base that is not a path in the cache only.
@@ -213,7 +214,7 @@ def check(adapter: StrPath | Adapter, base: StrPath | BaseModel | None = None, *
     opened = _opened(adapter, "adapter", _local(base))
     model = _base_of(base, _flag(offline, "offline")) or BaseModel.of(opened.config, offline=offline)
     with bar(progress, "checking", "step") as tick:
-        return CheckReport(_ferrule.check(opened, model, wanted, *flags, tick))
+        return CheckReport(_ferrule.check(opened, model, wanted, engine_table, *flags, tick))
 
 
 @strict
@@ -293,8 +294,9 @@ def convert(adapter: StrPath, output: StrPath, *, to: str = "safetensors", sourc
 
 @strict
 def normalize(adapter: StrPath, output: StrPath, *, rank: Literal["uniform", "keep"] = "uniform",
-              scale: Literal["b", "a", "split"] = "b", engines: Iterable[str] = (), torch_key: str = "",
-              base: StrPath | None = None, durability: Durability = "safe",
+              scale: Literal["b", "a", "split"] = "b", engines: Iterable[str] = (),
+              engine_table: StrPath | None = None, torch_key: str = "", base: StrPath | None = None,
+              durability: Durability = "safe",
               progress: ProgressBar = None) -> NormalizeReport:
     """Writes a plain LoRA that every engine reads the same way: alpha = r, so that every strength is 1, no rsLoRA, no
     patterns. `output` can be the adapter's own directory.
@@ -302,6 +304,7 @@ def normalize(adapter: StrPath, output: StrPath, *, rank: Literal["uniform", "ke
     rank: one rank for all modules, padded with zeros, or each rank as it is.
     scale: which factor takes the strength.
     engines: also refuse what these serving engines would refuse or ignore.
+    engine_table: a file with what engines do, in place of the table of this release (docs/check.md has the format).
     base: the base model's folder, for an adapter of another program whose names depend on it.
 
     Raises UnsupportedError for what a plain LoRA cannot express (docs/rules/NM.md).
@@ -309,8 +312,8 @@ def normalize(adapter: StrPath, output: StrPath, *, rank: Literal["uniform", "ke
     _wait(adapter)
     _wait(output)
     with bar(progress, "normalizing", "module") as tick:
-        return NormalizeReport(_ferrule.normalize(adapter, output, rank, scale, engines, torch_key, base, durability,
-                                                  tick))
+        return NormalizeReport(_ferrule.normalize(adapter, output, rank, scale, engines, engine_table, torch_key, base,
+                                                  durability, tick))
 
 
 @strict

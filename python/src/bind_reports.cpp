@@ -34,13 +34,23 @@ using namespace nb::literals;
 
 namespace {
 
+/// The table in that file, or null for None: the library's own.
+std::shared_ptr<const EngineTable> engine_table_of(nb::handle table) {
+  if (table.is_none()) return nullptr;
+  return std::make_shared<const EngineTable>(
+      value_or_raise(EngineTable::open(path_of(table, "engine_table"))));
+}
+
 nb::object check_document(const OpenedAdapter& adapter, const OpenedBase& base, nb::handle engines,
-                          bool values, bool allow_partial, nb::handle tick) {
+                          nb::handle engine_table, bool values, bool allow_partial,
+                          nb::handle tick) {
+  const auto table = engine_table_of(engine_table);
   CheckOptions options;
+  options.engine_table = table.get();
   options.values = values;
   options.allow_partial = allow_partial;
   options.engines = strs_of(engines, "engines");
-  auto report = long_read([held = held_by(adapter), model = base.base,
+  auto report = long_read([held = held_by(adapter), model = base.base, table,
                            options] { return check(*held, *model, options); },
                           tick);
   return document_of(to_json(value_or_raise(std::move(report))));
@@ -140,12 +150,15 @@ nb::object exchange_document(nb::handle adapter, nb::handle output, nb::handle t
 }
 
 nb::object normalize_document(nb::handle adapter, nb::handle output, nb::handle rank,
-                              nb::handle scale, nb::handle engines, nb::handle torch_key,
-                              nb::handle base, nb::handle durability, nb::handle tick) {
+                              nb::handle scale, nb::handle engines, nb::handle engine_table,
+                              nb::handle torch_key, nb::handle base, nb::handle durability,
+                              nb::handle tick) {
   const auto from = local_path_of(adapter, "adapter", false);
   const auto where = path_of(output, "output");
+  const auto table = engine_table_of(engine_table);
   NormalizeOptions options;
   options.threads = 0;
+  options.engine_table = table.get();
   options.rank = normal_rank_of(str_of(rank, "rank"));
   options.scale = scale_place_of(str_of(scale, "scale"));
   options.engines = strs_of(engines, "engines");
@@ -233,8 +246,8 @@ nb::object save_document(nb::handle state, nb::handle directory, nb::dict config
 
 void bind_reports(nb::module_& module) {
   constexpr const char* kDocument = "The document of the command's --json.";
-  module.def("check", &check_document, "adapter"_a, "base"_a, "engines"_a.none(), "values"_a,
-             "allow_partial"_a, "tick"_a.none(), kDocument);
+  module.def("check", &check_document, "adapter"_a, "base"_a, "engines"_a.none(),
+             "engine_table"_a.none(), "values"_a, "allow_partial"_a, "tick"_a.none(), kDocument);
   module.def("explain", &explain_document, "adapter"_a, "path"_a.none(), "module"_a.none(),
              kDocument);
   module.def("diff", &diff_document, "a"_a, "b"_a, "a_path"_a, "b_path"_a, "tensors"_a,
@@ -247,8 +260,9 @@ void bind_reports(nb::module_& module) {
   module.def("convert", &convert_document, "adapter"_a.none(), "output"_a.none(), "to"_a.none(),
              "torch_key"_a.none(), "durability"_a.none(), "tick"_a.none(), kDocument);
   module.def("normalize", &normalize_document, "adapter"_a.none(), "output"_a.none(),
-             "rank"_a.none(), "scale"_a.none(), "engines"_a.none(), "torch_key"_a.none(),
-             "base"_a.none(), "durability"_a.none(), "tick"_a.none(), kDocument);
+             "rank"_a.none(), "scale"_a.none(), "engines"_a.none(), "engine_table"_a.none(),
+             "torch_key"_a.none(), "base"_a.none(), "durability"_a.none(), "tick"_a.none(),
+             kDocument);
   module.def("fix", &fix_document, "adapter"_a.none(), "output"_a.none(), "base"_a.none(),
              "durability"_a.none(), "tick"_a.none(), kDocument);
   module.def("save", &save_document, "state"_a.none(), "directory"_a.none(), "config"_a,

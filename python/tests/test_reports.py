@@ -91,6 +91,21 @@ def test_check_of_a_base_without_some_modules(tmp_path, base, documents):
     assert partial.verdict == "warn" and partial.good
 
 
+def test_a_table_of_engines_replaces_the_one_of_the_release(tmp_path, adapter, base, documents):
+    table = tmp_path / "engines.json"
+    table.write_text(json.dumps({"format": 1, "engines": [
+        {"id": "mine", "title": "Mine", "version": "2", "date": "2026-11-29", "facts": [
+            {"feature": "strength", "behavior": "ignored", "until": "2", "read": "1", "source": "mine.py"}]}]}))
+    old = ferrule.check(adapter, base, engines=["mine@1"], engine_table=table)
+    assert old.to_dict() == documents("check", adapter, "--base", base, "--engine", "mine@1", "--engines", table)
+    assert "BS-22" in {finding.rule for finding in old.findings}
+    assert ferrule.check(adapter, base, engines=["mine"], engine_table=table).good
+    with pytest.raises(ferrule.InvalidArgumentError, match="vllm"):
+        ferrule.check(adapter, base, engines=["vllm"], engine_table=table)
+    with pytest.raises(ferrule.NotFoundError):
+        ferrule.normalize(adapter, tmp_path / "out", engines=["mine"], engine_table=tmp_path / "nowhere.json")
+
+
 def test_check_against_a_config_alone_is_unknown(adapter, base, documents):
     report = ferrule.check(adapter, base / "config.json")
     assert_is_report(report, documents("check", adapter, "--base", base / "config.json"))
