@@ -11,6 +11,7 @@
 #include "ferrule/text.hpp"
 #include "model/moved_modules.hpp"
 #include "peft/key_path.hpp"
+#include "peft/targets.hpp"
 
 namespace ferrule::checks {
 namespace {
@@ -136,6 +137,16 @@ class Explainer {
     return true;
   }
 
+  /// PEFT renames only for model types with conversions; transformers' own loader for classes too,
+  /// if the config targets the new name.
+  std::string loaders_differ(const std::string& new_path) const {
+    std::string text = ": PeftModel.from_pretrained does not rename tensors of this model type";
+    const auto targets = peft::TargetRule::compile(adapter_.config());
+    const auto selected = targets ? targets->selects(new_path) : Result<bool>(false);
+    if (selected && *selected) text += ", model.load_adapter of transformers does";
+    return text;
+  }
+
   /// The name stands on disk, and the live model has another.
   bool explain_rename(const ModuleMatch& match) {
     if (base_.names.empty()) return false;
@@ -157,7 +168,7 @@ class Explainer {
                      : base_.names.renames_adapters()
                          ? ": PEFT renames the tensors, but target_modules does not name the new "
                            "module"
-                         : ": PEFT does not rename tensors of this model type";
+                         : loaders_differ(new_path);
     say("BS-4", match,
         "transformers " + std::string(model::transformers_version()) + " calls it " +
             quote(new_path) + (on_disk ? " (the base's file keeps the older name)" : "") + why,
