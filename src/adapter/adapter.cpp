@@ -82,6 +82,16 @@ Finding empty_beside_whole(const adapter::AdapterFiles& files) {
           .advice = "`ferrule fix` and `ferrule convert` take adapter_model.bin"};
 }
 
+Finding misnamed(const adapter::AdapterFiles& files) {
+  return {.severity = Severity::kError,
+          .rule = "AD-15",
+          .path = files.weights_file.string(),
+          .key = {},
+          .message =
+              "adapter_model.bin is a safetensors file: PEFT reads it as one of torch, and fails",
+          .advice = "`ferrule fix` writes it as adapter_model.safetensors"};
+}
+
 }  // namespace
 
 Result<Adapter> Adapter::open(const std::filesystem::path& directory, const OpenOptions& options) {
@@ -99,11 +109,10 @@ Result<Adapter> AdapterAccess::open(const std::filesystem::path& directory,
                                            .weights_file = files.weights_file,
                                            .metadata = std::move(files.metadata),
                                            .file_bytes = files.file_bytes}));
-  if (files.whole_bin_tensors != 0) {
-    auto& findings = adapter.rep_->examination.findings;
-    findings.push_back(empty_beside_whole(files));
-    sort_by_severity(findings);
-  }
+  auto& findings = adapter.rep_->examination.findings;
+  if (files.whole_bin_tensors != 0) findings.push_back(empty_beside_whole(files));
+  if (files.misnamed) findings.push_back(misnamed(files));
+  sort_by_severity(findings);
   return adapter;
 }
 

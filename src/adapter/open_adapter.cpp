@@ -21,6 +21,11 @@ namespace fs = std::filesystem;
 
 constexpr int kMaxGenerations = 16;  // A saver in a loop must not keep a reader forever.
 
+bool is_torch(FileKind kind) noexcept {
+  return kind == FileKind::kTorchZip || kind == FileKind::kTorchLegacy ||
+         kind == FileKind::kTorchTar;
+}
+
 /// adapter_model.bin, if it can be read and has data.
 std::unique_ptr<TensorSource> whole_bin(const io::DirectoryReader& reader,
                                         const OpenOptions& options, AdapterFiles& files) {
@@ -74,6 +79,18 @@ Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOpti
   if (safetensors && safetensors->size() == 0) {
     if (auto files = open_beside_nothing(reader, options, empty, config)) return *std::move(files);
   }
+  if (safetensors && empty == EmptyWeights::kTakeWholeBin) {
+    FERRULE_TRY(const auto kind, container::kind_of(*safetensors));
+    if (is_torch(kind)) {
+      FERRULE_TRY(auto source, container::open_container(*safetensors, kind, options));
+      return AdapterFiles{.config = std::move(config),
+                          .weights = std::move(source),
+                          .weights_file = safetensors->path(),
+                          .metadata = {},
+                          .file_bytes = safetensors->size(),
+                          .misnamed = true};
+    }
+  }
   if (safetensors) {
     FERRULE_TRY(auto file, SafetensorsFileAccess::open(*safetensors, options));
     auto metadata = file.metadata();
@@ -103,7 +120,8 @@ Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOpti
                       .weights = std::move(source),
                       .weights_file = bin->path(),
                       .metadata = {},
-                      .file_bytes = bin->size()};
+                      .file_bytes = bin->size(),
+                      .misnamed = kind == FileKind::kSafetensors};
 }
 
 }  // namespace

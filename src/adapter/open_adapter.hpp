@@ -28,9 +28,13 @@ struct AdapterFiles {
   /// tensors are all empty; 0 otherwise. A trainer gathered the one, and save_pretrained put the
   /// other beside it on one rank of a sharded model.
   std::uint64_t whole_bin_tensors = 0;
+  /// The file has the other format's name: adapter_model.bin is a safetensors file, or
+  /// adapter_model.safetensors one of torch. PEFT opens neither.
+  bool misnamed = false;
 };
 
-/// Which of two weights files is read if the one that PEFT prefers has nothing in it.
+/// What is read if PEFT could not: a whole adapter_model.bin beside an empty
+/// adapter_model.safetensors, a torch file under the name adapter_model.safetensors.
 enum class EmptyWeights : std::uint8_t { kAsPeft, kTakeWholeBin };
 
 /// Reads config and weights in PEFT's own lookup order: adapter_model.safetensors wins over

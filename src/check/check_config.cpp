@@ -226,10 +226,9 @@ class Comparison {
                     "when this one is switched off"));
     }
     if (!embeddings.empty()) {
-      out_.push_back(
-          about(Severity::kNote, "BS-13", embeddings.front(),
-                "the file holds whole embeddings (" + std::to_string(embeddings.size()) +
-                    "), which replace the base's own at load for every adapter"));
+      out_.push_back(about(Severity::kNote, "BS-13", embeddings.front(),
+                           "the file holds whole embeddings (" + std::to_string(embeddings.size()) +
+                               "), which replace the base's own at load for every adapter"));
     }
   }
 

@@ -98,6 +98,12 @@ Result<Mended> mend(const adapter::AdapterFolder& folder, const FixOptions& opti
                                     "adapter_model.safetensors if both exist",
                                     0});
   }
+  if (mended.files.misnamed) {
+    mended.report.mended.push_back({"wrong-name",
+                                    "wrote adapter_model.safetensors from a file with the other "
+                                    "format's name",
+                                    0});
+  }
   FERRULE_TRY(auto left, judge(options, mended.keys, mended.files));
   std::move(left.begin(), left.end(), std::back_inserter(mended.report.left));
   return mended;
@@ -139,14 +145,15 @@ class Fix final : public adapter::Rewriter {
     std::vector<adapter::FolderRewrite> out;
     for (std::size_t i = 0; i < mended_.size(); ++i) {
       const auto& mended = mended_[i];
-      const bool bin = !folders_[i].has(kSafetensorsFile);
+      const bool bin = !folders_[i].has(kSafetensorsFile) && !mended.files.misnamed;
       adapter::FolderRewrite rewrite{
           .folder = folders_[i].name,
           .format = bin ? WeightsFormat::kBin : WeightsFormat::kSafetensors,
           .weights = {},
           .config = {},
           .source = &folders_[i]};
-      if (mended.keys.keys_changed() || mended.files.whole_bin_tensors != 0) {
+      if (mended.keys.keys_changed() || mended.files.whole_bin_tensors != 0 ||
+          mended.files.misnamed) {
         rewrite.weights = [&mended, bin](io::OutputFile& file) {
           return write_weights(mended, file, bin);
         };
