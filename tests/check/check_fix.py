@@ -45,6 +45,19 @@ def stale_bin(folder):
     torch.save({k: v + 1 for k, v in load_file(folder / SAFE).items()}, folder / BIN)
 
 
+def torch_file_misnamed(folder):
+    torch.save(load_file(folder / SAFE), folder / BIN)
+    (folder / BIN).rename(folder / SAFE)
+
+
+def whole_bin_beside(folder, tensors):
+    torch.save(load_file(folder / SAFE), folder / BIN)
+    if tensors is None:
+        (folder / SAFE).write_bytes(b"")
+    else:
+        save_file(tensors, folder / SAFE)
+
+
 def bone(folder):
     rename(folder, (r"miss_block", "bone_block"))
     edit(folder, peft_type="BONE", runtime_config={})
@@ -74,6 +87,10 @@ MENDED = {
     "key_prefix": (llama, LORA, lambda d: rename(d, (r"^base_model\.model\.", "")), False),
     "bone": (llama, MISS, bone, False),
     "stale_bin": (llama, LORA, stale_bin, False),
+    "torch_file_misnamed": (llama, LORA, torch_file_misnamed, False),
+    "safetensors_misnamed": (llama, LORA, lambda d: (d / SAFE).rename(d / BIN), False),
+    "whole_bin_beside_no_bytes": (llama, LORA, lambda d: whole_bin_beside(d, None), False),
+    "whole_bin_beside_no_tensors": (llama, LORA, lambda d: whole_bin_beside(d, {}), False),
     "wrapper_prefix_too_many": (llama, LORA, lambda d: rename(d, (r"model\.model\.layers", "model.model.language_model.layers")), True),
     "wrapper_prefix_lacking": (MODELS["llava"], lambda: P.LoraConfig(r=4, target_modules=r".*language_model.*\.q_proj"), lambda d: (rename(d, (r"model\.language_model\.", "model.")), edit(d, target_modules=["q_proj"], exclude_modules=r".*vision.*")), True),
     "everything": (llama, LORA, lambda d: (rename(d, (r"^base_model\.model\.", "_orig_mod.base_model.model.language_model."), (r"\.weight$", ".x.weight")), stale_bin(d)), True),
