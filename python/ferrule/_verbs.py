@@ -359,8 +359,17 @@ def _state(state: Any, torch_key: str) -> Any:
     raise _wrong_type("state", "a dict of tensors, ferrule.Checkpoint, or paths", state)
 
 
+def _config_beside(state: Any) -> str:
+    """The config in a state's own folder."""
+    for path in [state] if _is_path(state) else state if isinstance(state, (list, tuple)) else []:
+        file = os.path.join(os.fspath(path), "adapter_config.json") if _is_path(path) else ""
+        if isinstance(file, str) and os.path.isfile(file):
+            return file
+    raise TypeError("config is required: no state is a folder with an adapter_config.json")
+
+
 @strict
-def save(state: State, directory: StrPath, config: Config | Mapping[str, Config], *,
+def save(state: State, directory: StrPath, config: Config | Mapping[str, Config] | None = None, *,
          select: Iterable[str] | None = None, format: Literal["safetensors", "bin"] = "safetensors",
          dtype: Literal["keep", "f32", "bf16", "f16"] = "keep",
          embeddings: Literal["auto", "always", "never"] = "auto", initial: StrPath | None = None,
@@ -371,7 +380,8 @@ def save(state: State, directory: StrPath, config: Config | Mapping[str, Config]
 
     state: a dict of torch or numpy tensors, a :class:`ferrule.Checkpoint`, or paths that make one. It can be any part
         of a model's state dict that holds the adapters' tensors.
-    config: the config of the adapter called "default", or a dict of configs by adapter name.
+    config: the config of the adapter called "default", or a dict of configs by adapter name. None takes the
+        adapter_config.json of a state that is a folder, as a Trainer's checkpoint of a PeftModel is.
     select: save only these adapters.
     dtype: round floating-point tensors to this dtype.
     embeddings: whether to save the embedding layers too; "auto" decides as PEFT does.
@@ -387,7 +397,7 @@ def save(state: State, directory: StrPath, config: Config | Mapping[str, Config]
     if not _is_path(directory):
         raise _wrong_type("directory", "str or os.PathLike", directory)
     _wait(directory)
-    configs = _configs(config)
+    configs = _configs(_config_beside(state) if config is None else config)
     source = _state(state, torch_key)
     with bar(progress, "saving", "B") as tick:
         return SaveReport(_ferrule.save(source, directory, configs, select, format, embeddings, initial, _base_of(base),

@@ -91,6 +91,13 @@ def test_check_of_a_base_without_some_modules(tmp_path, base, documents):
     assert partial.verdict == "warn" and partial.good
 
 
+def test_save_takes_the_config_of_a_state_that_is_an_adapter(tmp_path, adapter):
+    ferrule.save(adapter, tmp_path / "out")
+    assert ferrule.diff(adapter, tmp_path / "out").same
+    with pytest.raises(TypeError, match="config is required"):
+        ferrule.save(adapter / "adapter_model.safetensors", tmp_path / "no")
+
+
 def test_a_table_of_engines_replaces_the_one_of_the_release(tmp_path, adapter, base, documents):
     table = tmp_path / "engines.json"
     table.write_text(json.dumps({"format": 1, "engines": [
