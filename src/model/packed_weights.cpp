@@ -47,31 +47,31 @@ std::optional<std::uint64_t> per_word(const Json* quantization) {
   return std::nullopt;
 }
 
-using Shape = std::vector<std::uint64_t>;
+using Extents = std::vector<std::uint64_t>;
 
 /// By the tensors beside it: `scales` has a column for each output, `g_idx` an entry for each
 /// input.
-std::optional<Shape> shape_by_neighbors(const TensorSource& source, const std::string& path,
-                                        std::span<const std::uint64_t> packed,
-                                        std::optional<std::uint64_t> each, std::string& format) {
+std::optional<Extents> shape_by_neighbors(const TensorSource& source, const std::string& path,
+                                          std::span<const std::uint64_t> packed,
+                                          std::optional<std::uint64_t> each, std::string& format) {
   const auto scales = source.find(path + ".scales");
   if (!scales || scales->shape().size() != 2) return std::nullopt;
   const auto out = scales->shape()[1];
   if (packed[1] == out) {
     const auto inputs = source.find(path + ".g_idx");
     format = "GPTQ";
-    if (inputs && inputs->shape().size() == 1) return Shape{out, inputs->shape()[0]};
+    if (inputs && inputs->shape().size() == 1) return Extents{out, inputs->shape()[0]};
     const auto in = each ? base::checked_mul(packed[0], *each) : std::nullopt;
-    return in ? std::optional(Shape{out, *in}) : std::nullopt;
+    return in ? std::optional(Extents{out, *in}) : std::nullopt;
   }
   if (packed[1] == 0 || out % packed[1] != 0) return std::nullopt;
   format = "AWQ";
-  return Shape{out, packed[0]};
+  return Extents{out, packed[0]};
 }
 
-std::optional<Shape> gptq_or_awq(const TensorSource& source, const std::string& path,
-                                 const TensorView& tensor, const Json* quantization,
-                                 std::string& format) {
+std::optional<Extents> gptq_or_awq(const TensorSource& source, const std::string& path,
+                                   const TensorView& tensor, const Json* quantization,
+                                   std::string& format) {
   const auto method = quantization_text(quantization, "quant_method");
   const auto each = per_word(quantization);
   const auto shape = tensor.shape();
@@ -89,7 +89,7 @@ std::optional<Shape> gptq_or_awq(const TensorSource& source, const std::string& 
   if (each && (method == "gptq" || method == "awq")) {
     const auto whole = base::checked_mul(shape[method == "gptq" ? 0 : 1], *each);
     if (!whole) return std::nullopt;
-    return method == "gptq" ? Shape{shape[1], *whole} : Shape{*whole, shape[0]};
+    return method == "gptq" ? Extents{shape[1], *whole} : Extents{*whole, shape[0]};
   }
   return shape_by_neighbors(source, path, shape, each, format);
 }
@@ -98,9 +98,9 @@ std::optional<Shape> gptq_or_awq(const TensorSource& source, const std::string& 
 bool is_packed(Dtype dtype) noexcept { return dtype == Dtype::kU8 || dtype == Dtype::kI32; }
 
 /// One byte or more an element: the shape is the weight's own.
-std::optional<Shape> whole(const TensorView& tensor) {
+std::optional<Extents> whole(const TensorView& tensor) {
   if (is_packed(tensor.dtype()) || tensor.shape().size() != 2) return std::nullopt;
-  return Shape(tensor.shape().begin(), tensor.shape().end());
+  return Extents(tensor.shape().begin(), tensor.shape().end());
 }
 
 PackedWeight describe(const TensorSource& source, const std::string& path, const TensorView& tensor,
