@@ -122,6 +122,10 @@ class Merge {
     if (other) return open_base(false);
     FERRULE_CHECK(std::move(planned));
     if (!quantized_) return {};
+    if (!keeps) {
+      FERRULE_CHECK(
+          merging::refuse_quantized_conv1d(*live_, BaseModelAccess::index(*model_), *files_));
+    }
     FERRULE_CHECK(merging::refuse_quantized(*plan_, *files_, undo_, keeps));
     quantized_ = false;
     return keeps ? open_base(false) : Result<void>();

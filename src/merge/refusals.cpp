@@ -97,6 +97,21 @@ Result<void> refuse_quantized(const MergePlan& plan, const BaseFiles& files, boo
   return {};
 }
 
+Result<void> refuse_quantized_conv1d(const LiveTensors& live, const model::BaseIndex& base,
+                                     const BaseFiles& files) {
+  for (const auto& [name, tensor] : live.all()) {
+    const auto quantized =
+        std::any_of(tensor.parts.begin(), tensor.parts.end(),
+                    [](const Part& part) { return part.disk->quantized != nullptr; });
+    if (!quantized || base.kind_of(name.substr(0, name.rfind('.'))).letter != 'C') continue;
+    return base::at(base::unsupported("MG-6", "the base's weight " + quote(name) +
+                                                  " is quantized and belongs to a Conv1D: whether "
+                                                  "it was turned over before is not in the file"),
+                    files.reader().path());
+  }
+  return {};
+}
+
 Result<void> refuse_unmatched(const Adapter& adapter, const model::BaseIndex& base,
                               const checks::MatchResult& match) {
   const auto wrong = std::find_if(match.modules.begin(), match.modules.end(),

@@ -24,6 +24,11 @@ Result<void> refuse_broken(const Adapter& adapter);
 /// when something is to be taken off again (`undo`).
 Result<void> refuse_quantized(const MergePlan& plan, const BaseFiles& files, bool undo, bool keeps);
 
+/// Quantized weights of transformers' Conv1D: bitsandbytes and GPTQModel turn them over before they
+/// quantize them, other writers may not.
+Result<void> refuse_quantized_conv1d(const LiveTensors& live, const model::BaseIndex& base,
+                                     const BaseFiles& files);
+
 /// Modules that are not in the base, or do not fit it.
 Result<void> refuse_unmatched(const Adapter& adapter, const model::BaseIndex& base,
                               const checks::MatchResult& match);

@@ -174,6 +174,22 @@ def broken(root):
     check(sorted(os.listdir(root)) == ["adapter", "short", "words"], f"it left {sorted(os.listdir(root))}")
 
 
+def conv1d(root):
+    """GPT-2's layers are stored turned over, and bitsandbytes turns them back before it quantizes them."""
+    torch.manual_seed(0)
+    model = transformers.GPT2LMHeadModel(transformers.GPT2Config(vocab_size=53, n_embd=32, n_layer=1, n_head=2, n_positions=32))
+    models.make_adapter(model, peft.LoraConfig(r=4, target_modules=["c_attn"], init_lora_weights=False), f"{root}/adapter")
+    state = {k: v.contiguous() for k, v in model.state_dict().items() if k != "lm_head.weight"}
+    key = "transformer.h.0.attn.c_proj.weight"
+    state[key], state[key.replace("weight", "SCB")] = torch.ones(32, 32, dtype=torch.int8), torch.ones(32)
+    os.makedirs(f"{root}/base")
+    model.config.architectures = ["GPT2LMHeadModel"]
+    model.config.save_pretrained(f"{root}/base")
+    save_file(state, f"{root}/base/model.safetensors", metadata={"format": "pt"})
+    done = run("merge", f"{root}/adapter", "--base", f"{root}/base", "-o", f"{root}/out", "--dtype", "bf16", code=1)
+    check("[MG-6]" in done.stderr and "Conv1D" in done.stderr, f"Conv1D: {done.stderr[:200]}")
+
+
 def cases(wanted):
     yield from ((name, *make()) for name, make in bases.PINNED.items() if wanted(name))
     if "--live" in sys.argv:
@@ -192,7 +208,7 @@ def main():
     for number, (name, *rest) in enumerate(cases(lambda name: not only or any(o in name for o in only))):
         with tempfile.TemporaryDirectory() as root:
             one(name, *rest, number % 2 == 0, root)
-    for part in (gpt_oss, broken):
+    for part in (gpt_oss, broken, conv1d):
         if not only or part.__name__ in only:
             with tempfile.TemporaryDirectory() as root:
                 part(root)

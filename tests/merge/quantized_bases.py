@@ -3,7 +3,8 @@
 
 The libraries are not pinned for the usual tests, which read what this program wrote (tests/merge/quantized):
 
-  pip install --no-deps bitsandbytes==0.50.0 compressed-tensors==0.20.1 loguru==0.7.3 gptqmodel==7.7.0 autoawq==0.2.9
+  pip install --no-deps bitsandbytes==0.50.0 compressed-tensors==0.20.1 loguru==0.7.3 gptqmodel==7.7.0 autoawq==0.2.9 \
+    nvidia-modelopt==0.47.0 omegaconf pulp
   quantized_bases.py FOLDER
 """
 import importlib.util
@@ -80,6 +81,15 @@ def nvfp4():
     scale = (whole * groups / 6).to(torch.float8_e4m3fn).to(torch.bfloat16)
     return compressed("nvfp4-pack-quantized", scale, extra={"weight_global_scale": whole}, num_bits=4, type="float",
                       strategy="tensor_group", group_size=16, scale_dtype=torch.float8_e4m3fn)
+
+
+def nvfp4_modelopt():
+    from modelopt.torch.quantization.qtensor.nvfp4_tensor import NVFP4QTensor
+
+    packed, scale, whole = NVFP4QTensor.quantize(weights(3).bfloat16(), 16)
+    want = packed.dequantize(dtype=torch.float32, scale=scale, double_scale=whole, block_sizes={-1: 16})
+    tensors = {"weight": packed._quantized_data, "weight_scale": scale, "weight_scale_2": whole.float()}
+    return tensors, want, {"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16}
 
 
 def mxfp4_rows():
@@ -173,6 +183,18 @@ def fp8_blocks(scale_dtype=torch.float32, out=OUT, columns=IN, block=(16, 32)):
     return {"weight": values, "weight_scale_inv": scale}, want, {"quant_method": "fp8", "weight_block_size": list(block)}
 
 
+def fp8_cut_blocks():
+    """Extents that the block does not divide. Fp8Dequantize takes other blocks there; this is what trains (findings)."""
+    from transformers.integrations.finegrained_fp8 import _dequantize_fp8_weight
+
+    block, weight = [32, 32], weights(7, 48, 40)
+    padded = torch.nn.functional.pad(weight, (0, 24, 0, 16)).reshape(2, 32, 2, 32)
+    scale = padded.abs().amax((1, 3)) / 448
+    values = (padded / scale[:, None, :, None]).reshape(64, 64)[:48, :40].contiguous().to(torch.float8_e4m3fn)
+    want = _dequantize_fp8_weight(values, scale, block, torch.float32)
+    return {"weight": values, "weight_scale_inv": scale}, want, {"quant_method": "fp8", "weight_block_size": block}
+
+
 AWQ_FILE = os.environ.get("AWQ_PACKING_UTILS", "awq/utils/packing_utils.py")
 # Those of libraries that are not pinned. "rounds": the library's own result, which is cast to the output's dtype.
 CASES = {
@@ -186,6 +208,7 @@ CASES = {
     "ints3": lambda: packed_ints(3, 32, dtype=torch.float16),
     "ints8": lambda: packed_ints(8, 64, dtype=torch.float32),
     "nvfp4": nvfp4,
+    "nvfp4_modelopt": nvfp4_modelopt,
     "mxfp4_rows": mxfp4_rows,
     "fp8_tensor": lambda: float8("tensor"),
     "fp8_channel": lambda: float8("channel", torch.float32),
@@ -203,6 +226,7 @@ CASES = {
 PINNED = {
     "fp8_blocks": fp8_blocks,
     "fp8_blocks_bf16": lambda: fp8_blocks(torch.bfloat16),
+    "fp8_cut_blocks": fp8_cut_blocks,
     "fp8_exponents": lambda: fp8_blocks(torch.float8_e8m0fnu),
 }
 
