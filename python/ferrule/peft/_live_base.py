@@ -43,7 +43,7 @@ def why_not(model: torch.nn.Module, adapter: str) -> tuple[str, str] | None:
             path = os.path.join(folder, "model.safetensors")
             _write_header(model, path)
             base = _ferrule.BaseModel.open(path)
-            report = _ferrule.check(_ferrule.Adapter.open(adapter, allow_errors=True), base, [], False, False, None)
+            report = _ferrule.check(_ferrule.Adapter.open(adapter, allow_errors=True), base, [], None, False, False, None)
     except (Error, OSError):
         return None  # PEFT's own error says more.
     for finding in report["findings"]:
