@@ -40,6 +40,7 @@ struct Options {
   std::string facts;
   bool fingerprint = false;
   bool no_card = false;
+  bool plain_card = false;
   std::string push;
   bool json = false;
   OpenOptions open;
@@ -186,7 +187,9 @@ int save(Options& options) {
   if (const auto error = read_facts(options)) return fail(*error, options.json);
   if (!options.initial.empty()) options.save.initial = options.initial;
   options.save.digests = !options.push.empty();
-  options.save.card = options.no_card ? WriteCard::kNo : WriteCard::kYes;
+  options.save.card = options.no_card      ? WriteCard::kNo
+                      : options.plain_card ? WriteCard::kPlain
+                                           : WriteCard::kYes;
 
   const std::vector<std::filesystem::path> paths(options.states.begin(), options.states.end());
   const auto state = Checkpoint::open(paths, options.open);
@@ -259,6 +262,10 @@ void add_save(Arguments& command) {
                  "Push the adapter after saving; it stays on disk if the push fails");
 #endif
   command.flag("--no-card", options->no_card, "Do not write a README.md");
+  command
+      .flag("--plain-card", options->plain_card,
+            "Leave the section about Ferrule out of the README.md")
+      .excludes("--no-card");
   add_json(command, options->json);
   command.about(
       R"(Any part of a state dict will do, the base model's tensors may be in it. The adapter

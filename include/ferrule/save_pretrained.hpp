@@ -26,7 +26,11 @@ namespace ferrule {
 /// What floating-point adapter tensors are converted to (round to nearest even); kKeep copies.
 enum class StoredDtype : std::uint8_t { kKeep, kF32, kBF16, kF16 };
 
-enum class WriteCard : std::uint8_t { kYes, kNo };
+enum class WriteCard : std::uint8_t {
+  kYes,
+  kNo,
+  kPlain,  ///< Without the section about Ferrule.
+};
 
 /// The key of a safetensors file's metadata under which a save keeps the fingerprint of the base.
 inline constexpr const char* kBaseFingerprintKey = "ferrule.base_fingerprint";

@@ -374,7 +374,7 @@ def save(state: State, directory: StrPath, config: Config | Mapping[str, Config]
          dtype: Literal["keep", "f32", "bf16", "f16"] = "keep",
          embeddings: Literal["auto", "always", "never"] = "auto", initial: StrPath | None = None,
          base: StrPath | BaseModel | None = None, fingerprint: bool = False, facts: Mapping[str, Any] | None = None,
-         card: bool = True, torch_key: str = "", durability: Durability = "safe",
+         card: bool | Literal["plain"] = True, torch_key: str = "", durability: Durability = "safe",
          progress: ProgressBar = None) -> SaveReport:
     """Saves adapters out of a state dict as ``PeftModel.save_pretrained`` does, without PEFT or torch.
 
@@ -389,7 +389,7 @@ def save(state: State, directory: StrPath, config: Config | Mapping[str, Config]
     base: the base model or its config.json, for embeddings="auto".
     fingerprint: keep the fingerprint of base in the metadata, for check().
     facts: facts of the live model (docs/model-facts.md).
-    card: write a README.md.
+    card: write a README.md; "plain" leaves the section about Ferrule out.
 
     The adapter called "default" is written to `directory` itself, every other one to a folder of its name, all of
     them or none. Raises :class:`ferrule.Error` if the save is refused (docs/rules); the directory is then unchanged.
@@ -401,7 +401,7 @@ def save(state: State, directory: StrPath, config: Config | Mapping[str, Config]
     source = _state(state, torch_key)
     with bar(progress, "saving", "B") as tick:
         return SaveReport(_ferrule.save(source, directory, configs, select, format, embeddings, initial, _base_of(base),
-                                        _flag(fingerprint, "fingerprint"), facts, _flag(card, "card"), dtype,
+                                        _flag(fingerprint, "fingerprint"), facts, card, dtype,
                                         durability, tick))
 
 

@@ -80,6 +80,16 @@ std::string id_of(std::string value) {
   wrong_value("id", "64 hexadecimal digits", value);
 }
 
+WriteCard card_of(nb::handle value) {
+  if (value.ptr() == Py_True) return WriteCard::kYes;
+  if (value.ptr() == Py_False) return WriteCard::kNo;
+  constexpr const char* kExpected = R"(True, False or "plain")";
+  if (!PyUnicode_Check(value.ptr())) wrong_type("card", kExpected, value);
+  const auto word = str_of(value, "card");
+  if (word != "plain") wrong_value("card", kExpected, word);
+  return WriteCard::kPlain;
+}
+
 Durability durability_of(std::string_view value) {
   if (value == "fast") return Durability::kFast;
   if (value == "safe") return Durability::kSafe;

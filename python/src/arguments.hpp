@@ -11,6 +11,7 @@
 #include "ferrule/durability.hpp"
 #include "ferrule/read_limits.hpp"
 #include "ferrule/safetensors_file.hpp"
+#include "ferrule/save_pretrained.hpp"
 #include "ferrule/write_options.hpp"
 
 /// Arguments of Python as values of the library. Each raises TypeError or ValueError that names the
@@ -46,6 +47,9 @@ std::string id_of(std::string value);
 
 /// "fast", "safe" or "full".
 Durability durability_of(std::string_view value);
+
+/// True, False or "plain".
+WriteCard card_of(nanobind::handle value);
 
 /// None, or a dict of str to str, in its order.
 Metadata metadata_of(nanobind::handle value, std::string_view argument);

@@ -195,7 +195,8 @@ std::vector<NamedConfig> configs_of(nb::dict configs) {
 /// What save() takes besides the tensors, checked.
 SaveOptions save_options(nb::handle select, nb::handle format, nb::handle embeddings,
                          nb::handle initial, const OpenedBase* base, bool fingerprint,
-                         nb::handle facts, bool card, nb::handle dtype, nb::handle durability) {
+                         nb::handle facts, nb::handle card, nb::handle dtype,
+                         nb::handle durability) {
   SaveOptions options;
   options.threads = 0;
   if (!select.is_none()) options.selected_adapters = strs_of(select, "select");
@@ -215,7 +216,7 @@ SaveOptions save_options(nb::handle select, nb::handle format, nb::handle embedd
   if (!facts.is_none()) {
     options.facts = value_or_raise(ModelFacts::parse(to_json(facts, "facts").dump()));
   }
-  options.card = card ? WriteCard::kYes : WriteCard::kNo;
+  options.card = card_of(card);
   options.dtype = stored_dtype_of(str_of(dtype, "dtype"));
   options.durability = durability_of(str_of(durability, "durability"));
   return options;
@@ -223,8 +224,9 @@ SaveOptions save_options(nb::handle select, nb::handle format, nb::handle embedd
 
 nb::object save_document(nb::handle state, nb::handle directory, nb::dict config, nb::handle select,
                          nb::handle format, nb::handle embeddings, nb::handle initial,
-                         const OpenedBase* base, bool fingerprint, nb::handle facts, bool card,
-                         nb::handle dtype, nb::handle durability, nb::handle tick) {
+                         const OpenedBase* base, bool fingerprint, nb::handle facts,
+                         nb::handle card, nb::handle dtype, nb::handle durability,
+                         nb::handle tick) {
   const auto where = path_of(directory, "directory");
   const auto configs = configs_of(config);
   const auto options = save_options(select, format, embeddings, initial, base, fingerprint, facts,

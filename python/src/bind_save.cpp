@@ -41,7 +41,7 @@ struct SavePlan {
 
 SavePlan make_plan(const std::vector<LiveConfig>& configs, std::vector<std::string> selected,
                    std::string_view facts, bool safe_serialization,
-                   std::optional<std::filesystem::path> initial, bool card,
+                   std::optional<std::filesystem::path> initial, nb::handle card,
                    const std::string& durability) {
   SavePlan plan;
   for (const auto& [name, text, embeddings] : configs) {
@@ -62,7 +62,7 @@ SavePlan make_plan(const std::vector<LiveConfig>& configs, std::vector<std::stri
   plan.options.initial = std::move(initial);
   plan.options.trust_initial = true;
   plan.options.threads = 0;
-  plan.options.card = card ? WriteCard::kYes : WriteCard::kNo;
+  plan.options.card = card_of(card);
   plan.options.durability = durability_of(durability);
   return plan;
 }

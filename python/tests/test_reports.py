@@ -305,6 +305,18 @@ def test_save_selects_among_several_adapters(tmp_path, adapter):
     assert sorted(os.listdir(tmp_path / "out" / "b")) == ["adapter_config.json", "adapter_model.safetensors"]
 
 
+def test_a_plain_card_has_nothing_about_ferrule(tmp_path, adapter):
+    live = {key.replace(".weight", ".default.weight"): tensor for key, tensor in tensors_of(MODULES).items()}
+    for card, has_section in ((True, True), ("plain", False), (True, True)):
+        ferrule.save(live, tmp_path / "out", adapter, card=card)
+        text = (tmp_path / "out" / "README.md").read_text()
+        assert ("## Load it with Ferrule" in text) == has_section and "## Load it with PEFT" in text
+    with pytest.raises(TypeError, match='^card: expected True, False or "plain", found int$'):
+        ferrule.save(live, tmp_path / "out", adapter, card=1)
+    with pytest.raises(ValueError, match='^card: expected True, False or "plain", found "none"$'):
+        ferrule.save(live, tmp_path / "out", adapter, card="none")
+
+
 def test_save_and_check_work_without_torch(tmp_path, adapter, base):
     program = f"""
 import sys

@@ -41,6 +41,8 @@ struct CardResult {
 struct CardOptions {
   /// Whether the base model's name is known to be a directory on this machine.
   bool base_is_local = false;
+  /// Leaves out the section about Ferrule.
+  bool plain = false;
 };
 
 /// The card of an adapter directory that holds these adapters, "default" or else the first of

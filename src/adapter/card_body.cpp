@@ -237,14 +237,14 @@ std::string load_with_peft(std::span<const CardAdapter> adapters, const CardMeta
     out += "model.load_adapter(" + folder + ", " +
            (is_default ? "adapter_name=\"default\"" : where(adapter)) + ")\n";
   }
-  return out + "```\n\n";
+  return out + "```\n";
 }
 
 std::string load_with_ferrule(std::span<const CardAdapter> adapters) {
   const bool in_folder = adapters[0].name != "default";
   const std::string folder =
       std::string(kFolder) + (in_folder ? "/" + adapters[0].name : std::string());
-  std::string out = "## Load it with Ferrule\n\n```cpp\n#include <ferrule/ferrule.hpp>\n\n";
+  std::string out = "\n## Load it with Ferrule\n\n```cpp\n#include <ferrule/ferrule.hpp>\n\n";
   out += "auto adapter = ferrule::Adapter::open(" + literal(folder) + ").value();\n";
   out += "for (const auto& module : adapter.modules()) {\n";
   const bool is_lora = adapters[0].config != nullptr && adapters[0].config->peft_type() == "LORA";
@@ -268,7 +268,7 @@ std::string card_content(std::span<const CardAdapter> adapters, const CardMetada
                      : "the base model they were trained on.\n\n";
   for (const CardAdapter& adapter : adapters) out += section(adapter, is_only_one);
   out += load_with_peft(adapters, data);
-  return out + load_with_ferrule(adapters);
+  return data.plain ? out : out + load_with_ferrule(adapters);
 }
 
 std::string new_card_body(std::span<const CardAdapter> adapters, const CardMetadata& data) {

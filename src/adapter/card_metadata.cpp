@@ -72,6 +72,7 @@ CardMetadata card_metadata(const CardAdapter& active, const ModelFacts& facts,
                            const CardOptions& options) {
   const AdapterConfig* config = active.config;
   CardMetadata data;
+  data.plain = options.plain;
   data.is_transformers = guess_transformers(config, facts);
   data.peft_version = facts.peft_version.value_or(std::string(peft_version()));
   data.tags = facts.model_tags;

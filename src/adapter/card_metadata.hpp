@@ -26,6 +26,8 @@ struct CardMetadata {
   std::string peft_version;
   /// Whether the base model is one of transformers', as far as is known.
   bool is_transformers = false;
+  /// As in CardOptions.
+  bool plain = false;
 };
 
 /// `active` is the adapter whose method and task the card goes by.

@@ -112,7 +112,7 @@ class Save final : public adapter::Rewriter {
     auto found = values_->take();
     std::move(found.begin(), found.end(), std::back_inserter(report_.findings));
     report_.left_out = std::move(plan_.left_out);
-    if (options_.card == WriteCard::kYes) FERRULE_CHECK(write_card(files));
+    if (options_.card != WriteCard::kNo) FERRULE_CHECK(write_card(files));
     return {};
   }
 
@@ -171,7 +171,8 @@ Result<void> Save::write_card(adapter::RewriteFiles& files) {
     return {};
   }
   auto card = adapter::make_card(cards, options_.facts, *existing,
-                                 {.base_is_local = base_is_local(plan_, options_.facts)});
+                                 {.base_is_local = base_is_local(plan_, options_.facts),
+                                  .plain = options_.card == WriteCard::kPlain});
   std::move(card.findings.begin(), card.findings.end(), std::back_inserter(report_.findings));
   if (card.changed || !*existing) FERRULE_CHECK(files.text(kCardFile, card.text));
   return {};

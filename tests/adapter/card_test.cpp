@@ -88,6 +88,20 @@ TEST(NewCard, SaysWhatIsInside) {
   }
 }
 
+// MC-9
+TEST(NewCard, HasNothingAboutFerruleIfItIsPlain) {
+  const CardAdapter adapter = adapter_of(lora());
+  const auto facts = facts_of("toy/base");
+  const CardResult plain = make_card({&adapter, 1}, facts, std::nullopt, {.plain = true});
+  EXPECT_FALSE(contains(plain.text, "Ferrule")) << plain.text;
+  EXPECT_TRUE(contains(plain.text, "## Load it with PEFT")) << plain.text;
+  EXPECT_FALSE(make_card({&adapter, 1}, facts, plain.text, {.plain = true}).changed);
+  // The option of each save decides, whatever the card had before.
+  const CardResult full = card(std::nullopt);
+  EXPECT_EQ(card(plain.text).text, full.text);
+  EXPECT_EQ(make_card({&adapter, 1}, facts, full.text, {.plain = true}).text, plain.text);
+}
+
 // MC-8
 TEST(NewCard, EndsWithTheFrameworkLine) {
   const std::string text = card(std::nullopt).text;

@@ -8,6 +8,11 @@ ls one
 stat -c %a one/adapter_model.safetensors one/adapter_config.json
 try save checkpoint-20 -o one --config adapter_config.json --format bin
 ls one
+try save checkpoint-20 -o plain --config adapter_config.json --plain-card
+grep '^#' plain/README.md
+grep -ci 'ferrule ' plain/README.md
+try save checkpoint-20 -o plain --config adapter_config.json --plain-card --no-card
+rm -r plain
 try save checkpoint-20 -o . --config adapter_config.json --embeddings always --durability fast
 ls
 # Two adapters in one state dict, one of them by choice, and a card that is kept.

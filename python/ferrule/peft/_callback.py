@@ -24,9 +24,12 @@ class AsyncSaveCallback(TrainerCallback):
     meets one that is still being written), before the best model is loaded, before evaluation results of the
     last checkpoint are used, and at the end of training; its error is raised there. With ``push_to_hub`` saves
     stay synchronous: what is uploaded must be there.
+
+    card: write a README.md; "plain" leaves the section about Ferrule out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, card: _save.Card = True) -> None:
+        self._card: _save.Card = card
         self._model: torch.nn.Module | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
@@ -39,7 +42,7 @@ class AsyncSaveCallback(TrainerCallback):
 
         @functools.wraps(model.save_pretrained)
         def save_pretrained(save_directory: str, *args: Any, **kwargs: Any) -> None:
-            _save.save_pretrained(model, save_directory, *args, asynchronous=True, **kwargs)
+            _save.save_pretrained(model, save_directory, *args, asynchronous=True, card=self._card, **kwargs)
 
         stock_push = model.push_to_hub
 

@@ -28,16 +28,19 @@ class LightningSaveCallback(Callback):
     only_adapters: leave the tensors of the base model out of Lightning's own checkpoint, which then has those of the
         adapters and everything else that can be trained.
     asynchronous: write in the background; the end of the training waits.
+    card: write a README.md; "plain" leaves the section about Ferrule out.
     """
 
     def __init__(self, directory: str | os.PathLike[str], *, attribute: str | None = None, only_adapters: bool = False,
-                 asynchronous: bool = True, durability: Literal["fast", "safe", "full"] = "safe") -> None:
+                 asynchronous: bool = True, durability: Literal["fast", "safe", "full"] = "safe",
+                 card: _save.Card = True) -> None:
         super().__init__()
         self.directory = os.fspath(directory)
         self.attribute = attribute
         self.only_adapters = only_adapters
         self.asynchronous = asynchronous
         self.durability: Literal["fast", "safe", "full"] = durability
+        self.card: _save.Card = card
 
     def _model(self, module: torch.nn.Module) -> torch.nn.Module:
         if self.attribute is not None:
@@ -51,7 +54,7 @@ class LightningSaveCallback(Callback):
         model = live.unwrap(self._model(module))
         _pending.wait_for(self.directory)
         _save.save_pretrained(model, self.directory, is_main_process=trainer.is_global_zero,
-                              asynchronous=self.asynchronous, durability=self.durability)
+                              asynchronous=self.asynchronous, durability=self.durability, card=self.card)
 
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         self._save(trainer, pl_module)

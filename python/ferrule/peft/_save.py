@@ -8,7 +8,7 @@ import functools
 import inspect
 import os
 from dataclasses import dataclass
-from typing import Any, Literal, Mapping, overload
+from typing import Any, Literal, Mapping, Union, overload
 
 import torch
 
@@ -18,6 +18,7 @@ from . import _collect, _embeddings, _facts, _native, _ranks, _shards
 from . import _live_model as live
 
 Durability = Literal["fast", "safe", "full"]
+Card = Union[bool, Literal["plain"]]
 
 #: The most snapshots at a time: the next save waits until the first is written.
 _MAX_IN_FLIGHT = 2
@@ -63,6 +64,7 @@ def save_pretrained(
     asynchronous: Literal[True],
     durability: Durability = "safe",
     rank_timeout: float = 60.0,
+    card: Card = True,
     **kwargs: Any,
 ) -> _pending.PendingSave: ...
 
@@ -81,6 +83,7 @@ def save_pretrained(
     asynchronous: Literal[False] = False,
     durability: Durability = "safe",
     rank_timeout: float = 60.0,
+    card: Card = True,
     **kwargs: Any,
 ) -> None: ...
 
@@ -99,6 +102,7 @@ def save_pretrained(
     asynchronous: bool,
     durability: Durability = "safe",
     rank_timeout: float = 60.0,
+    card: Card = True,
     **kwargs: Any,
 ) -> _pending.PendingSave | None: ...
 
@@ -116,6 +120,7 @@ def save_pretrained(
     asynchronous: bool = False,
     durability: Durability = "safe",
     rank_timeout: float = 60.0,
+    card: Card = True,
     **kwargs: Any,
 ) -> _pending.PendingSave | None:
     """Saves the adapters of a PeftModel, a PeftMixedModel or a model with injected adapters.
@@ -130,6 +135,7 @@ def save_pretrained(
     durability: "fast" (nothing is flushed), "safe" (old or new, whole, after a loss of power), or "full"
         (and the new one is on disk when the call returns).
     rank_timeout: the seconds that ranks of a sharded model (FSDP, tensor parallel, ZeRO-3) wait for each other.
+    card: write a README.md; "plain" leaves the section about Ferrule out.
 
     Every rank of a sharded model calls this with the same arguments. The adapter's tensors are gathered one at a time,
     never the base; one rank writes (those with is_main_process, if others do not have it), and the others return when
@@ -162,7 +168,8 @@ def save_pretrained(
     initial = _initial_folder(path_initial_model_for_weight_conversion, kwargs)
     if initial is not None:
         _refuse_conversion(configs, names)
-    options = {"safe_serialization": bool(safe_serialization), "initial": initial, "durability": durability}
+    options = {"safe_serialization": bool(safe_serialization), "initial": initial, "durability": durability,
+               "card": card}
     with _Ranks(whole_model, directory, is_main_process, rank_timeout) as ranks:
         try:
             jobs = [_prepare(model, configs, group, state_dict, save_embedding_layers, options, ranks)
@@ -309,7 +316,7 @@ def _prepare(model: torch.nn.Module, configs: Mapping[str, Any], names: list[str
     texts = [(name, _facts.config_text(config), embeddings.get(name, False)) for name, config in configs.items()
              if len(names) > 1 or live.type_of(config) != "ADAPTION_PROMPT" or name in names]
     facts = _facts.of_model(model, found, configs)
-    plan = SavePlan(texts, names, facts, card=True, **options)
+    plan = SavePlan(texts, names, facts, **options)
     return _Job(LiveTensors(tensors), plan)
 
 

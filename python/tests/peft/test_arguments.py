@@ -28,6 +28,8 @@ def listing(folder):
     (dict(state_dict=[1]), TypeError, "state_dict"),
     (dict(path_initial_model_for_weight_conversion=1), TypeError, "path_initial_model_for_weight_conversion"),
     (dict(durability="eternal"), ValueError, "durability"),
+    (dict(card="fancy"), ValueError, "card"),
+    (dict(card=3), TypeError, "card"),
     (dict(is_main_process="yes", selected_adapters=3), TypeError, "selected_adapters"),
 ])
 def test_a_wrong_argument_is_named(arguments, kind, named, tmp_path):
@@ -35,6 +37,17 @@ def test_a_wrong_argument_is_named(arguments, kind, named, tmp_path):
     with pytest.raises(kind, match=named):
         ferrule.peft.save_pretrained(**given)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_plain_card_has_nothing_about_ferrule(asynchronous, tmp_path):
+    saved = ferrule.peft.save_pretrained(make("lora"), tmp_path, card="plain", asynchronous=asynchronous)
+    if saved is not None:
+        saved.wait()
+    text = (tmp_path / "README.md").read_text()
+    assert "Ferrule" not in text and "## Load it with PEFT" in text
+    ferrule.peft.save_pretrained(make("lora"), tmp_path / "without", card=False)
+    assert not (tmp_path / "without" / "README.md").exists()
 
 
 def test_a_file_in_place_of_the_directory(tmp_path):
