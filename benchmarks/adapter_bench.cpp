@@ -22,9 +22,10 @@ std::optional<double> convert(const std::string& from, const std::string& to,
   return static_cast<double>(report->adapters[0].tensors);
 }
 
-/// Lists and judges a folder; as many tensors as its adapters have, all of them good.
-std::optional<double> folder(const std::string& path) {
-  const auto summary = ferrule::inspect_folder(path, {.threads = 0});
+/// Lists and verifies a folder; as many tensors as its adapters have, all of them good.
+std::optional<double> folder(const std::string& path, const std::string& memo) {
+  const auto summary =
+      ferrule::inspect_folder(path, {.threads = 0, .open = {}, .progress = {}, .memo = memo});
   if (!summary || summary->bad() != 0) return std::nullopt;
   return static_cast<double>(summary->totals().tensors);
 }
@@ -33,7 +34,7 @@ std::optional<double> run(const std::string& action, const std::string& from,
                           const std::string& to) {
   if (action == "convert_fast") return convert(from, to, ferrule::Durability::kFast);
   if (action == "convert_safe") return convert(from, to, ferrule::Durability::kSafe);
-  if (action == "folder") return folder(from);
+  if (action == "folder") return folder(from, to);
   return std::nullopt;
 }
 

@@ -32,6 +32,11 @@ save_file({key: value.contiguous() for key, value in state.items()}, sys.argv[2]
 """
 
 
+def write_config(folder, **fields):
+    with open(folder + "/adapter_config.json", "w", encoding="utf-8") as file:
+        json.dump({**CONFIG, **fields}, file)
+
+
 def make_adapter(folder, safetensors, tensors=TENSORS, elements=ELEMENTS):
     os.makedirs(folder)
     state = {}
@@ -39,8 +44,7 @@ def make_adapter(folder, safetensors, tensors=TENSORS, elements=ELEMENTS):
         module = f"base_model.model.model.layers.{i:03d}.self_attn.q_proj"
         state[module + ".lora_A.weight"] = torch.arange(elements, dtype=torch.float32).reshape(8, -1)
         state[module + ".lora_B.weight"] = torch.arange(elements, dtype=torch.float32).reshape(-1, 8) + i
-    with open(folder + "/adapter_config.json", "w", encoding="utf-8") as file:
-        json.dump(CONFIG, file)
+    write_config(folder)
     if safetensors:
         save_file(state, folder + "/adapter_model.safetensors", metadata={"format": "pt"})
     else:
@@ -112,17 +116,36 @@ def measure(table, options, folder, ours):
                                       theirs + "/adapter_model.safetensors"]), few, before=clean)
     table.row("command start (against import peft)", 500, lambda: timed(command, [options.ferrule, "--version"]),
               lambda: timed(command, [sys.executable, "-c", "import peft"]), few)
-    for tensors in (8, 128):
-        title = f"10,000 adapters of {tensors} tensors, listed and judged"
-        if options.only not in title:
-            continue
-        store = os.path.join(folder, f"store{tensors}")
-        first = os.path.join(store, "0000")
-        make_adapter(first, True, tensors=tensors, elements=16)
-        for i in range(1, ADAPTERS):
-            shutil.copytree(first, os.path.join(store, f"{i:04d}"))
-        table.row(title, 14, lambda store=store: ours("folder", store),
-                  lambda store=store: timed(peer_folder, store), 3, warm=1)
+    for tensors, different in ((8, False), (8, True), (128, False)):
+        measure_store(table, options, folder, ours, tensors, different)
+
+
+def measure_store(table, options, folder, ours, tensors, different):
+    """10,000 adapters, all at first and again after ten of them were written."""
+    what = f"10,000 {'different ' if different else ''}adapters of {tensors} tensors"
+    again = f"{what}, again after a change of ten"
+    if options.only not in f"{what}, listed and verified" and options.only not in again:
+        return
+    store = os.path.join(folder, f"store{tensors}{different}")
+    first = os.path.join(store, "0000")
+    make_adapter(first, True, tensors=tensors, elements=16)
+    for i in range(1, ADAPTERS):
+        target = os.path.join(store, f"{i:04d}")
+        shutil.copytree(first, target)
+        if different:
+            write_config(target, base_model_name_or_path=f"base/{i}")
+    table.row(f"{what}, listed and verified", 14, lambda: ours("folder", store), lambda: timed(peer_folder, store), 3,
+              warm=1)
+    memo = os.path.join(folder, "memo")
+
+    def change_ten():
+        for i in range(0, ADAPTERS, ADAPTERS // 10):
+            write_config(os.path.join(store, f"{i:04d}"), base_model_name_or_path="changed")
+
+    table.row(again, 60, lambda: ours("folder", store, memo), lambda: timed(peer_folder, store), 3, warm=2,
+              before=change_ten)
+    os.unlink(memo)
+    shutil.rmtree(store)
 
 
 def main():

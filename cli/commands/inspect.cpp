@@ -22,6 +22,7 @@ namespace {
 
 struct Options {
   std::string path;
+  std::string memo;
   OpenOptions open;
   std::string base;
   ReportOptions report;
@@ -72,6 +73,7 @@ int inspect_many(const Options& options) {
   FolderOptions folder;
   folder.threads = 0;
   folder.open = options.open;
+  folder.memo = options.memo;
   folder.progress = [&](std::uint64_t adapters) { line.show(counted(adapters, "adapter")); };
   const auto summary = inspect_folder(options.path, folder);
   line.clear();
@@ -118,6 +120,9 @@ void add_inspect(Arguments& command) {
                   "An adapter (also on the Hub), one file, or a folder of adapters")
       .required();
   command.flag("--tensors", options->report.tensors, "List every tensor");
+  command.option("--memo", options->memo, "FILE",
+                 "Of a folder: keep what was found in FILE, and read only adapters that have "
+                 "changed since");
   add_foreign_base(command, options->base);
   add_torch_key(command, options->open);
   add_json(command, options->report.json);
@@ -127,7 +132,8 @@ void add_inspect(Arguments& command) {
 Examples:
   ferrule inspect my-adapter
   ferrule inspect model.safetensors --tensors
-  ferrule inspect adapters/ --json)");
+  ferrule inspect adapters/ --json
+  ferrule inspect adapters/ --memo ~/.cache/adapters.memo)");
   command.action([options] { return run(*options); });
 }
 

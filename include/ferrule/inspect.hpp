@@ -77,12 +77,17 @@ struct FolderOptions {
   OpenOptions open = {};
   /// Called from one thread at a time, now and then, with the adapters read so far.
   std::function<void(std::uint64_t adapters)> progress = {};
+  /// A file that keeps the summaries for the next call on this folder, which then reads only the
+  /// adapters whose directory or files have changed (device, inode, size, time of change or of
+  /// modification). Made if it does not exist; empty: none. For local file systems.
+  std::filesystem::path memo = {};
 };
 
 /// An adapter is a folder with an adapter_config.json or with
 /// adapter_model.safetensors or .bin. Links are followed, each
 /// folder is visited once; what belongs to a save that is not finished is left out.
-/// Fails with kNotFound, kIo or kUnsupported if `folder` itself cannot be listed.
+/// Fails with kNotFound, kIo or kUnsupported if `folder` itself cannot be listed, or with kIo if
+/// the memo cannot be written.
 FERRULE_API Result<FolderSummary> inspect_folder(const std::filesystem::path& folder,
                                                  const FolderOptions& options = {});
 

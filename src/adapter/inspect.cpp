@@ -2,11 +2,16 @@
 #include "ferrule/inspect.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "adapter/examine.hpp"
+#include "adapter/folder_memo.hpp"
+#include "adapter/known_headers.hpp"
 #include "adapter/open_adapter.hpp"
+#include "adapter/summarize.hpp"
 #include "base/try.hpp"
 #include "io/walk.hpp"
 
@@ -25,28 +30,32 @@ void TensorTotals::add(const TensorTotals& other) {
   for (const auto& [dtype, count] : other.dtypes) dtypes[dtype] += count;
 }
 
-AdapterSummary inspect_adapter(const std::filesystem::path& directory, const OpenOptions& options) {
+AdapterSummary adapter::summarize(const Adapter& adapter, const std::filesystem::path& directory) {
   AdapterSummary summary;
   summary.directory = directory;
-  const auto adapter = AdapterAccess::open(directory, options);
-  if (!adapter) {
-    if (is_system_failure(adapter.error())) {
-      summary.system_error = adapter.error();
-    } else {
-      summary.findings.push_back(to_finding(adapter.error()));
-    }
-    return summary;
-  }
-  const auto& config = adapter->config();
+  const auto& config = adapter.config();
   summary.peft_type = config.peft_type();
   summary.task_type = config.task_type();
   summary.base_model = config.base_model_name_or_path();
   summary.rank = config.rank();
   summary.alpha = config.alpha();
-  summary.weights_file = adapter->weights_file().filename().string();
-  summary.file_bytes = adapter->file_bytes();
-  for (const auto& tensor : adapter->tensors()) summary.totals.add(tensor.tensor);
-  summary.findings.assign(adapter->findings().begin(), adapter->findings().end());
+  summary.weights_file = adapter.weights_file().filename().string();
+  summary.file_bytes = adapter.file_bytes();
+  for (const auto& tensor : adapter.tensors()) summary.totals.add(tensor.tensor);
+  summary.findings.assign(adapter.findings().begin(), adapter.findings().end());
+  return summary;
+}
+
+AdapterSummary inspect_adapter(const std::filesystem::path& directory, const OpenOptions& options) {
+  const auto adapter = AdapterAccess::open(directory, options);
+  if (adapter) return adapter::summarize(*adapter, directory);
+  AdapterSummary summary;
+  summary.directory = directory;
+  if (is_system_failure(adapter.error())) {
+    summary.system_error = adapter.error();
+  } else {
+    summary.findings.push_back(to_finding(adapter.error()));
+  }
   return summary;
 }
 
@@ -68,29 +77,86 @@ std::uint64_t FolderSummary::file_bytes() const noexcept {
   return bytes;
 }
 
+namespace {
+
+/// What is found in a folder, by several threads.
+class FolderList {
+ public:
+  FolderList(const std::filesystem::path& folder, const FolderOptions& options)
+      : options_(options),
+        headers_(options.open),
+        memo_(options.memo, folder, options.open.limits) {}
+
+  Result<FolderSummary> list(const std::filesystem::path& folder) {
+    io::WalkOptions walk{.threads = options_.threads, .stages = io::Stages::kSkip, .known = {}};
+    if (memo_.is_on()) {
+      walk.known = [&](int at, const char* name,
+                       const std::filesystem::path& path) -> std::optional<io::FileIdentity> {
+        auto found = memo_.find(at, name, path);
+        if (!found) return std::nullopt;
+        add(std::move(found->summary));
+        return found->directory;
+      };
+    }
+    FERRULE_TRY(
+        auto walked,
+        io::walk_directories(
+            folder, [&](const auto& directory, const auto& listing) { visit(directory, listing); },
+            walk));
+    FERRULE_CHECK(memo_.save());
+    FolderSummary summary;
+    summary.directories = walked.directories;
+    summary.unreadable = std::move(walked.unreadable);
+    summary.adapters = sorted();
+    return summary;
+  }
+
+ private:
+  void visit(const std::filesystem::path& directory, const io::Listing& listing) {
+    if (!adapter::holds_adapter(listing.files)) return;
+    if (auto read = headers_.read(directory, listing)) {
+      if (memo_.is_on()) memo_.note(directory, listing, *read);
+      add(std::move(read->summary));
+    } else {
+      add(inspect_adapter(directory, options_.open));
+    }
+  }
+
+  void add(AdapterSummary summary) {
+    const std::lock_guard lock(mutex_);
+    adapters_.push_back(std::move(summary));
+    constexpr std::size_t kSometimes = 64;
+    if (options_.progress && adapters_.size() % kSometimes == 0) {
+      options_.progress(adapters_.size());
+    }
+  }
+
+  /// By path. Summaries are large, so that their order is found first.
+  std::vector<AdapterSummary> sorted() {
+    std::vector<AdapterSummary*> order;
+    order.reserve(adapters_.size());
+    for (auto& adapter : adapters_) order.push_back(&adapter);
+    std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
+      return a->directory.native() < b->directory.native();
+    });
+    std::vector<AdapterSummary> summaries;
+    summaries.reserve(order.size());
+    for (auto* adapter : order) summaries.push_back(std::move(*adapter));
+    return summaries;
+  }
+
+  const FolderOptions& options_;
+  adapter::KnownHeaders headers_;
+  adapter::FolderMemo memo_;
+  std::mutex mutex_;
+  std::deque<AdapterSummary> adapters_;
+};
+
+}  // namespace
+
 Result<FolderSummary> inspect_folder(const std::filesystem::path& folder,
                                      const FolderOptions& options) {
-  FolderSummary summary;
-  std::mutex mutex;
-  FERRULE_TRY(auto walked,
-              io::walk_directories(
-                  folder, options.threads, [&](const auto& directory, const auto& listing) {
-                    if (!adapter::holds_adapter(listing.files)) return;
-                    auto adapter = inspect_adapter(directory, options.open);
-                    const std::lock_guard lock(mutex);
-                    summary.adapters.push_back(std::move(adapter));
-                    constexpr std::size_t kSometimes = 64;
-                    if (options.progress && summary.adapters.size() % kSometimes == 0) {
-                      options.progress(summary.adapters.size());
-                    }
-                  }));
-  summary.directories = walked.directories;
-  summary.unreadable = std::move(walked.unreadable);
-  std::sort(summary.adapters.begin(), summary.adapters.end(),
-            [](const AdapterSummary& a, const AdapterSummary& b) {
-              return a.directory.native() < b.directory.native();
-            });
-  return summary;
+  return FolderList(folder, options).list(folder);
 }
 
 Result<PathKind> path_kind(const std::filesystem::path& path) {

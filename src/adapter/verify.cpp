@@ -154,7 +154,7 @@ std::vector<Verified> verify_folder(const fs::path& folder, const VerifyOptions&
     constexpr std::size_t kSometimes = 64;
     if (options.progress && all.size() % kSometimes == 0) options.progress(all.size());
   };
-  auto walked = io::walk_directories(folder, options.threads, visit);
+  auto walked = io::walk_directories(folder, visit, {.threads = options.threads});
   if (walked) {
     report.unreadable = std::move(walked->unreadable);
   } else {

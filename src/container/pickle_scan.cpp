@@ -113,7 +113,8 @@ Result<std::vector<ScannedFile>> scan(const std::filesystem::path& path,
     for (const auto& name : listing.files) files.push_back(directory / name);
   };
   FERRULE_TRY(auto walk,
-              io::walk_directories(path, options.threads, visit, io::Stages::kSkipLocked));
+              io::walk_directories(
+                  path, visit, {.threads = options.threads, .stages = io::Stages::kSkipLocked}));
   std::sort(files.begin(), files.end());
   for (const auto& file : files) results.push_back(scan_file(file, options));
   for (auto& error : walk.unreadable) {

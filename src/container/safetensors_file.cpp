@@ -13,6 +13,7 @@
 #include "ferrule/text.hpp"
 #include "format/safetensors/safetensors_header.hpp"
 #include "io/mapping.hpp"
+#include "io/reserved_range.hpp"
 
 namespace ferrule {
 
@@ -22,6 +23,7 @@ struct SafetensorsFile::Rep {
   io::Mapping mapping;
   /// What was read instead of mapped: all of a small file, or the names in the header.
   std::unique_ptr<std::byte[]> read;
+  io::ReservedRange reserved;  // In place of data that are not needed.
   format::SafetensorsHeader header;
   std::vector<TensorAlias> aliases;
   /// Where the data begin, in memory and in the file.
@@ -164,6 +166,24 @@ Result<SafetensorsFile> SafetensorsFileAccess::open(const io::InputFile& file,
     parsed = rep->read_mapped(file, head, static_cast<std::size_t>(*length), options.limits);
   }
   if (!parsed) return located(std::move(parsed).error());
+  return SafetensorsFile(std::move(rep));
+}
+
+Result<SafetensorsFile> SafetensorsFileAccess::from_header(std::string_view head,
+                                                           std::uint64_t file_bytes,
+                                                           const ReadLimits& limits) {
+  auto rep = std::make_unique<SafetensorsFile::Rep>();
+  rep->file_bytes = file_bytes;
+  rep->read.reset(new std::byte[head.size()]);
+  std::memcpy(rep->read.get(), head.data(), head.size());
+  const std::span<const std::byte> bytes(rep->read.get(), head.size());
+  FERRULE_TRY(const auto length, format::header_length(bytes, file_bytes, limits));
+  if (length != head.size() - format::kHeaderLengthBytes) {
+    return base::invalid("expected the whole header of a file, found another length");
+  }
+  FERRULE_TRY(rep->reserved, io::ReservedRange::of(file_bytes - head.size()));
+  FERRULE_CHECK(rep->parse(as_text(bytes.subspan(format::kHeaderLengthBytes)),
+                           rep->reserved.bytes(), limits));
   return SafetensorsFile(std::move(rep));
 }
 

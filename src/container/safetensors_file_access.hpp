@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
+#include <string_view>
+
 #include "ferrule/read_limits.hpp"
 #include "ferrule/result.hpp"
 #include "ferrule/safetensors_file.hpp"
@@ -12,6 +15,11 @@ namespace ferrule {
 /// directory that must not change meanwhile).
 struct SafetensorsFileAccess {
   static Result<SafetensorsFile> open(const io::InputFile& file, const OpenOptions& options);
+
+  /// The same from the length and the header (`head`, which is copied) of a file of that size. The
+  /// tensors have their sizes, but their bytes are zeros.
+  static Result<SafetensorsFile> from_header(std::string_view head, std::uint64_t file_bytes,
+                                             const ReadLimits& limits);
 };
 
 }  // namespace ferrule

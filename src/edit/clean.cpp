@@ -57,7 +57,7 @@ Result<CleanReport> clean(const fs::path& folder) {
     const std::lock_guard lock(mutex);
     for (const auto& name : listing.ours) found.emplace_back(directory, name);
   };
-  auto walked = io::walk_directories(folder, 0, visit);
+  auto walked = io::walk_directories(folder, visit);
   if (!walked) {
     const bool was_staged = !report.removed.empty() || !report.in_use.empty();
     if (was_staged) return report;

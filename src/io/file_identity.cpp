@@ -13,11 +13,15 @@ std::int64_t nanoseconds(const struct timespec& time) {
 
 }  // namespace
 
+FileIdentity identity_of(const struct stat& info) noexcept {
+  return {info.st_dev, info.st_ino, static_cast<std::uint64_t>(info.st_size),
+          nanoseconds(info.st_mtim), nanoseconds(info.st_ctim)};
+}
+
 Result<FileIdentity> identity_of(int fd, const std::filesystem::path& path) {
   struct stat info {};
   if (sys().fstat(fd, &info) != 0) return system_error(errno, "cannot examine it", path);
-  return FileIdentity{info.st_dev, info.st_ino, static_cast<std::uint64_t>(info.st_size),
-                      nanoseconds(info.st_mtim), nanoseconds(info.st_ctim)};
+  return identity_of(info);
 }
 
 }  // namespace ferrule::io

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <filesystem>
 
@@ -18,6 +20,7 @@ struct FileIdentity {
   friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
 };
 
+FileIdentity identity_of(const struct stat& info) noexcept;
 /// Of an open file.
 Result<FileIdentity> identity_of(int fd, const std::filesystem::path& path);
 

@@ -34,7 +34,7 @@ Result<OpenedFile> open_regular(int dir, const char* name, const std::filesystem
   struct stat info {};
   if (sys().fstat(fd.get(), &info) != 0) return system_error(errno, "cannot examine it", path);
   if (!S_ISREG(info.st_mode)) return not_regular(info.st_mode, path);
-  return OpenedFile{std::move(fd), static_cast<std::uint64_t>(info.st_size)};
+  return OpenedFile{std::move(fd), static_cast<std::uint64_t>(info.st_size), identity_of(info)};
 }
 
 Result<void> read_fully(int fd, std::uint64_t offset, std::span<std::byte> out,

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "ferrule/result.hpp"
+#include "io/file_identity.hpp"
 #include "io/unique_fd.hpp"
 
 namespace ferrule::io {
@@ -15,6 +16,7 @@ namespace ferrule::io {
 struct OpenedFile {
   UniqueFd fd;
   std::uint64_t size = 0;
+  FileIdentity identity = {};
 };
 
 /// Opens `name` (relative to `dir`) for reading if it is a regular file or a link to one, without

@@ -5,13 +5,16 @@
 #include <sys/file.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
+#include <iterator>
+#include <memory>
 #include <mutex>
-#include <set>
 #include <string_view>
 #include <system_error>
 #include <thread>
+#include <unordered_set>
 #include <utility>
 
 #include "base/call_control.hpp"
@@ -25,7 +28,15 @@
 namespace ferrule::io {
 namespace {
 
-using Identity = std::pair<std::uint64_t, std::uint64_t>;
+/// Device and inode.
+using Directory = std::pair<std::uint64_t, std::uint64_t>;
+
+struct DirectoryHash {
+  std::size_t operator()(const Directory& directory) const noexcept {
+    return static_cast<std::size_t>(directory.second * 0x9E3779B97F4A7C15U + directory.first);
+  }
+};
+using Directories = std::unordered_set<Directory, DirectoryHash>;
 
 enum class Kind : std::uint8_t { kFile, kDirectory, kLinkedDirectory, kOther };
 
@@ -53,65 +64,118 @@ bool is_locked(int dir, const std::string& name) {
   return fd && sys().flock(fd.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
-Identity identity_of(const struct stat& info) {
-  return {static_cast<std::uint64_t>(info.st_dev), static_cast<std::uint64_t>(info.st_ino)};
-}
+Directory directory_of(const FileIdentity& identity) { return {identity.device, identity.inode}; }
 
 /// All directories above `directory`.
-std::set<Identity> directories_above(const std::filesystem::path& directory) {
-  std::set<Identity> above;
+Directories directories_above(const std::filesystem::path& directory) {
+  Directories above;
   auto at = directory / "..";
   struct stat info {};
   while (sys().fstatat(AT_FDCWD, at.c_str(), &info, 0) == 0 &&
-         above.insert(identity_of(info)).second) {
+         above.insert(directory_of(identity_of(info))).second) {
     at /= "..";
   }
   return above;
 }
 
-std::vector<std::filesystem::path> paths_of(const std::filesystem::path& directory,
-                                            const std::vector<std::string>& names) {
-  std::vector<std::filesystem::path> paths;
-  paths.reserve(names.size());
-  for (const auto& name : names) paths.push_back(directory / name);
-  return paths;
+/// A directory that stays open while directories in it wait, so that their paths need not be looked
+/// up from the root again.
+class Held {
+ public:
+  Held(UniqueFd fd, std::atomic<int>& count) noexcept : fd_(std::move(fd)), count_(count) {
+    ++count_;
+  }
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+  ~Held() { --count_; }
+  int fd() const noexcept { return fd_.get(); }
+
+ private:
+  UniqueFd fd_;
+  std::atomic<int>& count_;
+};
+
+/// A deep tree must not use up the descriptors of the process.
+constexpr int kMaxHeld = 64;
+
+/// Directories in one parent that wait to be listed.
+struct Waiting {
+  std::shared_ptr<const Held> parent;  ///< Null if too many are open.
+  std::string prefix;                  ///< The parent's path and a slash.
+  std::vector<std::string> names;
+};
+
+std::string prefix_of(const std::filesystem::path& directory) {
+  auto prefix = directory.native();
+  if (!prefix.empty() && prefix.back() != '/') prefix += '/';
+  return prefix;
+}
+
+Result<UniqueFd> open_listed(int at, const char* name, const std::filesystem::path& path) {
+  UniqueFd fd(
+      uninterrupted([&] { return sys().openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); }));
+  if (!fd) return open_error(errno, "cannot open the directory", path);
+  return fd;
+}
+
+Result<Listing> list_opened(int fd, const std::filesystem::path& directory, Stages stages) {
+  Listing listing;
+  struct stat info {};
+  if (sys().fstat(fd, &info) == 0) listing.identity = identity_of(info);
+  FERRULE_TRY(auto entries, list_directory(fd, directory));
+  for (auto& entry : entries) {
+    if (is_our_name(entry.name) && (stages == Stages::kSkip || is_locked(fd, entry.name))) {
+      listing.ours.push_back(std::move(entry.name));
+      continue;
+    }
+    switch (entry_kind(fd, entry)) {
+      case Kind::kFile:
+        listing.files.push_back(std::move(entry.name));
+        break;
+      case Kind::kDirectory:
+        listing.directories.push_back(std::move(entry.name));
+        break;
+      case Kind::kLinkedDirectory:
+        listing.linked.push_back(std::move(entry.name));
+        break;
+      case Kind::kOther:
+        break;
+    }
+  }
+  return listing;
 }
 
 /// One walk. Threads share the directories that wait to be listed, and what was found.
 class Walk {
  public:
-  using Visit = std::function<void(const std::filesystem::path&, const Listing&)>;
+  Walk(const Visit& visit, const WalkOptions& options, Directories above)
+      : visit_(visit),
+        options_(options),
+        threads_(options.threads != 0 ? options.threads
+                                      : std::max(1U, std::thread::hardware_concurrency())),
+        known_(std::move(above)) {}
 
-  Walk(const Visit& visit, Stages stages, std::set<Identity> above)
-      : visit_(visit), stages_(stages), known_(std::move(above)) {}
+  unsigned threads() const noexcept { return threads_; }
 
-  /// A directory that is listed; one that was visited before is left out.
-  void add(const std::filesystem::path& directory, const Listing& listing) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!known_.insert(listing.identity).second) return;
-      ++result_.directories;
-      open_ += listing.directories.size();
-      for (auto& path : paths_of(directory, listing.directories)) waiting_.push_back(path);
-      for (auto& path : paths_of(directory, listing.linked)) links_.push_back(path);
-      changed_.notify_all();
-    }
-    if (control_ != nullptr) CallControlAccess::add_known(*control_, 1);
-    visit_(directory, listing);
-    if (control_ != nullptr) CallControlAccess::add_done(*control_);
+  /// Lists the directory `name` in `at` and visits it, unless it was visited before.
+  Result<void> list(int at, const char* name, const std::filesystem::path& path) {
+    FERRULE_TRY(auto fd, open_listed(at, name, path));
+    FERRULE_TRY(auto listing, list_opened(fd.get(), path, options_.stages));
+    const auto held = std::make_shared<const Held>(std::move(fd), held_);
+    if (!add(held, path, listing)) return {};
+    const Step step(control_);
+    listing.fd = held->fd();
+    visit_(path, listing);
+    return {};
   }
 
   /// Works until no directory waits; several threads may.
   void work() {
     const CallControl::Scope scope(control_);
-    std::filesystem::path directory;
-    while (pop(directory)) {
-      if (auto listing = list_by_kind(directory, stages_)) {
-        add(directory, *listing);
-      } else {
-        fail(std::move(listing).error());
-      }
-      done();
+    Waiting batch;
+    while (pop(batch)) {
+      for (const auto& name : batch.names) list_waiting(batch, name);
+      done(batch.names.size());
     }
   }
 
@@ -121,12 +185,8 @@ class Walk {
     auto links = std::exchange(links_, {});
     std::sort(links.begin(), links.end());
     for (const auto& link : links) {
-      auto listing = list_by_kind(link, stages_);
-      if (listing) {
-        add(link, *listing);
-      } else {
-        fail(std::move(listing).error());
-      }
+      auto listed = list(AT_FDCWD, link.c_str(), link);
+      if (!listed) fail(std::move(listed).error());
     }
     return !links_.empty() || !waiting_.empty();
   }
@@ -134,19 +194,76 @@ class Walk {
   WalkResult take() { return std::move(result_); }
 
  private:
-  /// Waits for a directory; false if all are done.
-  bool pop(std::filesystem::path& directory) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return !waiting_.empty() || open_ == 0; });
-    if (waiting_.empty()) return false;
-    directory = std::move(waiting_.back());
-    waiting_.pop_back();
+  /// A directory that is being visited, for who watches.
+  class Step {
+   public:
+    explicit Step(CallControl* control) : control_(control) {
+      if (control_ != nullptr) CallControlAccess::add_known(*control_, 1);
+    }
+    Step(const Step&) = delete;
+    Step& operator=(const Step&) = delete;
+    ~Step() {
+      if (control_ != nullptr) CallControlAccess::add_done(*control_);
+    }
+
+   private:
+    CallControl* const control_;
+  };
+
+  void list_waiting(const Waiting& batch, const std::string& name) {
+    const std::filesystem::path path = batch.prefix + name;
+    const int at = batch.parent != nullptr ? batch.parent->fd() : AT_FDCWD;
+    const char* const there = batch.parent != nullptr ? name.c_str() : path.c_str();
+    if (options_.known) {
+      if (const auto identity = options_.known(at, there, path)) {
+        const std::lock_guard lock(mutex_);
+        // What was skipped is not visited through a link either.
+        if (known_.insert(directory_of(*identity)).second) ++result_.directories;
+        return;
+      }
+    }
+    auto listed = list(at, there, path);
+    if (!listed) fail(std::move(listed).error());
+  }
+
+  /// False if the directory was visited before.
+  bool add(const std::shared_ptr<const Held>& held, const std::filesystem::path& directory,
+           Listing& listing) {
+    const std::lock_guard lock(mutex_);
+    if (!known_.insert(directory_of(listing.identity)).second) return false;
+    ++result_.directories;
+    for (const auto& name : listing.linked) links_.push_back(directory / name);
+    if (listing.directories.empty()) return true;
+    open_ += listing.directories.size();
+    waiting_.push_back(
+        {held_ <= kMaxHeld ? held : nullptr, prefix_of(directory), listing.directories});
+    changed_.notify_all();
     return true;
   }
 
-  void done() {
+  /// Waits for directories, and takes a fair share of them; false if all are done.
+  bool pop(Waiting& batch) {
+    std::unique_lock lock(mutex_);
+    batch.parent.reset();
+    changed_.wait(lock, [&] { return !waiting_.empty() || open_ == 0; });
+    if (waiting_.empty()) return false;
+    auto& last = waiting_.back();
+    constexpr std::size_t kMost = 16;
+    const std::size_t share =
+        std::clamp<std::size_t>(last.names.size() / (std::size_t{2} * threads_), 1, kMost);
+    const auto from = last.names.end() - static_cast<std::ptrdiff_t>(share);
+    batch.parent = last.parent;
+    batch.prefix = last.prefix;
+    batch.names.assign(std::make_move_iterator(from), std::make_move_iterator(last.names.end()));
+    last.names.erase(from, last.names.end());
+    if (last.names.empty()) waiting_.pop_back();
+    return true;
+  }
+
+  void done(std::size_t directories) {
     const std::lock_guard lock(mutex_);
-    if (--open_ == 0) changed_.notify_all();
+    open_ -= directories;
+    if (open_ == 0) changed_.notify_all();
   }
 
   void fail(Error error) {
@@ -155,21 +272,23 @@ class Walk {
   }
 
   const Visit& visit_;
-  const Stages stages_;
+  const WalkOptions& options_;
+  const unsigned threads_;
   CallControl* const control_ = base::call_control();
+  std::atomic<int> held_ = 0;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::set<Identity> known_;  // Visited, or not to be entered through a link.
-  std::vector<std::filesystem::path> waiting_;
+  Directories known_;  // Visited, or not to be entered through a link.
+  std::vector<Waiting> waiting_;
   std::vector<std::filesystem::path> links_;
   std::size_t open_ = 0;  // Waiting or being listed.
   WalkResult result_;
 };
 
-void run_on_threads(Walk& walk, unsigned threads) {
+void run_on_threads(Walk& walk) {
   std::vector<std::thread> helpers;
   try {
-    while (helpers.size() + 1 < threads) helpers.emplace_back([&] { walk.work(); });
+    while (helpers.size() + 1 < walk.threads()) helpers.emplace_back([&] { walk.work(); });
   } catch (const std::system_error&) {
     // The system has no more threads to give: those that started do the work.
   }
@@ -180,45 +299,16 @@ void run_on_threads(Walk& walk, unsigned threads) {
 }  // namespace
 
 Result<Listing> list_by_kind(const std::filesystem::path& directory, Stages stages) {
-  UniqueFd fd(uninterrupted([&] {
-    return sys().openat(AT_FDCWD, directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-  }));
-  if (!fd) return open_error(errno, "cannot open the directory", directory);
-  FERRULE_TRY(const auto entries, list_directory(fd.get(), directory));
-  Listing listing;
-  struct stat info {};
-  if (sys().fstat(fd.get(), &info) == 0) listing.identity = identity_of(info);
-  for (const auto& entry : entries) {
-    if (is_our_name(entry.name) && (stages == Stages::kSkip || is_locked(fd.get(), entry.name))) {
-      listing.ours.push_back(entry.name);
-      continue;
-    }
-    switch (entry_kind(fd.get(), entry)) {
-      case Kind::kFile:
-        listing.files.push_back(entry.name);
-        break;
-      case Kind::kDirectory:
-        listing.directories.push_back(entry.name);
-        break;
-      case Kind::kLinkedDirectory:
-        listing.linked.push_back(entry.name);
-        break;
-      case Kind::kOther:
-        break;
-    }
-  }
-  return listing;
+  FERRULE_TRY(const auto fd, open_listed(AT_FDCWD, directory.c_str(), directory));
+  return list_opened(fd.get(), directory, stages);
 }
 
-Result<WalkResult> walk_directories(
-    const std::filesystem::path& root, unsigned threads,
-    const std::function<void(const std::filesystem::path&, const Listing&)>& visit, Stages stages) {
-  FERRULE_TRY(const auto top, list_by_kind(root, stages));
-  Walk walk(visit, stages, directories_above(root));
-  if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
-  walk.add(root, top);
+Result<WalkResult> walk_directories(const std::filesystem::path& root, const Visit& visit,
+                                    const WalkOptions& options) {
+  Walk walk(visit, options, directories_above(root));
+  FERRULE_CHECK(walk.list(AT_FDCWD, root.c_str(), root));
   do {
-    run_on_threads(walk, threads);
+    run_on_threads(walk);
   } while (walk.follow_links());
   auto result = walk.take();
   std::sort(result.unreadable.begin(), result.unreadable.end(),

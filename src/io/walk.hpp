@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "ferrule/error.hpp"
 #include "ferrule/result.hpp"
+#include "io/file_identity.hpp"
 
 namespace ferrule::io {
 
@@ -20,8 +22,10 @@ struct Listing {
   std::vector<std::string> directories;
   std::vector<std::string> linked;  ///< Links to directories.
   std::vector<std::string> ours;    ///< What belongs to saves and is left out of the others.
-  /// Device and inode of the directory itself.
-  std::pair<std::uint64_t, std::uint64_t> identity;
+  /// As of before it was listed.
+  FileIdentity identity;
+  /// The directory itself, open while a walk visits it; -1 otherwise.
+  int fd = -1;
 };
 
 /// What to do with files and folders that belong to a save (TX-8).
@@ -38,13 +42,25 @@ struct WalkResult {
   std::vector<Error> unreadable;
 };
 
-/// Lists `root` and every directory below it on `threads` threads (0: as many as there are cores)
-/// and calls `visit` for each, from several threads at once. Every directory is visited once:
-/// directories behind links come after all others, unless they were visited already or contain
-/// `root`, so that the walk ends. Fails if `root` itself cannot be listed.
-Result<WalkResult> walk_directories(
-    const std::filesystem::path& root, unsigned threads,
-    const std::function<void(const std::filesystem::path&, const Listing&)>& visit,
-    Stages stages = Stages::kSkip);
+/// Called for a directory, from several threads at once.
+using Visit = std::function<void(const std::filesystem::path&, const Listing&)>;
+
+/// Asked before a directory is opened, from several threads at once: the directory `name` in the
+/// open directory `at`, which has that path. Returns its identity if it need not be listed.
+using Known = std::function<std::optional<FileIdentity>(int at, const char* name,
+                                                        const std::filesystem::path&)>;
+
+struct WalkOptions {
+  /// 0: as many as there are cores.
+  unsigned threads = 0;
+  Stages stages = Stages::kSkip;
+  Known known = {};
+};
+
+/// Lists `root` and every directory below it and visits each once: directories behind links come
+/// after all others, unless they were visited already or contain `root`, so that the walk ends.
+/// Fails if `root` itself cannot be listed.
+Result<WalkResult> walk_directories(const std::filesystem::path& root, const Visit& visit,
+                                    const WalkOptions& options = {});
 
 }  // namespace ferrule::io

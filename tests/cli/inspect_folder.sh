@@ -23,6 +23,9 @@ print({key: value for key, value in found.items() if key not in ("adapters", "dt
 for adapter in found["adapters"]:
     print(adapter["path"], adapter["good"], [finding["rule"] for finding in adapter["findings"]])
 P
+try inspect store --memo memo > with; try inspect store > without; cmp with without
+try inspect store --memo memo > with; cmp with without
+try inspect store --memo missing/memo
 try inspect store/empty
 rm -r store/no-weights store/no-config store/rank store/cut
 try verify store

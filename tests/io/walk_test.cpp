@@ -4,12 +4,14 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -62,10 +64,12 @@ TEST_P(WalkOnThreads, VisitsEveryDirectoryOnceAndEndsAtLinksUpwards) {
   fs::create_directory_symlink(dir.path(), dir / "up");
   std::mutex mutex;
   std::multiset<std::string> visited;
-  const auto result = walk_directories(dir.path(), GetParam(), [&](const auto& path, const auto&) {
-    const std::lock_guard lock(mutex);
-    visited.insert(path.string());
-  });
+  const auto result = walk_directories(dir.path(),
+                                       [&](const auto& path, const auto&) {
+                                         const std::lock_guard lock(mutex);
+                                         visited.insert(path.string());
+                                       },
+                                       {.threads = GetParam()});
   ASSERT_TRUE(result) << result.error().to_string();
   EXPECT_EQ(result->directories, expected.size());
   EXPECT_TRUE(result->unreadable.empty());
@@ -81,7 +85,7 @@ std::set<std::string> names_visited(const fs::path& root, Stages stages = Stages
     const std::lock_guard lock(mutex);
     EXPECT_TRUE(visited.insert(path.lexically_relative(root).string()).second) << path;
   };
-  EXPECT_TRUE(walk_directories(root, 2, visit, stages));
+  EXPECT_TRUE(walk_directories(root, visit, {.threads = 2, .stages = stages}));
   return visited;
 }
 
@@ -112,9 +116,56 @@ TEST(Walk, ASaveInProgressIsLeftOutAndANameAloneHidesNothing) {
   ::close(fd);
 }
 
+TEST(Walk, DoesNotEnterWhatIsKnown) {
+  const test::TempDir dir;
+  for (const auto* name : {"a/below", "b/below", "c"}) fs::create_directories(dir / name);
+  fs::create_directory_symlink(dir / "b", dir / "c" / "link");
+  std::mutex mutex;
+  std::set<std::string> visited;
+  const auto result = walk_directories(
+      dir.path(),
+      [&](const fs::path& path, const Listing& listing) {
+        const std::lock_guard lock(mutex);
+        visited.insert(path.filename().string());
+        struct stat info {};
+        EXPECT_EQ(::fstat(listing.fd, &info), 0);
+        EXPECT_EQ(info.st_ino, listing.identity.inode);
+      },
+      {.threads = 2,
+       .stages = Stages::kSkip,
+       .known = [](int at, const char* name, const fs::path& path) -> std::optional<FileIdentity> {
+         if (path.filename() != "b") return std::nullopt;
+         struct stat info {};
+         EXPECT_EQ(::fstatat(at, name, &info, 0), 0);
+         return identity_of(info);
+       }});
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->directories, 5U);
+  EXPECT_EQ(visited, (std::set<std::string>{dir.path().filename().string(), "a", "below", "c"}));
+}
+
+TEST(Walk, ADeepTreeDoesNotUseUpTheDescriptors) {
+  const test::TempDir dir;
+  fs::path deep = dir.path();
+  for (int i = 0; i < 300; ++i) {
+    fs::create_directories(deep / "other");
+    deep /= "d";
+  }
+  fs::create_directories(deep);
+  struct rlimit before {};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const struct rlimit few { 200, before.rlim_max };
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  const auto result = walk_directories(dir.path(), [](const auto&, const auto&) {}, {.threads = 2});
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  ASSERT_TRUE(result);
+  EXPECT_TRUE(result->unreadable.empty());
+  EXPECT_EQ(result->directories, 601U);
+}
+
 TEST(Walk, FailsOnlyIfTheRootCannotBeListed) {
   const test::TempDir dir;
-  const auto result = walk_directories(dir / "missing", 2, [](const auto&, const auto&) {});
+  const auto result = walk_directories(dir / "missing", [](const auto&, const auto&) {});
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::kNotFound);
 }
