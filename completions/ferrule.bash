@@ -37,6 +37,7 @@ _ferrule() {
     "assemble --config") files="-f" ;;
     "assemble --adapter") return ;;
     "assemble --durability") words="fast safe full" ;;
+    "inspect --memo") files="-f" ;;
     "inspect --base") return ;;
     "inspect --torch-key") words="state_dict model module" ;;
     "config new -o" | "config new --output") files="-f" ;;
@@ -161,10 +162,10 @@ _ferrule() {
   if [[ -z $words$files ]]; then
     case $command in
       "") options="--help --version" words="save rescue assemble inspect config state-dict verify check explain diff id scan fix normalize merge unmerge convert combine extract to-lora resize clean publish push pull help" ;;
-      "save") options="--help --output --config --select --format --embeddings --dtype --durability --torch-key --initial --base --fingerprint --facts --push --no-card --json" files="-f" ;;
+      "save") options="--help --output --config --select --format --embeddings --dtype --durability --torch-key --initial --base --fingerprint --facts --push --no-card --plain-card --json" files="-f" ;;
       "rescue") options="--help --output --config --adapter --prefer --durability --json" ;;
       "assemble") options="--help --output --config --adapter --durability --json" files="-d" ;;
-      "inspect") options="--help --tensors --base --torch-key --json" files="-f" ;;
+      "inspect") options="--help --tensors --memo --base --torch-key --json" files="-f" ;;
       "config") options="--help" words="new show upgrade" ;;
       "config new") options="--help --output --json" words="ADALORA ADAMSS ADAPTION_PROMPT BEFT BOFT C3A CARTRIDGE CPT DEFT DELORA FOURIERFT FROD GLORA GRALORA HIRA HRA IA3 LILY LN_TUNING LOHA LOKR LORA MISS MULTITASK_PROMPT_TUNING OFT OSF PEANUT POLY PREFIX_TUNING PROMPT_TUNING PSOFT PVERA P_TUNING RANDLORA ROAD SHADOW SHIRA SUPERTUNING TINYLORA TRAINABLE_TOKENS UNILORA VBLORA VERA WAVEFT XLORA" ;;
       "config show") options="--help --json" files="-f" ;;

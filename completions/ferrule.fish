@@ -45,6 +45,7 @@ complete -c ferrule -n '__fish_seen_subcommand_from save' -l fingerprint -d 'Kee
 complete -c ferrule -n '__fish_seen_subcommand_from save' -l facts -r -F -d 'Facts of the live model (docs/model-facts.md)'
 complete -c ferrule -n '__fish_seen_subcommand_from save' -l push -x -d 'Push the adapter after saving; it stays on disk if the push fails'
 complete -c ferrule -n '__fish_seen_subcommand_from save' -l no-card -d 'Do not write a README.md'
+complete -c ferrule -n '__fish_seen_subcommand_from save' -l plain-card -d 'Leave the section about Ferrule out of the README.md'
 complete -c ferrule -n '__fish_seen_subcommand_from save' -l json -d 'Print one JSON document (docs/cli.md)'
 complete -c ferrule -n '__fish_seen_subcommand_from rescue' -s o -l output -r -F -d 'Directory of the adapter'
 complete -c ferrule -n '__fish_seen_subcommand_from rescue' -l config -r -F -d 'The adapter_config.json (default: the one that the checkpoint holds)'
@@ -60,6 +61,7 @@ complete -c ferrule -n '__fish_seen_subcommand_from assemble' -l durability -x -
 complete -c ferrule -n '__fish_seen_subcommand_from assemble' -l json -d 'Print one JSON document (docs/cli.md)'
 complete -c ferrule -n '__fish_seen_subcommand_from inspect' -F
 complete -c ferrule -n '__fish_seen_subcommand_from inspect' -l tensors -d 'List every tensor'
+complete -c ferrule -n '__fish_seen_subcommand_from inspect' -l memo -r -F -d 'Of a folder: keep what was found in FILE, and read only adapters that have changed since'
 complete -c ferrule -n '__fish_seen_subcommand_from inspect' -l base -x -d 'For an adapter of another program whose names depend on the model: the base\'s folder'
 complete -c ferrule -n '__fish_seen_subcommand_from inspect' -l torch-key -x -a 'state_dict model module' -d 'In a torch file that nests its state dict: the key of the state dict'
 complete -c ferrule -n '__fish_seen_subcommand_from inspect' -l json -d 'Print one JSON document (docs/cli.md)'

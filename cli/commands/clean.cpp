@@ -9,6 +9,7 @@
 
 #include "commands/command.hpp"
 #include "commands/options.hpp"
+#include "ferrule/report_json.hpp"
 #include "ferrule/text.hpp"
 #include "print/failure.hpp"
 #include "print/findings.hpp"
@@ -24,12 +25,6 @@ struct Options {
   bool json = false;
 };
 
-Json::Array texts(const std::vector<std::filesystem::path>& paths) {
-  Json::Array list;
-  for (const auto& path : paths) list.emplace_back(path.string());
-  return list;
-}
-
 void print_paths(Stream stream, const std::vector<std::filesystem::path>& paths, const char* what) {
   for (const auto& path : paths) print(stream, printable(path.string()) + ": " + what + "\n");
 }
@@ -40,13 +35,7 @@ int run(const Options& options) {
   for (const auto& error : cleaned->errors) report(error);
   const int code = !cleaned->errors.empty() ? kSystem : cleaned->kept.empty() ? kGood : kBad;
   if (options.json) {
-    Json::Array errors;
-    for (const auto& error : cleaned->errors) errors.push_back(to_json(error));
-    print_document({{"folder", options.folder},
-                    {"removed", texts(cleaned->removed)},
-                    {"in_use", texts(cleaned->in_use)},
-                    {"kept", texts(cleaned->kept)},
-                    {"errors", std::move(errors)}});
+    print_document(to_json(*cleaned, options.folder));
     return code;
   }
   print_paths(Stream::kOut, cleaned->removed, "removed");

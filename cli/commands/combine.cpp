@@ -10,6 +10,7 @@
 #include "commands/command.hpp"
 #include "commands/number.hpp"
 #include "commands/options.hpp"
+#include "commands/place.hpp"
 #include "ferrule/text.hpp"
 #include "print/factored.hpp"
 #include "print/failure.hpp"
@@ -30,8 +31,14 @@ struct Options {
 
 int run(Options& options) {
   if (options.seed) options.combine.seed = *options.seed;
-  const std::vector<std::filesystem::path> adapters(options.adapters.begin(),
-                                                    options.adapters.end());
+  std::vector<Place> places;
+  std::vector<std::filesystem::path> adapters;
+  for (const auto& adapter : options.adapters) {
+    auto place = Place::of_adapter(adapter);
+    if (!place) return fail_place(place.error(), options.json);
+    adapters.push_back(place->path());
+    places.push_back(*std::move(place));
+  }
   Working working("combining " + std::to_string(adapters.size()) + " adapters");
   const auto done = combine(adapters, options.output, options.combine);
   working.stop();
@@ -51,7 +58,10 @@ std::vector<std::pair<std::string, CombineMethod>> methods() {
 
 void add_combine(Arguments& command) {
   auto options = std::make_shared<Options>();
-  command.positional("ADAPTER", options->adapters, "Directories of LoRA adapters of one base")
+  command
+      .positional(
+          "ADAPTER", options->adapters,
+          "Directories of LoRA adapters of one base, or addresses as other commands take them")
       .required();
   command.option("-o,--output", options->output, "DIR", "Where to write the result").required();
   add_numbers(command, "--weight", options->combine.weights, "W",

@@ -7,6 +7,7 @@
 
 #include "commands/command.hpp"
 #include "commands/options.hpp"
+#include "commands/place.hpp"
 #include "ferrule/rescue_json.hpp"
 #include "ferrule/text.hpp"
 #include "print/failure.hpp"
@@ -33,8 +34,10 @@ std::string read_count(const std::string& text, std::uint64_t& count) {
 }
 
 int run(const Options& options) {
+  const auto place = Place::of_adapter(options.adapter);
+  if (!place) return fail_place(place.error(), options.json);
   Working working("publishing to " + printable(options.root));
-  const auto report = publish(options.adapter, options.root, options.publish);
+  const auto report = publish(place->path(), options.root, options.publish);
   working.stop();
   if (!report) return fail(report.error(), options.json);
   if (options.json) {
@@ -56,7 +59,7 @@ int run(const Options& options) {
 
 void add_publish(Arguments& command) {
   auto options = std::make_shared<Options>();
-  command.positional("ADAPTER", options->adapter, "Directory of the adapter").required();
+  command.positional("ADAPTER", options->adapter, kAdapterHelp).required();
   command.positional("ROOT", options->root, "The folder with all generations; made if missing")
       .required();
   command.option("--keep", options->keep, "N", "Keep only the newest N generations (default: all)")

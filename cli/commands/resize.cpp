@@ -7,6 +7,7 @@
 #include "commands/command.hpp"
 #include "commands/number.hpp"
 #include "commands/options.hpp"
+#include "commands/place.hpp"
 #include "ferrule/text.hpp"
 #include "print/factored.hpp"
 #include "print/failure.hpp"
@@ -32,8 +33,10 @@ int run(const Options& options) {
     return fail_usage({"exactly one of --rank, --energy, --max-error and --budget is required"},
                       "Try 'ferrule resize --help'.\n", options.json);
   }
+  const auto place = Place::of_adapter(options.adapter);
+  if (!place) return fail_place(place.error(), options.json);
   Working working("resizing " + printable(options.adapter));
-  const auto done = resize(options.adapter, options.output, options.resize);
+  const auto done = resize(place->path(), options.output, options.resize);
   working.stop();
   if (!done) return fail(done.error(), options.json);
   return finish_factored(*done, options.report, options.output, options.json);
@@ -43,7 +46,7 @@ int run(const Options& options) {
 
 void add_resize(Arguments& command) {
   auto options = std::make_shared<Options>();
-  command.positional("ADAPTER", options->adapter, "Directory of a LoRA").required();
+  command.positional("ADAPTER", options->adapter, kAdapterHelp).required();
   command
       .option("-o,--output", options->output, "DIR",
               "Where to write; ADAPTER itself rewrites it in place")

@@ -5,6 +5,7 @@
 
 #include "commands/command.hpp"
 #include "commands/options.hpp"
+#include "commands/place.hpp"
 #include "ferrule/adapter.hpp"
 #include "ferrule/safetensors_writer.hpp"
 #include "ferrule/text.hpp"
@@ -26,9 +27,11 @@ struct Options {
 };
 
 int run(const Options& options) {
+  const auto place = Place::of_adapter(options.adapter);
+  if (!place) return fail_place(place.error(), options.json);
   auto open = options.open;
   open.allow_errors = true;  // They are reported.
-  const auto adapter = Adapter::open(options.adapter, open);
+  const auto adapter = Adapter::open(place->path(), open);
   if (!adapter) return fail(adapter.error(), options.json);
   const auto live = adapter->state_dict(options.name);
   std::vector<NamedTensor> tensors;
@@ -54,7 +57,7 @@ int run(const Options& options) {
 
 void add_state_dict(Arguments& command) {
   auto options = std::make_shared<Options>();
-  command.positional("ADAPTER", options->adapter, "Directory of an adapter").required();
+  command.positional("ADAPTER", options->adapter, kAdapterHelp).required();
   command.option("-o,--output", options->output, "FILE", "The safetensors file to write")
       .required();
   command.option("--adapter", options->name, "NAME",

@@ -7,6 +7,7 @@
 #include "commands/command.hpp"
 #include "commands/number.hpp"
 #include "commands/options.hpp"
+#include "commands/place.hpp"
 #include "ferrule/text.hpp"
 #include "print/factored.hpp"
 #include "print/failure.hpp"
@@ -31,8 +32,10 @@ int run(Options& options) {
                       "Try 'ferrule to-lora --help'.\n", options.json);
   }
   options.convert.base = options.base;
+  const auto place = Place::of_adapter(options.adapter);
+  if (!place) return fail_place(place.error(), options.json);
   Working working("converting " + printable(options.adapter));
-  const auto done = to_lora(options.adapter, options.output, options.convert);
+  const auto done = to_lora(place->path(), options.output, options.convert);
   working.stop();
   if (!done) return fail(done.error(), options.json);
   return finish_factored(*done, options.report, options.output, options.json);
@@ -42,7 +45,7 @@ int run(Options& options) {
 
 void add_to_lora(Arguments& command) {
   auto options = std::make_shared<Options>();
-  command.positional("ADAPTER", options->adapter, "Directory of an adapter").required();
+  command.positional("ADAPTER", options->adapter, kAdapterHelp).required();
   command.option("-o,--output", options->output, "DIR", "Where to write the LoRA").required();
   add_count(command, "--rank", options->convert.rank, "R", "Largest rank of any module");
   add_share(command, "--max-error", options->convert.max_error, "X",

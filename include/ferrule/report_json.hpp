@@ -7,6 +7,7 @@
 
 #include "ferrule/adapter.hpp"
 #include "ferrule/check.hpp"
+#include "ferrule/clean.hpp"
 #include "ferrule/combine.hpp"
 #include "ferrule/convert.hpp"
 #include "ferrule/diff.hpp"
@@ -42,6 +43,9 @@ FERRULE_API Json to_json(const Error& error);
 FERRULE_API Json real_json(const std::optional<double>& value);
 
 FERRULE_API Json::Object to_json(const CheckReport& report);
+
+/// `folder` is the one that clean() was asked about.
+FERRULE_API Json::Object to_json(const CleanReport& report, const std::filesystem::path& folder);
 
 /// `output` is the directory that fix() was asked to write.
 FERRULE_API Json::Object to_json(const FixReport& report, const std::filesystem::path& output);

@@ -32,8 +32,6 @@ from ._ferrule import (
     ModuleStrength,
     Progress,
     PublishedReader,
-    PullReport,
-    PushReport,
     SafetensorsFile,
     method_roles,
     peft_types,
@@ -74,6 +72,7 @@ if TYPE_CHECKING:
     from ._merge import MergedFile, MergeReport, merge, unmerge
     from ._reports import (
         CheckReport,
+        CleanReport,
         ConfigDiff,
         ConvertedAdapter,
         ConvertReport,
@@ -92,8 +91,10 @@ if TYPE_CHECKING:
         SaveReport,
         TensorDiff,
     )
+    from ._transfers import PullReport, PushReport
     from ._verbs import (
         check,
+        clean,
         content_id,
         convert,
         diff,
@@ -118,6 +119,7 @@ __all__ = [
     "BaseModel",
     "CheckReport",
     "Checkpoint",
+    "CleanReport",
     "CombineReport",
     "ConfigDiff",
     "ContainerSummary",
@@ -178,6 +180,7 @@ __all__ = [
     "__version__",
     "assemble",
     "check",
+    "clean",
     "combine",
     "content_id",
     "convert",
@@ -217,11 +220,12 @@ _LAZY = {
         " to_lora",
         "_rescue": "PublishReport RescueReport ShardReport assemble publish publish_tensors rescue save_shard",
         "_merge": "MergedFile MergeReport merge unmerge",
-        "_reports": "CheckReport ConfigDiff ConvertedAdapter ConvertReport DiffReport ExchangeReport ExplainedModule"
+        "_transfers": "PullReport PushReport",
+        "_reports": "CheckReport CleanReport ConfigDiff ConvertedAdapter ConvertReport DiffReport ExchangeReport ExplainedModule"
         " ExplainReport"
         " FixedAdapter FixedProblem FixReport LeftOut ModuleDiff NormalizeReport PatternUse SavedAdapter SaveReport"
         " TensorDiff",
-        "_verbs": "check content_id convert diff explain fix inspect normalize open pull push save scan verify",
+        "_verbs": "check clean content_id convert diff explain fix inspect normalize open pull push save scan verify",
     }.items()
     for name in names.split()
 }
@@ -246,7 +250,7 @@ def __dir__() -> "list[str]":
 
 
 for _class in (Adapter, AdapterConfig, AdapterTensor, BaseModel, Checkpoint, FileRange, Finding, MethodRole, Module, ModuleStrength,
-               Progress, PublishedReader, PullReport, PushReport, SafetensorsFile):
+               Progress, PublishedReader, SafetensorsFile):
     _class.__module__ = "ferrule"
 
 

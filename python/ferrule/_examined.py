@@ -6,9 +6,9 @@ from __future__ import annotations
 import copy
 from typing import Any, Iterator, Literal, Sequence
 
-from ._errors import CorruptError, Error, error_of
+from ._errors import CorruptError, Error
 from ._ferrule import Finding
-from ._reports import Record, Report, _count, _findings, _number
+from ._reports import Record, Report, _count, _findings, _number, error_from
 
 __all__ = [
     "AdapterSummary",
@@ -23,14 +23,6 @@ __all__ = [
     "VerifyReport",
     "summary_of",
 ]
-
-
-def _error(document: dict[str, Any] | None) -> Error | None:
-    if document is None:
-        return None
-    fields = {name: document[name] for name in ("code", "rule", "message", "path", "errno")}
-    text = (f"{fields['path']}: " if fields["path"] else "") + (f"[{fields['rule']}] " if fields["rule"] else "")
-    return error_of(**fields, text=text + fields["message"], kind="", status=None, request_id=None)
 
 
 class TensorTotals(Record):
@@ -152,7 +144,7 @@ class AdapterSummary(_Summary):
     @property
     def system_error(self) -> Error | None:
         """The system error that prevented a verdict; not raised."""
-        return _error(self._fields.get("error"))
+        return error_from(self._fields.get("error"))
 
     def raise_for_errors(self) -> None:
         """Raises what made it unreadable, or CorruptError with the first error among the findings."""
@@ -195,7 +187,7 @@ class FolderSummary(_Summary):
     @property
     def unreadable(self) -> list[Error]:
         """Folders that could not be listed, and why."""
-        return [error for error in map(_error, self._fields["unreadable"]) if error is not None]
+        return [error for error in map(error_from, self._fields["unreadable"]) if error is not None]
 
     @property
     def bad(self) -> int:
@@ -305,12 +297,12 @@ class VerifiedPath(Record):
     @property
     def unreadable(self) -> list[Error]:
         """What could not be opened, and why."""
-        return [error for error in map(_error, self._fields["unreadable"]) if error is not None]
+        return [error for error in map(error_from, self._fields["unreadable"]) if error is not None]
 
     @property
     def system_error(self) -> Error | None:
         """The first of them."""
-        return _error(self._fields["error"])
+        return error_from(self._fields["error"])
 
 
 class VerifyReport(Report):
@@ -441,7 +433,7 @@ class ScannedFile(Record):
     @property
     def system_error(self) -> Error | None:
         """Why it could not be opened."""
-        return _error(self._fields["error"])
+        return error_from(self._fields["error"])
 
 
 class ScanReport(Report):
@@ -508,5 +500,7 @@ class ScanReport(Report):
         found = ", ".join(_count(counts[name], "file") + f" {text}" for name, text in (
             ("dangerous", "dangerous"), ("unknown", "unknown"), ("training_state", "with training state"))
             if counts[name])
+        unread = f"{_count(counts['errors'], 'file')} could not be opened" if counts["errors"] else ""
+        said = ", ".join(filter(None, (found, unread)))
         return (f"{_count(counts['files'], 'file')}, {_count(counts['pickles'], 'pickle')}: "
-                f"{found or 'nothing found that would run'}")
+                f"{said or 'nothing found that would run'}")

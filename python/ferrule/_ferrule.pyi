@@ -57,6 +57,8 @@ class Finding:
 class ModuleStrength:
     """Factor and rank of one module's update, and the rule that decided."""
 
+    def __init__(self) -> None: ...
+
     @property
     def strength(self) -> float | None:
         """The factor on the update: PEFT's scaling; None if the method has none."""
@@ -77,6 +79,8 @@ class AdapterConfig:
     """
     adapter_config.json as a value: the document in full, and typed readings of what Ferrule acts on.
     """
+
+    def __init__(self) -> None: ...
 
     @staticmethod
     def open(path: str | os.PathLike[str]) -> AdapterConfig:
@@ -120,6 +124,12 @@ class AdapterConfig:
         """
         Sets a field. Raises InvalidArgumentError if the type has no such field (unless force) or if the field cannot hold the value; the config is then unchanged.
         """
+
+    def __setattr__(self, field: str, value: Any) -> None:
+        """As set(): config.r = 8."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, as PEFT's configs give them. A copy."""
 
     def to_json(self) -> str:
         """The text that PEFT writes of this config."""
@@ -207,6 +217,8 @@ class FileRange:
     Where the bytes of a tensor are in a file, for direct I/O, pinned memory or a GPU.
     """
 
+    def __init__(self) -> None: ...
+
     @property
     def path(self) -> str:
         """The file as it was opened."""
@@ -228,6 +240,8 @@ class FileRange:
 class MethodRole:
     """A kind of tensor that a method keeps in its file."""
 
+    def __init__(self) -> None: ...
+
     @property
     def role(self) -> str:
         """As AdapterTensor.role ("lora_A")."""
@@ -247,6 +261,8 @@ class AdapterTensor:
     """
     A tensor of an adapter: its key in the file and its role in the method. Not a copy.
     """
+
+    def __init__(self) -> None: ...
 
     @property
     def key(self) -> str:
@@ -287,6 +303,8 @@ class AdapterTensor:
 class Module:
     """A module of the base model that the adapter changes."""
 
+    def __init__(self) -> None: ...
+
     @property
     def path(self) -> str:
         """The path in the base model; empty for what belongs to the whole model."""
@@ -321,6 +339,8 @@ class Adapter:
     """
     An opened adapter: config, weights, and every tensor matched to a role of its method.
     """
+
+    def __init__(self) -> None: ...
 
     @staticmethod
     def open(path: str | os.PathLike[str], *, backing: Literal['map', 'copy'] = 'map', torch_key: str = '', allow_errors: bool = False, base: str | os.PathLike[str] | None = None, config: str | os.PathLike[str] | None = None, source: str = '', arch: str = '') -> Adapter:
@@ -409,6 +429,8 @@ class BaseModel:
     A base model as its headers describe it: names, shapes and config, no weights. Open it once and check any number of adapters against it.
     """
 
+    def __init__(self) -> None: ...
+
     @staticmethod
     def open(path: str | os.PathLike[str], *, offline: bool = False) -> BaseModel:
         """
@@ -449,6 +471,8 @@ class Checkpoint:
     Files of tensors opened as one: safetensors, a sharded index, torch files (read as data, never unpickled), or a directory that holds one of these. What they are is decided by content.
     """
 
+    def __init__(self) -> None: ...
+
     @staticmethod
     def open(path: str | os.PathLike[str] | list[str | os.PathLike[str]], *, backing: Literal['map', 'copy'] = 'map', torch_key: str = '') -> Checkpoint:
         """
@@ -485,6 +509,8 @@ class Checkpoint:
 class Progress:
     """The progress of a push or pull."""
 
+    def __init__(self) -> None: ...
+
     @property
     def bytes_done(self) -> int: ...
 
@@ -501,6 +527,8 @@ class Progress:
 
 class PushReport:
     """What a push did. dict(report) has the fields of `ferrule push --json`."""
+
+    def __init__(self) -> None: ...
 
     @property
     def repo(self) -> str:
@@ -559,6 +587,8 @@ class PullReport:
     What a pull fetched. dict(report) has the fields of `ferrule pull --json`.
     """
 
+    def __init__(self) -> None: ...
+
     @property
     def repo(self) -> str: ...
 
@@ -606,7 +636,10 @@ def pull(repo_id: str, *, revision: str | None = None, cache_dir: str | os.PathL
     The files stay in the cache that huggingface_hub uses too, or are copied into `output`, together or not at all. Each is checked against the hash that the Hub lists, cached ones too. offline=True makes no request. For token, progress and errors see push.
     """
 
-def inspect(path: object | None, torch_key: object | None, base: object | None, tick: object | None) -> object:
+def inspect(path: object | None, memo: object | None, torch_key: object | None, base: object | None, tick: object | None) -> object:
+    """The document of the command's --json."""
+
+def clean(directory: object | None) -> object:
     """The document of the command's --json."""
 
 def verify(paths: object, values: bool, id: object | None, backing: object | None, torch_key: object | None, tick: object | None) -> object:
@@ -668,7 +701,7 @@ def normalize(adapter: object | None, output: object | None, rank: object | None
 def fix(adapter: object | None, output: object | None, base: BaseModel | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
-def save(state: object | None, directory: object | None, config: dict, select: object | None, format: object | None, embeddings: object | None, initial: object | None, base: BaseModel | None, fingerprint: bool, facts: object | None, card: bool, dtype: object | None, durability: object | None, tick: object | None) -> object:
+def save(state: object | None, directory: object | None, config: dict, select: object | None, format: object | None, embeddings: object | None, initial: object | None, base: BaseModel | None, fingerprint: bool, facts: object | None, card: object, dtype: object | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
 def combine(adapters: list, output: object | None, method: object | None, weights: Sequence[float], rank: int | None, density: float | None, seed: int, torch_key: object | None, durability: object | None, tick: object | None) -> object:
@@ -683,11 +716,11 @@ def extract(base: object | None, tuned: object | None, output: object | None, ra
 def to_lora(adapter: object | None, output: object | None, rank: int | None, max_error: float | None, base: object | None, torch_key: object | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
-def rescue(checkpoint: object, output: object, config: object | None, adapter: object | None, prefer: object, durability: object) -> object: ...
+def rescue(checkpoint: object, output: object, config: object | None, adapter: object | None, prefer: object, durability: object, tick: object | None) -> object: ...
 
-def assemble(directory: object, output: object, config: object | None, adapter: object | None, durability: object) -> object: ...
+def assemble(directory: object, output: object, config: object | None, adapter: object | None, durability: object, tick: object | None) -> object: ...
 
-def publish(adapter: object, root: object, keep: int, durability: object) -> object: ...
+def publish(adapter: object, root: object, keep: int, durability: object, tick: object | None) -> object: ...
 
 def publish_tensors(tensors: dict, root: object, metadata: object | None, keep: int, durability: object) -> object: ...
 
@@ -697,6 +730,8 @@ def save_shard(parts: list, tensors: dict, config: AdapterConfig, directory: obj
 
 class PublishedReader:
     """Follows the current generation of a folder that publish() writes."""
+
+    def __init__(self) -> None: ...
 
     @staticmethod
     def open(root: str | os.PathLike[str]) -> PublishedReader:
@@ -728,7 +763,7 @@ class Snapshot:
 class SavePlan:
     """What to save, checked."""
 
-    def __init__(self, configs: Sequence[tuple[str, str, bool]], selected: Sequence[str], facts: str, safe_serialization: bool, initial: str | os.PathLike | None, card: bool, durability: str) -> None: ...
+    def __init__(self, configs: Sequence[tuple[str, str, bool]], selected: Sequence[str], facts: str, safe_serialization: bool, initial: str | os.PathLike | None, card: object, durability: str) -> None: ...
 
     @overload
     def write(self, tensors: LiveTensors, directory: str | os.PathLike) -> list:
@@ -741,6 +776,8 @@ class SafetensorsFile:
     """
     An opened .safetensors file: checked in full once (rules ST-*), then read without copies.
     """
+
+    def __init__(self) -> None: ...
 
     @staticmethod
     def open(path: str | os.PathLike[str], *, backing: Literal['map', 'copy'] = 'map') -> SafetensorsFile:

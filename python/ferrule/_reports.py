@@ -7,11 +7,12 @@ import copy
 from html import escape
 from typing import Any, Iterable, Iterator, Literal, Sequence
 
-from ._errors import CorruptError, UnsupportedError
+from ._errors import CorruptError, Error, UnsupportedError, error_of
 from ._ferrule import Finding
 
 __all__ = [
     "CheckReport",
+    "CleanReport",
     "ConfigDiff",
     "ConvertedAdapter",
     "ConvertReport",
@@ -84,6 +85,15 @@ def raise_first_error(findings: Iterable[Finding]) -> None:
         more = f" (and {len(errors) - 1:,} more)" if len(errors) > 1 else ""
         key = f"{first.key}: " if first.key and first.key not in first.message else ""
         raise CorruptError(f"{key}{first.message}{more}", first.rule, first.path)
+
+
+def error_from(document: dict[str, Any] | None) -> Error | None:
+    """The exception of an ERROR of a document; None for None."""
+    if document is None:
+        return None
+    fields = {name: document[name] for name in ("code", "rule", "message", "path", "errno")}
+    text = (f"{fields['path']}: " if fields["path"] else "") + (f"[{fields['rule']}] " if fields["rule"] else "")
+    return error_of(**fields, text=text + fields["message"], kind="", status=None, request_id=None)
 
 
 def _number(value: float | None) -> str:
@@ -194,6 +204,59 @@ class CheckReport(Report):
 
     def _summary(self) -> str:
         return f"{self.verdict}, {self.matched:,} of {_count(self.total, 'module')} found in the base"
+
+
+class CleanReport(Report):
+    """What clean() did. True if nothing remains but what running saves use."""
+
+    __slots__ = ()
+
+    @property
+    def folder(self) -> str:
+        return self._fields["folder"]
+
+    @property
+    def removed(self) -> list[str]:
+        return list(self._fields["removed"])
+
+    @property
+    def in_use(self) -> list[str]:
+        """Of saves that are running."""
+        return list(self._fields["in_use"])
+
+    @property
+    def kept(self) -> list[str]:
+        """Another user's, or with files of a directory that does not exist any more: look at them."""
+        return list(self._fields["kept"])
+
+    @property
+    def errors(self) -> list[Error]:
+        """What could not be listed or removed, and why."""
+        return [error for error in map(error_from, self._fields["errors"]) if error is not None]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Always empty: see kept and errors."""
+        return []
+
+    def raise_for_errors(self) -> None:
+        """Raises the first of errors, or CorruptError if something was kept."""
+        for error in self.errors:
+            raise error
+        if self.kept:
+            raise CorruptError("it is another user's, or holds files of a directory that does not exist any more",
+                               path=self.kept[0])
+
+    def __bool__(self) -> bool:
+        return not self._fields["errors"] and not self._fields["kept"]
+
+    def _table(self) -> tuple[Sequence[str], list[tuple[str, ...]]]:
+        return ("path", ""), [
+            *((path, "removed") for path in self.removed), *((path, "in use") for path in self.in_use),
+            *((path, "kept") for path in self.kept), *((error.path, error.message) for error in self.errors)]
+
+    def _summary(self) -> str:
+        return f"{self.folder}: {len(self.removed):,} removed, {len(self.in_use):,} in use, {len(self.kept):,} kept"
 
 
 class ExplainedModule(Record):

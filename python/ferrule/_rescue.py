@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Literal, Mapping
 from . import _ferrule
 from ._errors import InvalidArgumentError
 from ._ferrule import AdapterConfig, Finding
-from ._reports import Record
+from ._progress import ProgressBar, bar
+from ._reports import Report, _count
 from ._strict import strict
 from ._verbs import Durability, StrPath, _wait
 
@@ -21,7 +22,7 @@ __all__ = ["PublishReport", "RescueReport", "ShardReport", "assemble", "publish"
            "save_shard"]
 
 
-class RescueReport(Record):
+class RescueReport(Report):
     """What rescue() or assemble() wrote, and out of what."""
 
     __slots__ = ()
@@ -69,10 +70,23 @@ class RescueReport(Record):
     @property
     def findings(self) -> list[Finding]:
         """Steps that were passed over, and what the format cannot prove (RS-17)."""
-        return [Finding(**fields) for fields in self._fields["findings"]]
+        return super().findings
+
+    def _summary(self) -> str:
+        step = f" of step {self.step:,}" if self.step is not None else ""
+        return f"{self.output}: {_count(self.tensors, 'tensor')} of \"{self.adapter}\" out of {self.kind}{step}"
 
 
-class PublishReport(Record):
+class _Plain(Report, abstract=True):
+    __slots__ = ()
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Always empty: what is wrong is raised."""
+        return []
+
+
+class PublishReport(_Plain):
     """What publish() wrote."""
 
     __slots__ = ()
@@ -100,8 +114,11 @@ class PublishReport(Record):
         """Older generations that `keep` removed."""
         return list(self._fields["removed"])
 
+    def _summary(self) -> str:
+        return f"{self.directory}: generation {self.generation:,}, {self.bytes:,} bytes, {len(self.removed):,} removed"
 
-class ShardReport(Record):
+
+class ShardReport(_Plain):
     """What save_shard() wrote."""
 
     __slots__ = ()
@@ -119,10 +136,14 @@ class ShardReport(Record):
     def file_bytes(self) -> int:
         return self._fields["file_bytes"]
 
+    def _summary(self) -> str:
+        return f"{self.file}: parts of {_count(self.tensors, 'tensor')}, {self.file_bytes:,} bytes"
+
 
 @strict
 def rescue(checkpoint: StrPath, output: StrPath, *, config: StrPath | None = None, adapter: str | None = None,
-           prefer: Literal["auto", "master", "working"] = "auto", durability: Durability = "safe") -> RescueReport:
+           prefer: Literal["auto", "master", "working"] = "auto", durability: Durability = "safe",
+           progress: ProgressBar = None) -> RescueReport:
     """Takes the adapter out of a training checkpoint (docs/rescue.md): DeepSpeed, FSDP, torch's DCP, Accelerate,
     Trainer, Lightning. Needs no GPU and no trainer, and runs nothing that is in the files.
 
@@ -135,12 +156,13 @@ def rescue(checkpoint: StrPath, output: StrPath, *, config: StrPath | None = Non
     and of one step; `output` is then as it was.
     """
     _wait(output)
-    return RescueReport(_ferrule.rescue(checkpoint, output, config, adapter, prefer, durability))
+    with bar(progress, "rescuing", "B") as tick:
+        return RescueReport(_ferrule.rescue(checkpoint, output, config, adapter, prefer, durability, tick))
 
 
 @strict
 def assemble(directory: StrPath, output: StrPath, *, config: StrPath | None = None, adapter: str | None = None,
-             durability: Durability = "safe") -> RescueReport:
+             durability: Durability = "safe", progress: ProgressBar = None) -> RescueReport:
     """Puts an adapter together out of the shards that save_shard() wrote, or torch's DCP with Hugging Face storage.
 
     directory: the folder with the shards, or with folders step-N, of which the newest complete one is taken.
@@ -148,11 +170,13 @@ def assemble(directory: StrPath, output: StrPath, *, config: StrPath | None = No
     Raises as rescue() does.
     """
     _wait(output)
-    return RescueReport(_ferrule.assemble(directory, output, config, adapter, durability))
+    with bar(progress, "assembling", "B") as tick:
+        return RescueReport(_ferrule.assemble(directory, output, config, adapter, durability, tick))
 
 
 @strict
-def publish(adapter: StrPath, root: StrPath, *, keep: int = 0, durability: Durability = "safe") -> PublishReport:
+def publish(adapter: StrPath, root: StrPath, *, keep: int = 0, durability: Durability = "safe",
+            progress: ProgressBar = None) -> PublishReport:
     """Copies an adapter to `root`/NNNNNNNN, a folder that never changes afterwards, and points `root`/current to it in
     one step. ferrule.PublishedReader follows it.
 
@@ -161,7 +185,8 @@ def publish(adapter: StrPath, root: StrPath, *, keep: int = 0, durability: Durab
     Raises CorruptError for an adapter with errors.
     """
     _wait(adapter)
-    return PublishReport(_ferrule.publish(adapter, root, keep, durability))
+    with bar(progress, "publishing", "B") as tick:
+        return PublishReport(_ferrule.publish(adapter, root, keep, durability, tick))
 
 
 @strict

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Literal, Mapping, Uni
 
 from . import _ferrule, _pending
 from ._examined import AdapterSummary, ContainerSummary, FolderSummary, ScanReport, VerifyReport, summary_of
-from ._ferrule import Adapter, AdapterConfig, BaseModel, Checkpoint, Progress, PullReport, PushReport
+from ._ferrule import Adapter, AdapterConfig, BaseModel, Checkpoint, Progress
 from ._progress import ProgressBar, bar, size_of, transfer
 from ._reports import (
     CheckReport,
+    CleanReport,
     ConvertReport,
     DiffReport,
     ExchangeReport,
@@ -29,6 +30,7 @@ from ._reports import (
     raise_first_error,
 )
 from ._strict import strict
+from ._transfers import PullReport, PushReport
 
 if TYPE_CHECKING:
     import numpy
@@ -44,6 +46,7 @@ Backing = Literal["map", "copy"]
 
 __all__ = [
     "check",
+    "clean",
     "content_id",
     "convert",
     "diff",
@@ -148,11 +151,14 @@ def open(path: StrPath, *, backing: Backing = "map", torch_key: str = "", allow_
 
 
 @strict
-def inspect(path: StrPath, *, torch_key: str = "", base: StrPath | None = None,
+def inspect(path: StrPath, *, memo: StrPath | None = None, torch_key: str = "", base: StrPath | None = None,
             progress: ProgressBar = None) -> AdapterSummary | FolderSummary | ContainerSummary:
     """What is at the path, by its headers: an adapter, a folder of them (walked to the bottom, in parallel), or a file
     of tensors. From the Hub no more is fetched than it takes.
 
+    memo: of a folder, a file that keeps what was found: the next call reads only adapters that have changed since
+        (device, inode, size or times of the folder or a file; docs/fleets.md).
+    torch_key: the entry of a .bin that holds the state dict, if it is nested.
     base: the base model's folder, for an adapter of another program whose names depend on it.
 
     A bad adapter is an answer, not an exception. Raises NotFoundError, IoError, and for a file that cannot be read as
@@ -160,7 +166,7 @@ def inspect(path: StrPath, *, torch_key: str = "", base: StrPath | None = None,
     """
     _wait(path)
     with bar(progress, "inspecting", "folder") as tick:
-        return summary_of(_ferrule.inspect(path, torch_key, base, tick))
+        return summary_of(_ferrule.inspect(path, memo, torch_key, base, tick))
 
 
 @strict
@@ -215,6 +221,17 @@ def check(adapter: StrPath | Adapter, base: StrPath | BaseModel | None = None, *
     model = _base_of(base, _flag(offline, "offline")) or BaseModel.of(opened.config, offline=offline)
     with bar(progress, "checking", "step") as tick:
         return CheckReport(_ferrule.check(opened, model, wanted, engine_table, *flags, tick))
+
+
+@strict
+def clean(directory: StrPath) -> CleanReport:
+    """Removes the hidden ``.ferrule-`` files and folders that killed saves left in the directory, below it, or next to
+    it for the directory itself. What a running save uses is left alone.
+
+    What could not be removed is in the report. Raises NotFoundError, IoError.
+    """
+    _wait(directory)
+    return CleanReport(_ferrule.clean(directory))
 
 
 @strict
@@ -429,10 +446,11 @@ def push(directory: StrPath, repo_id: str, *, revision: str | None = None, priva
     ConnectionError), PermissionDeniedError, IoError; the rules are HB-* (docs/rules/HB.md).
     """
     with transfer(progress, "pushing") as told:
-        return _ferrule.push(directory, repo_id, revision=revision, private=private, create_pr=create_pr,
-                             commit_message=commit_message, commit_description=commit_description, token=token,
-                             allow_public=allow_public, include=include, exclude=exclude, all=all, dry_run=dry_run,
-                             progress=told)
+        report = _ferrule.push(directory, repo_id, revision=revision, private=private, create_pr=create_pr,
+                               commit_message=commit_message, commit_description=commit_description, token=token,
+                               allow_public=allow_public, include=include, exclude=exclude, all=all, dry_run=dry_run,
+                               progress=told)
+    return PushReport(report.to_dict())
 
 
 @strict
@@ -447,5 +465,6 @@ def pull(repo_id: str, *, revision: str | None = None, cache_dir: StrPath | None
     progress and errors see push.
     """
     with transfer(progress, "pulling") as told:
-        return _ferrule.pull(repo_id, revision=revision, cache_dir=cache_dir, output=output, files=files,
-                             offline=offline, token=token, progress=told)
+        report = _ferrule.pull(repo_id, revision=revision, cache_dir=cache_dir, output=output, files=files,
+                               offline=offline, token=token, progress=told)
+    return PullReport(report.to_dict())

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "errors.hpp"
 #include "ferrule/text.hpp"
 #include "text.hpp"
 
@@ -18,7 +19,7 @@ void wrong_type(std::string_view argument, const char* expected, nb::handle foun
 
 void wrong_value(std::string_view argument, const char* expected, std::string_view found) {
   const auto text = std::string(argument) + ": expected " + expected + ", found " + quote(found);
-  throw nb::value_error(text.c_str());
+  raise(ErrorCode::kInvalidArgument, text);
 }
 
 std::filesystem::path path_of(nb::handle value, std::string_view argument) {

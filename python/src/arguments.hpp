@@ -14,11 +14,12 @@
 #include "ferrule/save_pretrained.hpp"
 #include "ferrule/write_options.hpp"
 
-/// Arguments of Python as values of the library. Each raises TypeError or ValueError that names the
-/// argument.
+/// Arguments of Python as values of the library. Each raises TypeError or InvalidArgumentError
+/// (a ValueError) that names the argument.
 namespace ferrule::python {
 
-/// Raise "ARGUMENT: expected EXPECTED, found TYPE" or "..., found VALUE".
+/// Raise TypeError "ARGUMENT: expected EXPECTED, found TYPE", or InvalidArgumentError "..., found
+/// VALUE".
 [[noreturn]] void wrong_type(std::string_view argument, const char* expected,
                              nanobind::handle found);
 [[noreturn]] void wrong_value(std::string_view argument, const char* expected,

@@ -47,16 +47,16 @@ struct TensorOfAdapter {
   AdapterTensor tensor;
 };
 
-OpenedAdapter open_adapter(nb::handle path, std::string_view backing, std::string torch_key,
-                           bool allow_errors, nb::handle base, nb::handle config,
-                           std::string source, std::string arch) {
+OpenedAdapter open_adapter(nb::handle path, nb::handle backing, nb::handle torch_key,
+                           bool allow_errors, nb::handle base, nb::handle config, nb::handle source,
+                           nb::handle arch) {
   ExchangeOptions options;
-  options.open = {.backing = backing_of(backing),
-                  .torch_key = std::move(torch_key),
+  options.open = {.backing = backing_of(str_of(backing, "backing")),
+                  .torch_key = str_of(torch_key, "torch_key"),
                   .threads = 0,
                   .allow_errors = allow_errors};
-  options.from = std::move(source);
-  options.arch = std::move(arch);
+  options.from = str_of(source, "source");
+  options.arch = str_of(arch, "arch");
   if (!base.is_none()) options.base = path_of(base, "base");
   if (!config.is_none()) options.config = path_of(config, "config");
   const auto where = local_path_of(path, "path", false);
@@ -110,8 +110,7 @@ nb::dict state_dict(const OpenedAdapter& self, std::string_view framework,
     return dict;
   }
   if (keys != "live") {
-    const auto text = "keys: expected \"live\" or \"disk\", found " + quote(keys);
-    throw nb::value_error(text.c_str());
+    wrong_value("keys", R"("live" or "disk")", keys);
   }
   for (const auto& [key, view] : adapter.state_dict(adapter_name)) {
     dict[to_str(key)] = to_tensor(library, key, view, self.adapter);
@@ -135,6 +134,8 @@ void bind_tensor(nb::module_& module) {
   nb::class_<TensorOfAdapter>(module, "AdapterTensor",
                               "A tensor of an adapter: its key in the file and its role in the "
                               "method. Not a copy.")
+      .def("__init__",
+           no_constructor<TensorOfAdapter>("tensors come from ferrule.open(path).tensors"))
       .def_prop_ro(
           "key", [](const TensorOfAdapter& self) { return to_str(self.tensor.key); },
           nb::sig("def key(self) -> str"), "The key in the file.")
@@ -183,6 +184,7 @@ void bind_range(nb::module_& module) {
   nb::class_<FileRange>(module, "FileRange",
                         "Where the bytes of a tensor are in a file, for direct I/O, pinned memory "
                         "or a GPU.")
+      .def("__init__", no_constructor<FileRange>("ranges come from Adapter.range(key)"))
       .def_prop_ro(
           "path", [](const FileRange& self) { return to_path_str(self.path); },
           nb::sig("def path(self) -> str"), "The file as it was opened.")
@@ -197,6 +199,7 @@ void bind_range(nb::module_& module) {
 
 void bind_roles(nb::module_& module) {
   nb::class_<MethodRole>(module, "MethodRole", "A kind of tensor that a method keeps in its file.")
+      .def("__init__", no_constructor<MethodRole>("roles come from ferrule.method_roles(type)"))
       .def_prop_ro(
           "role", [](const MethodRole& self) { return to_str(self.role); },
           nb::sig("def role(self) -> str"), "As AdapterTensor.role (\"lora_A\").")
@@ -214,6 +217,8 @@ void bind_roles(nb::module_& module) {
 void bind_module(nb::module_& module) {
   nb::class_<ModuleOfAdapter>(module, "Module",
                               "A module of the base model that the adapter changes.")
+      .def("__init__",
+           no_constructor<ModuleOfAdapter>("modules come from ferrule.open(path).modules"))
       .def_prop_ro(
           "path", [](const ModuleOfAdapter& self) { return to_str(self.module->path()); },
           nb::sig("def path(self) -> str"),
@@ -269,10 +274,11 @@ void bind_adapter(nb::module_& module) {
   nb::class_<OpenedAdapter>(module, "Adapter",
                             "An opened adapter: config, weights, and every tensor matched to a "
                             "role of its method.")
-      .def_static("open", &open_adapter, "path"_a.none(), nb::kw_only(), "backing"_a = "map",
-                  "torch_key"_a = "", "allow_errors"_a = false, "base"_a = nb::none(),
-                  "config"_a = nb::none(), "source"_a = "", "arch"_a = "", nb::sig(kOpenSignature),
-                  kOpenText)
+      .def("__init__", no_constructor<OpenedAdapter>("open an adapter with ferrule.open(path)"))
+      .def_static("open", &open_adapter, "path"_a.none(), nb::kw_only(), "backing"_a.none() = "map",
+                  "torch_key"_a.none() = "", "allow_errors"_a = false, "base"_a = nb::none(),
+                  "config"_a = nb::none(), "source"_a.none() = "", "arch"_a.none() = "",
+                  nb::sig(kOpenSignature), kOpenText)
       .def_prop_ro("config", [](const OpenedAdapter& self) { return held_by(self)->config(); })
       .def_prop_ro("modules", &modules_of, nb::sig("def modules(self) -> list[Module]"),
                    "Sorted by path; what belongs to the whole model comes first.")

@@ -61,6 +61,7 @@ void bind_base_model(nb::module_& module) {
   nb::class_<OpenedBase>(module, "BaseModel",
                          "A base model as its headers describe it: names, shapes and config, no "
                          "weights. Open it once and check any number of adapters against it.")
+      .def("__init__", no_constructor<OpenedBase>("open a base with ferrule.BaseModel.open(path)"))
       .def_static(
           "open", &open_base, "path"_a.none(), nb::kw_only(), "offline"_a = false,
           nb::sig("def open(path: str | os.PathLike[str], *, offline: bool = False) -> BaseModel"),

@@ -57,6 +57,8 @@ void bind_checkpoint(nb::module_& module) {
                                "Files of tensors opened as one: safetensors, a sharded index, "
                                "torch files (read as data, never unpickled), or a directory that "
                                "holds one of these. What they are is decided by content.")
+      .def("__init__",
+           no_constructor<OpenedCheckpoint>("open a checkpoint with ferrule.Checkpoint.open(path)"))
       .def_static("open", &open_checkpoint, "path"_a.none(), nb::kw_only(), "backing"_a = "map",
                   "torch_key"_a = "",
                   nb::sig("def open(path: str | os.PathLike[str] | list[str | os.PathLike[str]], "

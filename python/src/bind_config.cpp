@@ -5,6 +5,7 @@
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,12 +32,13 @@ AdapterConfig open_config(nb::handle path) {
   return value_or_raise(without_gil([&] { return AdapterConfig::open(where); }));
 }
 
-AdapterConfig make_config(std::string_view peft_type, const nb::kwargs& fields) {
+AdapterConfig make_config(nb::handle peft_type, const nb::kwargs& fields) {
+  const auto type = str_of(peft_type, "peft_type");
   Json::Object members;
   for (const auto& [name, value] : fields) {
     members.emplace_back(utf8_of(name), to_json(value, utf8_of(name)));
   }
-  return argument_or_raise(AdapterConfig::make(peft_type, members));
+  return argument_or_raise(AdapterConfig::make(type, members));
 }
 
 /// A field is known if the file or the type has it, or if make() takes it.
@@ -63,6 +65,16 @@ nb::object attribute(const AdapterConfig& config, nb::handle name) {
       text += "; did you mean " + quote(*nearest) + "?";
   }
   throw nb::attribute_error(text.c_str());
+}
+
+/// In whatever order.
+bool same_fields(const AdapterConfig& a, const AdapterConfig& b) {
+  const auto& fields = *a.document().if_object();
+  return fields.size() == b.document().if_object()->size() &&
+         std::all_of(fields.begin(), fields.end(), [&](const Json::Member& field) {
+           const auto* other = b.find(field.first);
+           return other != nullptr && *other == field.second;
+         });
 }
 
 void restore(AdapterConfig& self, nb::handle text) {
@@ -101,6 +113,8 @@ nb::object item(const AdapterConfig& config, std::string_view field) {
 void bind_strength(nb::module_& module) {
   nb::class_<ModuleStrength>(module, "ModuleStrength",
                              "Factor and rank of one module's update, and the rule that decided.")
+      .def("__init__", no_constructor<ModuleStrength>(
+                           "strengths come from AdapterConfig.resolve_strength(path)"))
       .def_ro("strength", &ModuleStrength::strength,
               "The factor on the update: PEFT's scaling; None if the method has none.")
       .def_ro("rank", &ModuleStrength::rank)
@@ -147,14 +161,22 @@ void bind_config(nb::module_& module) {
       "adapter_config.json as a value: the document in full, and typed readings of what Ferrule "
       "acts on.");
   config
+      .def("__init__",
+           no_constructor<AdapterConfig>(
+               "make a config with ferrule.AdapterConfig.make(\"LORA\", r=8), or read one "
+               "with ferrule.AdapterConfig.open(path)"))
       .def_static("open", &open_config, "path"_a.none(),
                   nb::sig("def open(path: str | os.PathLike[str]) -> AdapterConfig"),
                   "Reads the file, or adapter_config.json in the directory. Raises CorruptError "
                   "(rules CF-*), NotFoundError.")
       .def_static(
-          "parse", [](std::string_view json) { return value_or_raise(AdapterConfig::parse(json)); },
-          "json"_a, "Reads the text of an adapter_config.json. Raises CorruptError (rules CF-*).")
-      .def_static("make", &make_config, "peft_type"_a, "fields"_a,
+          "parse",
+          [](nb::handle json) {
+            return value_or_raise(AdapterConfig::parse(str_of(json, "json")));
+          },
+          "json"_a.none(), nb::sig("def parse(json: str) -> AdapterConfig"),
+          "Reads the text of an adapter_config.json. Raises CorruptError (rules CF-*).")
+      .def_static("make", &make_config, "peft_type"_a.none(), "fields"_a,
                   nb::sig("def make(peft_type: str, **fields: typing.Any) -> AdapterConfig"),
                   "A new config of that type: PEFT's defaults, with these fields set. Raises "
                   "InvalidArgumentError for an unknown type or field, and for a value that the "
@@ -188,6 +210,18 @@ void bind_config(nb::module_& module) {
            nb::sig("def set(self, field: str, value: typing.Any, *, force: bool = False) -> None"),
            "Sets a field. Raises InvalidArgumentError if the type has no such field (unless force) "
            "or if the field cannot hold the value; the config is then unchanged.")
+      .def(
+          "__setattr__",
+          [](AdapterConfig& self, nb::handle field, nb::handle value) {
+            set_field(self, field, value, false);
+          },
+          "field"_a, "value"_a.none(),
+          nb::sig("def __setattr__(self, field: str, value: typing.Any) -> None"),
+          "As set(): config.r = 8.")
+      .def(
+          "to_dict", [](const AdapterConfig& self) { return from_json(self.document()); },
+          nb::sig("def to_dict(self) -> dict[str, typing.Any]"),
+          "Every field, as PEFT's configs give them. A copy.")
       .def("to_json", &AdapterConfig::to_json, "The text that PEFT writes of this config.")
       .def_prop_ro(
           "findings", [](const AdapterConfig& self) { return to_list(self.findings()); },
@@ -208,7 +242,7 @@ void bind_config(nb::module_& module) {
           "__eq__",
           [](const AdapterConfig& self, nb::handle other) {
             return nb::isinstance<AdapterConfig>(other) &&
-                   self.document() == nb::cast<const AdapterConfig&>(other).document();
+                   same_fields(self, nb::cast<const AdapterConfig&>(other));
           },
           "other"_a, nb::sig("def __eq__(self, other: object) -> bool"),
           "Whether all fields are equal.")

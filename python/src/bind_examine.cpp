@@ -46,7 +46,8 @@ std::optional<Json::Object> foreign_document(const fs::path& path, const Exchang
 }
 
 /// As the command does: a folder without adapters is read as a checkpoint.
-Result<Json::Object> inspected(const fs::path& path, const ExchangeOptions& options) {
+Result<Json::Object> inspected(const fs::path& path, const ExchangeOptions& options,
+                               const fs::path& memo) {
   const auto as_file = [&]() -> Result<Json::Object> {
     if (auto foreign = foreign_document(path, options)) return *std::move(foreign);
     const auto file = inspect_container(path, options.open);
@@ -57,19 +58,21 @@ Result<Json::Object> inspected(const fs::path& path, const ExchangeOptions& opti
   if (!kind) return kind.error();
   if (*kind == PathKind::kFile) return as_file();
   if (*kind == PathKind::kAdapter) return adapter_document(path, options);
-  const auto folder = inspect_folder(path, {.threads = 0, .open = options.open, .progress = {}});
+  const auto folder =
+      inspect_folder(path, {.threads = 0, .open = options.open, .progress = {}, .memo = memo});
   if (!folder) return folder.error();
   if (folder->adapters.empty()) return as_file();
   return to_json(*folder, path);
 }
 
-nb::object inspect_document(nb::handle path, nb::handle torch_key, nb::handle base,
+nb::object inspect_document(nb::handle path, nb::handle memo, nb::handle torch_key, nb::handle base,
                             nb::handle tick) {
   ExchangeOptions options;
   options.open.torch_key = str_of(torch_key, "torch_key");
   if (!base.is_none()) options.base = path_of(base, "base");
-  auto report = long_read([where = local_path_of(path, "path", true),
-                           options] { return inspected(where.path, options); },
+  const auto kept = memo.is_none() ? fs::path() : path_of(memo, "memo");
+  auto report = long_read([where = local_path_of(path, "path", true), options,
+                           kept] { return inspected(where.path, options, kept); },
                           tick);
   return document_of(value_or_raise(std::move(report)));
 }
@@ -146,12 +149,18 @@ nb::object scan_document(nb::handle paths, nb::handle allow, nb::handle fail_on,
   return document_of(std::move(report));
 }
 
+nb::object clean_document(nb::handle directory) {
+  const auto where = path_of(directory, "directory");
+  return document_of(to_json(value_or_raise(without_gil([&] { return clean(where); })), where));
+}
+
 }  // namespace
 
 void bind_examine(nb::module_& module) {
   constexpr const char* kDocument = "The document of the command's --json.";
-  module.def("inspect", &inspect_document, "path"_a.none(), "torch_key"_a.none(), "base"_a.none(),
-             "tick"_a.none(), kDocument);
+  module.def("inspect", &inspect_document, "path"_a.none(), "memo"_a.none(), "torch_key"_a.none(),
+             "base"_a.none(), "tick"_a.none(), kDocument);
+  module.def("clean", &clean_document, "directory"_a.none(), kDocument);
   module.def("verify", &verify_document, "paths"_a, "values"_a, "id"_a.none(), "backing"_a.none(),
              "torch_key"_a.none(), "tick"_a.none(), kDocument);
   module.def("scan", &scan_document, "paths"_a, "allow"_a.none(), "fail_on"_a.none(),

@@ -157,6 +157,7 @@ void bind_transfer_reports(nb::module_& module) {
       nb::class_<PushReport>(
           module, "PushReport",
           "What a push did. dict(report) has the fields of `ferrule push --json`.")
+          .def("__init__", no_constructor<PushReport>("ferrule.push() makes it"))
           .def_prop_ro(
               "repo", [](const PushReport& self) { return to_str(self.repo); },
               nb::sig("def repo(self) -> str"), "The repository with its namespace.")
@@ -205,6 +206,7 @@ void bind_transfer_reports(nb::module_& module) {
       nb::class_<PullReport>(
           module, "PullReport",
           "What a pull fetched. dict(report) has the fields of `ferrule pull --json`.")
+          .def("__init__", no_constructor<PullReport>("ferrule.pull() makes it"))
           .def_prop_ro(
               "repo", [](const PullReport& self) { return to_str(self.repo); },
               nb::sig("def repo(self) -> str"))
@@ -232,6 +234,7 @@ void bind_transfer_reports(nb::module_& module) {
 
 void bind_hub(nb::module_& module) {
   nb::class_<hub::Progress>(module, "Progress", "The progress of a push or pull.")
+      .def("__init__", no_constructor<hub::Progress>("a push or pull makes it"))
       .def_ro("bytes_done", &hub::Progress::bytes_done)
       .def_ro("bytes_total", &hub::Progress::bytes_total)
       .def_ro("files_done", &hub::Progress::files_done)

@@ -25,8 +25,7 @@ Accept accept_of(std::string_view kind) {
   if (kind == "any") return Accept::kAny;
   if (kind == "torch") return Accept::kTorch;
   if (kind == "numpy") return Accept::kNumpy;
-  const auto text = "accept: expected \"any\", \"torch\" or \"numpy\", found " + quote(kind);
-  throw nb::value_error(text.c_str());
+  wrong_value("accept", R"("any", "torch" or "numpy")", kind);
 }
 
 void write_live(const LiveTensors& self, nb::handle path, nb::handle metadata,

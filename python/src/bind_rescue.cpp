@@ -23,6 +23,7 @@
 #include "ferrule/text.hpp"
 #include "json_value.hpp"
 #include "long_call.hpp"
+#include "remote_path.hpp"
 #include "tensors_in.hpp"
 #include "text.hpp"
 
@@ -41,7 +42,8 @@ PreferredWeights preferred_of(const std::string& value) {
 }
 
 nb::object rescue_document(nb::handle checkpoint, nb::handle output, nb::handle config,
-                           nb::handle adapter, nb::handle prefer, nb::handle durability) {
+                           nb::handle adapter, nb::handle prefer, nb::handle durability,
+                           nb::handle tick) {
   const auto from = path_of(checkpoint, "checkpoint");
   const auto where = path_of(output, "output");
   RescueOptions options;
@@ -49,29 +51,32 @@ nb::object rescue_document(nb::handle checkpoint, nb::handle output, nb::handle 
   if (!adapter.is_none()) options.adapter = str_of(adapter, "adapter");
   options.prefer = preferred_of(str_of(prefer, "prefer"));
   options.durability = durability_of(str_of(durability, "durability"));
-  const auto report = value_or_raise(long_write([&] { return rescue(from, where, options); }));
+  const auto report =
+      value_or_raise(long_write([&] { return rescue(from, where, options); }, tick));
   return document_of(to_json(report, where));
 }
 
 nb::object assemble_document(nb::handle directory, nb::handle output, nb::handle config,
-                             nb::handle adapter, nb::handle durability) {
+                             nb::handle adapter, nb::handle durability, nb::handle tick) {
   const auto from = path_of(directory, "directory");
   const auto where = path_of(output, "output");
   AssembleOptions options;
   if (!config.is_none()) options.config = path_of(config, "config");
   if (!adapter.is_none()) options.adapter = str_of(adapter, "adapter");
   options.durability = durability_of(str_of(durability, "durability"));
-  const auto report = value_or_raise(long_write([&] { return assemble(from, where, options); }));
+  const auto report =
+      value_or_raise(long_write([&] { return assemble(from, where, options); }, tick));
   return document_of(to_json(report, where));
 }
 
 nb::object publish_document(nb::handle adapter, nb::handle root, std::uint64_t keep,
-                            nb::handle durability) {
-  const auto from = path_of(adapter, "adapter");
+                            nb::handle durability, nb::handle tick) {
+  const auto from = local_path_of(adapter, "adapter", false);
   const auto where = path_of(root, "root");
   const PublishOptions options{.keep = keep,
                                .durability = durability_of(str_of(durability, "durability"))};
-  const auto report = value_or_raise(long_write([&] { return publish(from, where, options); }));
+  const auto report =
+      value_or_raise(long_write([&] { return publish(from.path, where, options); }, tick));
   return document_of(to_json(report));
 }
 
@@ -161,10 +166,11 @@ nb::tuple current_of(Reader& self) {
 
 void bind_rescue(nb::module_& module) {
   module.def("rescue", &rescue_document, "checkpoint"_a, "output"_a, "config"_a.none(),
-             "adapter"_a.none(), "prefer"_a, "durability"_a);
+             "adapter"_a.none(), "prefer"_a, "durability"_a, "tick"_a.none());
   module.def("assemble", &assemble_document, "directory"_a, "output"_a, "config"_a.none(),
-             "adapter"_a.none(), "durability"_a);
-  module.def("publish", &publish_document, "adapter"_a, "root"_a, "keep"_a, "durability"_a);
+             "adapter"_a.none(), "durability"_a, "tick"_a.none());
+  module.def("publish", &publish_document, "adapter"_a, "root"_a, "keep"_a, "durability"_a,
+             "tick"_a.none());
   module.def("publish_tensors", &publish_tensors_document, "tensors"_a, "root"_a,
              "metadata"_a.none(), "keep"_a, "durability"_a);
   module.def("adapter_keys", &keys_of, "tensors"_a, "config"_a, "adapter_name"_a.none(),
@@ -174,6 +180,7 @@ void bind_rescue(nb::module_& module) {
              "rank"_a, "world_size"_a, "run_id"_a, "step"_a.none(), "durability"_a);
   nb::class_<Reader>(module, "PublishedReader",
                      "Follows the current generation of a folder that publish() writes.")
+      .def("__init__", no_constructor<Reader>("open one with ferrule.PublishedReader.open(root)"))
       .def_static("open", &open_reader, "root"_a,
                   nb::sig("def open(root: str | os.PathLike[str]) -> PublishedReader"),
                   "Raises NotFoundError if nothing was published there yet.")

@@ -83,6 +83,8 @@ void bind_safetensors(nb::module_& module) {
   nb::class_<SharedFile>(module, "SafetensorsFile",
                          "An opened .safetensors file: checked in full once (rules ST-*), then "
                          "read without copies.")
+      .def("__init__",
+           no_constructor<SharedFile>("open a file with ferrule.SafetensorsFile.open(path)"))
       .def_static("open", &open_file, "path"_a.none(), nb::kw_only(), "backing"_a = "map",
                   nb::sig("def open(path: str | os.PathLike[str], *, backing: "
                           "typing.Literal['map', 'copy'] = 'map') -> SafetensorsFile"),

@@ -7,6 +7,12 @@
 /// other.
 namespace ferrule::python {
 
+/// The constructor of a class whose objects only the module makes: says how to get one.
+template <typename T>
+auto no_constructor(const char* how) {
+  return [how](T*) { throw nanobind::type_error(how); };
+}
+
 void bind_findings(nanobind::module_& module);
 void bind_config(nanobind::module_& module);
 void bind_adapter(nanobind::module_& module);

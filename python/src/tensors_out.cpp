@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "arguments.hpp"
 #include "dlpack.hpp"
 #include "errors.hpp"
 #include "ferrule/text.hpp"
@@ -153,8 +154,7 @@ nb::object to_numpy(std::string_view name, const TensorView& view, const Owner& 
 Framework framework_of(std::string_view name) {
   if (name == "torch" || name == "pt") return Framework::kTorch;
   if (name == "numpy" || name == "np") return Framework::kNumpy;
-  const auto text = "framework: expected \"torch\" or \"numpy\", found " + quote(name);
-  throw nb::value_error(text.c_str());
+  wrong_value("framework", R"("torch" or "numpy")", name);
 }
 
 nb::object to_tensor(Framework framework, std::string_view name, const TensorView& view,

@@ -32,9 +32,22 @@ def test_fields_have_the_names_that_peft_gives_them():
     assert not hasattr(ours, "__array_interface__")
 
 
+def test_fields_can_be_assigned_as_peft_configs_can():
+    config = ferrule.AdapterConfig.make("LORA", r=4)
+    config.r = 8
+    config.target_modules = ["q_proj"]
+    assert config == ferrule.AdapterConfig.make("LORA", r=8, target_modules=["q_proj"])
+    assert config.to_dict() == config.document and config.to_dict()["r"] == 8
+    for field, value in (("lora_alhpa", 3), ("r", "16"), ("rank", 3)):
+        with pytest.raises(ferrule.InvalidArgumentError):
+            setattr(config, field, value)
+    assert config.r == 8
+
+
 def test_configs_are_equal_if_their_fields_are():
     make = ferrule.AdapterConfig.make
     assert make("LORA", r=4) == make("LORA", r=4)
+    assert make("LORA", r=4, lora_alpha=8) == make("LORA", lora_alpha=8, r=4)
     assert make("LORA", r=4) != make("LORA", r=8)
     assert make("LORA") != make("IA3") and make("LORA") != "LORA"
     with pytest.raises(TypeError):

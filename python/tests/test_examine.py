@@ -61,6 +61,19 @@ def test_inspect_gives_the_document_of_the_command(folder, lora, documents):
             assert report.to_dict(tensors=True) == documents("inspect", path, "--tensors")
 
 
+def test_a_memo_changes_nothing(folder, tmp_path):
+    plain = ferrule.inspect(folder)
+    for _ in range(2):
+        assert ferrule.inspect(folder, memo=tmp_path / "memo") == plain
+    assert (tmp_path / "memo").exists()
+    shutil.copy(folder / "good" / "adapter_model.safetensors", folder / "short")
+    assert not plain.good and ferrule.inspect(folder, memo=str(tmp_path / "memo")).good
+    with pytest.raises(TypeError, match="^memo: expected str or os.PathLike, found int$"):
+        ferrule.inspect(folder, memo=3)
+    with pytest.raises(FileNotFoundError):
+        ferrule.inspect(folder, memo=tmp_path / "missing" / "memo")
+
+
 def test_a_bad_adapter_is_an_answer(folder):
     report = ferrule.inspect(folder / "short")
     assert isinstance(report, ferrule.AdapterSummary) and not report and not report.good
@@ -115,6 +128,19 @@ def test_scan_gives_the_document_of_the_command(folder, documents, words):
     assert report.verdict == "error" and report.counts["dangerous"] == 1
     with pytest.raises(FileNotFoundError):
         report.raise_for_errors()
+    assert "1 file could not be opened" in str(report)
+
+
+def test_clean_gives_the_document_of_the_command(tmp_path, documents):
+    (tmp_path / ".ferrule-0123456789abcdef").mkdir()
+    (tmp_path / "adapter" / ".ferrule-stage").mkdir(parents=True)
+    expected = [str(tmp_path / ".ferrule-0123456789abcdef"), str(tmp_path / "adapter" / ".ferrule-stage")]
+    report = ferrule.clean(tmp_path)
+    assert sorted(report.removed) == expected and report and str(report).endswith("2 removed, 0 in use, 0 kept")
+    report.raise_for_errors()
+    assert_is_report(ferrule.clean(tmp_path), documents("clean", tmp_path))
+    with pytest.raises(FileNotFoundError):
+        ferrule.clean(tmp_path / "no" / "such" / "place")
 
 
 def test_a_scan_says_what_would_run(folder):

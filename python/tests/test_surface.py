@@ -25,6 +25,8 @@ def test_functions_have_a_signature_and_help(function):
 def test_classes_say_where_they_are_found(kind):
     assert kind.__module__ == "ferrule" and getattr(ferrule, kind.__name__) is kind
     assert kind.__doc__
+    if issubclass(kind, BaseException) or kind.__init__ is not object.__init__:
+        assert inspect.signature(kind) is not None
     for name, member in inspect.getmembers(kind, callable):
         if not name.startswith("_") and not inspect.isclass(member) and not hasattr(BaseException, name):
             assert inspect.signature(member), name
@@ -46,6 +48,38 @@ def test_a_misspelled_keyword_is_a_type_error_with_the_right_one(call, meant):
 def test_a_keyword_that_is_like_no_other_is_a_type_error():
     with pytest.raises(TypeError, match="convert.* got an unexpected keyword argument 'xyz'$"):
         ferrule.convert("x", "y", xyz=1)
+
+
+@pytest.mark.parametrize(("kind", "how"), [
+    (ferrule.Adapter, "ferrule.open"), (ferrule.AdapterConfig, "AdapterConfig.make"), (ferrule.BaseModel, "BaseModel.open"),
+    (ferrule.Checkpoint, "Checkpoint.open"), (ferrule.SafetensorsFile, "SafetensorsFile.open"),
+    (ferrule.PublishedReader, "PublishedReader.open"), (ferrule.Module, "ferrule.open"),
+])
+def test_a_class_that_has_no_constructor_says_how_to_get_one(kind, how):
+    with pytest.raises(TypeError, match=how):
+        kind()
+
+
+@pytest.mark.parametrize(("call", "argument"), [
+    (lambda: ferrule.open("x", backing=3), "backing"), (lambda: ferrule.open("x", torch_key=3), "torch_key"),
+    (lambda: ferrule.AdapterConfig.make(3), "peft_type"), (lambda: ferrule.AdapterConfig.parse(b"{}"), "json"),
+])
+def test_a_wrong_type_names_the_argument(call, argument):
+    with pytest.raises(TypeError, match=rf"^{argument}: expected str, found "):
+        call()
+
+
+@pytest.mark.parametrize("call", [
+    lambda a: ferrule.open(a, backing="mmap"), lambda a: ferrule.convert(a, "x", durability="Safe"),
+    lambda a: ferrule.convert(a, "x", to="ggfu"), lambda a: ferrule.AdapterConfig.make("LORA", r="16"),
+    lambda a: ferrule.open(a).state_dict("tensorflow"), lambda a: ferrule.open(a).state_dict("numpy", keys="dead"),
+    lambda a: ferrule.scan(a, fail_on="never"), lambda a: ferrule.verify(a, id="abc"),
+    lambda a: ferrule.save({}, "x", {}),
+])
+def test_every_wrong_value_is_the_same_exception(call, lora):
+    with pytest.raises(ferrule.InvalidArgumentError) as caught:
+        call(lora)
+    assert isinstance(caught.value, ValueError)
 
 
 def test_an_error_shows_its_path():

@@ -82,6 +82,21 @@ Json real_json(const std::optional<double>& value) {
   return *value;
 }
 
+Json::Object to_json(const CleanReport& report, const std::filesystem::path& folder) {
+  const auto texts = [](const std::vector<std::filesystem::path>& paths) {
+    Json::Array list;
+    for (const auto& path : paths) list.emplace_back(path.string());
+    return list;
+  };
+  Json::Array errors;
+  for (const auto& error : report.errors) errors.push_back(to_json(error));
+  return {{"folder", folder.string()},
+          {"removed", texts(report.removed)},
+          {"in_use", texts(report.in_use)},
+          {"kept", texts(report.kept)},
+          {"errors", std::move(errors)}};
+}
+
 Json::Object to_json(const CheckReport& report) {
   return {{"verdict", verdict_name(report.verdict)},
           {"modules", Json::Object{{"matched", report.matched}, {"total", report.total}}},

@@ -47,6 +47,10 @@ READERS = {
     "convert": ("convert", "{}", "-o", "out"),
     "normalize": ("normalize", "{}", "-o", "out"),
     "fix": ("fix", "{}", "-o", "out"),
+    "resize": ("resize", "{}", "-o", "out", "--rank", "2"),
+    "combine": ("combine", "{}", "local", "-o", "out", "--method", "cat"),
+    "to-lora": ("to-lora", "{}", "-o", "out", "--rank", "2"),
+    "state-dict": ("state-dict", "{}", "-o", "out.safetensors"),
 }
 
 

@@ -14,6 +14,7 @@ except ImportError:  # The older package.
     from pytorch_lightning import Callback
 
 from .. import _pending
+from .._errors import InvalidArgumentError
 from . import _live_model as live
 from . import _save
 
@@ -48,7 +49,7 @@ class LightningSaveCallback(Callback):
         for child in module.modules():
             if child is not module and getattr(child, "peft_config", None):
                 return child
-        raise ValueError("the LightningModule has no PEFT model: give attribute")
+        raise InvalidArgumentError("the LightningModule has no PEFT model: give attribute")
 
     def _save(self, trainer: Any, module: torch.nn.Module) -> None:
         model = live.unwrap(self._model(module))

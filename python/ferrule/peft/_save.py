@@ -13,6 +13,7 @@ from typing import Any, Literal, Mapping, Union, overload
 import torch
 
 from .. import _pending, _warnings
+from .._errors import InvalidArgumentError
 from .._ferrule import LiveTensors, SavePlan, Snapshot
 from . import _collect, _embeddings, _facts, _native, _ranks, _shards
 from . import _live_model as live
@@ -152,7 +153,7 @@ def save_pretrained(
     directory = _checked_directory(save_directory)
     names = _checked_names(selected_adapters, configs)
     if save_embedding_layers not in ("auto", True, False):
-        raise ValueError(f"save_embedding_layers must be True, False or \"auto\", not {save_embedding_layers!r}")
+        raise InvalidArgumentError(f"save_embedding_layers must be True, False or \"auto\", not {save_embedding_layers!r}")
     if state_dict is not None and not isinstance(state_dict, Mapping):
         raise TypeError(f"state_dict must be a dict, not {type(state_dict).__name__}")
     if state_dict is None and live.has_own_state_dict(model):
@@ -232,7 +233,7 @@ def _checked_directory(path: Any) -> str:
         raise TypeError(f"save_directory must be a str or os.PathLike, not {type(path).__name__}")
     directory = os.fspath(path)
     if os.path.isfile(directory):
-        raise ValueError(f"Provided path ({directory}) should be a directory, not a file")
+        raise InvalidArgumentError(f"Provided path ({directory}) should be a directory, not a file")
     return directory
 
 
@@ -243,8 +244,8 @@ def _checked_names(selected: Any, configs: Mapping[str, Any]) -> list[str]:
         raise TypeError(f"selected_adapters must be a list of names, not {type(selected).__name__}")
     names = list(selected)
     if any(name not in configs for name in names):
-        raise ValueError(f"You passed an invalid `selected_adapters` arguments, current supported adapter names are"
-                         f" {list(configs)} - got {names}.")
+        raise InvalidArgumentError("You passed an invalid `selected_adapters` arguments, current supported adapter names"
+                                   f" are {list(configs)} - got {names}.")
     return names
 
 
@@ -263,8 +264,9 @@ def _refuse_conversion(configs: Mapping[str, Any], names: list[str]) -> None:
     for name in names:
         config = configs[name]
         if getattr(config, "use_rslora", False) and (config.rank_pattern or config.alpha_pattern):
-            raise ValueError("Passing `path_initial_model_for_weight_conversion` to `save_pretrained` is not supported "
-                             "when using `rank_pattern` or `alpha_pattern` at the same time as `use_rslora=True`.")
+            raise InvalidArgumentError(
+                "Passing `path_initial_model_for_weight_conversion` to `save_pretrained` is not supported when using "
+                "`rank_pattern` or `alpha_pattern` at the same time as `use_rslora=True`.")
 
 
 def _groups(configs: Mapping[str, Any], names: list[str]) -> list[list[str]]:

@@ -33,6 +33,12 @@ def test_what_huggingface_hub_uploaded_is_pulled(stage, hosted):
     assert report.commit == stage.hub.repo(stage.repo_id).head().oid
     assert report.path == huggingface_hub.snapshot_download(stage.repo_id, local_files_only=True)
     assert dict(report) == command("pull", stage.repo_id) == {**report}
+    assert report.to_dict() == {"version": 1, **report}
+    assert pickle.loads(pickle.dumps(report)) == report and isinstance(report, ferrule.PullReport)
+    assert str(report).endswith(f"in {report.path}") and report._repr_html_().startswith("<table>")
+    report.raise_for_errors()
+    with pytest.raises(AttributeError):
+        report.commit = "x"
 
 
 def test_some_files_into_a_folder(stage, hosted):
@@ -65,6 +71,37 @@ def test_an_address_of_the_hub_is_opened_inspected_and_verified(stage, hosted):
     assert ferrule.open(f"{address}@{stage.hub.repo(stage.repo_id).head().oid}").config.peft_type == "LORA"
     with pytest.raises(FileNotFoundError):
         ferrule.open(f"{address}/nowhere")
+
+
+READERS = {
+    "explain": lambda a, out: ferrule.explain(a),
+    "content_id": lambda a, out: ferrule.content_id(a),
+    "diff": lambda a, out: ferrule.diff(a, a, tensors=True),
+    "verify": lambda a, out: ferrule.verify(a, values=True),
+    "inspect": lambda a, out: ferrule.inspect(a),
+    "scan": lambda a, out: ferrule.scan(a),
+    "convert": lambda a, out: ferrule.convert(a, out, to="bin"),
+    "mlx": lambda a, out: ferrule.convert(a, out, to="mlx"),
+    "normalize": lambda a, out: ferrule.normalize(a, out),
+    "fix": lambda a, out: ferrule.fix(a, out),
+    "resize": lambda a, out: ferrule.resize(a, out, rank=2),
+    "combine": lambda a, out: ferrule.combine([a, a], out, method="cat"),
+    "to_lora": lambda a, out: ferrule.to_lora(a, out, rank=2),
+}
+
+
+@pytest.mark.parametrize("verb", READERS)
+def test_every_verb_takes_an_address(stage, hosted, verb):
+    make_adapter(stage.folder / "local")
+    there = READERS[verb](f"hf://{stage.repo_id}", stage.folder / "there")
+    here = READERS[verb](stage.folder / "local", stage.folder / "here")
+    assert type(there) is type(here)
+    if verb in ("content_id", "explain"):
+        assert (there == here) if verb == "content_id" else (there.to_dict()["modules"] == here.to_dict()["modules"])
+    weights = {name: data for name, data in content(stage.folder / "here").items() if name.startswith("adapter_model")} if (
+        stage.folder / "here").is_dir() else {}
+    for name, data in weights.items():
+        assert (stage.folder / "there" / name).read_bytes() == data
 
 
 def test_of_large_weights_inspect_fetches_the_header_alone(stage):
