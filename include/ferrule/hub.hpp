@@ -184,7 +184,7 @@ class FERRULE_API HubClient {
   /// A folder that can be opened as an adapter, for an
   /// `hf://user/repo[@revision][/subfolder]`, pulled through the cache, or an object store.
   /// With `headers_only` the data of large weights are holes of zeros: enough to list tensors, not
-  /// to judge values.
+  /// to check values.
   struct Remote {
     std::filesystem::path path;
     std::string commit = {};

@@ -17,7 +17,7 @@
 
 namespace ferrule {
 
-/// How a rank's part lies in a tensor.
+/// Where a rank's part is in a tensor.
 enum class ShardKind : std::uint8_t {
   kBox,   ///< A range in each dimension: FSDP2, tensor parallelism (DTensor), a whole copy.
   kFlat,  ///< A run of the elements in row-major order: FSDP1, ZeRO-3.

@@ -32,7 +32,7 @@ struct JudgedFile {
   bool fails = false;
 };
 
-/// Scanned files, judged and counted.
+/// Scanned files, rated and counted.
 struct FERRULE_API ScanReport {
   std::vector<JudgedFile> files;
   std::uint64_t pickles = 0;

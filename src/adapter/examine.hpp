@@ -44,7 +44,7 @@ struct AdapterAccess {
   /// As Adapter::open(), with OpenOptions::allow_errors whatever the options say: for what looks
   /// at an adapter, or judges it by rules of its own.
   static Result<Adapter> open(const std::filesystem::path& directory, const OpenOptions& options);
-  /// Matches tensors with roles and judges them. Views point into `tensors`.
+  /// Matches tensors with roles and checks them. Views point into `tensors`.
   static adapter::Examination examine(const AdapterConfig& config,
                                       std::span<const NamedTensor> tensors);
   /// Gives each module its tensors, `module_of` being its number for each tensor, and sorts them.

@@ -32,7 +32,7 @@ std::string describe_tensors(const TensorSource& source) {
     return "its tensors are an adapter's: with the config that belongs to them, "
            "`ferrule save STATE -o DIR --config adapter_config.json` makes an adapter of them";
   }
-  return "its tensors are no adapter's (a model's own weights?); `ferrule inspect` lists them";
+  return "its tensors are not an adapter's (a model's own weights?); `ferrule inspect` lists them";
 }
 
 constexpr int kLevelsBelow = 3;

@@ -81,7 +81,7 @@ class Rewriter {
  public:
   virtual ~Rewriter() = default;
 
-  /// Reads and judges the sources. Runs twice: before anything is locked or created, and again
+  /// Reads and checks the sources. Runs twice: before anything is locked or created, and again
   /// under the lock, for in between another saver may have replaced what was read; each run starts
   /// over. False means there is nothing to write, which is not an error.
   virtual Result<bool> look() { return true; }

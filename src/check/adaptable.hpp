@@ -14,8 +14,8 @@ namespace ferrule::checks {
 /// Whether a method of PEFT takes modules of that kind (a letter of model::ModuleKind).
 bool adapts(std::string_view peft_type, char kind) noexcept;
 
-/// What PEFT raises an error for when it puts the adapter on the base: targets that are no layer it
-/// can adapt (BS-24), and fused parameters under a config that their wrapper refuses (BS-25).
+/// What PEFT raises an error for when it puts the adapter on the base: targets that are not a layer
+/// it can adapt (BS-24), and fused parameters under a config that their wrapper refuses (BS-25).
 /// Fails with kLimitExceeded (CF-22).
 Result<std::vector<Finding>> judge_targets(const LiveConfig& live, const model::BaseIndex& base,
                                            const peft::TargetRule& targets);

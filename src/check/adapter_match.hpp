@@ -19,9 +19,9 @@ namespace ferrule::checks {
 
 struct LiveConfig;
 
-/// How a module of an adapter stands to the base.
+/// How a module of an adapter relates to the base.
 enum class Standing : std::uint8_t {
-  kMatched,    ///< Under the name as it stands, every shape right.
+  kMatched,    ///< Under its own name, every shape right.
   kConverted,  ///< Under another name that PEFT makes of it at load.
   kNewHead,    ///< Not in the base, and not to be: the task's class makes it.
   kMisshapen,  ///< There, with another shape.

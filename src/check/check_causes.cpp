@@ -147,7 +147,7 @@ class Explainer {
     return text;
   }
 
-  /// The name stands on disk, and the live model has another.
+  /// The name is the one on disk, and the live model has another.
   bool explain_rename(const ModuleMatch& match) {
     if (base_.names.empty()) return false;
     if (const auto moved = model::moved_module(base_, match.live)) {
@@ -291,7 +291,7 @@ std::string without_training_wrappers(std::string_view path) {
   for (const auto part : peft::split(path)) {
     const bool first = out.empty();
     const bool wrapper = std::find(kWrappers.begin(), kWrappers.end(), part) != kWrappers.end();
-    // A module may well be called "module"; DDP's stands in front.
+    // A module may well be called "module"; DDP's is in front.
     if (wrapper && (part != "module" || first)) continue;
     if (!first) out += '.';
     out += part;

@@ -12,7 +12,7 @@
 
 namespace ferrule::checks {
 
-/// The base's module that `path` means where only what stands before it differs (a wrapper's prefix
+/// The base's module that `path` means if only what is in front of it differs (a wrapper's prefix
 /// too many or too few), or nullopt where there is none or more than one.
 std::optional<std::string> other_prefix(const model::BaseIndex& base, std::string_view path);
 

@@ -59,7 +59,7 @@ class Comparison {
     for (const auto& m : match.modules) {
       if (!is_adapted(*m.module)) continue;
       ++levels_[m.live];
-      // Experts one by one become parameters of the module they lie in; ExpertGroups judges them.
+      // Experts one by one become parameters of the module they are in; ExpertGroups checks them.
       converted_ |= m.standing == Standing::kConverted || m.standing == Standing::kSaid;
     }
   }
@@ -271,7 +271,7 @@ class Comparison {
   const model::BaseIndex& base_;
   const MatchResult& match_;
   const peft::TargetRule& targets_;
-  /// Adapted live paths, and how many layers hang on each (several on fused experts).
+  /// Adapted live paths, and how many layers are on each (several on fused experts).
   std::map<std::string, std::size_t, std::less<>> levels_;
   bool converted_ = false;
   std::vector<Finding> out_;

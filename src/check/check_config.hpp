@@ -24,7 +24,7 @@ Result<std::vector<Finding>> compare_config(const Adapter& adapter, const LiveCo
 std::vector<Finding> compare_with_config_alone(const Adapter& adapter,
                                                const model::BaseIndex& base);
 
-/// Prompts against the width of the base, which stands in its config.
+/// Prompts against the width of the base, which is in its config.
 std::vector<Finding> compare_prompt(const Adapter& adapter, const model::BaseIndex& base);
 
 }  // namespace ferrule::checks

@@ -103,7 +103,7 @@ class Judge {
     const auto& engine = engine_.engine();
     add(Severity::kNote, "BS-23", {},
         "the table speaks of " + engine.title + " up to " + engine.version + " (" + engine.date +
-            "); a newer release is judged as that one",
+            "); a newer release is treated as that one",
         nullptr);
   }
 

@@ -17,7 +17,7 @@ namespace {
 /// (the weight's second dimension), M (the smaller of I and O), G (I times any number of groups), P
 /// (I times the kernel), S (a multiple of I + O), V or W (I or O by the config's vector_length),
 /// with a number before it (2O), `/n` behind it, or `+` (itself or one more); K stands for the
-/// kernel's dimensions and N for as many ones. Behind ';' stand products: "12=I" is dimension 1
+/// kernel's dimensions and N for as many ones. After ';' come products: "12=I" is dimension 1
 /// times dimension 2.
 struct ShapeRow {
   std::string_view peft_type;
@@ -31,7 +31,7 @@ constexpr auto kOnLinear = LayerKind::kLinear;
 constexpr auto kOnEmbedding = LayerKind::kEmbedding;
 constexpr auto kOnConv = LayerKind::kConv;
 
-// Conv1D takes the rows of Linear: tensors stand the same way for both. Facts: PEFT 0.21.2.
+// Conv1D takes the rows of Linear: tensors have the same shapes for both. Facts: PEFT 0.21.2.
 constexpr ShapeRow kRows[] = {
     {"LORA", "lora_A", "weight", kOnLinear, "*,I"},
     {"LORA", "lora_B", "weight", kOnLinear, "O,*"},

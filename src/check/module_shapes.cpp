@@ -52,7 +52,7 @@ bool is_vocabulary(const model::BaseIndex& base, const std::string& live,
          name == "embed_out" || name == "proj_out";
 }
 
-/// A tensor that stands in for one of the base's own.
+/// A tensor that replaces one of the base's own.
 std::optional<Finding> judge_copy(const AdapterModule& module, const AdapterTensor& tensor,
                                   const model::BaseIndex& base, const std::string& live) {
   const auto name = live + "." + std::string(tensor.leaf);
@@ -148,7 +148,7 @@ std::optional<Finding> judge_kind(const AdapterModule& module, const AdapterTens
   if ((!of_embedding && !of_layer) || of_embedding == is_embedding) return std::nullopt;
   return about(Severity::kError, "BS-2", module.path(),
                std::string(tensor.role) + " does not belong to " +
-                   (is_embedding ? "an embedding" : "a layer that is no embedding") +
+                   (is_embedding ? "an embedding" : "a layer that is not an embedding") +
                    ", which the base has there");
 }
 

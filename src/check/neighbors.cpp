@@ -36,7 +36,7 @@ std::multiset<std::string> words_of(std::string_view name) {
   return out;
 }
 
-/// The experts that `path` lies in ("...mlp.experts"), if it does.
+/// The experts that `path` is in ("...mlp.experts"), if it does.
 std::optional<std::string> experts_of(std::string_view path) {
   std::string prefix;
   for (const auto part : peft::split(path)) {
@@ -92,7 +92,7 @@ bool is_part_of(std::string_view part, std::string_view whole) {
   }
   std::vector<std::string> rest;
   std::set_difference(many.begin(), many.end(), few.begin(), few.end(), std::back_inserter(rest));
-  // "q_a_proj" is no fusion of "q_proj": single letters count only where they are joined.
+  // "q_a_proj" is not a fusion of "q_proj": single letters count only where they are joined.
   const auto words = model::entries(whole, '_');
   const bool joined = std::any_of(words.begin(), words.end(), is_joined);
   const bool named = std::all_of(rest.begin(), rest.end(), [](const std::string& word) {

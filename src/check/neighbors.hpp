@@ -12,7 +12,7 @@ namespace ferrule::checks {
 /// Where the base keeps what `path` names, in another division.
 struct Neighbor {
   std::string path;
-  /// What stands there, and what follows for the adapter.
+  /// What is there, and what follows for the adapter.
   std::string message;
 };
 

@@ -111,7 +111,7 @@ FolderChoice choose_files(const std::vector<std::string>& names) {
   for (const auto& naming : kNamings) {
     choice.chosen = choose(names, naming);
     if (choice.chosen.empty()) continue;
-    // An index names its shards, which only their names tell from what lies there besides.
+    // An index names its shards, which only their names tell from the other files there.
     if (choice.chosen.front().ends_with(naming.index_suffix)) return choice;
     break;
   }

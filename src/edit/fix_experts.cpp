@@ -220,7 +220,7 @@ void KeyMender::fuse_experts(const model::BaseIndex& base) {
   const auto targets = peft::TargetRule::compile(live->config);
   if (!targets) return;
   ExpertGroups groups(config_, *live, base, *targets);
-  Moves adapted;  // What is no expert keeps its place.
+  Moves adapted;  // Tensors that are not experts keep their place.
   std::set<std::string> gone;
   for (const auto& module : examined.modules) {
     const auto a = module.tensor("lora_A");

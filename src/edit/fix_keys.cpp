@@ -42,7 +42,7 @@ std::optional<std::string> without_old_type(const std::string& key) {
 std::string unwrapped(const std::string& key) {
   const auto model = key.find("base_model.");
   auto plain = checks::without_training_wrappers(key);
-  // DDP around the base: its "module" stands behind the PeftModel's own prefix.
+  // DDP around the base: its "module" comes after the PeftModel's own prefix.
   constexpr std::string_view kInner = "base_model.model.module.";
   if (model != std::string::npos && plain.starts_with(kInner)) {
     plain.erase(peft::kModelPrefix.size(), std::string_view("module.").size());

@@ -84,7 +84,7 @@ class Values {
   void read(std::uint64_t first, std::span<double> out) const;
   void read(std::uint64_t first, std::span<float> out) const;
   /// The same as bytes of that dtype: rounded once to nearest even if it has to be. Elements that
-  /// are no floats only as they are.
+  /// are not floats only as they are.
   void read(std::uint64_t first, Dtype dtype, std::span<std::byte> out) const;
   std::vector<double> all() const;
 

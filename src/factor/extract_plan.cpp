@@ -105,7 +105,7 @@ class Planner {
 
   Result<void> compare(TensorPair pair) {
     FERRULE_TRY(auto renamed, index_.names.rename(pair.name));
-    // Experts that transformers 5 fuses at load are no layers of the live model.
+    // Experts that transformers 5 fuses at load are not layers of the live model.
     const bool fused = renamed.converter != nullptr;
     pair.live = fused ? pair.name : std::move(renamed.name);
     const auto path = pair.live.ends_with(kWeight)

@@ -12,7 +12,7 @@
 
 namespace ferrule::format {
 
-/// Where a name stands in a list of tensors. The names live in that list, which is handed in at
+/// Where a name is in a list of tensors. The names live in that list, which is handed in at
 /// every call; the index holds positions only.
 ///
 /// While names come in ascending order, as safetensors' own writer puts those of one dtype, the

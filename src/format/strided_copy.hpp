@@ -10,7 +10,7 @@
 
 namespace ferrule::format {
 
-/// A tensor that lies in a source with strides. Bounds were checked when it was made.
+/// A tensor that is in a source with strides. Bounds were checked when it was made.
 struct StridedTensor {
   std::uint64_t start = 0;  ///< Of element 0, in bytes from the start of the source.
   std::uint64_t item_bytes = 1;

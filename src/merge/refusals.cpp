@@ -20,7 +20,7 @@ std::filesystem::path place_of(const Adapter& adapter) {
 }
 
 bool stands(const checks::ModuleMatch& match, const model::BaseIndex& base) {
-  // Shapes are judged again with the layer itself: without the model's class a Conv1D looks like a
+  // Shapes are checked again with the layer itself: without the model's class a Conv1D looks like a
   // Linear here.
   const bool unknown = match.standing == Standing::kMisshapen && !base.kind_of(match.live).known();
   return match.standing == Standing::kMatched || match.standing == Standing::kConverted || unknown;

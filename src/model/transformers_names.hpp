@@ -14,7 +14,7 @@
 
 namespace ferrule::model {
 
-/// What transformers knows of one class of models (tools/make_transformers_names.py). Lists stand
+/// What transformers knows of one class of models (tools/make_transformers_names.py). Lists are
 /// in one text, with '|' between entries.
 struct ModelClass {
   std::string_view name;

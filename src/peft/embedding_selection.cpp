@@ -29,7 +29,7 @@ std::string_view last_component(std::string_view path) {
   return dot == std::string_view::npos ? path : path.substr(dot + 1);
 }
 
-/// Where the base model hangs: a prompt leaves it as it is, a tuner wraps it once more.
+/// Where the base model is: a prompt leaves it as it is, a tuner wraps it once more.
 std::string_view base_prefix(bool prompt) { return prompt ? "base_model." : kModelPrefix; }
 
 /// The base model's own module paths: what a live model says, or what the keys show.

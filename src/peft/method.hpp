@@ -7,13 +7,13 @@
 
 namespace ferrule::peft {
 
-/// Where a tensor hangs in a live PeftModel.
+/// Where a tensor is in a live PeftModel.
 enum class Scope : std::uint8_t {
   kLayer,  ///< On a tuner layer: `base_model.model.PATH.ATTRIBUTE...`.
   kModel,  ///< On the tuner model itself: `base_model.ATTRIBUTE...`, shared by all layers.
 };
 
-/// How the adapter's name stands in a live key. On disk it never does.
+/// Where the adapter's name is in a live key. It is never in a key on disk.
 enum class NamePlace : std::uint8_t {
   kAfterAttribute,  ///< `ATTRIBUTE.NAME` or `ATTRIBUTE.NAME.LEAF`, on disk `ATTRIBUTE[.LEAF]`.
   kAtEnd,           ///< `ATTRIBUTE.LEAF.NAME`, on disk `ATTRIBUTE.LEAF` (FRoD's projections).
@@ -37,14 +37,14 @@ struct Role {
   NamePlace place = NamePlace::kAfterAttribute;
   Saved saved = Saved::kYes;
   std::string_view flag = {};
-  /// The same memory hangs on every layer and holds every adapter's entry, so its presence does
+  /// The same memory is part of every layer and holds every adapter's entry, so its presence does
   /// not show that an adapter adapts that layer.
   bool shared = false;
   /// A live leaf that disk keys leave out (`.weight` behind lora_magnitude_vector).
   std::string_view dropped_leaf = {};
 };
 
-/// Where the rank stands in the shape of a tensor: `attribute`'s dimension `axis` (negative counts
+/// Where the rank is in the shape of a tensor: `attribute`'s dimension `axis` (negative counts
 /// from the end) holds it.
 struct RankAxis {
   std::string_view attribute;

@@ -182,8 +182,8 @@ struct Extent {
   bool known = true;
 };
 
-/// The largest in and out features among the layers that the adapter adapts. How a weight lies is
-/// told by the class of its module or by the config, and better by the trained vector over the
+/// The largest in and out features among the layers that the adapter adapts. How a weight is stored
+/// is told by the class of its module or by the config, and better by the trained vector over the
 /// output (`lambda_b`), where there is one.
 Extent largest_layer(const SelectionBuilder& builder, std::string_view prefix) {
   Extent extent;

@@ -9,7 +9,7 @@
 namespace ferrule::peft {
 namespace {
 
-/// One expression of a config, and the field it stands in.
+/// One expression of a config, and the field it is in.
 using Expression = std::pair<std::string_view, std::string>;
 
 std::vector<Expression> expressions(const AdapterConfig& config) {

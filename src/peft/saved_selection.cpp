@@ -77,7 +77,7 @@ std::optional<Selection> select_saved(const SelectionContext& context, const Nam
     if (is_of_adapter(kind) || (is_of_base(kind) && !whole_model)) {
       selection.tensors.push_back(container::stream_of(*key, *view));
     } else if (key->starts_with(kModelPrefix)) {
-      // Others are reported with whatever lies beside a model.
+      // Others are reported with whatever is next to a model.
       selection.left_out.push_back(
           {*key, "not part of an adapter of " + adapter.config.peft_type()});
     }

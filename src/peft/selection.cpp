@@ -99,7 +99,7 @@ Result<void> select_method_tensors(SelectionBuilder& builder) {
     const auto parsed = layout.parse(key, builder.method(), builder.adapter().name);
     if (!parsed) continue;
     if (parsed->role != nullptr && !is_saved(*parsed->role, config)) continue;
-    // RandLoRA's shared projection hangs on layers that only other adapters adapt, too.
+    // RandLoRA's shared projection is on layers that only other adapters adapt, too.
     if (parsed->role != nullptr && parsed->role->shared &&
         !builder.adapted().contains(parsed->path)) {
       continue;

@@ -119,7 +119,7 @@ Result<void> StateLayout::enter(std::vector<KeyedTensor>& tensors) {
   }
   for (auto& [key, view] : tensors) {
     auto normalized = injected_ ? std::string(kModelPrefix) + key : std::move(key);
-    // A model that X-LoRA wraps hangs one level deeper; its sub-adapters are plain LoRA on disk.
+    // A model that X-LoRA wraps is one level deeper; its sub-adapters are plain LoRA on disk.
     constexpr std::string_view kXlora = "base_model.lora_model.model.";
     if (normalized.starts_with(kXlora)) {
       normalized = std::string(kModelPrefix) + normalized.substr(kXlora.size());
@@ -171,7 +171,7 @@ std::optional<AdapterKey> StateLayout::parse(std::string_view key, const Method&
     const bool tuner = is_tuner_layer(path);
     const auto place = role != nullptr ? role->place : NamePlace::kAfterAttribute;
     if (role == nullptr) {
-      // A tensor that a newer PEFT hangs on its layers: the structure shows whose it is.
+      // A tensor that a newer PEFT adds to its layers: the structure shows whose it is.
       if (scope == Scope::kModel || !tuner || method.prefix.empty() ||
           !parts[i].starts_with(method.prefix)) {
         continue;

@@ -16,7 +16,7 @@
 namespace ferrule::peft {
 
 /// The paths that PEFT asks its patterns about for the layer at `module_path`, which may be another
-/// one than where its tensors stand; several where the file does not tell which of them it is.
+/// one than where its tensors are; several where the file does not tell which of them it is.
 std::vector<std::string> pattern_paths(const AdapterConfig& config, std::string_view module_path);
 
 /// resolve_strength made ready to be asked about many modules: every pattern is compiled once.

@@ -45,7 +45,7 @@ struct ModuleTargets::Rep {
   std::vector<std::string> saved;
   std::vector<Pattern> saved_patterns;
   std::optional<std::vector<std::int64_t>> layers;
-  /// Tried in order; each ends in the index of the layer that a path lies in.
+  /// Tried in order; each ends in the index of the layer that a path is in.
   std::vector<Pattern> layer_patterns;
   std::optional<ModuleSelector> feedforward;
   std::optional<Pattern> feedforward_pattern;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// 1. The adapter is opened and judged: what PEFT would not load is not published.
+// 1. The adapter is opened and verified: what PEFT would not load is not published.
 // 2. Publishers into one root wait for each other (the lock of a save that is never made).
 // 3. The files are copied into a hidden folder that gets the next number in one step (TX-1).
 // 4. `current` is replaced by a link to it, in one step.
@@ -7,7 +7,8 @@
 //
 // Tensors in memory are written there instead, without a copy of them: 1 and 3 change.
 //
-// A crash between 3 and 4 leaves a generation that nobody was told of; the next one is numbered on.
+// A crash between 3 and 4 leaves a generation that no reader was told of; the next one is numbered
+// on.
 #include "ferrule/publish.hpp"
 
 #include <algorithm>

@@ -72,7 +72,7 @@ class Pcre2Engine final : public Engine {
     if (found < 0) {
       return failure(ErrorCode::kLimitExceeded, "CF-22", expression_,
                      "takes too many steps on " + quote(text) + " (" + engine_message(found) +
-                         "); PEFT would hang on it");
+                         "); PEFT would not finish on it");
     }
     if (groups == nullptr) return true;
     const auto* ends = pcre2_get_ovector_pointer(data.get());

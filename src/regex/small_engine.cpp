@@ -313,7 +313,7 @@ class SmallEngine final : public Engine {
         return base::make_error(ErrorCode::kLimitExceeded, "CF-22",
                                 "regular expression " + quote(expression_) +
                                     " takes too many steps on " + quote(text) +
-                                    "; PEFT would hang on it");
+                                    "; PEFT would not finish on it");
       case Outcome::kNeedsUnicode:
         return base::unsupported("CF-21", "regular expression " + quote(expression_) +
                                               " asks what a character of " + quote(text) +

@@ -129,7 +129,7 @@ Result<void> AdapterChoice::check_layers(const container::TensorPlan& tensors) c
   return {};
 }
 
-/// RS-12: a name of target_modules that fits nothing is no error in PEFT.
+/// RS-12: a name of target_modules that fits nothing is not an error in PEFT.
 void AdapterChoice::check_targets(std::span<const AdapterModule> modules,
                                   std::vector<Finding>& findings) const {
   const auto* targets = config_.find("target_modules");

@@ -184,7 +184,7 @@ def prompt_tensors(model: torch.nn.Module, name: str, config: Any) -> dict[str, 
 
 
 def active_adaption_prompt(model: torch.nn.Module, name: str, config: Any) -> Any:
-    """Swaps that adaption prompt into the model: only the active one's modules hang there."""
+    """Swaps that adaption prompt into the model: only the active one's modules are there."""
     tuner = getattr(model, "base_model", None)
     if live.type_of(config) != "ADAPTION_PROMPT" or not hasattr(tuner, "_temporarily_active"):
         return contextlib.nullcontext()

@@ -60,7 +60,7 @@ def base_of(model: torch.nn.Module) -> torch.nn.Module:
 
 
 class Structure:
-    """How PEFT's own modules hang in a model.
+    """Where PEFT's own modules are in a model.
 
     For each class of module that holds adapters: the children that lead back into the base.
     """

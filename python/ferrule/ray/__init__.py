@@ -7,7 +7,7 @@
     results.write_parquet("s3://results/check")
 
 Each takes paths (local ones that every node sees, ``s3://``, ``hf://``), or a Dataset with a column of them, and
-returns a Dataset that nobody has computed yet: one row for each path, with the input's other columns. What is wrong
+returns a Dataset that is not computed yet: one row for each path, with the input's other columns. What is wrong
 with an adapter, and what could not be read, are rows; Ray runs again what a lost worker or node was doing. Columns:
 
     path      as given; a relative path that exists is made absolute

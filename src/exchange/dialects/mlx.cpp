@@ -265,7 +265,7 @@ class Mlx final : public Dialect {
     if (type == "full") {
       return base::unsupported("EX-3",
                                "fine_tune_type is \"full\": the file holds whole weights, "
-                               "which are no adapter");
+                               "which do not belong to an adapter");
     }
     const auto scale = number_at(look.config, "scale");
     if (!scale) {

@@ -51,7 +51,7 @@ Result<Middle> read_pairs(const Opened& opened) {
     if ((!is_a && !name.ends_with(kOnnxB)) || parameter.shape.size() != 2 ||
         parameter.bytes.empty()) {
       return base::unsupported("EX-5", "tensor " + quote(name) +
-                                           " is no factor of LoRA (PATH.lora_A.weight or "
+                                           " is not a factor of LoRA (PATH.lora_A.weight or "
                                            "PATH.lora_B.weight)");
     }
     FERRULE_TRY(const auto view,

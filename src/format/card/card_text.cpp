@@ -54,7 +54,7 @@ Lines split_lines(std::string_view body) {
   return lines;
 }
 
-/// FNV-1a. It tells an edit from none; nobody gains by forging it.
+/// FNV-1a. It tells an edit from none; forging it gains nothing.
 std::string checksum(std::string_view text) {
   std::uint64_t hash = 0xcbf29ce484222325U;
   for (const char c : text) {

@@ -15,9 +15,9 @@ std::string with_framework_line(std::string_view body, std::string_view version,
                                 std::string_view eol);
 
 /// The part of a card that a program wrote, between two marks, the first of which carries a
-/// checksum of what stands between them (MC-9).
+/// checksum of what is between them (MC-9).
 struct GeneratedPart {
-  /// What stands between the marks.
+  /// The text between the marks.
   std::string_view content;
   /// Whether it is still what the program wrote.
   bool is_untouched = false;

@@ -19,7 +19,7 @@ namespace ferrule::format {
 constexpr std::size_t kMaxCardBytes = 16U << 20U;
 constexpr std::size_t kMaxFrontMatterBytes = 1U << 20U;
 
-/// Where the parts of a card stand in its text. Views of that text.
+/// Where the parts of a card are in its text. Views of that text.
 struct CardParts {
   /// The byte order mark, the opening fence and its line break; without front matter the byte order
   /// mark alone.
@@ -52,12 +52,12 @@ struct YamlEntry {
   std::string text = {};
   std::vector<std::string> items = {};
   bool is_empty = false;  ///< Of lists and mappings: without an element.
-  /// The first byte of the line that the key stands on.
+  /// The first byte of the line that the key is on.
   std::size_t begin = 0;
   /// The end of the last line that belongs to the entry, before its line break; comments and blank
-  /// lines after it belong to nobody.
+  /// lines after it belong to no key.
   std::size_t end = 0;
-  /// The first byte of the value, where it stands inside the entry.
+  /// The first byte of the value, inside the entry.
   std::optional<std::size_t> value_begin = {};
   /// Whether the list is written one "- item" a line.
   bool is_block_list = false;

@@ -254,7 +254,7 @@ Result<std::string> edit_yaml_block(std::string_view yaml, std::span<const YamlE
     patches.insert(patches.begin(),
                    {text.size(), text.size(), (needs_break ? std::string(eol) : "") + added});
   }
-  // From the last to the first: what lies before a patch keeps its place.
+  // From the last to the first: what is in front of a patch keeps its place.
   std::stable_sort(patches.begin(), patches.end(),
                    [](const Patch& a, const Patch& b) { return a.begin > b.begin; });
   for (const Patch& patch : patches) {

@@ -13,7 +13,7 @@ namespace ferrule::format {
 bool is_yaml_string(std::string_view plain) noexcept;
 
 /// A string as PyYAML 6 dumps it (allow_unicode, width 80, indent 2) behind the `column` characters
-/// that stand on the line already, without the space in front: plain where that reads back as the
+/// that are on the line already, without the space in front: plain where that reads back as the
 /// same string, else in single quotes, else in double quotes. May span lines, broken by `eol`.
 /// `text` must be UTF-8.
 std::string dump_yaml_scalar(std::string_view text, std::size_t column, std::string_view eol);

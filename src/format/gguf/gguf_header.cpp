@@ -99,7 +99,7 @@ class Parser {
   Result<void> read_start() {
     constexpr std::string_view kMagic = "GGUF";
     if (file_.size() < 24 || std::memcmp(file_.data(), kMagic.data(), 4) != 0) {
-      return bad_header("this is no GGUF file: it does not start with GGUF and 20 more bytes");
+      return bad_header("this is not a GGUF file: it does not start with GGUF and 20 more bytes");
     }
     at_ = 4;
     FERRULE_TRY(const auto version, number<std::uint32_t>("its version"));
@@ -242,7 +242,8 @@ class Parser {
     if (alignment == nullptr || *alignment <= 0 ||
         static_cast<std::uint64_t>(*alignment) > kMaxAlignment ||
         !std::has_single_bit(static_cast<std::uint64_t>(*alignment))) {
-      return bad_key("general.alignment is no power of two up to " + std::to_string(kMaxAlignment));
+      return bad_key("general.alignment is not a power of two up to " +
+                     std::to_string(kMaxAlignment));
     }
     alignment_ = static_cast<std::uint64_t>(*alignment);
     return {};

@@ -65,7 +65,7 @@ struct GgufHeader {
 Result<GgufHeader> parse_gguf(std::span<const std::byte> file);
 
 /// Bytes of `count` elements of a type, or nullopt for a type that is not known here, or if a row
-/// of `row` elements is no whole number of blocks.
+/// of `row` elements is not a whole number of blocks.
 std::optional<std::uint64_t> gguf_bytes(std::uint32_t type, std::uint64_t row, std::uint64_t count);
 
 /// The bytes before the data, padded to 32. Offsets of `tensors` are filled in, from the start of

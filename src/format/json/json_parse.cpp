@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one file that knows nlohmann/json. Its lexer and grammar do the work; what is stricter here,
-// or more lenient, stands around it:
+// or more lenient, is around it:
 //   1. a byte order mark and NUL bytes, which the library skips or takes for the end, are refused;
 //   2. NaN, Infinity and -Infinity, which it does not know, are replaced beforehand by numbers of
 //      the same length, so that offsets stay true, and put back when their number arrives;
-//   3. duplicate keys and depth are judged while the value is built.
+//   3. duplicate keys and depth are checked while the value is built.
 #include <algorithm>
 #include <cmath>
 #include <iterator>
@@ -164,7 +164,7 @@ class Builder {
  private:
   std::size_t offset() const { return static_cast<std::size_t>(reached_ - begin_); }
 
-  /// Puts a value where the document stands and returns its place.
+  /// Puts a value where the document is and returns its place.
   Json* place(Json value) {
     if (open_.empty()) {
       root_ = std::move(value);

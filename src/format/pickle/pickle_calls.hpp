@@ -18,7 +18,7 @@ class PickleCalls : protected PickleState {
   /// Pushes a note of the call. collections.OrderedDict alone is known well enough to be made.
   Result<void> call(const PickleValue& callable, const PickleValue& arguments);
   /// Attributes for the object on top. Those of a dict (`_metadata` of a state dict) mean nothing
-  /// to us; a call keeps them, so that whoever reads it can refuse.
+  /// to us; a call keeps them, so that the reader can refuse.
   Result<void> build();
   Result<void> persistent(const PickleValue& id);
 

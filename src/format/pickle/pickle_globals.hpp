@@ -61,7 +61,7 @@ enum class GlobalThreat : std::uint8_t {
 GlobalThreat threat_of(std::string_view module, std::string_view name) noexcept;
 
 /// Why a global that is not on the list is notorious ("runs shell commands"), or an empty text.
-/// Only for messages: no decision hangs on it.
+/// Only for messages: no decision depends on it.
 std::string_view notorious_global(std::string_view module, std::string_view name) noexcept;
 
 }  // namespace ferrule::format

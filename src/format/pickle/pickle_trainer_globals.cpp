@@ -39,7 +39,7 @@ constexpr Name kDcp[] = {
     {"pathlib._local", "WindowsPath"},
 };
 
-/// Each only builds a value; what it is given was judged before.
+/// Each only builds a value; its arguments were checked before.
 constexpr Name kTrainer[] = {
     {"pathlib", "Path"},
     {"pathlib", "PosixPath"},

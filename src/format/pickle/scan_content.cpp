@@ -151,7 +151,7 @@ class Scanner {
   static bool is_convincing(const Pickle::Scan& scan) {
     const bool importable =
         std::any_of(scan.events.begin(), scan.events.end(), [](const PickleEvent& event) {
-          // GLOBAL and INST are lines of text; the others do not stand in one by chance.
+          // GLOBAL and INST are lines of text; the others are not in one by chance.
           const bool lines = event.opcode == Opcode::kGlobal || event.opcode == Opcode::kInst;
           return !lines || is_importable(event.global);
         });

@@ -24,7 +24,7 @@ struct ContentHit {
   GlobalThreat threat = GlobalThreat::kUnknown;
 };
 
-/// A part that could not be read to its end, so that nobody knows what it would run.
+/// A part that could not be read to its end, so what it would run is not known.
 struct ContentGap {
   std::string entry;
   std::string rule;

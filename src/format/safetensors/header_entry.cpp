@@ -152,8 +152,8 @@ bool EntryReader::dtype(std::string_view name, Dtype& out) {
 bool EntryReader::integers(std::string_view what, std::string_view name) {
   numbers_.clear();
   if (!scan_.take('[')) {
-    return scan_.refuse("ST-12", std::string(what) + quote(name) +
-                                     " must stand in an array, found " + scan_.found());
+    return scan_.refuse(
+        "ST-12", std::string(what) + quote(name) + " must be in an array, found " + scan_.found());
   }
   if (scan_.take(']')) return true;
   do {

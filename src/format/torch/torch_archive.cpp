@@ -129,7 +129,7 @@ class ArchiveReader {
     return {};
   }
 
-  /// With a key, what lies beside the state dict (an optimizer's state, arguments) may be anything.
+  /// With a key, what is next to the state dict (an optimizer's state, arguments) may be anything.
   static Result<Pickle> read_pickle(std::span<const std::byte> bytes, std::string_view key) {
     if (!key.empty()) return Pickle::read(bytes, {}, PicklePolicy::kSkip);
     auto pickle = Pickle::read(bytes);

@@ -44,9 +44,9 @@ Result<std::string> encode_torch_pickle(std::span<const TorchOutputStorage> stor
 /// aligned to 64 bytes, sizes in descriptors, zip64 end records.
 class TorchZipEncoder {
  public:
-  /// What stands before the content of an entry of that name and size.
+  /// What is in front of the content of an entry of that name and size.
   std::string begin_entry(std::string_view name, std::uint64_t bytes);
-  /// What stands behind it.
+  /// What is after it.
   std::string end_entry(std::uint32_t crc32);
   /// The last entry, `.data/serialization_id`, the central directory and the end records.
   std::string finish(std::string_view root);

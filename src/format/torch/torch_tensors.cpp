@@ -265,7 +265,7 @@ class TensorReader {
     return out;
   }
 
-  /// PK-12: the last element lies inside the storage.
+  /// PK-12: the last element is inside the storage.
   Result<void> place(std::uint64_t first, const StorageUse& use, TorchTensor& tensor) const {
     const auto& shape = tensor.stored_shape;
     if (shape.size() != tensor.strides.size()) {

@@ -108,7 +108,7 @@ class EndParser {
     if (offset != expected || load_le<std::uint32_t>(bytes, 0) != kEnd64Signature ||
         load_le<std::uint64_t>(bytes, 4) != kEnd64Bytes - 12) {
       return base::corrupt("TZ-2", "the zip64 locator points to offset " + std::to_string(offset) +
-                                       "; a zip64 end record of 56 bytes must stand at offset " +
+                                       "; a zip64 end record of 56 bytes must be at offset " +
                                        std::to_string(expected) + ", right before the locator");
     }
     const auto entries_here = load_le<std::uint64_t>(bytes, 24);

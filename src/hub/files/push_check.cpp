@@ -33,7 +33,7 @@ Error first_error(const VerifyReport& report) {
 Result<void> check_card(const std::filesystem::path& directory) {
   const auto path = directory / kCardFile;
   const auto text = read_text_file(path, format::kMaxCardBytes);
-  if (!text) return {};  // None, or a size the Hub judges.
+  if (!text) return {};  // None, or a size that the Hub checks.
   const auto parts = format::split_card(*text);
   if (!parts.has_front_matter) return {};
   const auto block = format::parse_yaml_block(parts.yaml);

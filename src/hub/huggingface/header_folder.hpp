@@ -21,7 +21,7 @@ namespace ferrule::hub {
 /// model.safetensors.index.json, and the headers of the shards that it names, or of
 /// model.safetensors.
 ///
-/// That is enough to list tensors, and not to judge values. nullopt if the whole adapter should be
+/// That is enough to list tensors, and not to check values. nullopt if the whole adapter should be
 /// pulled instead: its weights are small, cached already, not safetensors, without a header that
 /// can be read, or on a server without ranges.
 Result<std::optional<io::HollowFolder>> fetch_header_folder(Session& session, Pull& pull,

@@ -25,7 +25,8 @@ void look_up(void* library, const char* name, Call& call, std::string& trouble) 
 
 /// The libcurl of a wheel, for systems that have none: in PREFIX/lib/ferrule, seen from the command
 /// in PREFIX/bin (or the module, after `pip install --target`) and from the module in
-/// PREFIX/lib/python3.N/site-packages/ferrule. The loader puts in the folder of whoever asks.
+/// PREFIX/lib/python3.N/site-packages/ferrule. The loader puts in the folder of the program that
+/// asks.
 constexpr const char* kBundledBeside = "$ORIGIN/../lib/ferrule/libcurl.so.4";
 constexpr const char* kBundledAbove = "$ORIGIN/../../../ferrule/libcurl.so.4";
 

@@ -66,7 +66,7 @@ Result<void> DirectoryTransaction::Rep::flush_stage() const {
     return {};
   };
   for (const auto& folder : folders) FERRULE_CHECK(flush_at(stage.get(), folder));
-  // The directory itself, and the new parents it lies in.
+  // The directory itself, and the new parents it is in.
   for (std::string up = stage_path;; up.resize(up.rfind('/'))) {
     FERRULE_CHECK(flush_at(beside->fd(), up));
     if (up.find('/') == up.npos) return {};

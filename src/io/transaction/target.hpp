@@ -46,7 +46,7 @@ struct OpenedParent {
 };
 Result<OpenedParent> open_parent(int dir, std::string_view name, const std::filesystem::path& path);
 
-/// Makes the folders below `dir` that `name` lies in.
+/// Makes the folders below `dir` that `name` is in.
 Result<void> make_folders(int dir, const std::string& name, const std::filesystem::path& path);
 
 }  // namespace ferrule::io

@@ -334,7 +334,7 @@ Result<void> refuse_groups(const Site& site, std::size_t features) {
 Result<SiteSteps> plan_oft(const Site& site) {
   const bool embedding = site.module->find("oft_embedding_R") != nullptr;
   FERRULE_TRY(const auto* tensor, site.need(embedding ? "oft_embedding_R" : "oft_R"));
-  if (tensor->tensor.shape().size() != 2) return site.refuse("BS-2", "oft_R is no matrix");
+  if (tensor->tensor.shape().size() != 2) return site.refuse("BS-2", "oft_R is not a matrix");
   SiteSteps steps;
   steps.weight.push_back(
       dense_maker(site, {.gives = kNewWeight, .narrow = oft<float>, .wide = oft<double>}));
@@ -346,7 +346,7 @@ Result<SiteSteps> plan_boft(const Site& site) {
   FERRULE_CHECK(site.need("boft_s"));
   const auto shape = tensor->tensor.shape();
   if (shape.size() != 4 || shape[2] != shape[3])
-    return site.refuse("BS-2", "boft_R is no stack of blocks");
+    return site.refuse("BS-2", "boft_R is not a stack of blocks");
   SiteSteps steps;
   steps.weight.push_back(
       dense_maker(site, {.gives = kNewWeight, .narrow = boft<float>, .wide = boft<double>}));
@@ -355,7 +355,7 @@ Result<SiteSteps> plan_boft(const Site& site) {
 
 Result<SiteSteps> plan_hra(const Site& site) {
   FERRULE_TRY(const auto* tensor, site.need("hra_u"));
-  if (tensor->tensor.shape().size() != 2) return site.refuse("BS-2", "hra_u is no matrix");
+  if (tensor->tensor.shape().size() != 2) return site.refuse("BS-2", "hra_u is not a matrix");
   FERRULE_CHECK(refuse_groups(site, static_cast<std::size_t>(tensor->tensor.shape()[0])));
   SiteSteps steps;
   steps.weight.push_back(

@@ -236,7 +236,7 @@ class Writer {
     return {};
   }
 
-  /// Rows that are no whole number of blocks stay F16, as llama.cpp's own converter has it.
+  /// Rows that are not a whole number of blocks stay F16, as llama.cpp's own converter has it.
   std::uint32_t type_of(const Values& values) const {
     if (request_.dtype == "f16") return format::kGgufF16;
     if (request_.dtype == "bf16") return format::kGgufBF16;
@@ -302,7 +302,7 @@ class Gguf final : public Dialect {
     FERRULE_TRY(auto file, gguf::open_file(look.path, request.open));
     const auto& header = file.header;
     if (header.text("general.type") != "adapter" || header.text("adapter.type") != "lora") {
-      return base::unsupported("EX-1", "this GGUF file is no LoRA adapter (general.type is " +
+      return base::unsupported("EX-1", "this GGUF file is not a LoRA adapter (general.type is " +
                                            quote(header.text("general.type")) + ")");
     }
     const auto name = header.text("general.architecture");

@@ -147,7 +147,7 @@ Result<void> ModuleFinder::learn_arch(std::string_view arch, bool from_user) {
   }
   if (!from_user) return {};
   return base::invalid("--arch " + std::string(arch) +
-                       " is no model of images that Ferrule knows: sd1, sd2, sdxl, sd3, flux, "
+                       " is not an image model that Ferrule knows: sd1, sd2, sdxl, sd3, flux, "
                        "flux2, z-image");
 }
 

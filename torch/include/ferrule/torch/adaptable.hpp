@@ -50,7 +50,7 @@ class Adaptable {
   /// The kind of layer, or nullopt if it can only be trained as a whole.
   virtual std::optional<LayerKind> kind() const = 0;
 
-  /// True once an adapter hangs on it.
+  /// True once it has an adapter.
   bool is_adapted() const noexcept { return base_ != nullptr; }
   /// True once modules_to_save of an adapter names it.
   bool is_saved_whole() const noexcept { return original_ != nullptr; }

@@ -309,7 +309,7 @@ class Planner {
         misfits.push_back(place.path + ": a " + class_of(*place.module) +
                           "; make it a ferrule::torch::ModulesToSave");
       } else if (place.adaptable->is_adapted()) {
-        misfits.push_back(place.path + ": another adapter hangs on it");
+        misfits.push_back(place.path + ": it has another adapter");
       } else {
         plan_.copies.push_back(
             {place.path, place.adaptable, AdaptableAccess(*place.adaptable).copy_original()});

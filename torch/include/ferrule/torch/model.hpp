@@ -60,7 +60,7 @@ auto guarded(const ModelRef& model, Body&& body) -> decltype(body()) {
   return guarded(std::forward<Body>(body));
 }
 
-/// A module of a model and its path; what hangs on adapted modules is left out.
+/// A module of a model and its path; what is part of adapted modules is left out.
 struct ModulePlace {
   std::string path;
   Module* module;
