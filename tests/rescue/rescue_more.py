@@ -22,6 +22,8 @@ import torch
 STEP = "global_step2"
 FSDP = "pytorch_model_fsdp_0"
 SECOND = "__1_0.distcp"
+RANK_1 = "pytorch_model_fsdp_0_rank1.bin"
+RANK_2 = "pytorch_model_fsdp_0_rank2.bin"
 BIN = "pytorch_model_fsdp.bin"
 A = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight"
 OPTIMIZER = "zero_pp_rank_1_mp_rank_00_optim_states.pt"
@@ -31,6 +33,8 @@ GOOD = [
     # checkpoint, expected, options, what --json must say
     ("accelerate-sharded/ckpt", "expected", [], {}),
     ("accelerate-sharded/ckpt/pytorch_model_fsdp_0", "expected", [], {}),
+    ("accelerate-sharded/ranks", "expected", [], {"world_size": 3}),
+    ("accelerate-sharded/adapter_ranks", "expected", [], {"world_size": 3}),
     ("accelerate-full/ckpt", "expected", [], {}),
     ("accelerate-ddp/ckpt", "expected", [], {}),
     ("accelerate-zero3/ckpt", "expected", [], {"step": 2, "world_size": 3}),
@@ -86,6 +90,9 @@ def broken(root):
         ("accelerate-sharded/ckpt", lambda d: cut(d / FSDP / SECOND, 5000), "RS-3", SECOND),
         ("accelerate-sharded/ckpt", lambda d: unlink(d / FSDP / ".metadata"), "RS-3", ".metadata"),
         ("accelerate-sharded/ckpt", only_optimizer, "RS-10", "optimizer"),
+        ("accelerate-sharded/ranks", lambda d: unlink(d / RANK_2), "RS-5", RANK_2),
+        ("accelerate-sharded/ranks", lambda d: unlink(d / RANK_1), "RS-5", RANK_1),
+        ("accelerate-sharded/adapter_ranks", lambda d: cut(d / RANK_1, -700), "TZ-", RANK_1),
         ("accelerate-full/ckpt", lambda d: cut(d / BIN, 9000), "TZ-", BIN),
         ("accelerate-full/ckpt", lambda d: edit(d / BIN, lambda s: s.pop(A)), "AD-", "q_proj"),
         ("accelerate-full/ckpt", lambda d: edit(d / BIN, lambda s: s.update({A: torch.empty(0)})), "AD-", "q_proj"),

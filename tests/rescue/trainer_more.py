@@ -52,6 +52,11 @@ def accelerate_fsdp2(folder, kind):
         optimizer.step()
         optimizer.zero_grad()
     accelerator.save_state(str(folder / "ckpt"))
+    if kind == "SHARDED_STATE_DICT":  # A file of torch.save for each rank: of the model, and as Trainer has it of the adapter alone.
+        from accelerate.utils.fsdp_utils import save_fsdp_model
+
+        save_fsdp_model(plugin, accelerator, model, str(folder / "ranks"), use_dcp=False)
+        save_fsdp_model(plugin, accelerator, model, str(folder / "adapter_ranks"), use_dcp=False, adapter_only=True)
     state = accelerator.get_state_dict(model)
     real.on_rank_0(lambda: accelerator.unwrap_model(model).save_pretrained(folder / "expected", state_dict=state))
 

@@ -93,6 +93,15 @@ def test_check_reads_the_headers_of_a_base_once_on_each_node(adapters, store, tm
     assert wide["status"] == "bad" and wide["verdict"] == "bad" and wide["message"]
 
 
+def test_an_adapter_with_errors_has_them_in_its_row(tmp_path):
+    base = make_base(tmp_path / "base")
+    adapter = make_adapter(tmp_path / "adapter", r=4)  # The tensors have rank 8.
+    row = by_path(ferrule.ray.check([adapter], base))[str(adapter)]
+    report = ferrule.check(adapter, base)
+    assert not report.good and row["verdict"] == report.verdict == "bad"
+    assert row["findings"] == report.to_dict()["findings"] and row["rule"]
+
+
 def test_check_takes_the_base_that_each_config_names(tmp_path):
     base = make_base(tmp_path / "base")
     named = make_adapter(tmp_path / "named", base_model_name_or_path=str(base))
