@@ -115,6 +115,8 @@ class _Walk:
                 self.found.scalings.setdefault(name, {})[path] = float(factor)
 
     def everything(self, module: torch.nn.Module, prefix: str) -> None:
+        if type(module).__name__ == "FullyShardedDataParallel":
+            return self.flat(module, prefix)
         token_base = None
         if self.structure.is_layer(module):
             self.found.tuner_layers.append(prefix[:-1])
@@ -132,6 +134,16 @@ class _Walk:
                 self.base(child, f"{prefix}{name}.", in_tuner=True)
             else:
                 self.everything(child, f"{prefix}{name}.")
+
+
+    def flat(self, module: Any, prefix: str) -> None:
+        """FSDP1 around a part of an adapter. Its state_dict() would gather, and wait for other ranks."""
+        handle = getattr(module, "_handle", None)
+        self.everything(module._fsdp_wrapped_module, prefix)
+        self.found.tensors.pop(f"{prefix}_flat_param", None)
+        for name in handle.flat_param._fqns if handle is not None else ():
+            if prefix + name not in self.found.tensors or handle.is_sharded(handle.flat_param):
+                self.found.tensors[prefix + name] = handle.flat_param
 
 
 def wanted_of_base(configs: Mapping[str, Any], names: Iterable[str],

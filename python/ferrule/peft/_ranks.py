@@ -26,6 +26,9 @@ import torch
 from .._errors import Error, InvalidArgumentError, IoError
 from . import _live_model as live
 
+#: Seconds that a rank waits at least for one that writes: that one has come, and disks may be slow.
+_WRITING = 600.0
+
 #: The number of the next save, by the ranks that take part. Ranks that missed one catch up when they find it decided.
 _serials: dict[str, int] = {}
 
@@ -297,8 +300,9 @@ class Meeting:
             return
         if error is not None:  # This rank's own is raised.
             return
-        if not self._wait((f"done/{rank}" for rank in self.writers), self._timeout):
-            raise IoError(f"rank {self.writers[0]} has not written the adapter within {self._timeout:g} seconds")
+        seconds = max(self._timeout, _WRITING)
+        if not self._wait((f"done/{rank}" for rank in self.writers), seconds):
+            raise IoError(f"rank {self.writers[0]} has not written the adapter within {seconds:g} seconds")
         for rank in self.writers:
             text = self._get(f"done/{rank}")["error"]
             if text is not None:

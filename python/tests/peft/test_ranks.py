@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from safetensors.torch import load_file
+from peft.utils.other import fsdp_auto_wrap_policy
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
@@ -77,6 +78,17 @@ def alone(folder, rank):
 
 
 def fsdp1(folder, rank):
+    for is_original in (True, False):  # The factors are wrapped on their own, as PEFT's policy has it.
+        model = real.make_model()
+        nested = FullyShardedDataParallel(model, auto_wrap_policy=fsdp_auto_wrap_policy(model), use_orig_params=is_original,
+                                          device_id=torch.device("cpu"))
+        real.train(nested)
+        ferrule.peft.save_pretrained(nested, folder / f"nested{is_original}")
+        with FullyShardedDataParallel.summon_full_params(nested):
+            whole = {name.replace("_fsdp_wrapped_module.", ""): tensor.detach().clone() for name, tensor in nested.named_parameters()}
+        plain = real.make_model()
+        state = {**plain.state_dict(), **{name: tensor for name, tensor in whole.items() if "lora_" in name}}
+        real.write_adapter(plain, state, folder / f"expected{is_original}")
     flat = FullyShardedDataParallel(real.make_model(), use_orig_params=True, device_id=torch.device("cpu"))
     real.train(flat)
     ferrule.peft.save_pretrained(flat, folder / "flat")
@@ -102,7 +114,7 @@ def tensor_parallel(folder, rank):
 
 
 def run(rank, world, folder, port):
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), FSDP_TRANSFORMER_CLS_TO_WRAP="LlamaDecoderLayer")
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=world)
     for job in (fsdp2, alone, fsdp1, tensor_parallel):
@@ -125,7 +137,7 @@ def config_of(folder):
 
 @pytest.mark.parametrize("saved, expected", [
     ("all", "expected2"), ("main", "expected2"), ("later", "expected2"), ("state", "expected2"), ("evaluated", "expected2"),
-    ("together", "expected2"), ("flat", "expected1"), ("copies", "expected0"), ("parallel", "expected0"),
+    ("together", "expected2"), ("flat", "expected1"), ("nestedTrue", "expectedTrue"), ("nestedFalse", "expectedFalse"), ("copies", "expected0"), ("parallel", "expected0"),
 ])
 def test_the_adapter_is_whole(jobs, saved, expected):
     one = load_file(jobs / saved / "adapter_model.safetensors")
