@@ -314,6 +314,11 @@ class Planner {
     if (attention) name = site.live + ".in_proj_weight";
     const auto layer = checks::layer_at(base_, site.live, *site.module);
     const auto* weight = parameter(name);
+    if (const auto packed = base_.packed.find(site.live);
+        packed != base_.packed.end() && !packed->second.quantized) {
+      return at_module({site.adapter, site.weight}, *site.module, "MG-2",
+                       "the base has " + packed->second.format + " here: remove it there first");
+    }
     if (base_.is_packed(site.live) || (weight == nullptr && !base_.packing.empty())) {
       return at_module({site.adapter, site.weight}, *site.module, "MG-6",
                        "the base's weight is packed (" + base_.packing +

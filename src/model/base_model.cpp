@@ -214,7 +214,7 @@ void note_tied(model::BaseIndex& index) {
 /// Live paths of packed weights: as their module's weight would be renamed.
 Result<void> find_packed(model::BaseIndex& index) {
   for (auto& [path, weight] : model::find_packed_weights(index.listed(), index.config)) {
-    index.packing = weight.format;
+    if (weight.quantized) index.packing = weight.format;
     auto live = path;
     if (!index.names.empty()) {
       FERRULE_TRY(const auto renamed, index.names.rename(path + ".weight"));

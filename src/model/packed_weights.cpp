@@ -17,6 +17,11 @@ struct PackedName {
   std::string_view format;
 };
 
+// The direction, whose shape is the weight's; the norms are beside it.
+constexpr std::string_view kWeightNorm = "weight norm";
+constexpr std::string_view kParametrized = ".parametrizations.weight.original1";
+constexpr std::string_view kOldWeightNorm = ".weight_v";
+
 constexpr PackedName kNames[] = {
     {".Wf.qweight", "EETQ"},
     {".qweight", "GPTQ or AWQ"},
@@ -33,6 +38,8 @@ constexpr PackedName kNames[] = {
     {".codebooks", "AQLM"},
     {".centroids.weight", "VPTQ"},
     {".Qidxs", "QuIP#"},
+    {kParametrized, kWeightNorm},
+    {kOldWeightNorm, kWeightNorm},
 };
 
 /// Values of `bits` bits in each element of 32: nullopt for bits that do not divide it.
@@ -103,9 +110,19 @@ std::optional<Extents> whole(const TensorView& tensor) {
   return Extents(tensor.shape().begin(), tensor.shape().end());
 }
 
+bool has_norms(const TensorSource& source, const std::string& path, std::string_view suffix) {
+  return source
+      .find(path + (suffix == kParametrized ? ".parametrizations.weight.original0" : ".weight_g"))
+      .has_value();
+}
+
 PackedWeight describe(const TensorSource& source, const std::string& path, const TensorView& tensor,
                       const PackedName& name, const Json* quantization) {
-  PackedWeight weight{std::string(name.format), {}, {}};
+  PackedWeight weight{.format = std::string(name.format), .shape = {}, .elements = {}};
+  if (name.format == kWeightNorm) {
+    weight.quantized = false;
+    weight.shape.emplace(tensor.shape().begin(), tensor.shape().end());
+  }
   if (name.suffix == ".qweight") {
     weight.shape = gptq_or_awq(source, path, tensor, quantization, weight.format);
   }
@@ -131,6 +148,7 @@ std::map<std::string, PackedWeight> find_packed_weights(const TensorSource& sour
     for (const auto& entry : kNames) {
       if (!name.ends_with(entry.suffix)) continue;
       const std::string path(name.substr(0, name.size() - entry.suffix.size()));
+      if (entry.format == kWeightNorm && !has_norms(source, path, entry.suffix)) break;
       out.insert_or_assign(path, describe(source, path, tensor, entry, quantization));
       break;
     }
@@ -141,7 +159,7 @@ std::map<std::string, PackedWeight> find_packed_weights(const TensorSource& sour
       auto format = quantization_format(quantization);
       if (format.empty()) format = "packed integers";
       out.emplace(std::string(name.substr(0, name.size() - kWeight.size())),
-                  PackedWeight{std::move(format), {}, {}});
+                  PackedWeight{.format = std::move(format), .shape = {}, .elements = {}});
     }
   }
   return out;
