@@ -127,10 +127,12 @@ class Judge {
     const auto kind = config_.text(part.field).value_or("");
     const bool factors = kind == "lora";
     const std::string_view leaf = kind == "none" ? "zeros" : "X";
+    // C, D and E act on a bias: layers without one have zeros, whatever the config says.
+    const bool of_bias = part.role != "glora_A" && part.role != "glora_B";
     if (!factors && kind != "none" && kind != "vector" && kind != "constant") return;
     for (const auto& module : examination_.modules) {
       for (const auto& tensor : module.tensors()) {
-        if (tensor.role != part.role) continue;
+        if (tensor.role != part.role || (of_bias && tensor.leaf == "zeros")) continue;
         const auto shape = tensor.tensor.shape();
         const bool single = shape.size() == 1 && shape[0] == 1;
         const bool fits = factors ? tensor.leaf == "Xd" || tensor.leaf == "Xu"

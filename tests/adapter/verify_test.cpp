@@ -267,7 +267,7 @@ class ClosedFolders {
   ClosedFolders() {
     real_ = io::sys().openat;
     io::sys().openat = [](int at, const char* path, int flags, mode_t mode) {
-      if (!std::string_view(path).ends_with("/closed")) return real_(at, path, flags, mode);
+      if (!std::string_view(path).ends_with("closed")) return real_(at, path, flags, mode);
       errno = EACCES;
       return -1;
     };
@@ -328,7 +328,7 @@ TEST(VerifyId, PinsTheContent) {
 TEST(VerifyFile, ABadSafetensorsFileNeverFallsBackToTheOther) {
   const test::TempDir dir;
   test::write_file(dir / "a" / "adapter_config.json", "{\"peft_type\": \"LORA\"}");
-  test::write_file(dir / "a" / "adapter_model.safetensors", "");
+  test::write_file(dir / "a" / "adapter_model.safetensors", "abcd");
   std::filesystem::copy_file(
       std::filesystem::path(FERRULE_TEST_DATA) / "golden/torch/torch-2.13/tied.pt",
       dir / "a" / "adapter_model.bin");

@@ -195,7 +195,7 @@ TEST(Convert, AFlippedBitInALargeFileIsFound) {
 TEST(Convert, WhatIsNoAdapterIsRefused) {
   const test::TempDir dir;
   fs::create_directory(dir / "empty");
-  test::write_file(dir / "config/adapter_config.json", "{}");
+  test::write_file(dir / "config/adapter_config.json", "{\"peft_type\": \"LORA\"}");
   test::write_file(dir / "weights/adapter_model.bin", "x");
   EXPECT_EQ(convert(dir / "empty", dir / "o").error().rule, "AD-16");
   EXPECT_EQ(convert(dir / "config", dir / "o").error().rule, "AD-15");

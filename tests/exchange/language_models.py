@@ -190,7 +190,8 @@ def check_other_tensors(case):
     _, rest = formats.read_peft(back)
     for name, value in formats.read_peft(dora)[1].items():
         assert np.array_equal(rest[name], value)
-    biased = {**dense(), "model.layers.0.self_attn.q_proj.lora_B.bias": np.ones(32)}
+    biased = dense()
+    biased |= {name.replace("lora_B.weight", "lora_B.bias"): np.ones(len(value)) for name, value in biased.items() if "lora_B" in name}
     saved = {**dense(), "lm_head.weight": random.standard_normal((53, 32))}
     for target in ("gguf", "mlx"):
         case.refuse("EX-3", case.source(saved, modules_to_save=["lm_head"]), target, "--base", base)

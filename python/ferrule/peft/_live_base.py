@@ -61,7 +61,9 @@ def _write_header(model: torch.nn.Module, path: str) -> None:
     for name, tensor in model.state_dict(keep_vars=True).items():
         if isinstance(tensor, torch.Tensor):
             size = tensor.numel()
-            header[name] = {"dtype": "U8", "shape": list(tensor.shape), "data_offsets": [end, end + size]}
+            # Of one byte, so that the file is small; bytes that are packed values stay known as such.
+            dtype = "U8" if tensor.dtype == torch.uint8 else "I8"
+            header[name] = {"dtype": dtype, "shape": list(tensor.shape), "data_offsets": [end, end + size]}
             end += size
     text = json.dumps(header).encode()
     with open(path, "wb") as file:

@@ -6,6 +6,7 @@
    error that names the ranks that are missing. A rank that waits for the decision too long decides against it.
 3. The adapter's tensors are gathered, one at a time; the base is never touched. Only ranks that write keep them.
 4. Those that do not write wait, for a limited time, until the others have, and raise what those raised.
+5. Rank 0 waits, for a limited time, until all have learned it, because its process often holds the store.
 
 So a rank that does not come, because it has died or because only rank 0 calls, ends in an error, not in a hang. What
 is left to the process group and its own timeout is a rank that dies between 2 and 3.
@@ -295,6 +296,21 @@ class Meeting:
 
     def finish(self, error: BaseException | None) -> None:
         """Writers say how it went, others learn it."""
+        try:
+            self._tell_or_learn(error)
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        """The process of rank 0 often holds the store: it stays, for a limited time, until the others are done with it."""
+        try:
+            self._set(f"left/{self._rank}", {})
+        except RuntimeError:
+            return
+        if self._rank == 0:
+            self._wait((f"left/{rank}" for rank in self._ranks), self._timeout)
+
+    def _tell_or_learn(self, error: BaseException | None) -> None:
         if self.writes:
             self._set(f"done/{self._rank}", {"error": None if error is None else str(error)})
             return
