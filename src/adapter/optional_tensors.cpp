@@ -135,8 +135,11 @@ class Judge {
         if (tensor.role != part.role || (of_bias && tensor.leaf == "zeros")) continue;
         const auto shape = tensor.tensor.shape();
         const bool single = shape.size() == 1 && shape[0] == 1;
-        const bool fits = factors ? tensor.leaf == "Xd" || tensor.leaf == "Xu"
-                                  : tensor.leaf == leaf && (kind != "constant" || single);
+        // D and E are of one dimension, and of one element on a layer with one output.
+        const bool column = shape.size() == 2 || part.field == "config_D_E";
+        const bool shaped = kind == "constant" ? single : kind != "vector" || column;
+        const bool fits =
+            factors ? tensor.leaf == "Xd" || tensor.leaf == "Xu" : tensor.leaf == leaf && shaped;
         if (fits) continue;
         say(tensor.key, std::string(part.field) + " is " + quote(kind) + ", and the file has " +
                             std::string(part.role) + "." + std::string(tensor.leaf) +

@@ -107,7 +107,7 @@ def configs_of_other_programs(folder):
 
 FILES = {
     "text": (b"# An adapter\n\nSome words about it.\n", "a text file"),
-    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(600), "keras-hub"),
+    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(600), "HDF5"),
     "gguf": (b"GGUF\x03\0\0\0" + bytes(60), "GGUF"),
     "onnx": (b"\x14\0\0\0TORT" + bytes(60), "ONNX"),
     "numpy": (b"\x93NUMPY\x01\0v\0" + b" " * 117 + b"\n", "NumPy"),

@@ -341,7 +341,7 @@ class Writer {
 class Keras final : public Dialect {
  public:
   std::string_view name() const override { return "keras"; }
-  std::string_view what() const override { return "keras-hub"; }
+  std::string_view what() const override { return "keras-hub (HDF5)"; }
   const Carries& carries() const override {
     static const Carries kCarries{.scale = ScalePlace::kNone, .extras = {}, .methods = {}};
     return kCarries;
