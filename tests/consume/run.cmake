@@ -17,7 +17,7 @@ file(REMOVE_RECURSE ${WORK}/prefix ${WORK}/stranger)
 
 if(KIND STREQUAL "add_subdirectory")
   run(${CMAKE_COMMAND} -S ${SOURCE}/tests/consume/add_subdirectory -B ${WORK}/stranger ${settings}
-      -DFERRULE_SOURCE_DIR=${SOURCE})
+      -DFERRULE_SOURCE_DIR=${SOURCE} -DFERRULE_UNITY=ON)
   run(${CMAKE_COMMAND} --build ${WORK}/stranger)
 else()
   if(KIND STREQUAL "installed_shared")
