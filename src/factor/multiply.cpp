@@ -150,8 +150,7 @@ __attribute__((target("avx2,fma"))) void multiply_avx2(const Operands<T>& o) {
 }
 
 template <typename T>
-__attribute__((target("avx512f,prefer-vector-width=512"))) void multiply_avx512(
-    const Operands<T>& o) {
+__attribute__((target("avx512f"))) void multiply_avx512(const Operands<T>& o) {
   multiply_all<Shape<T, 64, 8, 3>>(o);
 }
 #endif
