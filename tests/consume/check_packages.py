@@ -85,7 +85,7 @@ class BareSystem:
         shutil.copytree(ADAPTER, self.root / "adapter")
 
     def run(self, script):
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive",
+        environment = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive",
                        "LC_ALL": "C.UTF-8"}
         return run("chroot", self.root, "/bin/sh", "-ec", script, env=environment)
 
