@@ -42,7 +42,8 @@ class Reader {
 
   Result<void> read(const TensorSource& source) {
     std::map<std::uint64_t, Factors> layers;
-    for (const auto& [name, tensor] : source.tensors()) {
+    for (const auto& [own_name, tensor] : source.tensors()) {
+      const auto& name = own_name;  // A lambda of clang 14 does not take the other.
       if (name == "lora/vars/rank") continue;
       const auto place = place_in(name);
       const auto suffix = std::find_if(
