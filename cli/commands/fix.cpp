@@ -35,10 +35,10 @@ void print_human(const FixReport& fixed, const std::string& output) {
   for (const auto& adapter : fixed.adapters) {
     auto where = printable(output);
     if (!adapter.folder.empty()) where.append("/").append(printable(adapter.folder));
-    report(adapter.left);
+    report(adapter.remaining);
     if (!fixed.good()) continue;  // Nothing was written, so nothing was done.
-    if (adapter.mended.empty()) print(Stream::kOut, where + ": nothing to fix\n");
-    for (const auto& thing : adapter.mended) {
+    if (adapter.fixed.empty()) print(Stream::kOut, where + ": nothing to fix\n");
+    for (const auto& thing : adapter.fixed) {
       const auto count =
           thing.tensors == 0 ? std::string() : " (" + counted(thing.tensors, "tensor") + ")";
       print(Stream::kOut, where + ": " + printable(thing.message) + count + "\n");

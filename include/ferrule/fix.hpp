@@ -39,9 +39,9 @@ struct FixedThing {
 struct FixedAdapter {
   /// Its folder below the directory; empty for the directory itself.
   std::string folder;
-  std::vector<FixedThing> mended;
+  std::vector<FixedThing> fixed;
   /// What could only be fixed by guessing; if there are errors among them, nothing is written.
-  std::vector<Finding> left;
+  std::vector<Finding> remaining;
 };
 
 /// What a fix did.
@@ -52,7 +52,7 @@ struct [[nodiscard]] FixReport {
   /// True if nothing wrong is left; only then was anything written.
   bool good() const noexcept {
     for (const auto& adapter : adapters) {
-      if (has_error(adapter.left)) return false;
+      if (has_error(adapter.remaining)) return false;
     }
     return true;
   }

@@ -22,15 +22,15 @@ namespace {
 namespace fs = std::filesystem;
 
 /// One adapter, fixed in memory.
-struct Mended {
+struct FixedFolder {
   FixedAdapter report;
   adapter::AdapterFiles files;
-  edit::KeyMender keys;
+  edit::KeyFixer keys;
   bool stale = false;
 };
 
 /// The adapter as it would be written.
-Result<Adapter> as_written(const edit::KeyMender& keys, const adapter::AdapterFiles& files) {
+Result<Adapter> as_written(const edit::KeyFixer& keys, const adapter::AdapterFiles& files) {
   auto source = std::make_unique<StateDict>();
   for (const auto& [key, tensor, owner] : keys.entries()) {
     FERRULE_CHECK(source->add(key, tensor.dtype(), tensor.shape(), tensor.bytes()));
@@ -44,7 +44,7 @@ Result<Adapter> as_written(const edit::KeyMender& keys, const adapter::AdapterFi
 
 /// What check() says of the result, or the rules of an adapter without a base: errors, and what one
 /// should know.
-Result<std::vector<Finding>> judge(const FixOptions& options, const edit::KeyMender& keys,
+Result<std::vector<Finding>> judge(const FixOptions& options, const edit::KeyFixer& keys,
                                    const adapter::AdapterFiles& files) {
   FERRULE_TRY(const auto adapter, as_written(keys, files));
   std::vector<Finding> found(adapter.findings().begin(), adapter.findings().end());
@@ -61,7 +61,7 @@ Result<std::vector<Finding>> judge(const FixOptions& options, const edit::KeyMen
 
 /// What only the base tells; left alone if the adapter loads as it is.
 Result<void> follow_base(const FixOptions& options, const adapter::AdapterFiles& files,
-                         edit::KeyMender& keys) {
+                         edit::KeyFixer& keys) {
   if (options.base == nullptr || !options.base->has_tensors()) return {};
   const auto& base = BaseModelAccess::index(*options.base);
   FERRULE_TRY(auto left, judge(options, keys, files));
@@ -76,42 +76,43 @@ Result<void> follow_base(const FixOptions& options, const adapter::AdapterFiles&
   return {};
 }
 
-Result<Mended> mend(const adapter::AdapterFolder& folder, const FixOptions& options) {
+Result<FixedFolder> fix_folder(const adapter::AdapterFolder& folder, const FixOptions& options) {
   FERRULE_TRY(auto files, adapter::open_adapter_files(folder.reader.path(), options.open,
                                                       adapter::EmptyWeights::kTakeWholeBin));
-  edit::KeyMender keys(files.config, files.weights->tensors());
-  keys.mend();
+  edit::KeyFixer keys(files.config, files.weights->tensors());
+  keys.fix_all();
   FERRULE_CHECK(follow_base(options, files, keys));
-  Mended mended{
-      .report = {.folder = folder.name, .mended = keys.take_mended(), .left = keys.take_left()},
-      .files = std::move(files),
-      .keys = std::move(keys),
-      .stale = folder.has(kSafetensorsFile) && folder.has(kBinFile)};
-  if (mended.files.whole_bin_tensors != 0) {
-    mended.report.mended.push_back({"empty-file",
-                                    "took adapter_model.bin: every tensor of "
-                                    "adapter_model.safetensors beside it is empty",
-                                    mended.files.whole_bin_tensors});
-  } else if (mended.stale) {
-    mended.report.mended.push_back({"stale-file",
-                                    "removed adapter_model.bin: every reader takes "
-                                    "adapter_model.safetensors if both exist",
-                                    0});
+  FixedFolder fixed{.report = {.folder = folder.name,
+                               .fixed = keys.take_fixed(),
+                               .remaining = keys.take_remaining()},
+                    .files = std::move(files),
+                    .keys = std::move(keys),
+                    .stale = folder.has(kSafetensorsFile) && folder.has(kBinFile)};
+  if (fixed.files.whole_bin_tensors != 0) {
+    fixed.report.fixed.push_back({"empty-file",
+                                  "took adapter_model.bin: every tensor of "
+                                  "adapter_model.safetensors beside it is empty",
+                                  fixed.files.whole_bin_tensors});
+  } else if (fixed.stale) {
+    fixed.report.fixed.push_back({"stale-file",
+                                  "removed adapter_model.bin: every reader takes "
+                                  "adapter_model.safetensors if both exist",
+                                  0});
   }
-  if (mended.files.misnamed) {
-    mended.report.mended.push_back({"wrong-name",
-                                    "wrote adapter_model.safetensors from a file with the other "
-                                    "format's name",
-                                    0});
+  if (fixed.files.misnamed) {
+    fixed.report.fixed.push_back({"wrong-name",
+                                  "wrote adapter_model.safetensors from a file with the other "
+                                  "format's name",
+                                  0});
   }
-  FERRULE_TRY(auto left, judge(options, mended.keys, mended.files));
-  std::move(left.begin(), left.end(), std::back_inserter(mended.report.left));
-  return mended;
+  FERRULE_TRY(auto left, judge(options, fixed.keys, fixed.files));
+  std::move(left.begin(), left.end(), std::back_inserter(fixed.report.remaining));
+  return fixed;
 }
 
-Result<void> write_weights(const Mended& mended, io::OutputFile& out, bool bin) {
+Result<void> write_weights(const FixedFolder& fixed, io::OutputFile& out, bool bin) {
   container::TensorPlan plan;
-  for (const auto& [key, tensor, owner] : mended.keys.entries()) {
+  for (const auto& [key, tensor, owner] : fixed.keys.entries()) {
     plan.push_back({.name = key,
                     .dtype = tensor.dtype(),
                     .shape = {tensor.shape().begin(), tensor.shape().end()},
@@ -121,8 +122,8 @@ Result<void> write_weights(const Mended& mended, io::OutputFile& out, bool bin) 
   }
   if (bin) return container::write_torch(out, plan);
   const Metadata plain = {{"format", "pt"}};
-  return container::write_safetensors(
-      out, plan, mended.files.metadata.empty() ? plain : mended.files.metadata);
+  return container::write_safetensors(out, plan,
+                                      fixed.files.metadata.empty() ? plain : fixed.files.metadata);
 }
 
 class Fix final : public adapter::Rewriter {
@@ -131,34 +132,33 @@ class Fix final : public adapter::Rewriter {
       : directory_(directory), options_(options) {}
 
   Result<bool> look() override {
-    mended_.clear();
+    fixed_.clear();
     FERRULE_TRY(folders_, adapter::find_adapter_folders(directory_));
     for (const auto& folder : folders_) {
-      FERRULE_TRY(auto mended, mend(folder, options_));
-      mended_.push_back(std::move(mended));
+      FERRULE_TRY(auto fixed, fix_folder(folder, options_));
+      fixed_.push_back(std::move(fixed));
     }
-    return std::none_of(mended_.begin(), mended_.end(),
-                        [](const Mended& one) { return has_error(one.report.left); });
+    return std::none_of(fixed_.begin(), fixed_.end(),
+                        [](const FixedFolder& one) { return has_error(one.report.remaining); });
   }
 
   Result<std::vector<adapter::FolderRewrite>> make() override {
     std::vector<adapter::FolderRewrite> out;
-    for (std::size_t i = 0; i < mended_.size(); ++i) {
-      const auto& mended = mended_[i];
-      const bool bin = !folders_[i].has(kSafetensorsFile) && !mended.files.misnamed;
+    for (std::size_t i = 0; i < fixed_.size(); ++i) {
+      const auto& fixed = fixed_[i];
+      const bool bin = !folders_[i].has(kSafetensorsFile) && !fixed.files.misnamed;
       adapter::FolderRewrite rewrite{
           .folder = folders_[i].name,
           .format = bin ? WeightsFormat::kBin : WeightsFormat::kSafetensors,
           .weights = {},
           .config = {},
           .source = &folders_[i]};
-      if (mended.keys.keys_changed() || mended.files.whole_bin_tensors != 0 ||
-          mended.files.misnamed) {
-        rewrite.weights = [&mended, bin](io::OutputFile& file) {
-          return write_weights(mended, file, bin);
+      if (fixed.keys.keys_changed() || fixed.files.whole_bin_tensors != 0 || fixed.files.misnamed) {
+        rewrite.weights = [&fixed, bin](io::OutputFile& file) {
+          return write_weights(fixed, file, bin);
         };
       }
-      if (mended.keys.config_changed()) rewrite.config = mended.keys.config().to_json();
+      if (fixed.keys.config_changed()) rewrite.config = fixed.keys.config().to_json();
       out.push_back(std::move(rewrite));
     }
     return out;
@@ -166,7 +166,7 @@ class Fix final : public adapter::Rewriter {
 
   std::vector<FixedAdapter> take_reports() {
     std::vector<FixedAdapter> reports;
-    for (auto& mended : mended_) reports.push_back(std::move(mended.report));
+    for (auto& fixed : fixed_) reports.push_back(std::move(fixed.report));
     return reports;
   }
 
@@ -174,7 +174,7 @@ class Fix final : public adapter::Rewriter {
   const fs::path& directory_;
   const FixOptions& options_;
   std::vector<adapter::AdapterFolder> folders_;
-  std::vector<Mended> mended_;
+  std::vector<FixedFolder> fixed_;
 };
 
 }  // namespace

@@ -207,7 +207,7 @@ class ExpertFuser {
   const ExpertGroups& groups_;
 };
 
-void KeyMender::fuse_experts(const model::BaseIndex& base) {
+void KeyFixer::fuse_experts(const model::BaseIndex& base) {
   if (config_.peft_type() != "LORA" || !base.names.renames_adapters() || config_.use_dora() ||
       config_.flag("lora_bias")) {
     return;
@@ -242,8 +242,8 @@ void KeyMender::fuse_experts(const model::BaseIndex& base) {
 }
 
 /// Writes config and keys of the fused form.
-void KeyMender::put_fused(const model::BaseIndex& base, const ExpertFuser& fuser,
-                          const Moves& adapted, const std::set<std::string>& gone) {
+void KeyFixer::put_fused(const model::BaseIndex& base, const ExpertFuser& fuser,
+                         const Moves& adapted, const std::set<std::string>& gone) {
   auto wanted = fuser.wanted;
   std::set<std::string> parameters;
   for (const auto& [path, want] : wanted) parameters.insert(short_name(path));
@@ -281,8 +281,8 @@ void KeyMender::put_fused(const model::BaseIndex& base, const ExpertFuser& fuser
   };
   const auto before = entries_.size();
   std::erase_if(entries_, [&](const Entry& entry) { return gone.contains(path_of(entry)); });
-  mended_["fused-experts"] = {before - entries_.size(),
-                              "fused single experts into the parameters that the base has"};
+  fixed_["fused-experts"] = {before - entries_.size(),
+                             "fused single experts into the parameters that the base has"};
   for (auto& entry : entries_) {
     const auto path = path_of(entry);
     const auto found = adapted.find(path);

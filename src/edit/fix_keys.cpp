@@ -26,7 +26,7 @@ std::string_view sentence(std::string_view what) {
   if (what == "base-names") return "gave modules the names that this release of transformers uses";
   if (what == "old-type") return "renamed keys and type of an older PEFT";
   if (what == "ignored-tensor") return "left out tensors of an older PEFT that no reader looks at";
-  return "mended";
+  return "fixed";
 }
 
 /// "X.bone_block" is "X.miss_block" since PEFT 0.19.
@@ -57,37 +57,37 @@ struct Move {
 
 }  // namespace
 
-KeyMender::KeyMender(AdapterConfig config, std::span<const NamedTensor> tensors)
+KeyFixer::KeyFixer(AdapterConfig config, std::span<const NamedTensor> tensors)
     : config_(std::move(config)) {
   entries_.reserve(tensors.size());
   for (const auto& [name, tensor] : tensors)
     entries_.push_back({std::string(name), tensor, nullptr});
 }
 
-void KeyMender::rename(Entry& entry, std::string key, std::string_view what) {
+void KeyFixer::rename(Entry& entry, std::string key, std::string_view what) {
   if (entry.key == key) return;
   entry.key = std::move(key);
   keys_changed_ = true;
-  auto& [count, message] = mended_[std::string(what)];
+  auto& [count, message] = fixed_[std::string(what)];
   ++count;
   message = sentence(what);
 }
 
-void KeyMender::mend() {
-  mend_old_type();
-  mend_wrappers();
-  mend_prefix();
-  mend_adapter_names();
+void KeyFixer::fix_all() {
+  fix_old_type();
+  fix_wrappers();
+  fix_prefix();
+  fix_adapter_names();
   drop_ignored();
   refuse_collisions();
   cut_padding();
 }
 
-void KeyMender::mend_old_type() {
+void KeyFixer::fix_old_type() {
   for (const auto& finding : config_.findings()) {
     if (finding.rule != "CF-13") continue;
     config_changed_ = true;
-    auto& [count, message] = mended_["old-config"];
+    auto& [count, message] = fixed_["old-config"];
     message += (message.empty() ? "" : "; ") + finding.message;
   }
   if (config_.peft_type() != "MISS") return;
@@ -96,11 +96,11 @@ void KeyMender::mend_old_type() {
   }
 }
 
-void KeyMender::mend_wrappers() {
+void KeyFixer::fix_wrappers() {
   for (auto& entry : entries_) rename(entry, unwrapped(entry.key), "training-wrapper");
 }
 
-void KeyMender::mend_prefix() {
+void KeyFixer::fix_prefix() {
   const auto* method = peft::find_method(config_.peft_type());
   if (method == nullptr || method->prompt_learning) return;
   for (auto& entry : entries_) {
@@ -114,7 +114,7 @@ void KeyMender::mend_prefix() {
   }
 }
 
-void KeyMender::mend_adapter_names() {
+void KeyFixer::fix_adapter_names() {
   const auto* method = peft::find_method(config_.peft_type());
   if (method == nullptr) return;
   std::set<std::string> names;
@@ -145,7 +145,7 @@ void KeyMender::mend_adapter_names() {
   }
 }
 
-void KeyMender::drop_ignored() {
+void KeyFixer::drop_ignored() {
   const auto* method = peft::find_method(config_.peft_type());
   if (method == nullptr) return;
   const auto before = entries_.size();
@@ -154,10 +154,10 @@ void KeyMender::drop_ignored() {
   });
   if (entries_.size() == before) return;
   keys_changed_ = true;
-  mended_["ignored-tensor"] = {before - entries_.size(), std::string(sentence("ignored-tensor"))};
+  fixed_["ignored-tensor"] = {before - entries_.size(), std::string(sentence("ignored-tensor"))};
 }
 
-void KeyMender::refuse_collisions() {
+void KeyFixer::refuse_collisions() {
   std::set<std::string_view> seen;
   for (const auto& entry : entries_) {
     if (seen.insert(entry.key).second) continue;
@@ -169,8 +169,8 @@ void KeyMender::refuse_collisions() {
 
 /// Makes full paths of the config follow; false where an expression would no longer select the
 /// modules that it did, or patterns would give other strengths.
-bool KeyMender::move_targets(std::string_view from, std::string_view to,
-                             const std::map<std::string, std::string>& moved) {
+bool KeyFixer::move_targets(std::string_view from, std::string_view to,
+                            const std::map<std::string, std::string>& moved) {
   auto config = config_;
   const auto before = peft::TargetRule::compile(config_);
   for (const auto* field : {"target_modules", "exclude_modules", "modules_to_save"}) {
@@ -204,7 +204,7 @@ bool KeyMender::move_targets(std::string_view from, std::string_view to,
   return true;
 }
 
-void KeyMender::follow_base(const model::BaseIndex& base) {
+void KeyFixer::follow_base(const model::BaseIndex& base) {
   const auto* method = peft::find_method(config_.peft_type());
   if (method == nullptr || method->prompt_learning) return;
   std::set<std::pair<std::string, std::string>> changes;
@@ -248,10 +248,10 @@ void KeyMender::follow_base(const model::BaseIndex& base) {
   refuse_collisions();
 }
 
-std::vector<FixedThing> KeyMender::take_mended() {
+std::vector<FixedThing> KeyFixer::take_fixed() {
   std::vector<FixedThing> out;
-  for (auto& [what, done] : mended_) out.push_back({what, std::move(done.second), done.first});
-  mended_.clear();
+  for (auto& [what, done] : fixed_) out.push_back({what, std::move(done.second), done.first});
+  fixed_.clear();
   return out;
 }
 

@@ -19,12 +19,12 @@ namespace ferrule::edit {
 class ExpertFuser;
 
 /// The keys of an adapter on their way to what they should be. Views stay those of the source.
-class KeyMender {
+class KeyFixer {
  public:
-  KeyMender(AdapterConfig config, std::span<const NamedTensor> tensors);
+  KeyFixer(AdapterConfig config, std::span<const NamedTensor> tensors);
 
   /// Old types, training wrappers, the prefix, adapter names, ignored tensors.
-  void mend();
+  void fix_all();
 
   /// Rows and columns of zeros past the config's rank (KY-13).
   void cut_padding();
@@ -53,15 +53,15 @@ class KeyMender {
   /// True where keys or the config differ from what was given.
   bool keys_changed() const noexcept { return keys_changed_; }
   bool config_changed() const noexcept { return config_changed_; }
-  std::vector<FixedThing> take_mended();
-  std::vector<Finding> take_left() { return std::move(left_); }
+  std::vector<FixedThing> take_fixed();
+  std::vector<Finding> take_remaining() { return std::move(left_); }
 
  private:
   void rename(Entry& entry, std::string key, std::string_view what);
-  void mend_old_type();
-  void mend_wrappers();
-  void mend_prefix();
-  void mend_adapter_names();
+  void fix_old_type();
+  void fix_wrappers();
+  void fix_prefix();
+  void fix_adapter_names();
   void drop_ignored();
   void refuse_collisions();
   void put_fused(const model::BaseIndex& base, const ExpertFuser& fuser, const Moves& adapted,
@@ -71,7 +71,7 @@ class KeyMender {
 
   AdapterConfig config_;
   std::vector<Entry> entries_;
-  std::map<std::string, std::pair<std::uint64_t, std::string>, std::less<>> mended_;
+  std::map<std::string, std::pair<std::uint64_t, std::string>, std::less<>> fixed_;
   std::vector<Finding> left_;
   bool keys_changed_ = false;
   bool config_changed_ = false;

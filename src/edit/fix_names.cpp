@@ -43,7 +43,7 @@ std::string follow_entry(const std::string& entry, const Moves& saved) {
 
 }  // namespace
 
-void KeyMender::follow_names(const model::BaseIndex& base) {
+void KeyFixer::follow_names(const model::BaseIndex& base) {
   const auto* method = peft::find_method(config_.peft_type());
   if (method == nullptr || method->prompt_learning || base.names.empty()) return;
   Moves adapted;  // All of them, moved or not: the config has to target just these.
@@ -89,7 +89,7 @@ void KeyMender::follow_names(const model::BaseIndex& base) {
   refuse_collisions();
 }
 
-void KeyMender::drop_refused_fields(const model::BaseIndex& base) {
+void KeyFixer::drop_refused_fields(const model::BaseIndex& base) {
   const auto live = checks::live_config(config_, base);
   if (!live) return;
   const auto targets = peft::TargetRule::compile(live->config);
@@ -101,7 +101,7 @@ void KeyMender::drop_refused_fields(const model::BaseIndex& base) {
   const auto drop = [&](const char* field, Json value, std::string message) {
     if (!config_.set(field, std::move(value))) return;
     config_changed_ = true;
-    mended_[field] = {0, std::move(message)};
+    fixed_[field] = {0, std::move(message)};
   };
   if (config_.number("lora_dropout").value_or(0) != 0) {
     drop("lora_dropout", Json(0.0),

@@ -11,7 +11,7 @@
 
 namespace ferrule::edit {
 
-void KeyMender::cut_padding() {
+void KeyFixer::cut_padding() {
   container::TensorPlan plan;
   plan.reserve(entries_.size());
   for (const auto& entry : entries_) plan.push_back(container::stream_of(entry.key, entry.tensor));
@@ -26,7 +26,7 @@ void KeyMender::cut_padding() {
     ++count;
   }
   keys_changed_ = true;
-  mended_["rank-padding"] = {count, "cut the zeros past the rank (padding for hotswapping)"};
+  fixed_["rank-padding"] = {count, "cut the zeros past the rank (padding for hotswapping)"};
 }
 
 }  // namespace ferrule::edit

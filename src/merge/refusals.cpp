@@ -27,7 +27,7 @@ bool stands(const checks::ModuleMatch& match, const model::BaseIndex& base) {
 }
 
 /// Why PEFT says no, if it is for a strength that Ferrule can give the experts it was trained with.
-bool is_mended(const checks::ModuleMatch& match, const checks::MatchResult& result) {
+bool is_fixable(const checks::ModuleMatch& match, const checks::MatchResult& result) {
   return match.standing == Standing::kSaid &&
          std::none_of(result.findings.begin(), result.findings.end(), [](const Finding& finding) {
            return finding.severity == Severity::kError && finding.rule != "BS-26";
@@ -116,7 +116,7 @@ Result<void> refuse_unmatched(const Adapter& adapter, const model::BaseIndex& ba
                               const checks::MatchResult& match) {
   const auto wrong = std::find_if(match.modules.begin(), match.modules.end(),
                                   [&](const checks::ModuleMatch& module) {
-                                    return !stands(module, base) && !is_mended(module, match);
+                                    return !stands(module, base) && !is_fixable(module, match);
                                   });
   if (wrong == match.modules.end()) return {};
   auto findings = match.findings;

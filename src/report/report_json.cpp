@@ -106,14 +106,14 @@ Json::Object to_json(const CheckReport& report) {
 Json::Object to_json(const FixReport& report, const std::filesystem::path& output) {
   Json::Array adapters;
   for (const auto& adapter : report.adapters) {
-    Json::Array mended;
-    for (const auto& thing : adapter.mended) {
-      mended.push_back(Json::Object{
+    Json::Array fixed;
+    for (const auto& thing : adapter.fixed) {
+      fixed.push_back(Json::Object{
           {"what", thing.what}, {"message", thing.message}, {"tensors", thing.tensors}});
     }
     adapters.push_back(Json::Object{{"folder", adapter.folder},
-                                    {"mended", std::move(mended)},
-                                    {"left", to_json(adapter.left)}});
+                                    {"mended", std::move(fixed)},
+                                    {"left", to_json(adapter.remaining)}});
   }
   return {{"good", report.good()},
           {"written", report.good()},

@@ -132,7 +132,7 @@ Result<RescueReport> write(const Step& step, Ready ready, const WriteRequest& re
   return report;
 }
 
-/// True for a failure that another step would not mend: the request or the machine is at fault.
+/// True for a failure that another step would not fix: the request or the machine is at fault.
 bool is_final(const Error& error) {
   return error.system_errno != 0 || error.code == ErrorCode::kInvalidArgument ||
          error.rule == "RS-11" || error.rule.starts_with("CF-");

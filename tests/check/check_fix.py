@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Breaks adapters that PEFT saved, mends them with `ferrule fix`, and loads the result with PEFT.
+"""Breaks adapters that PEFT saved, fixes them with `ferrule fix`, and loads the result with PEFT.
 
 usage: check_fix.py FERRULE
 
-What is mended verifies, loads whole into a fresh base, and holds the very tensors that PEFT saved. What only a guess could
-mend exits 1 and writes nothing.
+What is fixed verifies, loads whole into a fresh base, and holds the very tensors that PEFT saved. What only a guess could
+fix exits 1 and writes nothing.
 """
 import json
 import pathlib
@@ -149,7 +149,7 @@ def mended(work, make, config, how, with_base):
             return "adapter_model.bin is still there"
     code, answer = fix(work / "broken", work / "broken", None)
     if code != 0 or any(adapter["mended"] for adapter in answer["adapters"]):
-        return f"a second run mends again: {json.dumps(answer)[:300]}"
+        return f"a second run fixes again: {json.dumps(answer)[:300]}"
     return None
 
 

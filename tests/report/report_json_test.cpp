@@ -54,8 +54,8 @@ TEST(ReportJson, WritesACheck) {
 TEST(ReportJson, WritesAFix) {
   FixReport report;
   report.adapters.push_back({.folder = "a",
-                             .mended = {{.what = "old-type", .message = "m", .tensors = 2}},
-                             .left = {{.severity = Severity::kError, .rule = "AD-1"}}});
+                             .fixed = {{.what = "old-type", .message = "m", .tensors = 2}},
+                             .remaining = {{.severity = Severity::kError, .rule = "AD-1"}}});
   const auto document = Json(to_json(report, "out"));
   EXPECT_EQ(document.find("good")->dump(), "false");
   EXPECT_EQ(document.find("written")->dump(), "false");
