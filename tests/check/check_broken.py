@@ -16,6 +16,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import torch
 from check_models import BERT, GQA, MODELS, P, QV, T
+from peft_verdict import peft_verdict
 from safetensors.torch import load_file, save_file
 
 FERRULE = sys.argv[1]
@@ -251,25 +252,7 @@ CASES = {
 
 
 def live_verdict(case):
-    """What PEFT makes of the pair: "loads", or how it fails."""
-    results = []
-    original = P.PeftModel.load_adapter
-
-    def record(self, *arguments, **named):
-        results.append(original(self, *arguments, **named))
-        return results[-1]
-
-    P.PeftModel.load_adapter = record
-    try:
-        P.PeftModel.from_pretrained(case.live(case.base), case.adapter, adapter_name="again")
-    except Exception as error:
-        return f"raises {type(error).__name__}"
-    finally:
-        P.PeftModel.load_adapter = original
-    missing = [k for k in results[0].missing_keys if "again" in k]
-    if missing or results[0].unexpected_keys:
-        return f"drops {len(results[0].unexpected_keys)}, leaves {len(missing)}"
-    return "loads"
+    return peft_verdict(lambda: case.live(case.base), case.adapter)
 
 
 def run(name, how, code, verdict):

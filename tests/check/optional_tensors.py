@@ -22,6 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import torch
 from check_models import GQA, P, T
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+from peft_verdict import peft_verdict
 from safetensors.torch import load_file
 
 FERRULE = sys.argv[1]
@@ -58,25 +59,8 @@ def choices(cls):
 
 
 def live(base, folder):
-    results = []
-    original = P.PeftModel.load_adapter
-
-    def record(self, *arguments, **named):
-        results.append(original(self, *arguments, **named))
-        return results[-1]
-
-    P.PeftModel.load_adapter = record
-    try:
-        P.PeftModel.from_pretrained(T.LlamaForCausalLM.from_pretrained(base), folder, adapter_name="again")
-    except Exception as error:
-        return f"raises {type(error).__name__}"
-    finally:
-        P.PeftModel.load_adapter = original
     # VB-LoRA's vector bank is in every layer, and saved once.
-    missing = [key for key in results[0].missing_keys if "again" in key and "vblora_vector_bank" not in key]
-    if missing or results[0].unexpected_keys:
-        return f"drops {len(results[0].unexpected_keys)}, leaves {len(missing)}"
-    return "loads"
+    return peft_verdict(lambda: T.LlamaForCausalLM.from_pretrained(base), folder, ignored="vblora_vector_bank")
 
 
 def check(base, folder):

@@ -27,6 +27,7 @@ import torch
 import transformers as T
 import transformers_configs
 from make_transformers_names import classes, give_hints, shrink
+from peft_verdict import peft_verdict
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers.pytorch_utils import Conv1D
@@ -126,25 +127,7 @@ def modules_of(model):
 
 
 def live_verdict(base, cls, adapter):
-    """What PEFT makes of it: "loads", or how it fails."""
-    results = []
-    original = P.PeftModel.load_adapter
-
-    def record(self, *arguments, **named):
-        results.append(original(self, *arguments, **named))
-        return results[-1]
-
-    P.PeftModel.load_adapter = record
-    try:
-        P.PeftModel.from_pretrained(cls.from_pretrained(base), adapter, adapter_name="again")
-    except Exception as error:
-        return f"raises {type(error).__name__}: {str(error)[:80]}"
-    finally:
-        P.PeftModel.load_adapter = original
-    missing = [k for k in results[0].missing_keys if "again" in k]
-    if missing or results[0].unexpected_keys:
-        return f"drops {len(results[0].unexpected_keys)}, leaves {len(missing)}"
-    return "loads"
+    return peft_verdict(lambda: cls.from_pretrained(base), adapter, words=80)
 
 
 def write(folder, targets, tensors):
