@@ -9,31 +9,14 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 
 import merge_models as models
 import peft
 import torch
 import transformers
+from checking import FERRULE, check, finish, run
 from safetensors.torch import load_file, save_file
-
-FERRULE = os.path.abspath(sys.argv[1])
-FAILURES, CHECKS = [], 0
-
-
-def check(ok, what):
-    global CHECKS
-    CHECKS += 1
-    if not ok:
-        FAILURES.append(what)
-        print("FAIL", what, flush=True)
-
-
-def run(*words, code=0, **env):
-    done = subprocess.run([FERRULE, *words], capture_output=True, text=True, check=False, env={**os.environ, **env})
-    check(done.returncode == code, f"{words}: exit {done.returncode}, want {code}: {done.stderr[:300]}")
-    return done
 
 
 def tensors_of(folder):
@@ -273,8 +256,7 @@ def main():
         with tempfile.TemporaryDirectory() as root:
             torch.manual_seed(0)
             part(root)
-    print(f"{CHECKS} checks, {len(FAILURES)} failures")
-    sys.exit(bool(FAILURES))
+    finish()
 
 
 main()

@@ -15,14 +15,13 @@ import merge_models as models
 import numpy as np
 import peft
 import torch
+from checking import FERRULE, check, finish
 from peft import TaskType
 from safetensors.torch import load_file
 
 ARGS = [a for a in sys.argv[2:] if not a.startswith("-")]
-FERRULE = os.path.abspath(sys.argv[1])
 ALL = "--all" in sys.argv
 ONLY = ARGS[0] if ARGS else ""
-FAILURES, CHECKS = [], 0
 QV = ["q_proj", "v_proj"]
 
 
@@ -164,14 +163,6 @@ CASES = {
 }
 
 
-def check(ok, what):
-    global CHECKS
-    CHECKS += 1
-    if not ok:
-        FAILURES.append(what)
-        print("FAIL", what, flush=True)
-
-
 def ordered(tensor):
     bits = tensor.contiguous().view(torch.int16).to(torch.int32)
     return torch.where(bits < 0, -(bits & 0x7FFF), bits)
@@ -297,8 +288,7 @@ def main():
         if ONLY in name:
             with tempfile.TemporaryDirectory() as folder:
                 refused(name, model_name, make_config, rule, folder)
-    print(f"{CHECKS} checks, {len(FAILURES)} failures")
-    sys.exit(bool(FAILURES) or CHECKS == 0)
+    finish()
 
 
 main()

@@ -5,12 +5,11 @@ PEFT merges it into a model of these weights.
 usage: merge_quantized.py FERRULE [--live]
 
 Without --live the quantized layers are those of tests/merge/quantized, which quantized_bases.py wrote with the
-libraries themselves; with it they are made anew, in other sizes, by the libraries that it names.
+libraries themselves; with it they are made again, in other sizes, by the libraries that it names.
 """
 import copy
 import json
 import os
-import subprocess
 import sys
 import tempfile
 
@@ -19,28 +18,13 @@ import peft
 import quantized_bases as bases
 import torch
 import transformers
+from checking import check, finish, run
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-FERRULE = os.path.abspath(sys.argv[1])
 FIXTURES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "quantized")
-FAILURES, CHECKS = [], 0
 # Both become the quantized weight: one with an adapter, and one that no adapter touches.
 TOUCHED, UNTOUCHED = "model.layers.0.mlp.up_proj", "model.layers.1.mlp.up_proj"
-
-
-def check(ok, what):
-    global CHECKS
-    CHECKS += 1
-    if not ok:
-        FAILURES.append(what)
-        print("FAIL", what, flush=True)
-
-
-def run(*words, code=0):
-    done = subprocess.run([FERRULE, *words], capture_output=True, text=True, check=False)
-    check(done.returncode == code, f"{words}: exit {done.returncode}, want {code}: {done.stderr[:300]}")
-    return done
 
 
 def all_tensors(folder):
@@ -212,8 +196,7 @@ def main():
         if not only or part.__name__ in only:
             with tempfile.TemporaryDirectory() as root:
                 part(root)
-    print(f"{CHECKS} checks, {len(FAILURES)} failures")
-    sys.exit(bool(FAILURES) or CHECKS == 0)
+    finish()
 
 
 main()
