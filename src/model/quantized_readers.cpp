@@ -10,16 +10,12 @@
 #include "base/shape_text.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
+#include "model/quantization.hpp"
 
 namespace ferrule::model {
 namespace {
 
 using Extents = std::vector<std::uint64_t>;
-
-std::string text_in(const Json* object, std::string_view field) {
-  const auto* value = object == nullptr ? nullptr : object->find(field);
-  return value == nullptr || value->if_string() == nullptr ? std::string() : *value->if_string();
-}
 
 Extents extents_of(const TensorView& tensor) {
   return {tensor.shape().begin(), tensor.shape().end()};
@@ -64,13 +60,9 @@ std::optional<std::int64_t> quantization_integer(const Json* quantization, std::
 }
 
 QuantizedReader::QuantizedReader(const TensorSource& source, const Json& config)
-    : source_(source), quantization_(config.find("quantization_config")) {
-  const auto* inner = config.find("text_config");
-  if (quantization_ == nullptr && inner != nullptr) {
-    quantization_ = inner->find("quantization_config");
-  }
-  method_ = text_in(quantization_, "quant_method");
-}
+    : source_(source),
+      quantization_(quantization_of(config)),
+      method_(quantization_text(quantization_, "quant_method")) {}
 
 QuantizedWeight QuantizedReader::begin(std::string_view main, const TensorView& tensor,
                                        std::string_view plain, Quantization kind,
@@ -140,8 +132,8 @@ QuantizedReader::Found QuantizedReader::read(std::string_view name, const Tensor
 QuantizedReader::Found QuantizedReader::gptq(std::string_view path, const TensorView& words) {
   const std::string at(path);
   auto weight = begin(at + ".qweight", words, at + ".weight", Quantization::kGptq, "GPTQ");
-  auto layout = text_in(quantization_, "checkpoint_format");
-  if (layout.empty()) layout = text_in(quantization_, "format");
+  auto layout = quantization_text(quantization_, "checkpoint_format");
+  if (layout.empty()) layout = quantization_text(quantization_, "format");
   const auto bits = quantization_integer(quantization_, "bits").value_or(4);
   if (!layout.empty() && layout != "gptq" && layout != "gptq_v2") {
     return unfollowed(weight.name, "it is in the layout " + quote(layout) +
@@ -194,7 +186,7 @@ QuantizedReader::Found QuantizedReader::gptq(std::string_view path, const Tensor
 QuantizedReader::Found QuantizedReader::awq(std::string_view path, const TensorView& words) {
   const std::string at(path);
   auto weight = begin(at + ".qweight", words, at + ".weight", Quantization::kAwq, "AWQ");
-  auto version = text_in(quantization_, "version");
+  auto version = quantization_text(quantization_, "version");
   std::transform(version.begin(), version.end(), version.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   if (!version.empty() && version != "gemm") {
