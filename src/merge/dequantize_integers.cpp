@@ -10,20 +10,29 @@ namespace {
 
 using model::QuantizedWeight;
 
+/// The tensors of GPTQ and AWQ. Columns of the stored matrices are rows of the weight.
+struct StoredByColumn {
+  explicit StoredByColumn(const QuantizedWeight& weight)
+      : words(*weight.part("weight")),
+        zeros(*weight.part("zeros")),
+        scales(scale_values(*weight.part("scale"))),
+        out(static_cast<std::size_t>(weight.shape[0])),
+        in(static_cast<std::size_t>(weight.shape[1])) {}
+
+  const TensorView& words;
+  const TensorView& zeros;
+  std::vector<float> scales;  ///< [groups, out]
+  std::size_t out;
+  std::size_t in;
+};
+
 /// scale * (value - zero) of the row's group, each product rounded to the dtype of the scales.
-/// Columns of the stored matrix are rows of the weight.
 class Gptq {
  public:
   explicit Gptq(const QuantizedWeight& weight)
-      : weight_(weight),
-        words_(*weight.part("weight")),
-        zeros_(*weight.part("zeros")),
-        scales_(scale_values(*weight.part("scale"))),
-        out_(static_cast<std::size_t>(weight.shape[0])),
-        in_(static_cast<std::size_t>(weight.shape[1])),
-        groups_(in_) {
+      : weight_(weight), stored_(weight), groups_(stored_.in) {
     const auto* order = weight.part("groups");
-    for (std::size_t i = 0; i < in_; ++i) {
+    for (std::size_t i = 0; i < stored_.in; ++i) {
       groups_[i] = order != nullptr ? static_cast<std::size_t>(load_word<std::int32_t>(*order, i))
                                     : i / static_cast<std::size_t>(weight.block_rows);
     }
@@ -31,81 +40,69 @@ class Gptq {
 
   template <typename T>
   void rows(std::size_t first, std::size_t count, T* out) const {
-    const std::size_t zero_words = static_cast<std::size_t>(zeros_.shape()[1]);
-    std::vector<T> zeros(scales_.size() / std::max<std::size_t>(out_, 1));
-    for (std::size_t row = first; row < first + count; ++row, out += in_) {
+    const std::size_t zero_words = static_cast<std::size_t>(stored_.zeros.shape()[1]);
+    std::vector<T> zeros(stored_.scales.size() / std::max<std::size_t>(stored_.out, 1));
+    for (std::size_t row = first; row < first + count; ++row, out += stored_.in) {
       for (std::size_t group = 0; group < zeros.size(); ++group) {
         zeros[group] = static_cast<T>(zero(group * zero_words, row));
       }
-      for (std::size_t i = 0; i < in_; ++i) {
-        const auto value = static_cast<T>(packed_value(words_, row, out_, i, weight_.bits));
+      for (std::size_t i = 0; i < stored_.in; ++i) {
+        const auto value =
+            static_cast<T>(packed_value(stored_.words, row, stored_.out, i, weight_.bits));
         const auto group = groups_[i];
-        out[i] = static_cast<T>(scales_[group * out_ + row]) * (value - zeros[group]);
+        out[i] = static_cast<T>(stored_.scales[group * stored_.out + row]) * (value - zeros[group]);
       }
-      round_as_library(weight_.arithmetic, out, in_);
+      round_as_library(weight_.arithmetic, out, stored_.in);
     }
   }
 
  private:
   std::uint32_t zero(std::size_t first, std::size_t row) const {
-    if (!weight_.zeros_less_one) return packed_value(zeros_, first, 1, row, weight_.bits);
+    if (!weight_.zeros_less_one) return packed_value(stored_.zeros, first, 1, row, weight_.bits);
     if (32 % weight_.bits != 0) {
-      return (packed_value(zeros_, first, 1, row, weight_.bits) + 1) & ((1U << weight_.bits) - 1);
+      return (packed_value(stored_.zeros, first, 1, row, weight_.bits) + 1) &
+             ((1U << weight_.bits) - 1);
     }
     // One is added to all zeros of a word at once, as GPTQModel takes it off: with carries.
     std::uint32_t ones = 0;
     for (unsigned bit = 0; bit < 32; bit += weight_.bits) ones |= 1U << bit;
     const std::size_t bit = row * weight_.bits;
-    const auto word = load_word<std::uint32_t>(zeros_, first + bit / 32) + ones;
+    const auto word = load_word<std::uint32_t>(stored_.zeros, first + bit / 32) + ones;
     return (word >> (bit % 32)) & ((1U << weight_.bits) - 1);
   }
 
   const QuantizedWeight& weight_;
-  const TensorView& words_;
-  const TensorView& zeros_;
-  std::vector<float> scales_;  ///< [groups, out]
-  std::size_t out_;
-  std::size_t in_;
+  StoredByColumn stored_;
   std::vector<std::size_t> groups_;  ///< Of each input.
 };
 
 /// The same with eight outputs in a word, in the order 0 2 4 6 1 3 5 7.
 class Awq {
  public:
-  explicit Awq(const QuantizedWeight& weight)
-      : weight_(weight),
-        words_(*weight.part("weight")),
-        zeros_(*weight.part("zeros")),
-        scales_(scale_values(*weight.part("scale"))),
-        out_(static_cast<std::size_t>(weight.shape[0])),
-        in_(static_cast<std::size_t>(weight.shape[1])) {}
+  explicit Awq(const QuantizedWeight& weight) : weight_(weight), stored_(weight) {}
 
   template <typename T>
   void rows(std::size_t first, std::size_t count, T* out) const {
     const auto group_size = static_cast<std::size_t>(weight_.block_rows);
-    for (std::size_t row = first; row < first + count; ++row, out += in_) {
-      for (std::size_t i = 0; i < in_; ++i) {
+    for (std::size_t row = first; row < first + count; ++row, out += stored_.in) {
+      for (std::size_t i = 0; i < stored_.in; ++i) {
         const auto group = i / group_size;
-        const auto value = nibble(words_, i, row) - nibble(zeros_, group, row);
-        out[i] = static_cast<T>(value) * static_cast<T>(scales_[group * out_ + row]);
+        const auto value = nibble(stored_.words, i, row) - nibble(stored_.zeros, group, row);
+        out[i] = static_cast<T>(value) * static_cast<T>(stored_.scales[group * stored_.out + row]);
       }
-      round_as_library(weight_.arithmetic, out, in_);
+      round_as_library(weight_.arithmetic, out, stored_.in);
     }
   }
 
  private:
   std::int32_t nibble(const TensorView& words, std::size_t line, std::size_t row) const {
     constexpr std::array<unsigned, 8> kPlace = {0, 4, 1, 5, 2, 6, 3, 7};
-    const auto word = load_word<std::uint32_t>(words, line * (out_ / 8) + row / 8);
+    const auto word = load_word<std::uint32_t>(words, line * (stored_.out / 8) + row / 8);
     return static_cast<std::int32_t>((word >> (4 * kPlace[row % 8])) & 0xFU);
   }
 
   const QuantizedWeight& weight_;
-  const TensorView& words_;
-  const TensorView& zeros_;
-  std::vector<float> scales_;  ///< [groups, out]
-  std::size_t out_;
-  std::size_t in_;
+  StoredByColumn stored_;
 };
 
 /// (value - half - zero) * scale of the group, in the dtype of the scales.
