@@ -31,37 +31,10 @@ struct Operands {
   bool adds;
 };
 
-template <typename T, std::size_t Bytes>
-struct VectorOf;
-template <>
-struct VectorOf<float, 16> {
-  using Type = float __attribute__((vector_size(16)));
-};
-template <>
-struct VectorOf<float, 32> {
-  using Type = float __attribute__((vector_size(32)));
-};
-template <>
-struct VectorOf<float, 64> {
-  using Type = float __attribute__((vector_size(64)));
-};
-template <>
-struct VectorOf<double, 16> {
-  using Type = double __attribute__((vector_size(16)));
-};
-template <>
-struct VectorOf<double, 32> {
-  using Type = double __attribute__((vector_size(32)));
-};
-template <>
-struct VectorOf<double, 64> {
-  using Type = double __attribute__((vector_size(64)));
-};
-
 /// What a processor's registers hold: a tile has Rows x MaxVectors of them.
 template <typename T, std::size_t Bytes, std::size_t Rows, std::size_t MaxVectors>
 struct Shape {
-  using Vector = typename VectorOf<T, Bytes>::Type;
+  using Vector [[gnu::vector_size(Bytes)]] = T;
   static constexpr std::size_t kLanes = Bytes / sizeof(T);
   static constexpr std::size_t kRows = Rows;
   static constexpr std::size_t kMaxVectors = MaxVectors;
