@@ -62,7 +62,7 @@ double take_over(ferrule_adapter adapter) {
 ferrule_adapter admit(ferrule_base base, const std::string& path, double& sum) {
   auto error = sized<ferrule_error>();
   ferrule_adapter adapter = {};
-  // Refuses what breaks a rule: opening is verifying, but for the card.
+  // Refuses what breaks a rule: opening is verifying, except for the card.
   need(ferrule_adapter_open(path.c_str(), nullptr, &adapter, &error), error);
   ferrule_report report = {};
   need(ferrule_check(adapter, base, nullptr, &report, &error), error);

@@ -24,7 +24,7 @@ from side_by_side import Table
 
 MIB = 1 << 20
 
-# The clock stands still while a program gets ready: prints the nanoseconds of its last part and what it found.
+# The clock does not run while a program gets ready: prints the nanoseconds of its last part and what it found.
 TIMED = """
 import sys, time
 {before}

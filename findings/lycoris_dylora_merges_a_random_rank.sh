@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # lycoris-lora 4.1.3, torch 2.13.0, seen 2026-11-29.
 #
-# DyLoRA trains with a rank drawn anew at each step. merge_to() draws one as well: an adapter of rank 8 that is merged into the same weights
+# DyLoRA trains with a rank drawn again at each step. merge_to() draws one as well: an adapter of rank 8 that is merged into the same weights
 # four times gives up to four different models, most of them with only a part of the rank. Nothing warns, eval() changes nothing, and the saved
 # file, which other programs merge with all of its rank, is none of them.
 #

@@ -5,7 +5,7 @@
 # target_modules="all-linear" leaves the head of a classifier of sequences alone, so that it can be trained and saved in full. For classifiers of
 # tokens and for question answering, whose heads PEFT adds to modules_to_save as well, it does not: the head becomes a LoRA layer first, and
 # get_peft_model() then raises TypeError. Without a task_type it succeeds, with LoRA on the new head: the file holds the two factors but not the
-# random weight under them, so the reloaded model, whose head is drawn anew, gives other answers without a word.
+# random weight under them, so the reloaded model, whose head is drawn again, gives other answers without a word.
 #
 # Seen: SEQ_CLS: saved head is classifier.weight and bias; TOKEN_CLS, QUESTION_ANS: TypeError; none: classifier.lora_A and lora_B, reloaded
 # outputs off by 0.24.

@@ -3,7 +3,7 @@
 # peft 0.21.2, torch 2.13.0, seen 2026-11-29.
 #
 # LoRA on a layer with torch's weight normalization (as in many audio models) or another parametrization trains and answers as it should.
-# merge_adapter() adds the update to a weight that torch computes anew at each access, so the update is gone at once: the layer calls itself merged,
+# merge_adapter() adds the update to a weight that torch computes again at each access, so the update is gone at once: the layer calls itself merged,
 # skips the adapter, and answers as the base. merge_and_unload() hands out the base. safe_merge makes no difference, and nothing is said.
 #
 # Seen, relative difference, adapter / merged / unloaded to base: plain 2.7 / 2.7 / 2.7; weight_norm 2.7 / 0.0 / 0.0; spectral_norm

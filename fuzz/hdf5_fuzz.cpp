@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An HDF5 file: whatever is read lies inside the file and fits its shape.
+// An HDF5 file: whatever is read is inside the file and fits its shape.
 #include <cstdint>
 #include <cstdlib>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An .onnx_adapter: whatever is read lies inside the file and fits its shape.
+// An .onnx_adapter: whatever is read is inside the file and fits its shape.
 #include <cstdint>
 #include <cstdlib>
 

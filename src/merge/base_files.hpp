@@ -67,7 +67,7 @@ class BaseFiles {
   /// The tensor of that name, or nullptr.
   const DiskTensor* find(std::string_view name) const noexcept;
 
-  /// Shows each quantized weight as the plain one that it stands for, instead of its tensors. False
+  /// Shows each quantized weight as the plain one that it replaces, instead of its tensors. False
   /// if there are none. Fails with kUnsupported (MG-6) or kCorrupt (MG-11).
   Result<bool> show_dequantized(const Json& config);
 

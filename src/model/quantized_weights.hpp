@@ -33,7 +33,7 @@ struct QuantizedWeight {
   std::vector<std::uint64_t> shape;  ///< Of the plain weight as a checkpoint in 16 bits has it.
   Quantization kind = Quantization::kScaled;
   std::string format;  ///< For messages: "GPTQ".
-  /// The tensor that stands for it: the one with the elements.
+  /// The tensor with the elements.
   std::string main;
   /// By what they are: "weight", "scale", "zeros", "groups", "global", "code" and so on.
   std::map<std::string, TensorView, std::less<>> parts;

@@ -29,7 +29,7 @@ std::vector<T> numbers(std::size_t count, std::uint32_t seed) {
   return values;
 }
 
-/// Elements between rows that belong to nobody: they must stay as they are.
+/// Elements between rows, which belong to no matrix: they must stay as they are.
 constexpr std::size_t kGap = 3;
 
 template <typename T>

@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::string_view kStateKey = "state_dict";
 
-/// What stands behind a method's attribute in a live key: the adapter's name.
+/// What comes after a method's attribute in a live key: the adapter's name.
 std::optional<std::string_view> adapter_name_in(std::string_view key) {
   constexpr std::array<std::string_view, 6> kAttributes = {".lora_", ".hada_", ".lokr_",
                                                            ".ia3_",  ".vera_", ".oft_"};

@@ -56,7 +56,7 @@ class Snapshot {
 /// after the other in the order of the calls, so the last one to a folder is what the folder has in
 /// the end. At most `backlog` snapshots wait in memory: a further call waits for room. All members
 /// may be called from any number of threads. The destructor waits until all is written; errors that
-/// nobody has asked for are lost then.
+/// no caller has asked for are lost then.
 class AsyncSaver {
  public:
   using Pending = std::shared_future<Result<SaveReport>>;
