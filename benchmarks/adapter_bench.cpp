@@ -24,8 +24,9 @@ std::optional<double> convert(const std::string& from, const std::string& to,
 
 /// Lists and verifies a folder; as many tensors as its adapters have, all of them good.
 std::optional<double> folder(const std::string& path, const std::string& memo) {
-  const auto summary =
-      ferrule::inspect_folder(path, {.threads = 0, .open = {}, .progress = {}, .memo = memo});
+  ferrule::FolderOptions options;
+  options.memo = memo;
+  const auto summary = ferrule::inspect_folder(path, options);
   if (!summary || summary->bad() != 0) return std::nullopt;
   return static_cast<double>(summary->totals().tensors);
 }

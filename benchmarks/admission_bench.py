@@ -19,7 +19,7 @@ import side_by_side
 import torch
 import transformers
 from peft.tuners.tuners_utils import check_target_module_exists
-from peft.utils import get_pattern_key
+from peft.utils.other import get_pattern_key
 from safetensors import safe_open
 from side_by_side import Half, Table
 

@@ -65,6 +65,7 @@ LLAMA = """
 import runpy, sys, time
 import torch, transformers, gguf, safetensors.torch, numpy
 script, source, base, out = sys.argv[1:]
+sys.path.insert(0, script.rpartition("/")[0])
 sys.argv = [script, "--base", base, "--outfile", out, "--outtype", "f32", source]
 start = time.perf_counter_ns()
 try:
