@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <iomanip>
 #include <iostream>
 #include <map>
 #include <sstream>
@@ -124,6 +125,6 @@ int main() {
     const auto found = run(action, base, path);
     const auto elapsed = std::chrono::steady_clock::now() - start;
     std::cout << std::chrono::duration_cast<std::chrono::nanoseconds>(elapsed).count() << " "
-              << found << std::endl;
+              << std::setprecision(17) << found << std::endl;
   }
 }
