@@ -7,17 +7,20 @@
 
 #include "base/checked.hpp"
 #include "base/errors.hpp"
+#include "base/parallel.hpp"
 #include "base/try.hpp"
 #include "ferrule/file_names.hpp"
 #include "ferrule/json.hpp"
-#include "ferrule/safetensors_writer.hpp"
+#include "ferrule/safetensors_file.hpp"
 #include "ferrule/tensor_source.hpp"
+#include "ferrule/tensor_stream.hpp"
 #include "ferrule/text.hpp"
 #include "ferrule/text_file.hpp"
 #include "format/safetensors/safetensors_header.hpp"
 #include "io/digest.hpp"
 #include "io/folder.hpp"
 #include "io/reserved_range.hpp"
+#include "io/transaction/file_transaction.hpp"
 #include "rescue/adapter_choice.hpp"
 #include "rescue/shard_manifest.hpp"
 #include "rescue/shards.hpp"
@@ -26,6 +29,9 @@ namespace ferrule {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// Below, starting a thread takes longer than the sum.
+constexpr std::uint64_t kWorthAThread = std::uint64_t{1} << 20;
 
 Error bad_part(const ShardTensor& tensor, std::string_view what) {
   return base::invalid("RS-4", "tensor " + quote(tensor.name) + ": " + std::string(what));
@@ -81,25 +87,10 @@ class ShardWriter {
       streams_.push_back(
           {.name = key.key, .dtype = tensor.dtype, .shape = tensor.sizes, .bytes = tensor.bytes});
     }
-    FERRULE_TRY(const auto sum, digest());
-    Json manifest(Json::Object{});
-    manifest.set("rank", Json(options_.rank));
-    manifest.set("run", Json(options_.run_id));
-    manifest.set("sha256", Json(sum));
-    manifest.set("step", Json(options_.step.value_or(0)));
-    manifest.set("tensors", Json(std::move(listed_)));
-    manifest.set("version", Json(1));
-    manifest.set("world", Json(options_.world_size));
-    const Metadata metadata = {
-        {std::string(rescues::kShardingInfoKey), Json(std::move(boxes_)).dump_python(-1, false)},
-        {"DCP_VERSION", "1.0"},
-        {std::string(rescues::kShardKey), manifest.dump_python(-1, false)},
-        {"format", "pt"}};
     SaveShardReport report{.file = folder / rescues::shard_name(options_.rank),
                            .tensors = streams_.size(),
                            .file_bytes = 0};
-    FERRULE_CHECK(
-        write_safetensors(report.file, streams_, metadata, {.durability = options_.durability}));
+    FERRULE_CHECK(write_file(report.file));
     for (const auto& stream : streams_) report.file_bytes += stream.bytes.size();
     return report;
   }
@@ -122,15 +113,59 @@ class ShardWriter {
     listed_.emplace_back(key, std::move(part));
   }
 
-  /// RS-14: of the data section, in the order in which it will be written.
-  Result<std::string> digest() const {
+  /// The header says what the data sums to. So that a rank does not wait for the sum, the data is
+  /// written meanwhile, after a header as long as the right one, which then takes its place.
+  Result<void> write_file(const fs::path& path) {
+    FERRULE_TRY(const auto draft, encode(std::string(2 * sizeof(io::Sha256Sum), '0')));
+    FERRULE_TRY(auto transaction, io::FileTransaction::begin(path, options_.durability));
+    auto& file = transaction.file();
+    FERRULE_CHECK(file.reserve(draft.bytes.size() + draft.data_bytes));
+    std::string sum;
+    Result<void> written;
+    base::parallel_for(2, draft.data_bytes < kWorthAThread ? 1 : 2, [&](std::size_t i) {
+      if (i == 0) {
+        sum = digest(draft);
+      } else {
+        written = write_draft(file, draft);
+      }
+    });
+    FERRULE_CHECK(std::move(written));
+    FERRULE_TRY(const auto header, encode(sum));
+    FERRULE_CHECK(file.write_at(0, std::as_bytes(std::span(header.bytes))));
+    return transaction.commit();
+  }
+
+  Result<format::EncodedHeader> encode(const std::string& sum) const {
+    Json manifest(Json::Object{});
+    manifest.set("rank", Json(options_.rank));
+    manifest.set("run", Json(options_.run_id));
+    manifest.set("sha256", Json(sum));
+    manifest.set("step", Json(options_.step.value_or(0)));
+    manifest.set("tensors", Json(listed_));
+    manifest.set("version", Json(1));
+    manifest.set("world", Json(options_.world_size));
+    const Metadata metadata = {
+        {std::string(rescues::kShardingInfoKey), Json(boxes_).dump_python(-1, false)},
+        {"DCP_VERSION", "1.0"},
+        {std::string(rescues::kShardKey), manifest.dump_python(-1, false)},
+        {"format", "pt"}};
     std::vector<format::HeaderEntry> entries;
     for (const auto& stream : streams_)
       entries.push_back({stream.name, stream.dtype, stream.shape});
-    FERRULE_TRY(const auto header, format::encode_safetensors_header(entries, {}));
+    return format::encode_safetensors_header(entries, metadata);
+  }
+
+  /// RS-14: of the data section, in the order in which it is written.
+  std::string digest(const format::EncodedHeader& header) const {
     io::Sha256 sum;
     for (const auto position : header.order) sum.update(streams_[position].bytes);
     return io::to_hex(sum.finish());
+  }
+
+  Result<void> write_draft(io::OutputFile& file, const format::EncodedHeader& header) const {
+    std::vector<std::span<const std::byte>> pieces = {std::as_bytes(std::span(header.bytes))};
+    for (const auto position : header.order) pieces.push_back(streams_[position].bytes);
+    return file.write(pieces);
   }
 
   std::span<const ShardTensor> tensors_;
