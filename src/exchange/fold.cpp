@@ -24,7 +24,9 @@ double largest_magnitude(const Values& values) {
     piece.resize(std::min<std::uint64_t>(kPiece, count - first));
     values.read(first, std::span(piece));
     for (const double value : piece) largest = std::max(largest, std::fabs(value));
+    if (first % Values::kReleaseAfter == 0) values.release();
   }
+  values.release();
   return largest;
 }
 

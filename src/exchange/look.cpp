@@ -42,11 +42,13 @@ Result<void> look_into_folder(Look& look, const OpenOptions& options) {
   }
   for (const auto name : kWeights) {
     if (!look.has(name)) continue;
-    const auto opened = open_tensors(look.at(name), options);
+    auto opened = open_tensors(look.at(name), options);
     if (!opened) {
       look.trouble = opened.error();
       continue;
     }
+    look.opened_name = name;
+    look.opened = *opened;
     look.key_dialect = peft::dialect_of(*opened->tensors).dialect;
     const auto tensors = opened->tensors->tensors();
     look.has_peft_keys = !tensors.empty() && tensors.front().name.starts_with("base_model.model.");
@@ -65,6 +67,11 @@ bool is_lightning(const io::InputFile& file, OpenOptions options) {
 
 bool Look::has(std::string_view name) const {
   return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+Result<OpenedTensors> Look::open(std::string_view name, const OpenOptions& options) const {
+  if (name == opened_name && !name.empty()) return opened;
+  return open_tensors(at(name), options);
 }
 
 bool Look::recognized_as(std::string_view name) const {

@@ -18,6 +18,12 @@
 
 namespace ferrule::exchange {
 
+/// The file's tensors, whatever its format, with its safetensors metadata.
+struct OpenedTensors {
+  std::shared_ptr<const TensorSource> tensors;
+  Metadata metadata = {};
+};
+
 /// A source as it is seen from outside: what kind of files, and whose names and fields are in them.
 struct Look {
   std::filesystem::path path;
@@ -36,6 +42,9 @@ struct Look {
   /// The tensors of a file that Ferrule reads as tensors (safetensors, torch); null otherwise.
   std::shared_ptr<const TensorSource> tensors = {};
   Metadata metadata = {};
+  /// Of a folder: the file that was opened to look at its names, and its name; "" for none.
+  std::string opened_name = {};
+  OpenedTensors opened = {};
   /// A torch file with all that Lightning keeps of a training.
   bool is_lightning = false;
   /// Why the tensors could not be read, if they could not.
@@ -43,6 +52,8 @@ struct Look {
 
   bool has(std::string_view name) const;
   std::filesystem::path at(std::string_view name) const { return path / name; }
+  /// The tensors of a file of the folder, as open_tensors() with what look_at() was given.
+  Result<OpenedTensors> open(std::string_view name, const OpenOptions& options) const;
   /// Either of the two dialects is the one of that name.
   bool recognized_as(std::string_view name) const;
 };
@@ -50,11 +61,6 @@ struct Look {
 /// Fails with kNotFound or kIo.
 Result<Look> look_at(const std::filesystem::path& path, const OpenOptions& options);
 
-/// The file's tensors, whatever its format, with its safetensors metadata.
-struct OpenedTensors {
-  std::shared_ptr<const TensorSource> tensors;
-  Metadata metadata = {};
-};
 Result<OpenedTensors> open_tensors(const std::filesystem::path& path, const OpenOptions& options);
 
 /// A JSON file, or null if there is none.

@@ -61,6 +61,7 @@ Products products_of(const Values& x, const Values& y) {
   const auto vectors = static_cast<std::size_t>(x.dim(0) + y.dim(0));
   Products out(vectors);
   std::vector<double> window;
+  std::uint64_t read = 0;
   for (std::uint64_t first = 0; first < x.dim(1); first += kWindow) {
     const auto length =
         static_cast<std::size_t>(std::min<std::uint64_t>(kWindow, x.dim(1) - first));
@@ -70,6 +71,11 @@ Products products_of(const Values& x, const Values& y) {
     x.slice(1, first, length).read(0, all.first(mine));
     y.slice(1, first, length).read(0, all.subspan(mine));
     out.add(window, length);
+    read += window.size();
+    if (read < Values::kReleaseAfter) continue;
+    x.release();
+    y.release();
+    read = 0;
   }
   return out;
 }
@@ -79,6 +85,10 @@ double relative(const Values& x, const Values& y) {
   double norm = 0, distance = 0;
   const auto count = x.element_count();
   for (std::uint64_t first = 0; first < count; first += a.size()) {
+    if (first != 0 && first % Values::kReleaseAfter == 0) {
+      x.release();
+      y.release();
+    }
     a.resize(std::min<std::uint64_t>(kWindow * 16, count - first));
     b.resize(a.size());
     x.read(first, std::span(a));
@@ -104,6 +114,13 @@ Values without_padding(const Values& values, std::size_t axis, std::uint64_t ran
     if (std::any_of(piece.begin(), piece.end(), [](double v) { return v != 0; })) return values;
   }
   return values.slice(axis, 0, rank);
+}
+
+void release(const Site& site) {
+  for (const auto* values : {&site.a, &site.b, &site.mid, &site.magnitude, &site.bias}) {
+    values->release();
+  }
+  for (const auto& [role, values] : site.others) values.release();
 }
 
 /// The dtypes' own rounding, with room for the sums.
@@ -251,10 +268,7 @@ Result<void> prove(const Middle& before, const Middle& after,
       report.largest_error = error;
       report.largest_error_site = site.name();
     }
-    for (const auto* side : {&site, found->second}) {
-      side->a.release();
-      side->b.release();
-    }
+    for (const auto* side : {&site, found->second}) release(*side);
     read_back.erase(found);
   }
   // Experts without an adapter are written as zeros if their layer has others.
@@ -278,6 +292,8 @@ Result<void> prove(const Middle& before, const Middle& after,
                     percent(error));
     }
     report.largest_error = std::max(report.largest_error, error);
+    extra.values.release();
+    found->second->values.release();
   }
   report.sites = before.sites.size();
   return {};

@@ -92,13 +92,16 @@ class Values {
   std::span<const std::byte> contiguous() const noexcept;
   /// True if both read the same bytes in the same way.
   bool same_source(const Values& other) const noexcept;
-  /// True if all elements are equal: `other` times `factor`. Reads both unless they are one.
+  /// True if all elements are equal: `other` times `factor`. Reads both unless they are one, in
+  /// pieces whose memory is given back.
   bool same_values(const Values& other, double factor = 1) const;
 
   /// True if its bytes are the caller's (a file), not computed.
   bool is_mapped() const noexcept;
-  /// Gives back the memory of what was read of mapped files; it is read again when needed.
+  /// Gives back the memory of what was read of mapped files; it is read again when needed. Who
+  /// reads a large tensor does it after each kReleaseAfter elements.
   void release() const;
+  static constexpr std::uint64_t kReleaseAfter = std::uint64_t{1} << 20;
 
   /// To be written under that name as that dtype. The memory of mapped files is given back on the
   /// way.

@@ -123,6 +123,9 @@ void copy(const Run& run) {
 
 using RunFunction = void (*)(const Run&);
 
+/// Bytes that are compared at a time.
+constexpr std::size_t kBand = std::size_t{4} << 20;
+
 template <typename From>
 RunFunction converter_to(Dtype dtype) {
   switch (dtype) {
@@ -261,12 +264,24 @@ bool Values::same_values(const Values& other, double factor) const {
   const auto mine = contiguous();
   const auto theirs = other.contiguous();
   if (factor == 1 && dtype_ == other.dtype_ && !mine.empty() && mine.size() == theirs.size()) {
-    return std::memcmp(mine.data(), theirs.data(), mine.size()) == 0;
+    for (std::size_t at = 0; at < mine.size(); at += kBand) {
+      const auto size = std::min(kBand, mine.size() - at);
+      if (std::memcmp(mine.data() + at, theirs.data() + at, size) != 0) return false;
+      if (mine.size() > kBand) {
+        io::release_pages(mine.subspan(at, size));
+        io::release_pages(theirs.subspan(at, size));
+      }
+    }
+    return true;
   }
   constexpr std::uint64_t kPiece = 8192;
   std::vector<double> a, b;
   const auto count = element_count();
   for (std::uint64_t first = 0; first < count; first += a.size()) {
+    if (first != 0 && first % kReleaseAfter == 0) {
+      release();
+      other.release();
+    }
     a.resize(std::min(kPiece, count - first));
     b.resize(a.size());
     read(first, std::span(a));
@@ -309,7 +324,7 @@ TensorStream Values::stream(std::string name, Dtype dtype) const {
       values.read(first, dtype, whole);
       std::memcpy(piece.data(), whole.data() + offset % width, piece.size());
     }
-    if (last == count) values.release();
+    if (last == count || first / kReleaseAfter != last / kReleaseAfter) values.release();
     return {};
   };
   out.is_concurrent = true;

@@ -52,9 +52,15 @@ Result<void> read_all(const InputFile& file, std::span<std::byte> out, unsigned 
 
 namespace {
 
+// Bytes of a mapped file that are let go before their pages are given back, and what each call
+// counts for at least, because it may have mapped as much.
+constexpr std::size_t kReleaseAfter = std::size_t{4} << 20;
+constexpr std::size_t kReleasedAtLeast = std::size_t{256} << 10;
+
 struct MappedRange {
   std::size_t size = 0;
   bool is_writable = false;
+  std::size_t pending = 0;
 };
 
 /// Ranges of files that are mapped now.
@@ -83,7 +89,7 @@ struct MappedFiles {
 void note_mapping(const std::byte* data, std::size_t size) {
   auto& files = MappedFiles::all();
   const std::lock_guard lock(files.mutex);
-  files.ranges[data] = {.size = size, .is_writable = false};
+  files.ranges[data] = {.size = size};
 }
 
 void unmap(std::byte* data, std::size_t size) noexcept {
@@ -119,18 +125,14 @@ void release_pages(std::span<const std::byte> bytes) noexcept {
   const auto found = files.find(bytes);
   // What was written to is in these pages alone.
   if (found == files.ranges.end() || found->second.is_writable) return;
-  // The system maps the pages around one that is touched as well, 64 KiB at a time
-  // (fault_around_bytes): with small tensors they would be all of the file. Pages that a neighbor
-  // needs are read again like any other.
-  constexpr std::uintptr_t kAround = std::uintptr_t{1} << 16;
-  static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto start = reinterpret_cast<std::uintptr_t>(found->first);
-  const auto size = static_cast<std::uintptr_t>(found->second.size);
-  const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());
-  const auto first = std::max(begin / kAround * kAround, start);
-  const auto last = std::min((begin + bytes.size() + kAround - 1) / kAround * kAround,
-                             start + (size + page - 1) / page * page);
-  ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+  // The system maps far more than the pages that are touched: all of the folio in the page cache
+  // that they are in, up to 2 MiB. So the whole file is given back, once enough was read; pages
+  // that a neighbor still needs are mapped again.
+  auto& range = found->second;
+  range.pending += std::max(bytes.size(), kReleasedAtLeast);
+  if (range.pending < kReleaseAfter && bytes.size() < range.size) return;
+  range.pending = 0;
+  ::madvise(const_cast<std::byte*>(found->first), range.size, MADV_DONTNEED);
 }
 
 Result<Mapping> Mapping::of(const InputFile& file, Backing backing, unsigned threads) {

@@ -36,9 +36,9 @@ class Mapping {
 /// with kLimitExceeded if the limits of the process do not allow so much data.
 Result<void> make_writable(std::span<const std::byte> bytes);
 
-/// Gives back the memory of whole pages in `bytes` as far as they are of a file mapped by Mapping
-/// (Backing::kMap); their content is read from the file again when it is touched. Bytes of any
-/// other memory stay. For who reads a large file once and keeps it open.
+/// Says that `bytes` of a file mapped by Mapping (Backing::kMap) are done with. After some MiB the
+/// memory of the file's pages is given back; their content is read from the file again when it is
+/// touched. Bytes of any other memory stay. For who reads a large file once and keeps it open.
 void release_pages(std::span<const std::byte> bytes) noexcept;
 
 }  // namespace ferrule::io

@@ -50,7 +50,7 @@ class Mistral final : public Dialect {
     FERRULE_TRY(const double scale, strength(request, folder));
     auto tensors = look.tensors;
     if (look.is_folder) {
-      FERRULE_TRY(const auto opened, open_tensors(look.at(kMistralFile), request.open));
+      FERRULE_TRY(const auto opened, look.open(kMistralFile, request.open));
       tensors = opened.tensors;
     }
     FERRULE_TRY(const auto heads, heads_of(request.base, kWhy));

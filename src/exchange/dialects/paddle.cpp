@@ -84,7 +84,7 @@ class Paddle final : public Dialect {
     Middle out;
     for (const auto& name : look.names) {
       if (!is_paddle_weights(name)) continue;
-      FERRULE_TRY(const auto opened, open_tensors(look.at(name), request.open));
+      FERRULE_TRY(const auto opened, look.open(name, request.open));
       FERRULE_TRY(auto modules, read_factors(*opened.tensors, kPaddleSuffixes, "PaddleNLP"));
       for (auto& [path, factors] : modules) out.sites.push_back(site_of(path, factors, scale));
       out.owners.push_back(opened.tensors);

@@ -17,6 +17,8 @@ namespace {
 
 /// Elements written at a time: a multiple of a block.
 constexpr std::uint64_t kPiece = 1 << 18;
+/// Bytes written at a time if they are in the source as they are.
+constexpr std::size_t kBand = std::size_t{4} << 20;
 
 Dtype dtype_of(std::uint32_t type) {
   switch (type) {
@@ -35,8 +37,11 @@ Result<void> write_values(io::OutputFile& out, const Entry& entry) {
   const bool blocks = entry.type == format::kGgufQ8_0;
   if (!blocks && dtype == entry.values.dtype()) {
     if (const auto bytes = entry.values.contiguous(); !bytes.empty()) {
-      FERRULE_CHECK(out.write(bytes));
-      entry.values.release();
+      for (std::size_t at = 0; at < bytes.size(); at += kBand) {
+        const auto band = bytes.subspan(at, std::min(kBand, bytes.size() - at));
+        FERRULE_CHECK(out.write(band));
+        io::release_pages(band);
+      }
       return {};
     }
   }
@@ -55,6 +60,7 @@ Result<void> write_values(io::OutputFile& out, const Entry& entry) {
     }
     FERRULE_CHECK(out.write(std::span<const std::byte>(piece)));
     first += now;
+    if (first % Values::kReleaseAfter == 0) entry.values.release();
   }
   entry.values.release();
   return {};
