@@ -43,13 +43,19 @@ def adapterhub(root):
     import adapters
     import torch
     from adapters import IA3Config, LoRAConfig
-    from transformers import (BertConfig, BertForSequenceClassification, BertModel, GPT2Config, GPT2LMHeadModel, LlamaConfig,
-                              LlamaForCausalLM)
+    from transformers import (BertConfig, BertForSequenceClassification, BertModel, DistilBertConfig, DistilBertModel, GPT2Config,
+                              GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration)
 
     bert = BertConfig(vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=4, intermediate_size=24)
     llama = LlamaConfig(**{key: value for key, value in LLAMA.items() if key not in ("architectures", "model_type")})
     gpt2 = GPT2Config(vocab_size=40, n_embd=16, n_layer=2, n_head=4, n_positions=32)
+    t5 = T5Config(vocab_size=40, d_model=16, d_kv=4, num_heads=4, num_layers=1, d_ff=24)
+    distilbert = DistilBertConfig(vocab_size=40, dim=16, n_layers=2, n_heads=4, hidden_dim=24)
+    everywhere = dict(r=4, alpha=6, attn_matrices=["q", "k", "v"], intermediate_lora=True, output_lora=True)
     cases = {
+        "adapterhub-t5": (T5ForConditionalGeneration, t5, LoRAConfig(**everywhere)),
+        "adapterhub-distilbert": (DistilBertModel, distilbert, LoRAConfig(**everywhere, leave_out=[1])),
+        "adapterhub-gpt2-ia3": (GPT2LMHeadModel, gpt2, IA3Config()),
         "adapterhub-bert": (BertModel, bert, LoRAConfig(r=4, alpha=16)),
         "adapterhub-bert-head": (BertForSequenceClassification, bert,
                                  LoRAConfig(r=4, alpha=16, intermediate_lora=True, output_lora=True)),
@@ -72,8 +78,9 @@ def adapterhub(root):
         model.merge_adapter("task")
         merged = dict(model.named_parameters())
         truth = {k: (merged[k].detach() - v).numpy() for k, v in weights.items()}
-        if isinstance(method, IA3Config):  # What each output is multiplied by.
-            truth = {k: (merged[k].detach() / v)[:, 0].numpy() for k, v in weights.items() if np.any(truth[k])}
+        if isinstance(method, IA3Config):  # What each output is multiplied by; GPT-2's are columns.
+            scales = {k: (merged[k].detach() / v).numpy() for k, v in weights.items() if np.any(truth[k])}
+            truth = {k: v[0] if kind is GPT2LMHeadModel else v[:, 0] for k, v in scales.items()}
         described = config.to_dict()
         described["architectures"] = [kind.__name__]
         write_sample(root / name, {k: described[k] for k in sorted(described) if described[k] is not None}, truth)
@@ -83,12 +90,22 @@ def torchtune(root):
     import torch
     from torchtune.models import convert_weights
     from torchtune.models.llama2 import lora_llama2
+    from torchtune.models.phi3._component_builders import lora_phi3
+    from torchtune.models.phi3._convert_weights import phi3_tune_to_hf
     from torchtune.modules.peft import get_adapter_params, get_merged_lora_ckpt
 
-    for name, extra in (("torchtune", {}), ("torchtune-mlp", dict(apply_lora_to_mlp=True, apply_lora_to_output=True))):
+    def llama_to_hf(weights):
+        return convert_weights.tune_to_hf(weights, num_heads=4, num_kv_heads=2, dim=16)
+
+    phi3 = dict(LLAMA, architectures=["Phi3ForCausalLM"], model_type="phi3")
+    everywhere = ["q_proj", "k_proj", "v_proj", "output_proj"]
+    cases = {"torchtune": (lora_llama2, everywhere, {}, LLAMA, llama_to_hf),
+             "torchtune-mlp": (lora_llama2, everywhere, dict(apply_lora_to_mlp=True, apply_lora_to_output=True), LLAMA, llama_to_hf),
+             "torchtune-phi3": (lora_phi3, ["q_proj", "v_proj"], dict(apply_lora_to_mlp=True), phi3, phi3_tune_to_hf)}
+    for name, (make, modules, extra, base, to_hf) in cases.items():
         torch.manual_seed(2)
-        model = lora_llama2(["q_proj", "k_proj", "v_proj", "output_proj"], vocab_size=40, num_layers=2, num_heads=4,
-                            num_kv_heads=2, embed_dim=16, max_seq_len=32, intermediate_dim=24, lora_rank=4, lora_alpha=8, **extra)
+        model = make(modules, vocab_size=40, num_layers=2, num_heads=4, num_kv_heads=2, embed_dim=16, max_seq_len=32,
+                     intermediate_dim=24, lora_rank=4, lora_alpha=8, **extra)
         trained = get_adapter_params(model)
         for parameter in trained.values():
             parameter.data = torch.randn_like(parameter) * 0.1
@@ -99,45 +116,57 @@ def torchtune(root):
             {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"], "peft_type": "LORA"}))
         state = {k: v.detach().clone() for k, v in model.state_dict().items()}
         merged = get_merged_lora_ckpt({k: v.clone() for k, v in state.items()}, rank=4, alpha=8)
-        before = {k: v for k, v in state.items() if k in merged}
-
-        def to_hf(weights):
-            return convert_weights.tune_to_hf(weights, num_heads=4, num_kv_heads=2, dim=16)
-
-        old, new = to_hf(before), to_hf(merged)
-        write_sample(root / name, LLAMA, {k: (new[k] - old[k]).numpy() for k in old})
+        old, new = to_hf({k: v for k, v in state.items() if k in merged}), to_hf(merged)
+        write_sample(root / name, base, {k: (new[k] - old[k]).numpy() for k in old})
 
 
 def litgpt(root):
     import torch
     from litgpt.lora import GPT, Config, lora_filter, merge_lora_weights
-    from litgpt.scripts.convert_lit_checkpoint import copy_weights_llama
+    from litgpt.scripts.convert_lit_checkpoint import (copy_weights_falcon, copy_weights_gpt_neox, copy_weights_llama,
+                                                       copy_weights_phi)
 
-    settings = dict(lora_r=4, lora_alpha=8, lora_dropout=0.0, lora_query=True, lora_key=False, lora_value=True,
-                    lora_projection=True, lora_mlp=True, lora_head=True)
-    config = Config(name="tiny", block_size=32, vocab_size=40, padded_vocab_size=40, n_layer=2, n_head=4, n_query_groups=2,
-                    n_embd=16, head_size=4, rotary_percentage=1.0, parallel_residual=False, bias=False, norm_class_name="RMSNorm",
-                    mlp_class_name="LLaMAMLP", intermediate_size=24, **settings)
-    torch.manual_seed(3)
-    model = GPT(config)
-    for name, parameter in model.named_parameters():
-        parameter.data = torch.randn_like(parameter) * 0.1
-    folder = root / "litgpt" / "adapter"
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.save({"model": {k: v for k, v in model.state_dict().items() if lora_filter(k, v)}}, folder / "lit_model.pth.lora")
-    (folder / "hyperparameters.yaml").write_text("".join(
-        f"{k}: {str(v).lower() if isinstance(v, bool) else v}\n" for k, v in settings.items()))
+    common = dict(block_size=32, vocab_size=40, padded_vocab_size=40, n_layer=2, n_head=4, n_embd=16, intermediate_size=24,
+                  rotary_percentage=1.0)
+    llama = dict(common, n_query_groups=2, head_size=4, parallel_residual=False, bias=False, norm_class_name="RMSNorm",
+                 mlp_class_name="LLaMAMLP")
+    neox = dict(common, parallel_residual=True, bias=True, norm_class_name="LayerNorm", mlp_class_name="GptNeoxMLP")
+    plain = {key: LLAMA[key] for key in ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")}
+    cases = {
+        "litgpt": ("tiny", llama, LLAMA, lambda *words: copy_weights_llama(*words, untie_weights=False), {}),
+        "litgpt-mixtral": ("tiny", dict(llama, mlp_class_name="LLaMAMoE", n_expert=2, n_expert_per_token=1),
+                           dict(LLAMA, architectures=["MixtralForCausalLM"], model_type="mixtral", num_local_experts=2),
+                           lambda *words: copy_weights_llama(*words, untie_weights=False), dict(lora_head=False)),
+        "litgpt-phi3": ("Phi-3-tiny", llama, dict(LLAMA, architectures=["Phi3ForCausalLM"], model_type="phi3"), copy_weights_phi, {}),
+        "litgpt-pythia": ("pythia-tiny", neox, dict(plain, architectures=["GPTNeoXForCausalLM"], model_type="gpt_neox"),
+                          copy_weights_gpt_neox, {}),
+        "litgpt-falcon": ("falcon-7b", dict(neox, n_query_groups=1, bias=False, shared_attention_norm=True),
+                          dict(plain, architectures=["FalconForCausalLM"], model_type="falcon", multi_query=True),
+                          copy_weights_falcon, dict(lora_key=True, lora_head=False))}
+    for sample, (name, sizes, base, copy_weights, more) in cases.items():
+        settings = dict(lora_r=4, lora_alpha=8, lora_dropout=0.0, lora_query=True, lora_key=False, lora_value=True,
+                        lora_projection=True, lora_mlp=True, lora_head=True) | more
+        config = Config(name=name, **sizes, **settings)
+        torch.manual_seed(3)
+        model = GPT(config)
+        for parameter in model.parameters():
+            parameter.data = torch.randn_like(parameter) * 0.1
+        folder = root / sample / "adapter"
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save({"model": {k: v for k, v in model.state_dict().items() if lora_filter(k, v)}}, folder / "lit_model.pth.lora")
+        (folder / "hyperparameters.yaml").write_text("".join(
+            f"{k}: {str(v).lower() if isinstance(v, bool) else v}\n" for k, v in settings.items()))
 
-    def to_hf():
-        plain = {k.replace("linear.", ""): v for k, v in model.state_dict().items() if not lora_filter(k, v)}
-        out = {}
-        copy_weights_llama(config, out, plain, untie_weights=False)
-        return {k: v.detach().clone() for k, v in out.items()}
+        def to_hf():
+            weights = {k.replace("linear.", ""): v for k, v in model.state_dict().items() if not lora_filter(k, v)}
+            out = {}
+            copy_weights(config, out, weights)
+            return {k: v.detach().clone() for k, v in out.items()}
 
-    old = to_hf()
-    merge_lora_weights(model)
-    new = to_hf()
-    write_sample(root / "litgpt", LLAMA, {k: (new[k] - old[k]).numpy() for k in old})
+        old = to_hf()
+        merge_lora_weights(model)
+        new = to_hf()
+        write_sample(root / sample, base, {k: (new[k] - old[k]).numpy() for k in old})
 
 
 def onnx(root):

@@ -21,6 +21,16 @@ std::optional<std::uint64_t> extent(const BaseComponent& model, std::string_view
   return static_cast<std::uint64_t>(*value);
 }
 
+/// As transformers' models have it.
+std::uint64_t key_value_heads(const BaseComponent& model, std::uint64_t query) {
+  if (const auto count = extent(model, "num_key_value_heads")) return *count;
+  const bool many = model.flag("new_decoder_architecture").value_or(false);
+  const auto* type = model.config.find("model_type");
+  if (type == nullptr || *type != Json("falcon")) return query;
+  if (!many && model.flag("multi_query").value_or(true)) return 1;
+  return extent(model, "num_kv_heads").value_or(query);
+}
+
 /// Row 2i + j of a head in one order is row j * width / 2 + i of it in the other.
 std::pair<std::vector<std::uint32_t>, std::vector<std::uint32_t>> both_orders(std::uint64_t heads,
                                                                               std::uint64_t width) {
@@ -56,9 +66,7 @@ Result<Heads> heads_of(const BaseFacts& base, std::string_view why) {
                              "head_dim (or hidden_size), and they are needed, because " +
                                  std::string(why));
   }
-  return Heads{.query = *query,
-               .key_value = extent(*model, "num_key_value_heads").value_or(*query),
-               .width = *width};
+  return Heads{.query = *query, .key_value = key_value_heads(*model, *query), .width = *width};
 }
 
 RowOrder paired_rows(std::uint64_t heads, std::uint64_t width) {

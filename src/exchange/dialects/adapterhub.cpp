@@ -7,24 +7,17 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <set>
 #include <utility>
 
 #include "base/errors.hpp"
 #include "base/try.hpp"
+#include "exchange/dialects/adapterhub_writer.hpp"
 #include "exchange/dialects/dialects.hpp"
 #include "exchange/dialects/mlx_names.hpp"
-#include "exchange/dialects/uniform.hpp"
-#include "ferrule/file_names.hpp"
 #include "ferrule/text.hpp"
 
 namespace ferrule::exchange {
 namespace {
-
-constexpr const char* kTorchFile = "pytorch_adapter.bin";
-constexpr const char* kSafeFile = "adapter.safetensors";
-constexpr std::string_view kLoras = ".loras.";
-constexpr std::string_view kWrittenName = "adapter";
 
 /// What adapter_config.json says.
 struct Description {
@@ -130,6 +123,11 @@ std::string path_in_base(const std::string& path, const BaseFacts& base) {
   return !bare && !has ? prefix + path : path;
 }
 
+/// q, k and v in one layer, of which the library has those that are enabled.
+bool is_merged(std::string_view path) {
+  return path.ends_with(".attn.c_attn") || path.ends_with(".self.in_proj");
+}
+
 struct Parts {
   Values a, b;
   std::string key;
@@ -143,7 +141,7 @@ class Reader {
   Result<void> read(const TensorSource& source) {
     std::map<std::string, Parts> modules;
     for (const auto& [name, tensor] : source.tensors()) {
-      const auto at = name.find(kLoras);
+      const auto at = name.find(kAdapterHubLoras);
       const auto dot = at == std::string_view::npos ? at : name.rfind('.');
       const auto leaf = dot == std::string_view::npos ? std::string_view() : name.substr(dot + 1);
       if ((leaf != "lora_A" && leaf != "lora_B") || tensor.shape().size() != 2 ||
@@ -178,7 +176,7 @@ class Reader {
                                        std::to_string(description_.rank));
     }
     auto site = site_of(path, parts);
-    if (path.ends_with(".c_attn")) {
+    if (is_merged(path)) {
       FERRULE_CHECK(expand(path, parts));
     } else if (parts.a.dim(0) != description_.rank) {
       return base::corrupt("EX-8", "module " + quote(path) + " has rank " +
@@ -194,15 +192,28 @@ class Reader {
     return {};
   }
 
+  /// How many of q, k and v there are.
+  std::uint64_t enabled_parts() const {
+    return static_cast<std::uint64_t>(
+        std::count(description_.attention.begin(), description_.attention.end(), true));
+  }
+
+  /// How many rows each of q, k and v has.
+  Result<std::uint64_t> width_of_part(const std::string& path, const Values& rows) const {
+    const auto count = enabled_parts();
+    if (count != 0 && rows.dim(0) % count == 0) return rows.dim(0) / count;
+    return base::corrupt(
+        "EX-8", "module " + quote(path) + " does not have the rows that attn_matrices give");
+  }
+
   /// The rows of q, k and v that are there, in their places; each has columns of its own.
   Result<void> expand(const std::string& path, Parts& parts) const {
-    const auto count = static_cast<std::uint64_t>(
-        std::count(description_.attention.begin(), description_.attention.end(), true));
-    if (count == 0 || parts.a.dim(0) != count * description_.rank || parts.b.dim(0) % count != 0) {
+    const auto count = enabled_parts();
+    FERRULE_TRY(const auto width, width_of_part(path, parts.b));
+    if (parts.a.dim(0) != count * description_.rank) {
       return base::corrupt(
-          "EX-8", "module " + quote(path) + " does not have the rows that attn_matrices give");
+          "EX-8", "module " + quote(path) + " does not have the ranks that attn_matrices give");
     }
-    const auto width = parts.b.dim(0) / count;
     std::vector<Values> blocks;
     for (std::uint64_t i = 0; i < count; ++i) {
       blocks.push_back(parts.b.slice(0, i * width, width));
@@ -228,14 +239,30 @@ class Reader {
     if (!parts.a.empty() || parts.b.empty() || parts.b.dim(1) != 1) {
       return base::corrupt("EX-8", "module " + quote(path) + " does not have one vector");
     }
-    if (path.ends_with(".c_attn")) {
-      return refused("is IA3 on fused layers, which is not converted");
-    }
     auto site = site_of(path, parts);
     site.method = "IA3";
-    site.others["ia3_l"] = description_.alpha == 1 ? parts.b : parts.b.scaled(description_.alpha);
+    const auto vector = parts.b.scaled(description_.alpha);
+    if (is_merged(path)) {
+      FERRULE_TRY(site.others["ia3_l"], expand_scaling(path, vector));
+    } else {
+      site.others["ia3_l"] = vector;
+    }
     out_.sites.push_back(std::move(site));
     return {};
+  }
+
+  /// The same for q, k and v in one layer: ones for those that are not there.
+  Result<Values> expand_scaling(const std::string& path, const Values& vector) const {
+    FERRULE_TRY(const auto width, width_of_part(path, vector));
+    const std::vector<double> ones(static_cast<std::size_t>(width), 1.0);
+    std::vector<Values> rows;
+    std::uint64_t next = 0;
+    for (const bool enabled : description_.attention) {
+      rows.push_back(enabled ? vector.slice(0, next, width)
+                             : Values::owned(ones, {width, 1}, vector.dtype()));
+      if (enabled) next += width;
+    }
+    return Values::concatenated(rows, 0);
   }
 
   const Description& description_;
@@ -243,111 +270,13 @@ class Reader {
   Middle& out_;
 };
 
-/// Where the library wraps a layer, and the switch for it. Llama's down_proj is its "intermediate".
-struct Wrapped {
-  std::string_view tail;
-  std::string_view name;
-};
-constexpr Wrapped kWrapped[] = {{".attention.self.query", "q"},
-                                {".attention.self.key", "k"},
-                                {".attention.self.value", "v"},
-                                {".self_attn.q_proj", "q"},
-                                {".self_attn.k_proj", "k"},
-                                {".self_attn.v_proj", "v"},
-                                {".intermediate.dense", "intermediate"},
-                                {".mlp.down_proj", "intermediate"},
-                                {".mlp.up_proj", "output"}};
-
-std::string_view wrapped_as(std::string_view path) {
-  for (const auto& [tail, name] : kWrapped) {
-    if (path.ends_with(tail)) return name;
-  }
-  const bool output = path.ends_with(".output.dense") && !path.ends_with(".attention.output.dense");
-  return output ? "output" : std::string_view();
-}
-
-class Writer {
- public:
-  Writer(const Middle& middle, const Request& request, Ledger& ledger)
-      : middle_(middle), request_(request), ledger_(ledger), uniform_(middle.sites, request) {}
-
-  Result<Plan> write() {
-    std::map<std::string, std::set<std::string, std::less<>>> by_layer;
-    for (const auto& site : middle_.sites) {
-      const auto name = wrapped_as(site.path);
-      if (name.empty()) {
-        ledger_.lost("modules", site.key, "the `adapters` library wraps no such layer");
-        continue;
-      }
-      const auto tail = site.path.find_last_of("0123456789");
-      by_layer[site.path.substr(0, tail == std::string::npos ? 0 : tail + 1)].insert(
-          std::string(name));
-      used_.insert(std::string(name));
-      FERRULE_TRY(const auto both, uniform_.factors(site, ledger_));
-      const auto path = site.path + std::string(kLoras) + std::string(kWrittenName);
-      tensors_.push_back(written(both.a, path + ".lora_A", site.key, request_, ledger_));
-      tensors_.push_back(written(both.b, path + ".lora_B", {}, request_, ledger_));
-    }
-    for (const auto& [layer, names] : by_layer) {
-      if (names == used_) continue;
-      return base::unsupported("EX-3", "layer " + quote(layer) +
-                                           " has LoRA on other modules than the rest; the "
-                                           "switches of the `adapters` library are for all "
-                                           "layers");
-    }
-    Plan plan;
-    plan.files.push_back(torch_file(kTorchFile, std::move(tensors_)));
-    plan.files.push_back(text_file(kConfigFile, config().dump_python(2) + "\n"));
-    plan.stale = {kSafeFile, kSafetensorsFile, kBinFile};
-    return plan;
-  }
-
- private:
-  Json config() const {
-    Json::Array attention;
-    for (const auto* name : {"q", "k", "v"}) {
-      if (used_.contains(name)) attention.emplace_back(name);
-    }
-    const auto* model = request_.base.model();
-    const bool selfattn = !attention.empty();
-    Json::Object config{{"alpha", uniform_.alpha()},
-                        {"architecture", "lora"},
-                        {"attn_matrices", std::move(attention)},
-                        {"composition_mode", "add"},
-                        {"dropout", middle_.facts.dropout},
-                        {"init_weights", "lora"},
-                        {"intermediate_lora", used_.contains("intermediate")},
-                        {"leave_out", Json::Array()},
-                        {"output_lora", used_.contains("output")},
-                        {"r", uniform_.rank()},
-                        {"selfattn_lora", selfattn},
-                        {"use_dora", false},
-                        {"use_gating", false}};
-    return Json::Object{
-        {"config", std::move(config)},
-        {"hidden_size",
-         model == nullptr ? Json() : Json(model->integer("hidden_size").value_or(0))},
-        {"model_class", model == nullptr ? std::string() : model->class_name()},
-        {"model_name", middle_.facts.base_model.value_or("")},
-        {"model_type", model_type_of(request_.base)},
-        {"name", kWrittenName},
-        {"version", "adapters.1.3.0"}};
-  }
-
-  const Middle& middle_;
-  const Request& request_;
-  Ledger& ledger_;
-  Uniform uniform_;
-  std::set<std::string, std::less<>> used_;
-  std::vector<TensorStream> tensors_;
-};
-
 class AdapterHub final : public Dialect {
  public:
   std::string_view name() const override { return "adapterhub"; }
   std::string_view what() const override { return "the `adapters` library"; }
   const Carries& carries() const override {
-    static const Carries kCarries{.scale = ScalePlace::kFileAlpha, .extras = {}, .methods = {}};
+    static const Carries kCarries{
+        .scale = ScalePlace::kFileAlpha, .extras = {}, .methods = {"IA3"}};
     return kCarries;
   }
 
@@ -357,13 +286,13 @@ class AdapterHub final : public Dialect {
 
   Result<Middle> read(const Look& look, const Request& request) const override {
     FERRULE_TRY(const auto description, describe_config(look.config));
-    const auto* file = look.has(kSafeFile) ? kSafeFile : kTorchFile;
+    const auto* file = look.has(kAdapterHubSafeFile) ? kAdapterHubSafeFile : kAdapterHubTorchFile;
     if (!look.has(file)) {
       return base::not_found("EX-1",
                              "there is no pytorch_adapter.bin and no adapter.safetensors "
                              "beside the config");
     }
-    FERRULE_TRY(const auto opened, open_tensors(look.at(file), request.open));
+    FERRULE_TRY(const auto opened, look.open(file, request.open));
     Middle out;
     FERRULE_CHECK(Reader(description, request.base, out).read(*opened.tensors));
     const auto model = text_of(field(look.config, "model_name"));
@@ -373,7 +302,7 @@ class AdapterHub final : public Dialect {
   }
 
   Result<Plan> write(const Middle& middle, const Request& request, Ledger& ledger) const override {
-    return Writer(middle, request, ledger).write();
+    return write_adapterhub(middle, request, ledger);
   }
 };
 

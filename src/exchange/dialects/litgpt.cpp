@@ -10,8 +10,10 @@
 #include "base/try.hpp"
 #include "exchange/dialects/dialects.hpp"
 #include "exchange/dialects/factor_map.hpp"
-#include "exchange/dialects/layer_names.hpp"
+#include "exchange/dialects/fused_modules.hpp"
+#include "exchange/dialects/litgpt_models.hpp"
 #include "exchange/dialects/uniform.hpp"
+#include "exchange/dialects/whole_layers.hpp"
 #include "exchange/rope_rows.hpp"
 #include "ferrule/text.hpp"
 #include "ferrule/text_file.hpp"
@@ -26,18 +28,6 @@ namespace fs = std::filesystem;
 constexpr const char* kLitgptFile = "lit_model.pth.lora";
 constexpr const char* kLitgptSettings = "hyperparameters.yaml";
 constexpr std::string_view kLitgptKey = "model";
-constexpr std::string_view kFused = "attn.qkv";
-
-// LLaMAMLP: fc_1 is the gate. Row orders are transformers' own.
-constexpr LayerNames::Pair kLitgptInside[] = {{"self_attn.o_proj", "attn.proj"},
-                                              {"mlp.gate_proj", "mlp.fc_1"},
-                                              {"mlp.up_proj", "mlp.fc_2"},
-                                              {"mlp.down_proj", "mlp.proj"}};
-constexpr LayerNames::Pair kLitgptOutside[] = {{"lm_head", "lm_head"}};
-constexpr LayerNames kLitgptNames{
-    {"model.layers.", "transformer.h."}, kLitgptInside, kLitgptOutside};
-constexpr LayerNames::Pair kLitgptQkv[] = {{"self_attn", kFused}};
-constexpr LayerNames kLitgptFused{{"model.layers.", "transformer.h."}, kLitgptQkv, {}};
 
 constexpr FactorSuffix kLitgptSuffixes[] = {{".lora_A", &Factors::a}, {".lora_B", &Factors::b}};
 
@@ -83,24 +73,24 @@ Result<Settings> read_settings(const Request& request, const fs::path& folder) {
 class Reader {
  public:
   Reader(const Settings& settings, const BaseFacts& base, Middle& out)
-      : settings_(settings), base_(base), out_(out) {}
+      : settings_(settings), base_(base), model_(litgpt_model_of(base)), out_(out) {}
 
   Result<void> read(const TensorSource& source) {
     FERRULE_TRY(auto modules, read_factors(source, kLitgptSuffixes, "LitGPT"));
     for (auto& [path, factors] : modules) {
-      if (const auto attention = kLitgptFused.to_transformers(path)) {
+      if (const auto attention = model_.attention.to_transformers(path)) {
         FERRULE_CHECK(split(*attention, factors));
         continue;
       }
-      const auto renamed = kLitgptNames.to_transformers(path);
+      const auto renamed = model_.to_transformers(path);
       if (!renamed) {
         return base::unsupported("EX-5", "module " + quote(path) +
-                                             " is none of those that LitGPT's llama-like models "
-                                             "share with transformers");
+                                             " is none of those that LitGPT's models of the base's "
+                                             "type share with transformers");
       }
       FERRULE_CHECK(add(*renamed, factors.a, factors.b, factors.key));
     }
-    return {};
+    return join_parts(out_.sites, base_);
   }
 
  private:
@@ -165,22 +155,32 @@ class Reader {
 
   const Settings& settings_;
   const BaseFacts& base_;
+  const LitgptModel& model_;
   Middle& out_;
 };
 
 /// Joins q, k and v of a layer again.
 class Writer {
  public:
-  Writer(const Middle& middle, const Request& request, Ledger& ledger)
-      : middle_(middle), request_(request), ledger_(ledger), uniform_(middle.sites, request) {}
+  /// `sites`: with the parts of fused modules apart.
+  Writer(const Middle& middle, const std::vector<Site>& sites, const Request& request,
+         Ledger& ledger)
+      : middle_(middle),
+        sites_(sites),
+        model_(litgpt_model_of(request.base)),
+        request_(request),
+        ledger_(ledger),
+        uniform_(sites, request) {}
 
   Result<Plan> write() {
-    for (const auto& site : middle_.sites) FERRULE_CHECK(place(site));
-    FERRULE_CHECK(agree());
+    for (const auto& site : sites_) FERRULE_CHECK(place(site));
     for (const auto& [attention, parts] : fused_) FERRULE_CHECK(join(attention, parts));
     Plan plan;
     plan.files.push_back(torch_file(kLitgptFile, std::move(tensors_), std::string(kLitgptKey)));
     plan.files.push_back(text_file(kLitgptSettings, settings()));
+    ledger_.note(
+        "litgpt merge_lora also wants model_config.yaml and the tokenizer's files of the base's "
+        "checkpoint beside these files, and --pretrained_checkpoint_dir");
     return plan;
   }
 
@@ -189,15 +189,14 @@ class Writer {
 
   Result<void> place(const Site& site) {
     for (std::size_t i = 0; i < kParts.size(); ++i) {
-      const auto tail = ".self_attn." + std::string(kParts[i]);
-      if (!site.path.ends_with(tail)) continue;
+      if (!site.path.ends_with("." + std::string(kParts[i]))) continue;
       const auto attention = site.path.substr(0, site.path.size() - kParts[i].size() - 1);
-      if (!kLitgptFused.from_transformers(attention)) break;
+      if (!model_.attention.from_transformers(attention)) break;
       fused_[attention][i] = &site;
       enabled_[i] = true;
       return {};
     }
-    const auto path = kLitgptNames.from_transformers(site.path);
+    const auto path = model_.from_transformers(site.path);
     if (!path) {
       ledger_.lost("modules", site.key, "LitGPT's models have no module for it");
       return {};
@@ -205,19 +204,6 @@ class Writer {
     FERRULE_TRY(const auto both, uniform_.factors(site, ledger_));
     tensors_.push_back(written(both.a, *path + ".lora_A", site.key, request_, ledger_));
     tensors_.push_back(written(both.b, *path + ".lora_B", {}, request_, ledger_));
-    return {};
-  }
-
-  /// LitGPT's switches are for all layers at once.
-  Result<void> agree() const {
-    for (const auto& [attention, parts] : fused_) {
-      for (std::size_t i = 0; i < parts.size(); ++i) {
-        if ((parts[i] != nullptr) == enabled_[i]) continue;
-        return base::unsupported("EX-3", "some layers have LoRA on " + std::string(kParts[i]) +
-                                             " and " + quote(attention) +
-                                             " does not; LitGPT's switch is for all layers");
-      }
-    }
     return {};
   }
 
@@ -231,7 +217,7 @@ class Writer {
       b.push_back(both.b);
       if (key.empty()) key = site->key;
     }
-    const auto path = *kLitgptFused.from_transformers(attention);
+    const auto path = *model_.attention.from_transformers(attention);
     tensors_.push_back(
         written(Values::concatenated(a, 0), path + ".lora_A", key, request_, ledger_));
     tensors_.push_back(
@@ -242,17 +228,20 @@ class Writer {
   /// The fields that scripts/merge_lora.py reads.
   std::string settings() const {
     const auto flag = [](bool value) { return value ? "true\n" : "false\n"; };
-    std::string text = "lora_r: " + std::to_string(uniform_.rank()) + "\n";
+    std::string text =
+        "checkpoint_dir: " + Json(middle_.facts.base_model.value_or("")).dump() + "\n";
+    text += "lora_r: " + std::to_string(uniform_.rank()) + "\n";
     text += "lora_alpha: " + Json(uniform_.alpha()).dump_python(-1) + "\n";
     text += "lora_dropout: " + Json(middle_.facts.dropout).dump_python(-1) + "\n";
     for (std::size_t i = 0; i < kSwitches.size(); ++i) {
       text += std::string(kSwitches[i]) + ": " + flag(enabled_[i]);
     }
     bool attention = false, mlp = false, head = false;
-    for (const auto& site : middle_.sites) {
-      attention = attention || site.path.ends_with(".o_proj");
-      mlp = mlp || site.path.find(".mlp.") != std::string::npos;
-      head = head || site.path == "lm_head";
+    for (const auto& site : sites_) {
+      const auto path = model_.from_transformers(site.path).value_or("");
+      attention = attention || path.ends_with(".attn.proj");
+      mlp = mlp || path.find(".mlp.") != std::string::npos;
+      head = head || path == "lm_head";
     }
     text += std::string("lora_projection: ") + flag(attention);
     text += std::string("lora_mlp: ") + flag(mlp);
@@ -260,6 +249,8 @@ class Writer {
   }
 
   const Middle& middle_;
+  const std::vector<Site>& sites_;
+  const LitgptModel& model_;
   const Request& request_;
   Ledger& ledger_;
   Uniform uniform_;
@@ -267,6 +258,16 @@ class Writer {
   std::array<bool, 3> enabled_ = {};
   std::vector<TensorStream> tensors_;
 };
+
+/// lora_query, lora_key and lora_value.
+std::vector<LayerSwitch> attention_switches(const LitgptModel& model) {
+  std::vector<LayerSwitch> out;
+  for (const auto part : kParts) {
+    const auto& attention = model.attention.inside.front().first;
+    out.push_back({{std::string(attention) + "." + std::string(part), false, {}}});
+  }
+  return out;
+}
 
 class Litgpt final : public Dialect {
  public:
@@ -301,7 +302,13 @@ class Litgpt final : public Dialect {
   }
 
   Result<Plan> write(const Middle& middle, const Request& request, Ledger& ledger) const override {
-    return Writer(middle, request, ledger).write();
+    FERRULE_TRY(auto sites, with_parts_apart(middle.sites, request.base));
+    const auto& model = litgpt_model_of(request.base);
+    auto switches = litgpt_switches(model, request.base);
+    for (auto& one : attention_switches(model)) switches.push_back(std::move(one));
+    FERRULE_CHECK(
+        complete_layers(sites, model.names.layers.first, switches, request.base, "LitGPT"));
+    return Writer(middle, sites, request, ledger).write();
   }
 };
 

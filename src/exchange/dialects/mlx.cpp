@@ -72,7 +72,7 @@ class Reader {
     site.path = mlx_to_hf(path, base_);
     site.scale = scale_;
     site.key = found.key;
-    if (found.a.shape().size() == 3) return add_experts(std::move(site), found);
+    if (found.a.shape().size() == 3) return add_experts(path, std::move(site), found);
     site.a = found.a.transposed();
     site.b = found.b.transposed();
     site.rank = site.a.dim(0);
@@ -85,10 +85,10 @@ class Reader {
   }
 
   /// [experts, rank, in] and [experts, out, rank].
-  Result<void> add_experts(Site site, const Found& found) {
-    const auto at = site.path.find(".switch_mlp.");
-    if (at == std::string::npos || !found.m.empty()) {
-      return base::unsupported("EX-12", "module " + quote(site.path) +
+  Result<void> add_experts(const std::string& path, Site site, const Found& found) {
+    const auto place = mlx_experts_at(path, base_);
+    if (!place || !found.m.empty()) {
+      return base::unsupported("EX-12", "module " + quote(path) +
                                             " has a factor for each expert, and Ferrule knows no "
                                             "experts of that name");
     }
@@ -105,11 +105,9 @@ class Reader {
                                         std::to_string(known));
     }
     out_.facts.fused_experts = true;
-    const auto leaf = site.path.substr(at + 12);
-    const auto experts = site.path.substr(0, at) + ".experts.";
     for (std::uint64_t i = 0; i < count; ++i) {
       Site one = site;
-      one.path = canonical_path(experts + std::to_string(i) + "." + leaf);
+      one.path = canonical_path(place->experts + "." + std::to_string(i) + "." + place->leaf);
       const auto a = found.a.slice(0, i, 1), b = found.b.slice(0, i, 1);
       one.a = a.without_axis(0);
       one.b = b.without_axis(0);
@@ -205,9 +203,7 @@ class Writer {
       a.push_back(both.a.padded(0, rank_));
       b.push_back(both.b.padded(1, rank_));
     }
-    const auto path = hf_to_mlx(group.experts.substr(0, group.experts.rfind(".experts")) +
-                                    ".switch_mlp." + std::string(group.part) + "_proj",
-                                request_.base);
+    const auto path = mlx_experts(group.experts, group.part, request_.base);
     add(Values::stacked(a), path + ".lora_a", group.key);
     add(Values::stacked(b), path + ".lora_b", {});
     keys_.insert(path);
@@ -276,7 +272,7 @@ class Mlx final : public Dialect {
     if (!look.has(kWeights)) {
       return base::not_found("EX-1", std::string("there is no ") + kWeights + " beside the config");
     }
-    FERRULE_TRY(const auto opened, open_tensors(look.at(kWeights), request.open));
+    FERRULE_TRY(const auto opened, look.open(kWeights, request.open));
     Middle out;
     FERRULE_CHECK(Reader(*scale, request.base, out).read(*opened.tensors));
     out.owners.push_back(opened.tensors);

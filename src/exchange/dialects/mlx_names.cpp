@@ -3,54 +3,107 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <utility>
 
 #include "exchange/experts.hpp"
 
 namespace ferrule::exchange {
 namespace {
 
-constexpr std::string_view kSwitch = ".switch_mlp.";
-
-/// Beginnings of paths that differ.
-struct Prefix {
+/// A part of a path that differs: at its beginning, or (with a '.' in front) anywhere in it.
+struct Spelling {
   std::string_view model_type;
   std::string_view hf;
   std::string_view mlx;
 };
-constexpr std::array<Prefix, 1> kPrefixes = {{{"gpt2", "transformer.", "model."}}};
 
-std::string swapped(std::string_view path, std::string_view from, std::string_view to) {
-  if (!path.starts_with(from)) return std::string(path);
-  return std::string(to) + std::string(path.substr(from.size()));
+/// The first line that fits is followed. The text models of those with pictures are one level
+/// deeper in mlx-lm. Sources: sanitize() of mlx_lm/models/*.py, 0.32.2.
+constexpr Spelling kSpellings[] = {{"gpt2", "transformer.", "model."},
+                                   {"gptj", "transformer.", "model."},
+                                   {"gpt_neox", "gpt_neox.layers.", "model.h."},
+                                   {"gpt_neox", "gpt_neox.", "model."},
+                                   {"gpt_neox", "embed_out", "model.embed_out"},
+                                   {"lfm2_moe", ".feed_forward.w1", ".feed_forward.gate_proj"},
+                                   {"lfm2_moe", ".feed_forward.w2", ".feed_forward.down_proj"},
+                                   {"lfm2_moe", ".feed_forward.w3", ".feed_forward.up_proj"}};
+
+constexpr std::string_view kPictures[] = {"gemma3",   "gemma4",      "lfm2_vl", "mistral3",
+                                          "qwen2_vl", "qwen2_5_vl",  "qwen3_5", "qwen3_5_moe",
+                                          "qwen3_vl", "qwen3_vl_moe"};
+constexpr std::pair<std::string_view, std::string_view> kDeeper[] = {
+    {"model.language_model.", "language_model.model."}, {"lm_head", "language_model.lm_head"}};
+
+/// What experts are in: "switch_mlp" in place of transformers' "experts" in most models.
+constexpr std::pair<std::string_view, std::string_view> kExperts[] = {
+    {"afmoe", "experts"},
+    {"gemma4", "experts.switch_glu"},
+    {"gemma4_text", "experts.switch_glu"},
+    {"gpt_oss", "experts"},
+    {"llama4", "experts"},
+    {"llama4_text", "experts"}};
+
+/// Nothing if `from` is not there.
+std::optional<std::string> swapped(std::string_view path, std::string_view from,
+                                   std::string_view to) {
+  const auto at = from.starts_with('.') ? path.find(from) : path.starts_with(from) ? 0 : path.npos;
+  if (at == path.npos) return std::nullopt;
+  return std::string(path.substr(0, at)) + std::string(to) +
+         std::string(path.substr(at + from.size()));
+}
+
+std::string spelled(std::string_view path, const BaseFacts& base, bool to_mlx) {
+  const auto type = model_type_of(base);
+  for (const auto& spelling : kSpellings) {
+    if (spelling.model_type != type) continue;
+    auto out = to_mlx ? swapped(path, spelling.hf, spelling.mlx)
+                      : swapped(path, spelling.mlx, spelling.hf);
+    if (out) return *out;
+  }
+  if (std::find(std::begin(kPictures), std::end(kPictures), type) == std::end(kPictures)) {
+    return std::string(path);
+  }
+  for (const auto& [hf, mlx] : kDeeper) {
+    if (auto out = to_mlx ? swapped(path, hf, mlx) : swapped(path, mlx, hf)) return *out;
+  }
+  return std::string(path);
 }
 
 }  // namespace
 
 std::string hf_to_mlx(std::string_view path, const BaseFacts& base) {
-  const auto type = model_type_of(base);
-  std::string out = old_path(path, type);
-  if (const auto at = out.find(kSwitch); at != std::string::npos) {
-    // mixtral's experts have transformers 4's block name, and gate, up and down for their parts.
-    const auto renamed = old_path("x.mlp.experts.0.gate_proj", type);
-    if (renamed.starts_with("x.block_sparse_moe.")) {
-      if (const auto block = out.rfind(".mlp", at); block != std::string::npos) {
-        out.replace(block, 4, ".block_sparse_moe");
-      }
-    }
-  }
-  for (const auto& prefix : kPrefixes) {
-    if (prefix.model_type == type) out = swapped(out, prefix.hf, prefix.mlx);
-  }
-  return out;
+  return spelled(old_path(path, model_type_of(base)), base, true);
 }
 
 std::string mlx_to_hf(std::string_view path, const BaseFacts& base) {
+  return spelled(path, base, false);
+}
+
+std::string mlx_experts(std::string_view experts, std::string_view part, const BaseFacts& base) {
   const auto type = model_type_of(base);
-  std::string out(path);
-  for (const auto& prefix : kPrefixes) {
-    if (prefix.model_type == type) out = swapped(out, prefix.mlx, prefix.hf);
+  std::string_view container = "switch_mlp";
+  for (const auto& [name, own] : kExperts) {
+    if (name == type) container = own;
   }
-  return out;
+  // mixtral's experts have transformers 4's block name, and gate, up and down for their parts.
+  std::string block(experts.substr(0, experts.rfind(".experts")));
+  const bool old = old_path("x.mlp.experts.0.gate_proj", type).starts_with("x.block_sparse_moe.");
+  if (old && block.ends_with(".mlp")) {
+    block.replace(block.size() - 3, 3, "block_sparse_moe");
+  }
+  return spelled(block, base, true) + "." + std::string(container) + "." + std::string(part) +
+         "_proj";
+}
+
+std::optional<MlxExperts> mlx_experts_at(std::string_view path, const BaseFacts& base) {
+  for (const std::string_view container : {".experts.switch_glu.", ".switch_mlp.", ".experts."}) {
+    const auto at = path.find(container);
+    if (at == path.npos) continue;
+    return MlxExperts{spelled(path.substr(0, at), base, false) + ".experts",
+                      std::string(path.substr(at + container.size()))};
+  }
+  return std::nullopt;
 }
 
 bool is_embedding_path(std::string_view path) {

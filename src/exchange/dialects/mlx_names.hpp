@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,17 @@ namespace ferrule::exchange {
 /// same in both.
 std::string hf_to_mlx(std::string_view path, const BaseFacts& base);
 std::string mlx_to_hf(std::string_view path, const BaseFacts& base);
+
+/// The layer of mlx-lm that all experts of `experts` ("model.layers.0.mlp.experts") have for one
+/// part ("gate", "up", "down").
+std::string mlx_experts(std::string_view experts, std::string_view part, const BaseFacts& base);
+
+/// What such a layer is in transformers: "model.layers.0.mlp.experts", "gate_proj".
+struct MlxExperts {
+  std::string experts;
+  std::string leaf;
+};
+std::optional<MlxExperts> mlx_experts_at(std::string_view path, const BaseFacts& base);
 
 /// By its last name ("embed_tokens", "wte").
 bool is_embedding_path(std::string_view path);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // torchtune: adapter_model.pt with names of torchtune's own models, and an adapter_config.json with
 // r and lora_alpha. Rows of q and k are in pairs (Meta's order) in the models that torchtune
-// permutes on load, magnitudes of DoRA like them. Read in 0.6.1: models/convert_weights.py,
-// models/*/_convert_weights.py, training/checkpointing/_checkpointer.py.
+// permutes on load, magnitudes of DoRA like them; q, k and v, and gate and up, are always apart.
+// Read in 0.6.1: models/convert_weights.py, models/*/_convert_weights.py,
+// training/checkpointing/_checkpointer.py, modules/peft/_utils.py.
 #include <algorithm>
 #include <array>
 #include <set>
@@ -12,9 +13,11 @@
 #include "base/try.hpp"
 #include "exchange/dialects/dialects.hpp"
 #include "exchange/dialects/factor_map.hpp"
+#include "exchange/dialects/fused_modules.hpp"
 #include "exchange/dialects/layer_names.hpp"
 #include "exchange/dialects/mlx_names.hpp"
 #include "exchange/dialects/uniform.hpp"
+#include "exchange/dialects/whole_layers.hpp"
 #include "exchange/rope_rows.hpp"
 #include "ferrule/file_names.hpp"
 #include "ferrule/text.hpp"
@@ -47,7 +50,7 @@ enum class Rows { kAsTheyAre, kPaired };
 /// model that torchtune splits or does not have.
 Result<Rows> torchtune_rows(const BaseFacts& base) {
   constexpr std::array kPaired = {"llama", "mistral", "gemma", "gemma2"};
-  constexpr std::array kPlain = {"qwen2"};
+  constexpr std::array kPlain = {"phi3", "qwen2"};
   const auto type = model_type_of(base);
   if (std::find(kPaired.begin(), kPaired.end(), type) != kPaired.end()) return Rows::kPaired;
   if (std::find(kPlain.begin(), kPlain.end(), type) != kPlain.end()) return Rows::kAsTheyAre;
@@ -58,7 +61,7 @@ Result<Rows> torchtune_rows(const BaseFacts& base) {
   }
   return base::unsupported("EX-4", "torchtune's form of " + quote(type) +
                                        " models is not known (known are gemma, gemma2, llama, "
-                                       "mistral and qwen2)");
+                                       "mistral, phi3 and qwen2)");
 }
 
 Result<RowMover> row_mover(const BaseFacts& base,
@@ -67,6 +70,21 @@ Result<RowMover> row_mover(const BaseFacts& base,
   if (rows == Rows::kAsTheyAre) return RowMover();
   FERRULE_TRY(const auto heads, heads_of(base, "torchtune has the rows of q and k in pairs"));
   return RowMover(heads, order);
+}
+
+/// lora_attn_modules and apply_lora_to_mlp, in transformers' names.
+std::vector<LayerSwitch> torchtune_switches() {
+  std::vector<LayerSwitch> out;
+  LayerSwitch mlp;
+  for (const auto& [hf, own] : kTorchtuneInside) {
+    if (own.starts_with("mlp.")) {
+      mlp.push_back({std::string(hf), own == "mlp.w2", {}});
+    } else {
+      out.push_back({{std::string(hf), false, {}}});
+    }
+  }
+  out.push_back(std::move(mlp));
+  return out;
 }
 
 class Torchtune final : public Dialect {
@@ -91,7 +109,7 @@ class Torchtune final : public Dialect {
     FERRULE_TRY(const auto scale, strength(request, folder));
     auto tensors = look.tensors;
     if (look.is_folder) {
-      FERRULE_TRY(const auto opened, open_tensors(look.at(kTorchtuneFile), request.open));
+      FERRULE_TRY(const auto opened, look.open(kTorchtuneFile, request.open));
       tensors = opened.tensors;
     }
     FERRULE_TRY(auto modules, read_factors(*tensors, kTorchtuneSuffixes, "torchtune"));
@@ -122,16 +140,20 @@ class Torchtune final : public Dialect {
       }
       out.sites.push_back(std::move(site));
     }
+    FERRULE_CHECK(join_parts(out.sites, request.base));
     out.owners.push_back(std::move(tensors));
     return out;
   }
 
   Result<Plan> write(const Middle& middle, const Request& request, Ledger& ledger) const override {
     FERRULE_TRY(const auto rows, row_mover(request.base, paired_rows));
-    const Uniform uniform(middle.sites, request);
+    FERRULE_TRY(auto sites, with_parts_apart(middle.sites, request.base));
+    FERRULE_CHECK(complete_layers(sites, kTorchtuneNames.layers.first, torchtune_switches(),
+                                  request.base, "torchtune"));
+    const Uniform uniform(sites, request);
     std::vector<TensorStream> tensors;
     std::set<std::string> targets;
-    for (const auto& site : middle.sites) {
+    for (const auto& site : sites) {
       const auto path = kTorchtuneNames.from_transformers(site.path);
       if (!path) {
         ledger.lost("modules", site.key, "torchtune's models have no module for it");
