@@ -63,6 +63,7 @@ complete -c ferrule -n '__fish_seen_subcommand_from inspect' -F
 complete -c ferrule -n '__fish_seen_subcommand_from inspect' -l tensors -d 'List every tensor'
 complete -c ferrule -n '__fish_seen_subcommand_from inspect' -l memo -r -F -d 'Of a folder: keep what was found in FILE, and read only adapters that have changed since'
 complete -c ferrule -n '__fish_seen_subcommand_from inspect' -l base -x -d 'For an adapter of another program whose names depend on the model: the base\'s folder'
+complete -c ferrule -n '__fish_seen_subcommand_from inspect' -l config -r -F -d 'For an adapter of another program that does not hold its own strength: the file that does'
 complete -c ferrule -n '__fish_seen_subcommand_from inspect' -l torch-key -x -a 'state_dict model module' -d 'In a torch file that nests its state dict: the key of the state dict'
 complete -c ferrule -n '__fish_seen_subcommand_from inspect' -l json -d 'Print one JSON document (docs/cli.md)'
 complete -c ferrule -n '__fish_seen_subcommand_from config; and not __fish_seen_subcommand_from new show upgrade' -a new -d 'Write a config of a PEFT type with its defaults'
@@ -96,6 +97,7 @@ complete -c ferrule -n '__fish_seen_subcommand_from verify' -l json -d 'The same
 complete -c ferrule -n '__fish_seen_subcommand_from check' -F
 complete -c ferrule -n '__fish_seen_subcommand_from check' -l files-from -r -F -d 'Also take the lines of this file as paths; - is standard input'
 complete -c ferrule -n '__fish_seen_subcommand_from check' -l base -r -F -d 'The base model: its directory, an index, a file of tensors, a config.json, or a repository of the Hub (default: the one that the adapter\'s config names)'
+complete -c ferrule -n '__fish_seen_subcommand_from check' -l config -r -F -d 'For an adapter of another program that does not hold its own strength: the file that does'
 complete -c ferrule -n '__fish_seen_subcommand_from check' -l offline -d 'Look for a base that is not a path in the Hub\'s cache only'
 complete -c ferrule -n '__fish_seen_subcommand_from check' -l values -d 'Read values too: NaN, Inf, a B that is all zeros'
 complete -c ferrule -n '__fish_seen_subcommand_from check' -l engine -x -a 'llama.cpp lmdeploy lorax mistral.rs mlx openvino sglang tensorrt-llm vllm' -d 'Also check against this serving engine; vllm@0.31 is that version, without one it is the newest'
@@ -111,12 +113,14 @@ complete -c ferrule -n '__fish_seen_subcommand_from explain' -F
 complete -c ferrule -n '__fish_seen_subcommand_from explain' -l files-from -r -F -d 'Also take the lines of this file as paths; - is standard input'
 complete -c ferrule -n '__fish_seen_subcommand_from explain' -l module -x -d 'Only modules whose path, or the end of it after a dot, matches (* and ?)'
 complete -c ferrule -n '__fish_seen_subcommand_from explain' -l base -x -d 'For an adapter of another program whose names depend on the model: the base\'s folder'
+complete -c ferrule -n '__fish_seen_subcommand_from explain' -l config -r -F -d 'For an adapter of another program that does not hold its own strength: the file that does'
 complete -c ferrule -n '__fish_seen_subcommand_from explain' -l json -d 'Print one JSON document (docs/cli.md)'
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -F
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -F
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -l tensors -d 'List the tensors of each module too'
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -l exit-code -d 'Exit with 1 if the adapters are not the same'
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -l base -x -d 'For an adapter of another program whose names depend on the model: the base\'s folder'
+complete -c ferrule -n '__fish_seen_subcommand_from diff' -l config -r -F -d 'For an adapter of another program that does not hold its own strength: the file that does'
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -l format -x -a 'text json sarif' -d 'What to print: text, one JSON document (docs/cli.md), or a SARIF 2.1.0 log (default: text)'
 complete -c ferrule -n '__fish_seen_subcommand_from diff' -l json -d 'The same as --format json'
 complete -c ferrule -n '__fish_seen_subcommand_from id' -F
@@ -125,6 +129,7 @@ complete -c ferrule -n '__fish_seen_subcommand_from id' -l jobs -x -d 'How many 
 complete -c ferrule -n '__fish_seen_subcommand_from id' -l jsonl -d 'Print one line of JSON for each path as soon as it is done'
 complete -c ferrule -n '__fish_seen_subcommand_from id' -l resume -x -d 'Leave out what this file of such lines has already, and add to it; implies --jsonl'
 complete -c ferrule -n '__fish_seen_subcommand_from id' -l base -x -d 'For an adapter of another program whose names depend on the model: the base\'s folder'
+complete -c ferrule -n '__fish_seen_subcommand_from id' -l config -r -F -d 'For an adapter of another program that does not hold its own strength: the file that does'
 complete -c ferrule -n '__fish_seen_subcommand_from id' -l json -d 'Print one JSON document (docs/cli.md)'
 complete -c ferrule -n '__fish_seen_subcommand_from scan' -F
 complete -c ferrule -n '__fish_seen_subcommand_from scan' -l files-from -r -F -d 'Also take the lines of this file as paths; - is standard input'
@@ -149,6 +154,7 @@ complete -c ferrule -n '__fish_seen_subcommand_from normalize' -l scale -x -a 'b
 complete -c ferrule -n '__fish_seen_subcommand_from normalize' -l engine -x -a 'llama.cpp lmdeploy lorax mistral.rs mlx openvino sglang tensorrt-llm vllm' -d 'Also refuse what this serving engine would refuse or ignore; vllm@0.31 is that version, without one it is the newest'
 complete -c ferrule -n '__fish_seen_subcommand_from normalize' -l engines -r -F -d 'Take what engines do from this table, in place of the built-in one (docs/check.md has the format)'
 complete -c ferrule -n '__fish_seen_subcommand_from normalize' -l base -x -d 'For an adapter of another program whose names depend on the model: the base\'s folder'
+complete -c ferrule -n '__fish_seen_subcommand_from normalize' -l config -r -F -d 'For an adapter of another program that does not hold its own strength: the file that does'
 complete -c ferrule -n '__fish_seen_subcommand_from normalize' -l keep-going -d 'For a folder of adapters: write each on its own, and go on after one that fails'
 complete -c ferrule -n '__fish_seen_subcommand_from normalize' -l torch-key -x -a 'state_dict model module' -d 'In a torch file that nests its state dict: the key of the state dict'
 complete -c ferrule -n '__fish_seen_subcommand_from normalize' -l durability -x -a 'fast safe full' -d 'How the files survive a power loss: fast may lose or tear them, safe never tears them, full has them on disk before it returns (default: safe)'

@@ -36,7 +36,7 @@ constexpr std::size_t kMaxRows = 50;
 struct Options {
   PathList adapters;
   Fleet fleet;
-  std::string base;
+  Foreign foreign;
   bool list_all = false;
   bool offline = false;
   Output output;
@@ -129,8 +129,9 @@ class Bases {
 
  private:
   Result<Base> open(const AdapterConfig& config) const {
-    auto place = options_.base.empty() ? Place::of_base(config, options_.offline)
-                                       : Place::of_base(options_.base, options_.offline);
+    auto place = options_.foreign.base.empty()
+                     ? Place::of_base(config, options_.offline)
+                     : Place::of_base(options_.foreign.base, options_.offline);
     if (!place) return place.error();
     auto model = BaseModel::open(place->path());
     if (!model) return model.error();
@@ -163,9 +164,9 @@ Error own_folder(const std::string& name) {
 Answer answer_on(const std::string& given, Bases& bases, const Options& options) {
   const auto place = Place::of_adapter(given);
   if (!place) return failed(given, place.error(), Verdict::kBad);
-  const auto adapter = open_any(place->path(), foreign_options(options.base));
+  const auto adapter = open_any(place->path(), foreign_options(options.foreign));
   if (!adapter) return failed(given, adapter.error(), Verdict::kBad);
-  auto name = options.base;
+  auto name = options.foreign.base;
   if (name.empty()) name = adapter->config().base_model_name_or_path().value_or("");
   if (name.empty()) return failed(given, no_base(given), Verdict::kUnknown);
   const auto base = bases.find(name, adapter->config());
@@ -240,9 +241,10 @@ int run(Options& options) {
 void add_check(Arguments& command) {
   auto options = std::make_shared<Options>();
   options->adapters.add_to(command, "ADAPTER", kAdapterHelp);
-  command.option("--base", options->base, "PATH",
+  command.option("--base", options->foreign.base, "PATH",
                  "The base model: its directory, an index, a file of tensors, a config.json, or a "
                  "repository of the Hub (default: the one that the adapter's config names)");
+  add_foreign_config(command, options->foreign);
   command.flag("--offline", options->offline,
                "Look for a base that is not a path in the Hub's cache only");
   command.flag("--values", options->check.values,

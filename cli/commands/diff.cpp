@@ -26,7 +26,7 @@ namespace {
 struct Options {
   std::string a;
   std::string b;
-  std::string base;
+  Foreign foreign;
   bool tensors = false;
   bool exit_code = false;
   Output output;
@@ -109,11 +109,11 @@ struct Opened {
 };
 
 /// The exit code, and the adapter if it is good.
-std::pair<int, std::optional<Opened>> open_good(const std::string& path, const std::string& base,
+std::pair<int, std::optional<Opened>> open_good(const std::string& path, const Foreign& foreign,
                                                 bool json) {
   auto place = Place::of_adapter(path);
   if (!place) return {fail_place(place.error(), json), std::nullopt};
-  auto adapter = open_any(place->path(), foreign_options(base));
+  auto adapter = open_any(place->path(), foreign_options(foreign));
   if (!adapter) return {fail(adapter.error(), json), std::nullopt};
   const auto findings = adapter->findings();
   if (!has_error(findings)) {
@@ -127,9 +127,9 @@ std::pair<int, std::optional<Opened>> open_good(const std::string& path, const s
 }
 
 int run(const Options& options) {
-  const auto [a_code, a] = open_good(options.a, options.base, options.output.is_json());
+  const auto [a_code, a] = open_good(options.a, options.foreign, options.output.is_json());
   if (!a) return a_code;
-  const auto [b_code, b] = open_good(options.b, options.base, options.output.is_json());
+  const auto [b_code, b] = open_good(options.b, options.foreign, options.output.is_json());
   if (!b) return b_code;
   Working working("comparing");
   const auto difference = diff(a->adapter, b->adapter, {.tensors = options.tensors, .threads = 0});
@@ -154,7 +154,7 @@ void add_diff(Arguments& command) {
   command.positional("B", options->b, "Another one").required();
   command.flag("--tensors", options->tensors, "List the tensors of each module too");
   command.flag("--exit-code", options->exit_code, "Exit with 1 if the adapters are not the same");
-  add_foreign_base(command, options->base);
+  add_foreign(command, options->foreign);
   add_output(command, options->output);
   command.about(
       R"(Compares what the adapters do to a base, not how they are written: factors that were

@@ -25,7 +25,7 @@ namespace ferrule::cli {
 namespace {
 
 struct Options {
-  std::string base;
+  Foreign foreign;
   PathList paths;
   std::string glob;
   bool json = false;
@@ -83,7 +83,7 @@ Answer fail_one(const Error& error) {
 Answer explain_one(const std::string& path, bool is_titled, const Options& options) {
   const auto place = Place::of_adapter(path);
   if (!place) return fail_one(place.error());
-  const auto adapter = open_any(place->path(), foreign_options(options.base));
+  const auto adapter = open_any(place->path(), foreign_options(options.foreign));
   if (!adapter) return fail_one(adapter.error());
   const auto strengths = explain(*adapter, options.glob);
   const auto findings = adapter->findings();
@@ -136,7 +136,7 @@ void add_explain(Arguments& command) {
   options->paths.add_to(command, "ADAPTER", kAdapterHelp);
   command.option("--module", options->glob, "GLOB",
                  "Only modules whose path, or the end of it after a dot, matches (* and ?)");
-  add_foreign_base(command, options->base);
+  add_foreign(command, options->foreign);
   add_json(command, options->json);
   command.about(
       R"(The strength is the factor on a module's update: r, alpha, rsLoRA and the patterns

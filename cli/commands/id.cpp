@@ -27,7 +27,7 @@ namespace {
 struct Options {
   PathList paths;
   Fleet fleet;
-  std::string base;
+  Foreign foreign;
   bool json = false;
 };
 
@@ -39,7 +39,7 @@ struct Answer {
   int code = kGood;
 };
 
-Answer id_of(const std::string& path, const std::string& base, unsigned threads = 0) {
+Answer id_of(const std::string& path, const Foreign& foreign, unsigned threads = 0) {
   Answer answer;
   const auto failed = [&](const Error& error) {
     answer.error = error;
@@ -48,7 +48,7 @@ Answer id_of(const std::string& path, const std::string& base, unsigned threads 
   };
   const auto place = Place::of_adapter(path);
   if (!place) return failed(place.error());
-  const auto adapter = open_any(place->path(), foreign_options(base));
+  const auto adapter = open_any(place->path(), foreign_options(foreign));
   if (!adapter) return failed(adapter.error());
   answer.findings.assign(adapter->findings().begin(), adapter->findings().end());
   if (has_error(answer.findings)) {
@@ -71,7 +71,7 @@ int run(const Options& options) {
   if (!paths) return paths.exit_code();
   if (options.fleet.is_wanted()) {
     return options.fleet.run(*paths, [&options](const std::string& path) {
-      const auto answer = id_of(path, options.base, 1);
+      const auto answer = id_of(path, options.foreign, 1);
       return FleetAnswer{fields_of(to_json(answer, path)), answer.code};
     });
   }
@@ -79,7 +79,7 @@ int run(const Options& options) {
   Json::Array adapters;
   for (const auto& path : *paths) {
     Working working("hashing " + printable(path));
-    const auto answer = id_of(path, options.base);
+    const auto answer = id_of(path, options.foreign);
     working.stop();
     worst = std::max(worst, answer.code);
     if (answer.error) report(*answer.error);
@@ -102,7 +102,7 @@ void add_id(Arguments& command) {
   options->paths.add_to(command, "ADAPTER",
                         "Directories of adapters, repositories of the Hub, addresses");
   options->fleet.add_to(command);
-  add_foreign_base(command, options->base);
+  add_foreign(command, options->foreign);
   add_json(command, options->json);
   command.about(R"(Prints 64 hexadecimal digits that name the adapter's content: the same for every
 container, file order, metadata, card and spelling of the config; different after any

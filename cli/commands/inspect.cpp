@@ -24,12 +24,12 @@ struct Options {
   std::string path;
   std::string memo;
   OpenOptions open;
-  std::string base;
+  Foreign foreign;
   ReportOptions report;
 };
 
 ExchangeOptions how_to_open(const Options& options) {
-  auto how = foreign_options(options.base);
+  auto how = foreign_options(options.foreign);
   how.open = options.open;
   return how;
 }
@@ -123,7 +123,7 @@ void add_inspect(Arguments& command) {
   command.option("--memo", options->memo, "FILE",
                  "Of a folder: keep what was found in FILE, and read only adapters that have "
                  "changed since");
-  add_foreign_base(command, options->base);
+  add_foreign(command, options->foreign);
   add_torch_key(command, options->open);
   add_json(command, options->report.json);
   command.about(

@@ -23,7 +23,7 @@ namespace {
 struct Options {
   std::string adapter;
   std::string output;
-  std::string base;
+  Foreign foreign;
   bool keep_going = false;
   bool json = false;
   EngineChoice engines;
@@ -51,7 +51,7 @@ void print_report(const NormalizeReport& report, const std::string& output,
 Result<Rewritten> normalize_one(const std::string& from, const std::string& to,
                                 const Options& options) {
   Working working("normalizing " + printable(from));
-  const auto report = normalize_any(from, to, options.normalize, foreign_options(options.base));
+  const auto report = normalize_any(from, to, options.normalize, foreign_options(options.foreign));
   working.stop();
   if (!report) return report.error();
   Rewritten done;
@@ -78,7 +78,7 @@ int run(Options& options) {
   }
   Working working("normalizing " + printable(options.adapter));
   const auto done =
-      normalize_any(from, options.output, options.normalize, foreign_options(options.base));
+      normalize_any(from, options.output, options.normalize, foreign_options(options.foreign));
   working.stop();
   if (!done) return fail(done.error(), options.json);
   if (options.json) {
@@ -111,7 +111,7 @@ void add_normalize(Arguments& command) {
   add_engines(command, options->engines,
               "Also refuse what this serving engine would refuse or ignore; vllm@0.31 is that "
               "version, without one it is the newest");
-  add_foreign_base(command, options->base);
+  add_foreign(command, options->foreign);
   add_keep_going(command, options->keep_going);
   add_torch_key(command, options->normalize.open);
   add_durability(command, options->normalize.durability);

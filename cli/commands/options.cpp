@@ -34,17 +34,27 @@ void add_output(Arguments& command, Output& output) {
   command.flag("--json", output.json, "The same as --format json").excludes("--format");
 }
 
-void add_foreign_base(Arguments& command, std::string& base) {
-  command.option("--base", base, "BASE",
+void add_foreign(Arguments& command, Foreign& foreign) {
+  command.option("--base", foreign.base, "BASE",
                  "For an adapter of another program whose names depend on the model: the base's "
                  "folder");
+  add_foreign_config(command, foreign);
 }
 
-ExchangeOptions foreign_options(const std::string& base) {
+void add_foreign_config(Arguments& command, Foreign& foreign) {
+  command.option("--config", foreign.config, "FILE",
+                 "For an adapter of another program that does not hold its own strength: the file "
+                 "that does");
+}
+
+ExchangeOptions foreign_options(const Foreign& foreign) {
   ExchangeOptions options;
   options.open.allow_errors = true;  // The commands report them in their own ways.
   std::error_code ignored;
-  if (!base.empty() && std::filesystem::exists(base, ignored)) options.base = base;
+  if (!foreign.base.empty() && std::filesystem::exists(foreign.base, ignored)) {
+    options.base = foreign.base;
+  }
+  if (!foreign.config.empty()) options.config = foreign.config;
   return options;
 }
 

@@ -19,10 +19,17 @@ namespace ferrule::cli {
 inline constexpr const char* kAdapterHelp =
     "Directory of an adapter, user/repo on the Hub, or an hf://, s3:// or https:// address";
 
-/// `--base BASE` of commands that read adapters of other programs.
-void add_foreign_base(Arguments& command, std::string& base);
-/// For open_any(); "" for no base. A base that is not a folder here is looked for elsewhere.
-ExchangeOptions foreign_options(const std::string& base);
+/// What adapters of other programs may need besides their own files; "" for nothing.
+struct Foreign {
+  std::string base;
+  std::string config;
+};
+/// `--base BASE` and `--config FILE` of commands that read adapters of other programs.
+void add_foreign(Arguments& command, Foreign& foreign);
+/// `--config FILE` alone, of commands whose `--base` is more.
+void add_foreign_config(Arguments& command, Foreign& foreign);
+/// For open_any(). A base that is not a folder here is looked for elsewhere.
+ExchangeOptions foreign_options(const Foreign& foreign);
 
 /// `--json`.
 void add_json(Arguments& command, bool& json);

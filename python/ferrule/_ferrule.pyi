@@ -636,7 +636,7 @@ def pull(repo_id: str, *, revision: str | None = None, cache_dir: str | os.PathL
     The files stay in the cache that huggingface_hub uses too, or are copied into `output`, together or not at all. Each is checked against the hash that the Hub lists, cached ones too. offline=True makes no request. For token, progress and errors see push.
     """
 
-def inspect(path: object | None, memo: object | None, torch_key: object | None, base: object | None, tick: object | None) -> object:
+def inspect(path: object | None, memo: object | None, torch_key: object | None, base: object | None, config: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
 def clean(directory: object | None) -> object:
@@ -695,7 +695,7 @@ def exchange(adapter: object | None, output: object | None, to: object | None, s
 def convert(adapter: object | None, output: object | None, to: object | None, torch_key: object | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
-def normalize(adapter: object | None, output: object | None, rank: object | None, scale: object | None, engines: object | None, engine_table: object | None, torch_key: object | None, base: object | None, durability: object | None, tick: object | None) -> object:
+def normalize(adapter: object | None, output: object | None, rank: object | None, scale: object | None, engines: object | None, engine_table: object | None, torch_key: object | None, base: object | None, config: object | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
 def fix(adapter: object | None, output: object | None, base: BaseModel | None, durability: object | None, tick: object | None) -> object:

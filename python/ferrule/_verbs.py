@@ -76,13 +76,13 @@ def _wait(path: Any) -> None:
         _pending.wait_for(path)
 
 
-def _opened(adapter: Any, argument: str, base: Any = None) -> Adapter:
+def _opened(adapter: Any, argument: str, base: Any = None, config: Any = None) -> Adapter:
     if isinstance(adapter, Adapter):
         return adapter
     if not _is_path(adapter):
         raise _wrong_type(argument, "str, os.PathLike or ferrule.Adapter", adapter)
     _wait(adapter)
-    return Adapter.open(adapter, allow_errors=True, base=base)
+    return Adapter.open(adapter, allow_errors=True, base=base, config=config)
 
 
 def _local(base: Any) -> Any:
@@ -152,7 +152,7 @@ def open(path: StrPath, *, backing: Backing = "map", torch_key: str = "", allow_
 
 @strict
 def inspect(path: StrPath, *, memo: StrPath | None = None, torch_key: str = "", base: StrPath | None = None,
-            progress: ProgressBar = None) -> AdapterSummary | FolderSummary | ContainerSummary:
+            config: StrPath | None = None, progress: ProgressBar = None) -> AdapterSummary | FolderSummary | ContainerSummary:
     """What is at the path, by its headers: an adapter, a folder of them (walked to the bottom, in parallel), or a file
     of tensors. From the Hub no more is fetched than it takes.
 
@@ -160,13 +160,14 @@ def inspect(path: StrPath, *, memo: StrPath | None = None, torch_key: str = "", 
         (device, inode, size or times of the folder or a file; docs/fleets.md).
     torch_key: the entry of a .bin that holds the state dict, if it is nested.
     base: the base model's folder, for an adapter of another program whose names depend on it.
+    config: a file of that program that holds the strength, if the adapter's own do not.
 
     A bad adapter is an answer, not an exception. Raises NotFoundError, IoError, and for a file that cannot be read as
     one CorruptError, UnsupportedError, LimitExceededError.
     """
     _wait(path)
     with bar(progress, "inspecting", "folder") as tick:
-        return summary_of(_ferrule.inspect(path, memo, torch_key, base, tick))
+        return summary_of(_ferrule.inspect(path, memo, torch_key, base, config, tick))
 
 
 @strict
@@ -201,7 +202,7 @@ def scan(path: StrPath | Iterable[StrPath], *, allow: Iterable[str] = (),
 @strict
 def check(adapter: StrPath | Adapter, base: StrPath | BaseModel | None = None, *, engines: Iterable[str] = (),
           engine_table: StrPath | None = None, values: bool = False, allow_partial: bool = False, offline: bool = False,
-          progress: ProgressBar = None) -> CheckReport:
+          config: StrPath | None = None, progress: ProgressBar = None) -> CheckReport:
     """Compares an adapter with a base model: whether all of it would apply, and as it was meant.
 
     base: a directory, an index, a file of tensors, a config.json, a repository of the Hub, or a
@@ -212,12 +213,13 @@ def check(adapter: StrPath | Adapter, base: StrPath | BaseModel | None = None, *
     values: read the values too: NaN, Inf, a B that is all zeros.
     allow_partial: accept modules that the base does not have if at least one is found.
     offline: look for a base that is not a path in the cache only.
+    config: for an adapter of another program that does not hold its own strength, the file that does.
 
     Problems are in the report. Raises :class:`ferrule.Error` if the adapter or the base cannot be read.
     """
     wanted = _words(engines, "engines")
     flags = _flag(values, "values"), _flag(allow_partial, "allow_partial")
-    opened = _opened(adapter, "adapter", _local(base))
+    opened = _opened(adapter, "adapter", _local(base), config)
     model = _base_of(base, _flag(offline, "offline")) or BaseModel.of(opened.config, offline=offline)
     with bar(progress, "checking", "step") as tick:
         return CheckReport(_ferrule.check(opened, model, wanted, engine_table, *flags, tick))
@@ -235,28 +237,31 @@ def clean(directory: StrPath) -> CleanReport:
 
 
 @strict
-def explain(adapter: StrPath | Adapter, module: str | None = None, *, base: StrPath | None = None) -> ExplainReport:
+def explain(adapter: StrPath | Adapter, module: str | None = None, *, base: StrPath | None = None,
+            config: StrPath | None = None) -> ExplainReport:
     """The strength of every module that the adapter changes: r, alpha, rsLoRA and the patterns resolved as PEFT does.
 
     module: only modules whose path, or the end of it after a dot, matches ("*_proj"; * and ?).
     base: the base model's folder, for an adapter of another program whose names depend on it.
+    config: a file of that program that holds the strength, if the adapter's own do not.
     """
-    opened = _opened(adapter, "adapter", base)
+    opened = _opened(adapter, "adapter", base, config)
     return ExplainReport(_ferrule.explain(opened, _place(adapter, opened), module))
 
 
 @strict
 def diff(a: StrPath | Adapter, b: StrPath | Adapter, *, tensors: bool = False, base: StrPath | None = None,
-         progress: ProgressBar = None) -> DiffReport:
+         config: StrPath | None = None, progress: ProgressBar = None) -> DiffReport:
     """Compares what two adapters do to a base, not how they are written: factors that were rescaled or rotated are
     the same.
 
     tensors: list the tensors of each module too.
     base: the base model's folder, for adapters of other programs whose names depend on it.
+    config: a file of such a program that holds the strength, if the adapter's own do not.
 
     Raises CorruptError for an adapter with errors among its findings.
     """
-    opened_a, opened_b = _opened(a, "a", base), _opened(b, "b", base)
+    opened_a, opened_b = (_opened(one, name, base, config) for one, name in ((a, "a"), (b, "b")))
     for opened in (opened_a, opened_b):
         raise_first_error(opened.findings)
     with bar(progress, "comparing", "module") as tick:
@@ -265,16 +270,18 @@ def diff(a: StrPath | Adapter, b: StrPath | Adapter, *, tensors: bool = False, b
 
 
 @strict
-def content_id(adapter: StrPath | Adapter, *, base: StrPath | None = None, progress: ProgressBar = None) -> str:
+def content_id(adapter: StrPath | Adapter, *, base: StrPath | None = None, config: StrPath | None = None,
+               progress: ProgressBar = None) -> str:
     """64 hexadecimal digits that name the adapter's content (docs/content-id.md): the same for every container, file
     order, metadata, card and spelling of the config, different after any change of a tensor or of the config's
     meaning.
 
     base: the base model's folder, for an adapter of another program whose names depend on it.
+    config: a file of that program that holds the strength, if the adapter's own do not.
 
     Raises CorruptError for an adapter with errors among its findings.
     """
-    opened = _opened(adapter, "adapter", base)
+    opened = _opened(adapter, "adapter", base, config)
     raise_first_error(opened.findings)
     with bar(progress, "hashing", "tensor") as tick:
         return _ferrule.content_id(opened, tick)
@@ -313,7 +320,7 @@ def convert(adapter: StrPath, output: StrPath, *, to: str = "safetensors", sourc
 def normalize(adapter: StrPath, output: StrPath, *, rank: Literal["uniform", "keep"] = "uniform",
               scale: Literal["b", "a", "split"] = "b", engines: Iterable[str] = (),
               engine_table: StrPath | None = None, torch_key: str = "", base: StrPath | None = None,
-              durability: Durability = "safe",
+              config: StrPath | None = None, durability: Durability = "safe",
               progress: ProgressBar = None) -> NormalizeReport:
     """Writes a plain LoRA that every engine reads the same way: alpha = r, so that every strength is 1, no rsLoRA, no
     patterns. `output` can be the adapter's own directory.
@@ -323,6 +330,7 @@ def normalize(adapter: StrPath, output: StrPath, *, rank: Literal["uniform", "ke
     engines: also refuse what these serving engines would refuse or ignore.
     engine_table: a file with what engines do, in place of the table of this release (docs/check.md has the format).
     base: the base model's folder, for an adapter of another program whose names depend on it.
+    config: a file of that program that holds the strength, if the adapter's own do not.
 
     Raises UnsupportedError for what a plain LoRA cannot express (docs/rules/NM.md).
     """
@@ -330,7 +338,7 @@ def normalize(adapter: StrPath, output: StrPath, *, rank: Literal["uniform", "ke
     _wait(output)
     with bar(progress, "normalizing", "module") as tick:
         return NormalizeReport(_ferrule.normalize(adapter, output, rank, scale, engines, engine_table, torch_key, base,
-                                                  durability, tick))
+                                                  config, durability, tick))
 
 
 @strict

@@ -66,10 +66,11 @@ Result<Json::Object> inspected(const fs::path& path, const ExchangeOptions& opti
 }
 
 nb::object inspect_document(nb::handle path, nb::handle memo, nb::handle torch_key, nb::handle base,
-                            nb::handle tick) {
+                            nb::handle config, nb::handle tick) {
   ExchangeOptions options;
   options.open.torch_key = str_of(torch_key, "torch_key");
   if (!base.is_none()) options.base = path_of(base, "base");
+  if (!config.is_none()) options.config = path_of(config, "config");
   const auto kept = memo.is_none() ? fs::path() : path_of(memo, "memo");
   auto report = long_read([where = local_path_of(path, "path", true), options,
                            kept] { return inspected(where.path, options, kept); },
@@ -159,7 +160,7 @@ nb::object clean_document(nb::handle directory) {
 void bind_examine(nb::module_& module) {
   constexpr const char* kDocument = "The document of the command's --json.";
   module.def("inspect", &inspect_document, "path"_a.none(), "memo"_a.none(), "torch_key"_a.none(),
-             "base"_a.none(), "tick"_a.none(), kDocument);
+             "base"_a.none(), "config"_a.none(), "tick"_a.none(), kDocument);
   module.def("clean", &clean_document, "directory"_a.none(), kDocument);
   module.def("verify", &verify_document, "paths"_a, "values"_a, "id"_a.none(), "backing"_a.none(),
              "torch_key"_a.none(), "tick"_a.none(), kDocument);

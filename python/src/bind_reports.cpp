@@ -151,8 +151,8 @@ nb::object exchange_document(nb::handle adapter, nb::handle output, nb::handle t
 
 nb::object normalize_document(nb::handle adapter, nb::handle output, nb::handle rank,
                               nb::handle scale, nb::handle engines, nb::handle engine_table,
-                              nb::handle torch_key, nb::handle base, nb::handle durability,
-                              nb::handle tick) {
+                              nb::handle torch_key, nb::handle base, nb::handle config,
+                              nb::handle durability, nb::handle tick) {
   const auto from = local_path_of(adapter, "adapter", false);
   const auto where = path_of(output, "output");
   const auto table = engine_table_of(engine_table);
@@ -166,6 +166,7 @@ nb::object normalize_document(nb::handle adapter, nb::handle output, nb::handle 
   options.open.torch_key = str_of(torch_key, "torch_key");
   ExchangeOptions foreign;
   if (!base.is_none()) foreign.base = path_of(base, "base");
+  if (!config.is_none()) foreign.config = path_of(config, "config");
   const auto report = value_or_raise(
       long_write([&] { return normalize_any(from.path, where, options, foreign); }, tick));
   return document_of(to_json(report, where));
@@ -263,8 +264,8 @@ void bind_reports(nb::module_& module) {
              "torch_key"_a.none(), "durability"_a.none(), "tick"_a.none(), kDocument);
   module.def("normalize", &normalize_document, "adapter"_a.none(), "output"_a.none(),
              "rank"_a.none(), "scale"_a.none(), "engines"_a.none(), "engine_table"_a.none(),
-             "torch_key"_a.none(), "base"_a.none(), "durability"_a.none(), "tick"_a.none(),
-             kDocument);
+             "torch_key"_a.none(), "base"_a.none(), "config"_a.none(), "durability"_a.none(),
+             "tick"_a.none(), kDocument);
   module.def("fix", &fix_document, "adapter"_a.none(), "output"_a.none(), "base"_a.none(),
              "durability"_a.none(), "tick"_a.none(), kDocument);
   module.def("save", &save_document, "state"_a.none(), "directory"_a.none(), "config"_a,
