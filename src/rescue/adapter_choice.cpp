@@ -17,6 +17,36 @@ namespace ferrule::rescues {
 namespace {
 
 constexpr std::size_t kMaxListed = 8;
+constexpr std::string_view kTokens = ".token_adapter.trainable_tokens_delta";
+
+/// True if the config's trainable_token_indices are those of the module: a dictionary names it, a
+/// list means the input embedding.
+bool has_own_tokens(const Json& indices, std::string_view path) {
+  const auto is = [&](std::string_view name) {
+    return path == name || (path.ends_with(name) && path[path.size() - name.size() - 1] == '.');
+  };
+  if (const auto* modules = indices.if_object()) {
+    return std::any_of(modules->begin(), modules->end(),
+                       [&](const auto& module) { return is(module.first); });
+  }
+  return !is("lm_head") && !is("embed_out") && !is("output_layer") && !is("output");
+}
+
+/// Tied embeddings have one set of trained tokens, which PEFT saves once; a state dict has it under
+/// both names.
+void leave_out_tied_tokens(const AdapterConfig& config, container::TensorPlan& tensors) {
+  const auto* indices = config.find("trainable_token_indices");
+  if (indices == nullptr) return;
+  const auto is_tied = [&](const TensorStream& tensor) {
+    const std::string_view name = tensor.name;
+    return name.ends_with(kTokens) &&
+           !has_own_tokens(*indices, name.substr(0, name.size() - kTokens.size()));
+  };
+  const bool any = std::any_of(tensors.begin(), tensors.end(), [&](const TensorStream& tensor) {
+    return std::string_view(tensor.name).ends_with(kTokens) && !is_tied(tensor);
+  });
+  if (any) std::erase_if(tensors, is_tied);
+}
 
 }  // namespace
 
@@ -72,6 +102,7 @@ Result<peft::Selection> AdapterChoice::select(const TensorSource& state) {
   if (!selection) {
     FERRULE_TRY(selection, peft::select_adapter(context, named));
   }
+  leave_out_tied_tokens(config_, selection->tensors);
   if (selection->tensors.empty()) return no_adapter(state.tensors().size());
   return *std::move(selection);
 }

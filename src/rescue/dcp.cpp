@@ -2,11 +2,14 @@
 #include "rescue/dcp.hpp"
 
 #include <algorithm>
-#include <array>
+#include <charconv>
+#include <iterator>
 #include <map>
+#include <optional>
 #include <set>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/errors.hpp"
 #include "base/shape_text.hpp"
@@ -14,6 +17,8 @@
 #include "ferrule/text.hpp"
 #include "format/torch/dcp_metadata.hpp"
 #include "format/torch/torch_archive.hpp"
+#include "io/walk.hpp"
+#include "rescue/torch_files.hpp"
 #include "rescue/torch_pieces.hpp"
 
 namespace ferrule::rescues {
@@ -22,13 +27,12 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMaxMetadata = std::uint64_t{1} << 30;
+constexpr std::uint64_t kMaxRanks = 65536;
 
-constexpr std::array<std::string_view, 10> kOptimizerKeys = {
-    "optimizer", "optim",        "optimizers", "optimizer_states", "optimizer_state_dict",
-    "opt",       "lr_scheduler", "scheduler",  "lr_schedulers",    "optimizer_state"};
-
+/// "optimizer", "optimizer_0" (Lightning), "optim_state", "lr_schedulers".
 bool is_optimizer_key(std::string_view key) {
-  return std::find(kOptimizerKeys.begin(), kOptimizerKeys.end(), key) != kOptimizerKeys.end();
+  return key.starts_with("optim") || key == "opt" ||
+         key.find("scheduler") != std::string_view::npos;
 }
 
 /// True for the tensors of an optimizer: under a key of its own, or with the names that torch's
@@ -83,50 +87,173 @@ Result<Piece> read_item(Sources& sources, const fs::path& folder, const format::
   return piece;
 }
 
-}  // namespace
-
-Result<Found> find_dcp(const std::shared_ptr<Sources>& sources, const fs::path& folder) {
-  FERRULE_TRY(const auto source, sources->open(folder / ".metadata"));
-  FERRULE_TRY(const auto bytes, sources->read_all(source, kMaxMetadata));
-  auto read = format::read_dcp_metadata(bytes);
-  if (!read) return base::at(std::move(read).error(), (folder / ".metadata").string());
-  const auto metadata = std::make_shared<format::DcpMetadata>(*std::move(read));
-  FERRULE_CHECK(check_files(*sources, folder, *metadata));
-  Found found{.tensors = {}, .kind = "a distributed checkpoint of torch (DCP)", .folder = folder};
-  for (const auto& tensor : metadata->tensors) {
-    if (is_of_optimizer(tensor)) {
+/// State dicts that were saved as they are, each as one object (a planner that does not flatten).
+Result<void> add_objects(Sources& sources, const format::DcpMetadata& metadata, Found& found) {
+  std::optional<Error> first;
+  for (const auto& object : metadata.objects) {
+    if (is_optimizer_key(object.name)) {
       found.has_optimizer = true;
       continue;
     }
-    FoundTensor entry{.name = tensor.path.size() > 1 ? tensor.path.back() : tensor.name,
-                      .dtype = tensor.dtype,
-                      .stored = tensor.dtype,
-                      .shape = tensor.shape};
-    const auto* described = &tensor;
-    entry.locate = [sources, metadata, described, folder]() -> Result<std::vector<Piece>> {
-      std::vector<Piece> pieces;
-      for (const auto& chunk : described->chunks) {
-        FERRULE_TRY(auto piece, read_item(*sources, folder, *described, chunk));
-        pieces.push_back(std::move(piece));
+    FERRULE_TRY(const auto source, sources.open(found.folder / object.file));
+    if (object.offset > sources.size(source) ||
+        object.bytes > sources.size(source) - object.offset) {
+      continue;  // RS-3 has compared the sizes.
+    }
+    const auto file =
+        TorchState::open_at(sources, found.folder / object.file, object.offset, object.bytes);
+    if (!file && !first) first = file.error();
+    if (!file || !file->view().is_dict(file->view().root())) continue;
+    FERRULE_TRY(auto inside, find_torch_state(sources, *file));
+    std::move(inside.tensors.begin(), inside.tensors.end(), std::back_inserter(found.tensors));
+  }
+  if (found.tensors.empty() && first) return *std::move(first);
+  return {};
+}
+
+/// The rank in "__3.metadata" or "__3_0.distcp".
+std::optional<std::uint64_t> rank_in(std::string_view name) {
+  if (!name.starts_with("__")) return std::nullopt;
+  std::uint64_t rank = 0;
+  const auto [end, error] = std::from_chars(name.data() + 2, name.data() + name.size(), rank);
+  if (error != std::errc() || rank >= kMaxRanks) return std::nullopt;
+  const auto rest = name.substr(static_cast<std::size_t>(end - name.data()));
+  const bool known = rest == ".metadata" || (rest.starts_with('_') && rest.ends_with(".distcp"));
+  return known ? std::optional(rank) : std::nullopt;
+}
+
+/// `.metadata`; or one for each rank, of a save without collectives (use_collectives=False).
+Result<std::vector<std::string>> metadata_names(const fs::path& folder) {
+  FERRULE_TRY(const auto listing, io::list_by_kind(folder, io::Stages::kSkip));
+  std::uint64_t ranks = 0;
+  bool any = false;
+  for (const auto& name : listing.files) {
+    if (name == ".metadata") return std::vector<std::string>{name};
+    const auto rank = rank_in(name);
+    if (rank) ranks = std::max(ranks, *rank + 1);
+    any |= rank && name.ends_with(".metadata");
+  }
+  if (!any) return std::vector<std::string>{".metadata"};  // RS-3 names it.
+  std::vector<std::string> names;
+  for (std::uint64_t rank = 0; rank < ranks; ++rank) {
+    names.push_back("__" + std::to_string(rank) + ".metadata");
+  }
+  return names;
+}
+
+class DcpReader {
+ public:
+  DcpReader(const std::shared_ptr<Sources>& sources, const fs::path& folder)
+      : sources_(sources), folder_(folder) {}
+
+  Result<Found> read() {
+    found_.kind = "a distributed checkpoint of torch (DCP)";
+    found_.folder = folder_;
+    FERRULE_TRY(const auto names, metadata_names(folder_));
+    for (const auto& name : names) {
+      FERRULE_TRY(const auto source, sources_->open(folder_ / name));
+      FERRULE_TRY(const auto bytes, sources_->read_all(source, kMaxMetadata));
+      auto read = format::read_dcp_metadata(bytes);
+      if (!read) return base::at(std::move(read).error(), (folder_ / name).string());
+      const auto metadata = std::make_shared<format::DcpMetadata>(*std::move(read));
+      FERRULE_CHECK(check_files(*sources_, folder_, *metadata));
+      FERRULE_CHECK(add(folder_ / name, metadata));
+      metadata_.push_back(metadata);
+    }
+    return finish();
+  }
+
+ private:
+  /// A tensor in the metadata of one rank, or of all.
+  struct Described {
+    std::shared_ptr<const format::DcpMetadata> metadata;
+    const format::DcpTensor* tensor;
+  };
+
+  Result<void> add(const fs::path& where,
+                   const std::shared_ptr<const format::DcpMetadata>& metadata) {
+    for (const auto& tensor : metadata->tensors) {
+      if (is_of_optimizer(tensor)) {
+        found_.has_optimizer = true;
+        continue;
       }
-      return pieces;
-    };
-    found.tensors.push_back(std::move(entry));
+      auto& parts = tensors_[tensor.name];
+      if (parts.empty()) order_.push_back(tensor.name);
+      if (!parts.empty() && (parts.front().tensor->shape != tensor.shape ||
+                             parts.front().tensor->dtype != tensor.dtype)) {
+        return base::at(base::corrupt("RS-15", "tensor " + quote(tensor.name) + " is " +
+                                                   base::shape_text(tensor.shape) + " here, and " +
+                                                   base::shape_text(parts.front().tensor->shape) +
+                                                   " on other ranks"),
+                        where.string());
+      }
+      parts.push_back({metadata, &tensor});
+    }
+    return {};
   }
-  if (found.tensors.empty() && found.has_optimizer) {
-    return base::at(
-        base::corrupt("RS-10", "it holds the state of an optimizer, and no weights: no adapter"),
-        folder.string());
+
+  Result<Found> finish() {
+    for (const auto& name : order_) {
+      auto& parts = tensors_[name];
+      const auto& tensor = *parts.front().tensor;
+      // A name of a model has dots; others may occur at several places of a trainer's dictionary.
+      const bool nested =
+          tensor.path.size() > 1 && tensor.path.back().find('.') != std::string::npos;
+      FoundTensor entry{.name = nested ? tensor.path.back() : tensor.name,
+                        .dtype = tensor.dtype,
+                        .stored = tensor.dtype,
+                        .shape = tensor.shape};
+      entry.locate = [sources = sources_, folder = folder_, parts](FoundTensor& located) {
+        return locate(*sources, folder, parts, located);
+      };
+      found_.tensors.push_back(std::move(entry));
+    }
+    for (const auto& metadata : metadata_) {
+      if (order_.empty()) FERRULE_CHECK(add_objects(*sources_, *metadata, found_));
+    }
+    if (found_.tensors.empty() && found_.has_optimizer) {
+      return base::at(
+          base::corrupt("RS-10", "it holds the state of an optimizer, and no weights: no adapter"),
+          folder_.string());
+    }
+    found_.findings.push_back(
+        {.severity = Severity::kNote,
+         .rule = "RS-17",
+         .path = folder_.string(),
+         .key = {},
+         .message = "nothing in a distributed checkpoint ties its files to one step: if a .distcp "
+                    "file of another step had the same layout, it could not be told",
+         .advice = {}});
+    return std::move(found_);
   }
-  found.findings.push_back(
-      {.severity = Severity::kNote,
-       .rule = "RS-17",
-       .path = folder.string(),
-       .key = {},
-       .message = "nothing in a distributed checkpoint ties its files to one step: if a .distcp "
-                  "file of another step had the same layout, it could not be told",
-       .advice = {}});
-  return found;
+
+  static Result<void> locate(Sources& sources, const fs::path& folder,
+                             const std::vector<Described>& parts, FoundTensor& located) {
+    for (const auto& part : parts) {
+      for (const auto& chunk : part.tensor->chunks) {
+        FERRULE_TRY(auto piece, read_item(sources, folder, *part.tensor, chunk));
+        const bool is_copy =
+            std::any_of(located.pieces.begin(), located.pieces.end(), [&](const Piece& known) {
+              return known.offsets == piece.offsets && known.sizes == piece.sizes;
+            });
+        (is_copy ? located.replicas : located.pieces).push_back(std::move(piece));
+      }
+    }
+    return {};
+  }
+
+  std::shared_ptr<Sources> sources_;
+  const fs::path& folder_;
+  std::vector<std::shared_ptr<const format::DcpMetadata>> metadata_;
+  std::map<std::string, std::vector<Described>> tensors_;
+  std::vector<std::string> order_;
+  Found found_;
+};
+
+}  // namespace
+
+Result<Found> find_dcp(const std::shared_ptr<Sources>& sources, const fs::path& folder) {
+  return DcpReader(sources, folder).read();
 }
 
 }  // namespace ferrule::rescues

@@ -19,6 +19,8 @@ struct LocalShard {
   std::vector<std::uint64_t> offsets = {};
   std::vector<std::uint64_t> sizes = {};
   format::PickleValue local = {};
+  /// The rank has nothing of it: `local` and `dtype` are not set.
+  bool is_empty = false;
   /// Ranks of the mesh that it is spread over.
   std::uint64_t mesh_size = 1;
 };

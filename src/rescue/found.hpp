@@ -41,8 +41,8 @@ struct FoundTensor {
   std::vector<Piece> pieces = {};
   /// Copies of what one of `pieces` holds, in files of other ranks (RS-15).
   std::vector<Piece> replicas = {};
-  /// Finds the pieces when they are wanted; empty if they are there.
-  std::function<Result<std::vector<Piece>>()> locate = {};
+  /// Finds the pieces and replicas when they are wanted; empty if they are there.
+  std::function<Result<void>(FoundTensor&)> locate = {};
   /// The checkpoint names it and does not hold it (base weights that were left out).
   bool is_absent = false;
   /// The files do not say its shape: `shape` is the number of its elements.

@@ -52,14 +52,23 @@ class Selector {
 
  private:
   /// The places of tensors whose shape the files do not say: FSDP's LOCAL_STATE_DICT (RS-16).
+  /// Those that stay flat are refused where the adapter needs them.
   Result<void> unflatten() {
     bool any = false;
     for (auto& tensor : found_->tensors) {
       if (!tensor.is_flat) continue;
       any = true;
       const auto elements = tensor.shape[0];
-      const bool is_a = tensor.name.find(".lora_A.") != std::string::npos;
-      const bool is_b = tensor.name.find(".lora_B.") != std::string::npos;
+      const auto holds = [&](std::string_view part) {
+        return tensor.name.find(part) != std::string::npos;
+      };
+      // These have one dimension.
+      if (holds(".lora_magnitude_vector.") || tensor.name.ends_with(".bias")) {
+        tensor.is_flat = false;
+        continue;
+      }
+      const bool is_a = holds(".lora_A.") || holds(".lora_embedding_A.");
+      const bool is_b = holds(".lora_B.") || holds(".lora_embedding_B.");
       if (!is_a && !is_b) continue;
       FERRULE_TRY(const auto rank, rank_of(tensor.name));
       if (rank == 0 || elements % rank != 0) {
@@ -72,6 +81,7 @@ class Selector {
       }
       tensor.shape = is_a ? std::vector<std::uint64_t>{rank, elements / rank}
                           : std::vector<std::uint64_t>{elements / rank, rank};
+      tensor.is_flat = false;
     }
     if (any) {
       found_->findings.push_back(
@@ -90,7 +100,8 @@ class Selector {
   /// The rank that the config gives the module of that live key.
   Result<std::uint64_t> rank_of(std::string_view key) const {
     const auto start = key.find(peft::kModelPrefix);
-    const auto end = std::min(key.find(".lora_A."), key.find(".lora_B."));
+    const auto end = std::min({key.find(".lora_A."), key.find(".lora_B."),
+                               key.find(".lora_embedding_A."), key.find(".lora_embedding_B.")});
     const auto from = start == std::string_view::npos ? 0 : start + peft::kModelPrefix.size();
     if (end < from) return std::uint64_t{0};
     FERRULE_TRY(const auto strength, resolve_strength(config_, key.substr(from, end - from)));
@@ -190,9 +201,16 @@ class Selector {
       return base::corrupt("RS-12", "the checkpoint leaves out the values of " +
                                         quote(tensor.name) + ", which the adapter needs");
     }
+    if (tensor.is_flat) {
+      return base::unsupported(
+          "RS-16", "the files of the ranks (FSDP's LOCAL_STATE_DICT) do not say the shape of " +
+                       quote(tensor.name) +
+                       ", and the config does not either: save with SHARDED_STATE_DICT");
+    }
     if (tensor.locate) {
-      FERRULE_TRY(tensor.pieces, tensor.locate());
+      const auto locate = std::move(tensor.locate);
       tensor.locate = nullptr;
+      FERRULE_CHECK(locate(tensor));
     }
     FERRULE_CHECK(check_cover(tensor, *sources_));
     for (const auto& piece : tensor.pieces) {

@@ -9,7 +9,6 @@
 #include "rescue/steps.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <optional>
 #include <string_view>
@@ -24,8 +23,10 @@
 #include "io/kind_at.hpp"
 #include "io/walk.hpp"
 #include "rescue/dcp.hpp"
+#include "rescue/rank_files.hpp"
 #include "rescue/safetensors_files.hpp"
 #include "rescue/shards.hpp"
+#include "rescue/step_names.hpp"
 #include "rescue/torch_files.hpp"
 #include "rescue/universal.hpp"
 #include "rescue/zero.hpp"
@@ -40,29 +41,6 @@ constexpr std::uint64_t kMaxTag = 4096;
 
 bool has(const std::vector<std::string>& names, std::string_view wanted) {
   return std::find(names.begin(), names.end(), wanted) != names.end();
-}
-
-/// The number at the end of "checkpoint-500", "global_step2", "iter_0000010", "epoch=3-step=12".
-std::optional<std::int64_t> number_in(std::string_view name) {
-  if (name.ends_with(".ckpt")) name.remove_suffix(5);
-  if (name.ends_with("_universal")) name.remove_suffix(10);
-  std::size_t digits = name.size();
-  while (digits > 0 && name[digits - 1] >= '0' && name[digits - 1] <= '9') --digits;
-  std::int64_t number = 0;
-  const auto [end, error] =
-      std::from_chars(name.data() + digits, name.data() + name.size(), number);
-  if (error != std::errc() || digits == name.size()) return std::nullopt;
-  return number;
-}
-
-constexpr std::array<std::string_view, 9> kStepHeads = {"checkpoint-", "checkpoint_", "global_step",
-                                                        "step-",       "step_",       "iter_",
-                                                        "epoch",       "step=",       "ckpt-"};
-
-bool is_step_folder(std::string_view name) {
-  return number_in(name) &&
-         std::any_of(kStepHeads.begin(), kStepHeads.end(),
-                     [&](std::string_view head) { return name.starts_with(head); });
 }
 
 class StepFinder {
@@ -123,7 +101,15 @@ class StepFinder {
     if (own_files(path, number, files, folders)) return true;
     FERRULE_TRY(const bool tagged, deepspeed_steps(path, number, files, folders, depth));
     if (tagged) return true;
-    if (single_files(path, number, files, folders)) return true;
+    if (has(folders, "actor") && depth > 0) {  // verl's step: the actor, the critic and data.pt.
+      FERRULE_TRY(const bool found, folder(path / "actor", number, depth - 1));
+      if (found) return true;
+    }
+    if (single_files(path, number, files, folders)) {
+      // A trainer's last save may be broken, and its steps whole.
+      if (depth == kMaxNesting) FERRULE_CHECK(steps_below(path, folders));
+      return true;
+    }
     if (!incomplete_) incomplete_ = what_is_left(path, files, folders);
     return depth == 0 ? Result<bool>(false) : run(path, folders, files, depth);
   }
@@ -250,8 +236,7 @@ class StepFinder {
       }
     }
     if (!lightning.empty()) {
-      newest_first(lightning);
-      for (const auto& name : lightning) torch(path / name, number_in(name));
+      for (const auto& [step, name] : by_step(path, lightning)) torch(path / name, step);
       return true;
     }
     if (others.size() != 1) return false;
@@ -259,6 +244,36 @@ class StepFinder {
     add(path / others[0], number,
         [file = path / others[0]](const auto& sources) { return find_safetensors(sources, file); });
     return true;
+  }
+
+  /// The steps of Trainer's run, whose own folder has weights too.
+  Result<void> steps_below(const fs::path& path, std::vector<std::string> folders) {
+    std::erase_if(folders, [](const std::string& name) {
+      return !name.starts_with("checkpoint-") || !number_in(name);
+    });
+    newest_first(folders);
+    for (const auto& name : folders) {
+      FERRULE_CHECK(folder(path / name, number_in(name), kMaxNesting - 1));
+    }
+    return {};
+  }
+
+  using Numbered = std::pair<std::optional<std::int64_t>, std::string>;
+
+  /// Checkpoints of Lightning, the newest first. "last.ckpt" and "best-loss=0.25.ckpt" do not say
+  /// their step: the file does.
+  static std::vector<Numbered> by_step(const fs::path& path,
+                                       const std::vector<std::string>& names) {
+    std::vector<Numbered> steps;
+    for (const auto& name : names) {
+      auto number = number_in(name);
+      if (!number) number = step_inside(path / name);
+      steps.emplace_back(number, name);
+    }
+    std::stable_sort(steps.begin(), steps.end(), [](const Numbered& a, const Numbered& b) {
+      return a.first.value_or(-1) > b.first.value_or(-1);
+    });
+    return steps;
   }
 
   /// The folder of a run.
@@ -269,10 +284,9 @@ class StepFinder {
     for (const auto& name : folders) {
       if (is_step_folder(name) || name.ends_with(".ckpt")) steps.push_back(name);
     }
-    newest_first(steps);
     bool any = false;
-    for (const auto& name : steps) {
-      FERRULE_TRY(const bool found, folder(path / name, number_in(name), depth - 1));
+    for (const auto& [number, name] : by_step(path, steps)) {
+      FERRULE_TRY(const bool found, folder(path / name, number, depth - 1));
       any |= found;
     }
     if (any) return true;
@@ -294,18 +308,12 @@ class StepFinder {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), wanted);
     if (error != std::errc()) return {};  // "release".
     const bool there = std::any_of(folders.begin(), folders.end(), [&](const std::string& name) {
-      return name.starts_with("iter_") && number_in(name) == wanted;
+      return is_step_folder(name) && number_in(name) == wanted;
     });
     if (there) return {};
     return base::at(base::corrupt("RS-9", "it names the iteration " + std::to_string(wanted) +
                                               ", which is not there"),
                     (path / kPointer).string());
-  }
-
-  static void newest_first(std::vector<std::string>& names) {
-    std::stable_sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
-      return number_in(a).value_or(-1) > number_in(b).value_or(-1);
-    });
   }
 
   /// A folder that lost its weights and kept other parts of a checkpoint.

@@ -3,13 +3,12 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <memory>
-#include <string>
-#include <vector>
+#include <optional>
 
 #include "ferrule/result.hpp"
 #include "rescue/found.hpp"
+#include "rescue/torch_pieces.hpp"
 
 namespace ferrule::rescues {
 
@@ -18,12 +17,10 @@ namespace ferrule::rescues {
 Result<Found> find_torch_file(const std::shared_ptr<Sources>& sources,
                               const std::filesystem::path& path);
 
-/// Files of torch.save by rank ("pytorch_model_fsdp_rank0.bin"); empty if the folder has none.
-std::map<std::uint64_t, std::string> rank_files(const std::vector<std::string>& names);
+/// The same of a part of a file: a state dict that DCP saved as one object.
+Result<Found> find_torch_state(Sources& sources, const TorchState& file);
 
-/// One file of each rank: parts of DTensors, or copies that must be equal.
-Result<Found> find_rank_files(const std::shared_ptr<Sources>& sources,
-                              const std::filesystem::path& folder,
-                              const std::map<std::uint64_t, std::string>& files);
+/// The step that a checkpoint of Lightning says, a file or a folder; nullopt if it cannot be read.
+std::optional<std::int64_t> step_inside(const std::filesystem::path& path);
 
 }  // namespace ferrule::rescues

@@ -41,6 +41,19 @@ Result<TorchState> TorchState::open(Sources& sources, const std::filesystem::pat
   return state;
 }
 
+Result<TorchState> TorchState::open_at(Sources& sources, const std::filesystem::path& path,
+                                       std::uint64_t offset, std::uint64_t bytes) {
+  TorchState state;
+  FERRULE_TRY(state.source_, sources.open(path));
+  state.path_ = path;
+  state.base_ = offset;
+  const WindowSource part(sources, state.source_, offset, bytes);
+  auto object = format::TorchObject::read(part, {}, format::PicklePolicy::kTrainer);
+  if (!object) return base::at(std::move(object).error(), path.string());
+  state.object_ = std::make_shared<format::TorchObject>(*std::move(object));
+  return state;
+}
+
 Result<FoundTensor> TorchState::tensor(Sources& sources, std::string_view name,
                                        const format::PickleValue& value) const {
   auto found = object_->tensor(value);
@@ -54,7 +67,7 @@ Result<FoundTensor> TorchState::tensor(Sources& sources, std::string_view name,
                      .stored = found->dtype,
                      .shape = found->shape};
   if (element_count(found->shape).value_or(0) != 0) {
-    tensor.pieces.push_back(piece_of(sources, source_, 0, *object_, *found));
+    tensor.pieces.push_back(piece_of(sources, source_, base_, *object_, *found));
   }
   return tensor;
 }
@@ -70,7 +83,7 @@ Result<std::optional<double>> TorchState::number(Sources& sources,
   std::array<std::byte, 8> bytes{};
   const auto wanted = std::span(bytes).first(static_cast<std::size_t>(tensor->item_bytes));
   FERRULE_CHECK(sources.read_at(
-      source_, object_->storage(tensor->storage).file_offset + tensor->offset, wanted));
+      source_, base_ + object_->storage(tensor->storage).file_offset + tensor->offset, wanted));
   const auto load = [&]<typename T>(T number) {
     std::memcpy(&number, bytes.data(), sizeof number);
     return std::optional<double>(static_cast<double>(number));

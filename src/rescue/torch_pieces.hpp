@@ -25,6 +25,9 @@ class TorchState {
   /// Fails with the file's path; RS-3 if it is missing.
   static Result<TorchState> open(Sources& sources, const std::filesystem::path& path,
                                  format::PicklePolicy policy = format::PicklePolicy::kTrainer);
+  /// One that is a part of a file: an item of a .distcp file.
+  static Result<TorchState> open_at(Sources& sources, const std::filesystem::path& path,
+                                    std::uint64_t offset, std::uint64_t bytes);
 
   format::PickleView view() const noexcept { return format::PickleView(object_->pickle()); }
   const format::Pickle& pickle() const noexcept { return object_->pickle(); }
@@ -45,6 +48,7 @@ class TorchState {
   std::shared_ptr<format::TorchObject> object_;
   std::filesystem::path path_;
   std::size_t source_ = 0;
+  std::uint64_t base_ = 0;
 };
 
 /// True for a call that makes a tensor of any kind.

@@ -39,6 +39,7 @@ class UniversalReader {
     if (const auto skipped = view.find(view.root(), "skipped_steps")) {
       skipped_ = view.integer(*skipped).value_or(0);
     }
+    FERRULE_CHECK(check_order(model));
     FERRULE_CHECK(read_parameters(model));
     FERRULE_CHECK(read_module(model));
     return std::move(found_);
@@ -60,6 +61,24 @@ class UniversalReader {
     }
     return base::at(base::corrupt("RS-5", "the model's file is missing"),
                     (folder_ / "mp_rank_00_model_states.pt").string());
+  }
+
+  /// RS-8: ds_to_universal cuts the flat weights of ZeRO-2 by places that do not hold if
+  /// round_robin_gradients shuffled the parameters.
+  Result<void> check_order(const TorchState& model) const {
+    const auto view = model.view();
+    const auto shuffled =
+        view.find_path(view.root(), {"ds_config", "zero_optimization", "round_robin_gradients"});
+    const auto stage = view.find_path(view.root(), {"ds_config", "zero_optimization", "stage"});
+    if (prefer_ != PreferredWeights::kMaster || !shuffled || !stage ||
+        view.integer(*shuffled).value_or(0) == 0 || view.integer(*stage).value_or(0) != 2) {
+      return {};
+    }
+    return model.bad(
+        "RS-8",
+        "the job had round_robin_gradients, with which DeepSpeed's conversion mixes up "
+        "the FP32 weights: take the working weights, or the checkpoint before its "
+        "conversion");
   }
 
   Result<void> read_parameters(const TorchState& model) {

@@ -35,8 +35,21 @@ GOOD = [
     ("fsdp2/hf", "fsdp2", "rescue", {}),
     ("fsdp2/hf", "fsdp2", "assemble", {}),
     ("fsdp2/hf_whole", "fsdp2", "rescue", {}),
+    ("fsdp2/lightning", "fsdp2", "rescue", {"step": 2}),
+    ("fsdp2/alone", "fsdp2", "rescue", {}),
+    ("fsdp2/object", "fsdp2", "rescue", {}),
+    ("fsdp2/async", "fsdp2", "rescue", {}),
+    ("fsdp2/verl", "fsdp2", "rescue", {"step": 10, "world_size": 2}),
+    ("fsdp2/verl/global_step_10", "fsdp2", "rescue", {"step": 10}),
+    ("fsdp2/verl/global_step_10/actor", "fsdp2", "rescue", {}),
     ("fsdp1/sharded", "fsdp1", "rescue", {}),
-    ("fsdp1/local", "fsdp1", "rescue", {}),
+    ("fsdp1/local", "fsdp1", "rescue", {"world_size": 2}),
+    ("fsdp1/local_adapter", "fsdp1", "rescue", {}),
+    ("fsdp1/sharded_ranks", "fsdp1", "rescue", {}),
+    ("flat/sharded", "flat", "rescue", {}),
+    ("flat/local", "flat", "rescue", {"world_size": 2}),
+    ("flat_head/sharded", "flat_head", "rescue", {}),
+    ("tp/wrapped", "tp", "rescue", {"step": 6}),
     ("tp/dcp", "tp", "rescue", {}),
     ("tp/ranks", "tp", "rescue", {"world_size": 2}),
     ("tp/ddp", "tp", "rescue", {"step": 5}),
@@ -44,6 +57,7 @@ GOOD = [
 ]
 
 SECOND = "__1_0.distcp"
+LOCAL_1 = "pytorch_model_fsdp_rank1.bin"
 SHARD_1 = "shard-00001-model-00001-of-00001.safetensors"
 SHARD_2 = "shard-00002-model-00001-of-00001.safetensors"
 
@@ -98,6 +112,13 @@ BROKEN = [
     ("fsdp2/base_only", "rescue", None, "RS-10", "without an adapter"),
     ("fsdp2/ranks", "rescue", lambda d: (d / "pytorch_model_fsdp_rank1.bin").unlink(), "RS-5", "rank1.bin"),
     ("fsdp2/ranks", "rescue", lambda d: cut(d / "pytorch_model_fsdp_rank1.bin", -700), "TZ-", "rank1.bin"),
+    ("flat/local", "rescue", lambda d: (d / LOCAL_1).unlink(), "RS-5", LOCAL_1),
+    ("flat/local", "rescue", lambda d: shutil.copy(d / LOCAL_1, d / LOCAL_1.replace("1", "2")), "RS-5", "rank2.bin"),
+    ("fsdp1/local", "rescue", lambda d: (d / LOCAL_1).unlink(), "RS-5", LOCAL_1),
+    ("flat_head/local", "rescue", None, "RS-16", "lm_head"),
+    ("fsdp2/object_sharded", "rescue", None, "RS-4", "lora_"),
+    ("fsdp2/alone", "rescue", lambda d: (d / "__1.metadata").unlink(), "RS-3", "__1.metadata"),
+    ("fsdp2/alone", "rescue", lambda d: [p.unlink() for p in d.glob("__1*")], "RS-4", "lora_"),
     ("tp/unequal", "rescue", None, "RS-15", "model_rank1.bin"),
     ("tp/partial", "rescue", None, "RS-16", "Partial"),
     ("tp/ddp", "rescue", expand, "RS-13", "the adapter would have"),

@@ -15,8 +15,9 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 import torch.multiprocessing as mp
 from peft import LoraConfig, get_peft_model
-from safetensors.torch import save_file
+from peft.utils.other import fsdp_auto_wrap_policy
 from torch.distributed.checkpoint import HuggingFaceStorageWriter
+from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict, get_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FullyShardedDataParallel, StateDictType, fully_shard
@@ -99,12 +100,29 @@ def fsdp2(folder, world):
         trained,
         storage_writer=HuggingFaceStorageWriter(folder / "fsdp2/hf_whole", save_distributed=True, enable_consolidation=True),
     )
+    dcp.save({"model": weights, "optimizer_0": moments}, checkpoint_id=folder / "fsdp2/lightning/epoch=0-step=2.ckpt")
+    dcp.save({"model": weights}, checkpoint_id=folder / "fsdp2/alone", use_collectives=False)
+    as_it_is = DefaultSavePlanner(flatten_state_dict=False)
+    dcp.save({"model": weights}, checkpoint_id=folder / "fsdp2/object_sharded", planner=as_it_is)
+    dcp.save({"model": state}, checkpoint_id=folder / "fsdp2/object", planner=as_it_is)
+    dcp.async_save({"model": weights, "step": 2}, checkpoint_id=folder / "fsdp2/async").result()
     torch.save(weights, rank_path(folder / "fsdp2/ranks", "pytorch_model_fsdp_rank"))
+    verl(folder / "fsdp2/verl", weights, moments, world)
     train(model, 1)
     trained = get_model_state_dict(model, options=StateDictOptions(ignore_frozen_params=True))
     dcp.save(trained, checkpoint_id=folder / "fsdp2/next")
     frozen = {name: tensor for name, tensor in get_model_state_dict(model).items() if ".lora_" not in name}
     dcp.save({"model": {k: v for k, v in frozen.items() if "modules_to_save" not in k}}, checkpoint_id=folder / "fsdp2/base_only")
+
+
+def verl(folder, weights, moments, world):
+    """As verl's FSDPCheckpointManager and its trainer save: a file of each rank for each part, data.pt, and a pointer."""
+    actor = folder / "global_step_10/actor"
+    on_rank_0(lambda: actor.mkdir(parents=True))
+    for name, part in (("model", weights), ("optim", moments), ("extra_state", {"rng": {"cpu": torch.get_rng_state()}})):
+        torch.save(part, actor / f"{name}_world_size_{world}_rank_{dist.get_rank()}.pt")
+    on_rank_0(lambda: torch.save({"state": 3}, folder / "global_step_10/data.pt"))
+    on_rank_0(lambda: (folder / "latest_checkpointed_iteration.txt").write_text("10"))
 
 
 def fsdp1(folder, world):
@@ -121,8 +139,26 @@ def fsdp1(folder, world):
     write_adapter(model, state, folder / "fsdp1" / "expected")
     with FullyShardedDataParallel.state_dict_type(sharded, StateDictType.LOCAL_STATE_DICT, LocalStateDictConfig()):
         local = sharded.state_dict()
+    torch.save(local, rank_path(folder / "fsdp1/local", "pytorch_model_fsdp_rank"))
     torch.save({k: v for k, v in local.items() if isinstance(v, torch.Tensor) and "lora_" in k},
-               rank_path(folder / "fsdp1/local", "pytorch_model_fsdp_rank"))
+               rank_path(folder / "fsdp1/local_adapter", "pytorch_model_fsdp_rank"))
+    torch.save(weights, rank_path(folder / "fsdp1/sharded_ranks", "pytorch_model_fsdp_0_rank"))
+
+
+def fsdp1_flat(folder, world, head=False):
+    """PEFT's own policy, without use_orig_params: every factor is a flat parameter of its own."""
+    model = make_model(head)
+    sharded = FullyShardedDataParallel(model, auto_wrap_policy=fsdp_auto_wrap_policy(model), use_orig_params=False,
+                                       device_id=torch.device("cpu"))
+    train(sharded)
+    with FullyShardedDataParallel.state_dict_type(sharded, StateDictType.SHARDED_STATE_DICT, ShardedStateDictConfig()):
+        weights = sharded.state_dict()
+    state = {name.replace("_fsdp_wrapped_module.", ""): gather_shard(shard) for name, shard in weights.items()}
+    name = "flat_head" if head else "flat"
+    write_adapter(make_model(head), state, folder / name / "expected")
+    dcp.save({"model": weights}, checkpoint_id=folder / name / "sharded/pytorch_model_fsdp_0")
+    with FullyShardedDataParallel.state_dict_type(sharded, StateDictType.LOCAL_STATE_DICT, LocalStateDictConfig()):
+        torch.save(sharded.state_dict(), rank_path(folder / name / "local", "pytorch_model_fsdp_rank"))
 
 
 def gather_shard(shard):
@@ -157,6 +193,12 @@ def tensor_parallel(folder, world):
     unequal = {name: tensor + dist.get_rank() for name, tensor in state.items() if "lora_" in name}
     torch.save(unequal, rank_path(folder / "tp/unequal", "model_rank"))
     torch.save(state, rank_path(folder / "tp/copies", "model_rank"))
+    # Torch's own wrappers in the names, and what a trainer keeps beside the weights.
+    named = {"module._orig_mod." + name.replace("layers.0.", "layers.0._checkpoint_wrapped_module."): tensor for name, tensor in state.items()}
+    kept = {"model_state": named, "opt_g": {"state": {"w": {"exp_avg": torch.ones(2)}, "v": {"exp_avg": torch.ones(2)}}, "param_groups": []},
+            "counts": {"a": {"seen": torch.ones(1)}, "b": {"seen": torch.ones(1)}}, "global_step": 6}
+    on_rank_0(lambda: (folder / "tp/wrapped").mkdir(parents=True, exist_ok=True))
+    on_rank_0(lambda: torch.save(kept, folder / "tp/wrapped/last.pt"))
     sums = {name: DTensor.from_local(tensor, mesh, [Partial()]) for name, tensor in state.items()}
     torch.save(sums, rank_path(folder / "tp/partial", "model_rank"))
 
@@ -165,8 +207,9 @@ def run(rank, world, folder, port):
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=world)
-    for writer in (fsdp2, fsdp1, tensor_parallel):
+    for writer in (fsdp2, fsdp1, fsdp1_flat, tensor_parallel):
         writer(pathlib.Path(folder), world)
+    fsdp1_flat(pathlib.Path(folder), world, head=True)
     dist.destroy_process_group()
 
 

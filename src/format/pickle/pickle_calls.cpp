@@ -47,7 +47,21 @@ Result<void> PickleCalls::stack_global() {
   return push_node(Kind::kCall, {});
 }
 
+/// PK-21: Python 3.11 writes a member of an enumeration as getattr(CLASS, "NAME").
+Result<void> PickleCalls::check_attribute(const PickleValue& callable,
+                                          const PickleValue& arguments) const {
+  if (callable.kind != Kind::kGlobal || pickle_.global(callable).name != "getattr") return {};
+  if (arguments.kind == Kind::kTuple) {
+    const auto& given = pickle_.node(arguments).items;
+    if (given.size() == 2 && given[0].kind == Kind::kGlobal && given[1].kind == Kind::kString) {
+      return {};
+    }
+  }
+  return corrupt("PK-21", "looks up an attribute of something else than a class by its name");
+}
+
 Result<void> PickleCalls::call(const PickleValue& callable, const PickleValue& arguments) {
+  if (policy_ == PicklePolicy::kTrainer) FERRULE_CHECK(check_attribute(callable, arguments));
   if (callable.kind != Kind::kGlobal) {
     // A stand-in for something already noted; anything else Python cannot call either.
     if (is_strict() || callable.kind != Kind::kCall) {

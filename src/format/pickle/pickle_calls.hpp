@@ -25,6 +25,7 @@ class PickleCalls : protected PickleState {
  private:
   /// OrderedDict(), or OrderedDict([[key, value], ...]) as Python 2 wrote it.
   Result<void> ordered_dict(const PickleValue& arguments);
+  Result<void> check_attribute(const PickleValue& callable, const PickleValue& arguments) const;
 };
 
 }  // namespace ferrule::format

@@ -104,6 +104,12 @@ std::optional<PickleValue> PickleView::attribute(const PickleValue& object,
                                                  std::string_view name) const noexcept {
   const auto attributes = state(object);
   if (!attributes) return std::nullopt;
+  // Of a class with __slots__ a pair: what is in __dict__, and the slots.
+  const auto both = items(*attributes);
+  if (both.size() == 2 && is_dict(both[1])) {
+    if (const auto slot = find(both[1], name)) return slot;
+    return find(both[0], name);
+  }
   return find(*attributes, name);
 }
 

@@ -66,6 +66,12 @@ class MetadataReader {
       if (!names_.emplace(*name, true).second) return bad("it lists " + quote(*name) + " twice");
       if (view_.is_made_by(pairs[i + 1], kModule, "BytesStorageMetadata")) {
         ++out_.others;
+        if (const auto item = items_.find(std::string(*name)); item != items_.end()) {
+          out_.objects.push_back({.name = std::string(*name),
+                                  .file = std::string(item->second.file),
+                                  .offset = item->second.offset,
+                                  .bytes = item->second.bytes});
+        }
         continue;
       }
       FERRULE_TRY(auto tensor, read_tensor(*name, pairs[i + 1]));

@@ -42,8 +42,18 @@ struct DcpTensor {
   std::vector<DcpChunk> chunks;
 };
 
+/// An item that is not a tensor: any object, as torch.save writes it.
+struct DcpObject {
+  std::string name;
+  std::string file;
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0;
+};
+
 struct DcpMetadata {
   std::vector<DcpTensor> tensors;
+  /// Those that a file holds.
+  std::vector<DcpObject> objects;
   /// Items that are not tensors.
   std::uint64_t others = 0;
   /// Each file, and where its last item ends.

@@ -27,8 +27,8 @@ TEST(PickleTrainerGlobals, ListsAreExact) {
   EXPECT_TRUE(find_trainer_global("functools", "partial"));
   EXPECT_TRUE(find_trainer_global("builtins", "slice"));
   EXPECT_TRUE(find_trainer_global("__builtin__", "xrange"));
-  EXPECT_FALSE(find_trainer_global("__builtin__", "getattr"));
-  EXPECT_FALSE(find_trainer_global("builtins", "getattr"));
+  EXPECT_TRUE(find_trainer_global("__builtin__", "getattr"));
+  EXPECT_FALSE(find_trainer_global("builtins", "setattr"));
   EXPECT_FALSE(find_trainer_global("builtins", "eval"));
   EXPECT_FALSE(find_trainer_global("functools", "reduce"));
 }
@@ -51,6 +51,16 @@ TEST(PickleTrainerGlobals, PoliciesDiffer) {
       {"dangerous below a harmless one", "cfunctools\npartial\n(cos\ngetcwd\ntR.",
        PicklePolicy::kTrainer, "PK-21"},
       {"computed", "cmine\nx\nU\1a\x93.", PicklePolicy::kTrainer, "PK-21"},
+      {"an enumeration of Python 3.11", "c__builtin__\ngetattr\n(cmine\nKind\nU\1atR.",
+       PicklePolicy::kTrainer, ""},
+      {"the same, alone", "c__builtin__\ngetattr\n(cmine\nKind\nU\1atR.", PicklePolicy::kRefuse,
+       "PK-3"},
+      {"an attribute of a result", "c__builtin__\ngetattr\n(cmine\nKind\n)RU\1atR.",
+       PicklePolicy::kTrainer, "PK-21"},
+      {"an attribute of a dangerous one", "cbuiltins\ngetattr\n(cos\ngetcwd\nU\1atR.",
+       PicklePolicy::kTrainer, "PK-21"},
+      {"a computed attribute", "cbuiltins\ngetattr\n(cmine\nKind\ncmine\nx\ntR.",
+       PicklePolicy::kTrainer, "PK-21"},
       {"the registry", "\x82\1.", PicklePolicy::kTrainer, "PK-21"},
       {"attributes of a module's own", "cmine\nx\n}b.", PicklePolicy::kTrainer, "PK-21"},
   };
