@@ -11,14 +11,17 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <string_view>
 #include <system_error>
 #include <thread>
+#include <unordered_set>
 #include <utility>
 
 #include "exit_code.hpp"
 #include "ferrule/text.hpp"
 #include "ferrule/text_file.hpp"
 #include "print/failure.hpp"
+#include "signals.hpp"
 #include "terminal.hpp"
 
 namespace ferrule::cli {
@@ -56,6 +59,7 @@ class Results {
     if (file_ == nullptr) {
       return Error{.code = ErrorCode::kIo, .message = "cannot be written to", .path = path};
     }
+    path_ = path;
     if (!ends_line) std::fputc('\n', file_);
     // `>> RESULTS` of the shell: the line is there once already.
     struct stat here = {};
@@ -76,10 +80,14 @@ class Results {
     return worst;
   }
 
-  void add(const std::string& line) {
-    if (file_ == nullptr) return;
-    std::fwrite(line.data(), 1, line.size(), file_);
-    std::fflush(file_);
+  /// False if the line is not in the file: a full disk.
+  bool add(const std::string& line) {
+    if (file_ == nullptr) return true;
+    const auto written = std::fwrite(line.data(), 1, line.size(), file_);
+    return std::fflush(file_) == 0 && written == line.size();
+  }
+  Error full() const {
+    return Error{.code = ErrorCode::kIo, .message = "cannot be written to", .path = path_};
   }
 
  private:
@@ -101,6 +109,7 @@ class Results {
   }
 
   std::map<std::string, int> codes_;
+  std::string path_;
   std::FILE* file_ = nullptr;
 };
 
@@ -124,20 +133,26 @@ void Fleet::add_to(Arguments& command) {
                  "--jsonl");
 }
 
-int Fleet::run(const std::vector<std::string>& paths,
+int Fleet::run(const std::vector<std::string>& listed,
                const std::function<FleetAnswer(const std::string&)>& answer) const {
   Results results;
   if (!resume_.empty()) {
     if (const auto error = results.open(resume_)) return fail(*error, false);
   }
+  std::vector<std::string> paths;
+  std::unordered_set<std::string_view> known;
+  for (const auto& path : listed) {
+    if (!results.has(path) && known.insert(path).second) paths.push_back(path);
+  }
   std::mutex mutex;
   std::atomic<std::size_t> next{0};
+  std::atomic<bool> is_full{false};
   int worst = results.worst();
   const auto work = [&] {
-    for (auto i = next++; i < paths.size(); i = next++) {
+    for (auto i = next++; i < paths.size() && !is_full; i = next++) {
       const auto& path = paths[i];
-      if (results.has(path)) continue;
       auto done = answer(path);
+      if (is_interrupted()) return;  // What was canceled is no answer.
       Json::Object line{{"path", path}, {"status", status_of(done.code)}, {"exit", done.code}};
       for (auto& member : done.fields) {
         if (member.first != "path") line.push_back(std::move(member));
@@ -146,7 +161,7 @@ int Fleet::run(const std::vector<std::string>& paths,
       const std::lock_guard lock(mutex);
       worst = std::max(worst, done.code);
       print(Stream::kOut, text);
-      results.add(text);
+      if (!results.add(text)) is_full = true;
     }
   };
   auto threads = jobs_ == 0 ? std::max(1U, std::thread::hardware_concurrency()) : jobs_;
@@ -159,7 +174,7 @@ int Fleet::run(const std::vector<std::string>& paths,
   }
   work();
   for (auto& worker : workers) worker.join();
-  return worst;
+  return is_full ? fail(results.full(), false) : worst;
 }
 
 }  // namespace ferrule::cli

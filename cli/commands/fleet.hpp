@@ -26,9 +26,10 @@ class Fleet {
   /// 0 means one for each core.
   unsigned jobs() const { return jobs_; }
 
-  /// Answers every path that RESULTS does not have yet. `answer` is called from several threads at
-  /// once, and prints nothing. Returns the worst exit code of all items, those of RESULTS included.
-  int run(const std::vector<std::string>& paths,
+  /// Answers every path that RESULTS does not have yet, once. `answer` is called from several
+  /// threads at once, and prints nothing. Returns the worst exit code of all items, those of
+  /// RESULTS included.
+  int run(const std::vector<std::string>& listed,
           const std::function<FleetAnswer(const std::string& path)>& answer) const;
 
  private:

@@ -32,9 +32,10 @@ PathList::Paths PathList::read(bool json) const {
         files_from_ == "-" ? read_standard_input(kMaxList) : read_text_file(files_from_, kMaxList);
     if (!text) return Paths(fail(text.error(), json));
     for (std::size_t start = 0; start < text->size();) {
-      const auto end = std::min(text->find('\n', start), text->size());
+      const auto line_end = std::min(text->find('\n', start), text->size());
+      const auto end = line_end > start && (*text)[line_end - 1] == '\r' ? line_end - 1 : line_end;
       if (end > start) paths.push_back(text->substr(start, end - start));
-      start = end + 1;
+      start = line_end + 1;
     }
   }
   return Paths(std::move(paths));

@@ -28,4 +28,7 @@ for verb in verify scan; do
 done
 "$FERRULE" convert --files-from list -o out --to bin --jsonl --jobs 2 | summary
 ls out/a
+# Windows' line ends, empty lines, and a path that is there twice.
+printf 'a\r\n\r\na\nb\n\na\n' > twice
+"$FERRULE" id --files-from twice --jsonl --jobs 2 | summary
 "$FERRULE" verify a --jobs many; echo "exit $?"
