@@ -260,11 +260,11 @@ class ShardReader {
       piece.offsets = *offset;
       piece.sizes = held.shape;
     }
-    return enter(name, held, std::move(piece), tensor);
+    return enter(name, held, std::move(piece), tensor, true);
   }
 
   Result<void> enter(const std::string& name, const FoundTensor& held, Piece piece,
-                     FoundTensor& tensor) const {
+                     FoundTensor& tensor, bool copies) const {
     if (tensor.pieces.empty()) {
       tensor.dtype = tensor.stored = held.dtype;
     } else if (tensor.dtype != held.dtype) {
@@ -273,7 +273,7 @@ class ShardReader {
                      std::string(dtype_name(tensor.dtype)) + " in other shards");
     }
     const bool is_copy =
-        std::any_of(tensor.pieces.begin(), tensor.pieces.end(), [&](const Piece& other) {
+        copies && std::any_of(tensor.pieces.begin(), tensor.pieces.end(), [&](const Piece& other) {
           return other.is_range == piece.is_range && other.offsets == piece.offsets &&
                  other.sizes == piece.sizes;
         });
@@ -318,7 +318,8 @@ class ShardReader {
       if (held.pieces.empty()) continue;
       Piece piece = held.pieces.front();
       piece.offsets = *std::move(offsets);
-      FERRULE_CHECK(enter(name, held, std::move(piece), tensor));
+      // Its planner writes copies once: a second one is of another save.
+      FERRULE_CHECK(enter(name, held, std::move(piece), tensor, false));
     }
     return {};
   }

@@ -75,7 +75,10 @@ class ZeroOpener {
   }
 
   Result<void> open_models() {
-    if (models_.empty()) return missing(0, true);
+    if (models_.empty()) {
+      files_.is_stage3 = stage_of_optimizers() == 3;
+      return missing(0, true);
+    }
     FERRULE_TRY(auto first, TorchState::open(sources_, folder_ / models_.begin()->second));
     FERRULE_CHECK(read_world(first));
     FERRULE_CHECK(check_parallel(first));
@@ -93,6 +96,16 @@ class ZeroOpener {
       files_.models.push_back(std::move(model));
     }
     return {};
+  }
+
+  /// For the name of the file that is missing.
+  std::int64_t stage_of_optimizers() const {
+    if (optimizers_.empty()) return 0;
+    const auto state = TorchState::open(sources_, folder_ / optimizers_.begin()->second);
+    const auto stage = state ? state->view().find_path(state->view().root(),
+                                                       {"ds_config", "zero_optimization", "stage"})
+                             : std::nullopt;
+    return stage ? state->view().integer(*stage).value_or(0) : 0;
   }
 
   Result<void> open_optimizers() {

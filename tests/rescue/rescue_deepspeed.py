@@ -11,8 +11,9 @@ import shutil
 import sys
 import zipfile
 
-import torch
+import mutations as mutation_table
 import rescue_checks
+import torch
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden" / "deepspeed"
 STEP = "global_step2"
@@ -164,6 +165,63 @@ ZERO3 = [
 ]
 
 
+def of_models(folder, change):
+    for path in (folder / STEP).glob("*model_states.pt"):
+        edit(path, change)
+
+
+def empty_factor(data):
+    name = next(name for name in data["module"] if "lora_A" in name)
+    data["module"][name] = torch.empty(0)
+
+
+def empty_shape(data):
+    name = next(name for name in data["param_shapes"][0] if "lora_A" in name)
+    data["param_shapes"][0][name] = torch.Size([0, 24])
+
+
+def without_adapter(data):
+    """The same weights under names that are not an adapter's."""
+    data["module"] = {name.replace("lora_", "layer_").replace("modules_to_save", "x"): tensor for name, tensor in data["module"].items()}
+    data["param_shapes"] = [{name.replace("lora_", "layer_").replace("modules_to_save", "x"): shape for name, shape in group.items()}
+                            for group in data["param_shapes"]]
+
+
+def other_config(data):
+    data["ds_config"]["train_micro_batch_size_per_gpu"] = 7
+
+
+def no_models(folder):
+    for path in (folder / STEP).glob("*model_states.pt"):
+        path.unlink()
+
+
+def mutations():
+    last3 = optimizer(1, "bf16_")
+    return {
+        "zero2": {
+            "missing file": (lambda d: (d / STEP / optimizer(1)).unlink(), "RS-5", optimizer(1)),
+            "cut file": (lambda d: cut(d / STEP / MODEL, -700), "TZ-1", MODEL),
+            "mixed steps": (lambda d: set_value(d / STEP / MODEL, "global_steps", value=3), "RS-6", "step 2"),
+            "wrong world": (lambda d: set_value(d / STEP / MODEL, "dp_world_size", value=3), "RS-5", optimizer(2)),
+            "empty tensor": (lambda d: of_models(d, empty_factor), "AD-", "lora_A"),
+            "another run": (lambda d: edit(d / STEP / optimizer(1), other_config), "RS-6", optimizer(1)),
+            "optimizer alone": (no_models, "RS-5", MODEL),
+            "no adapter": (lambda d: of_models(d, without_adapter), "RS-10", "without an adapter"),
+        },
+        "zero3-bf16": {
+            "missing file": (lambda d: (d / STEP / last3).unlink(), "RS-5", last3),
+            "cut file": (lambda d: cut(d / STEP / last3, -700), "TZ-1", last3),
+            "mixed steps": (lambda d: set_value(d / STEP / model(1), "global_steps", value=3), "RS-6", model(1)),
+            "wrong world": (lambda d: of_models(d, lambda s: s.update(dp_world_size=3)), "RS-5", model(2)),
+            "empty tensor": (lambda d: of_models(d, empty_shape), "RS-8", "optim_states.pt"),
+            "another run": (lambda d: edit(d / STEP / last3, other_config), "RS-6", last3),
+            "optimizer alone": (no_models, "RS-5", model(0)),
+            "no adapter": (lambda d: of_models(d, without_adapter), "RS-10", "without an adapter"),
+        },
+    }
+
+
 def main():
     checks = rescue_checks.Checks(sys.argv[1])
     zero2, zero3 = GOLDEN / "zero2", GOLDEN / "zero3-bf16"
@@ -177,6 +235,7 @@ def main():
     for golden, broken in ((zero2, ZERO2), (zero3, ZERO3)):
         for how, rule, names in broken:
             checks.refused(golden, golden / "expected/adapter_config.json", "rescue", how, rule, names)
+    mutation_table.run(checks, GOLDEN, mutations(), lambda kind: GOLDEN / kind / "expected/adapter_config.json")
     checks.refused(zero2, None, "rescue", None, "RS-12", "--config")
     checks.refused(zero2, zero2 / "expected/adapter_config.json", "rescue", None, "RS-11", "nobody", ["--adapter", "nobody"])
     return checks.finish()

@@ -15,6 +15,7 @@ import shutil
 import sys
 import tempfile
 
+import mutations as mutation_table
 import rescue_checks
 import torch
 import torch_checkpoints
@@ -132,6 +133,104 @@ BROKEN = [
 ]
 
 
+def edit(path, change):
+    state = torch.load(path, weights_only=False)
+    change(state)
+    torch.save(state, path)
+
+
+def empty_in_metadata(path):
+    """A tensor of which no rank has a row."""
+    with open(path, "rb") as file:
+        metadata = pickle.load(file)
+    name = next(name for name in metadata.state_dict_metadata if "lora_A" in name and "exp_avg" not in name)
+    found = metadata.state_dict_metadata[name]
+    found.size, found.chunks = torch.Size([0, found.size[1]]), []
+    path.write_bytes(pickle.dumps(metadata))
+
+
+def empty_in_safetensors(path):
+    tensors, metadata = {}, None
+    with safe_open(path, "pt") as file:
+        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+    save_file({name: tensor[:0] if "lora_A" in name else tensor for name, tensor in tensors.items()}, path, metadata)
+
+
+def first_adapter(state):
+    return next(name for name in state if "lora_A" in name)
+
+
+def without_adapter(state):
+    for name in [name for name in state if "lora_" in name or "modules_to_save" in name]:
+        state.pop(name)
+
+
+def only_optimizer(state):
+    state.clear()
+    state.update({"state": {0: {"exp_avg": torch.ones(3)}}, "param_groups": [{"lr": 1.0}]})
+
+
+def mutations(root):
+    """Every way of docs/rules/RS.md for every kind that the writer makes."""
+    full, rank = "pytorch_model_fsdp.bin", "pytorch_model_fsdp_rank1.bin"
+    nested, one_file = root / "fsdp2/nested", "it is one file, written by one rank at one step"
+    dcp = {
+        "missing file": (lambda d: (d / SECOND).unlink(), "RS-3", SECOND),
+        "cut file": (lambda d: cut(d / SECOND, -3), "RS-3", SECOND),
+        "mixed steps": mutation_table.Noted(lambda d: shutil.copy(root / "fsdp2/next" / SECOND, d)),
+        "wrong world": (lambda d: shutil.copy(nested / ".metadata", d), "RS-3", ".distcp"),
+        "empty tensor": (lambda d: empty_in_metadata(d / ".metadata"), "AD-", "lora_A"),
+        "another run": (lambda d: shutil.copy(nested / SECOND, d), "RS-3", SECOND),
+        "optimizer alone": ((root / "fsdp2/optimizer_only", None), "RS-10", "no weights"),
+        "no adapter": ((root / "fsdp2/base_only", None), "RS-10", "without an adapter"),
+    }
+
+    def of_ranks(step, file):
+        return {
+            "missing file": (lambda d: (d / file).unlink(), "RS-5", file),
+            "cut file": (lambda d: cut(d / file, -700), "TZ-", file),
+            "mixed steps": step,
+            "wrong world": (lambda d: shutil.copy(d / file, d / file.replace("1.", "2.")), "RS-5", "rank"),
+            "empty tensor": "torch refuses to read a rank's part of a tensor alone, so it cannot be edited",
+            "another run": "nothing in it names its run: noted as mixed steps are",
+            "optimizer alone": (lambda d: [torch.save({"state": {}, "param_groups": []}, p) for p in d.glob("*.bin")], "RS-10", "optimizer"),
+            "no adapter": (lambda d: [torch.save({"a.weight": torch.ones(2, 2)}, p) for p in d.glob("*.bin")], "RS-10", "without an adapter"),
+        }
+
+    def of_one_file(name):
+        return {
+            "missing file": (lambda d: (d / name).unlink(), "RS-1", "no adapter"),
+            "cut file": (lambda d: cut(d / name, 9000), "TZ-", name),
+            "mixed steps": one_file,
+            "wrong world": one_file,
+            "empty tensor": (lambda d: edit(d / name, lambda s: s.update({first_adapter(s): torch.empty(0)})), "AD-", "lora_A"),
+            "another run": one_file,
+            "optimizer alone": (lambda d: edit(d / name, only_optimizer), "RS-10", "no weights"),
+            "no adapter": (lambda d: edit(d / name, without_adapter), "RS-10", "without an adapter"),
+        }
+
+    of_shards = {
+        "missing file": (lambda d: (d / SHARD_1).unlink(), "RS-5", SHARD_1),
+        "cut file": (lambda d: cut(d / SHARD_2, -8), "ST-", SHARD_2),
+        "mixed steps": mutation_table.Noted(lambda d: None),
+        "wrong world": (lambda d: shutil.copy(d / SHARD_1, d / SHARD_1.replace("00001", "00003", 1)), "RS-4", "two pieces"),
+        "empty tensor": (lambda d: [empty_in_safetensors(d / name) for name in (SHARD_1, SHARD_2)], "AD-", "lora_A"),
+        "another run": "nothing in it names its run: noted as mixed steps are",
+        "optimizer alone": (lambda d: [save_file({"state.a.exp_avg": torch.ones(2)}, p) for p in d.iterdir()], "RS-10", "without an adapter"),
+        "no adapter": (lambda d: [save_file({"a.weight": torch.ones(2, 2)}, p) for p in d.iterdir()], "RS-10", "without an adapter"),
+    }
+    kept = mutation_table.Noted(lambda d: None)
+    return {
+        "fsdp2/trainable": dcp,
+        "fsdp2/full": of_one_file(full),
+        "fsdp2/ranks": of_ranks(kept, rank),
+        "fsdp1/sharded_ranks": of_ranks(kept, "pytorch_model_fsdp_0_rank1.bin"),
+        "fsdp1/local": of_ranks(kept, rank),
+        "flat/local": of_ranks(kept, rank),
+        "fsdp2/hf": of_shards,
+    }
+
+
 def main():
     checks = rescue_checks.Checks(sys.argv[1])
     with tempfile.TemporaryDirectory() as place:
@@ -142,6 +241,7 @@ def main():
         for checkpoint, verb, how, rule, names in BROKEN:
             config = root / checkpoint.split("/")[0] / "expected/adapter_config.json"
             checks.refused(root / checkpoint, config, verb, how, rule, names)
+        mutation_table.run(checks, root, mutations(root), lambda kind: root / kind.split("/")[0] / "expected/adapter_config.json")
         checks.newest_complete(root / "fsdp2", "trainable", SECOND)
         checks.provable(root / "fsdp2/trainable", root / "fsdp2/expected/adapter_config.json")
     return checks.finish()
