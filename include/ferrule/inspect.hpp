@@ -79,7 +79,8 @@ struct FolderOptions {
   std::function<void(std::uint64_t adapters)> progress = {};
   /// A file that keeps the summaries for the next call on this folder, which then reads only the
   /// adapters whose directory or files have changed (device, inode, size, time of change or of
-  /// modification). Made if it does not exist; empty: none. For local file systems.
+  /// modification). Made if it does not exist, and written again if more than one in 128 of its
+  /// adapters have changed. Empty: none. For local file systems.
   std::filesystem::path memo = {};
 };
 

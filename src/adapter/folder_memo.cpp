@@ -2,6 +2,8 @@
 #include "adapter/folder_memo.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <functional>
 #include <utility>
 
 #include "base/try.hpp"
@@ -19,6 +21,8 @@ constexpr std::uint64_t kMaxMemoBytes = std::uint64_t{1} << 30;
 // A file system's clock ticks every ten milliseconds at the slowest; some keep whole seconds.
 constexpr std::int64_t kTick = 50'000'000;
 constexpr std::int64_t kCoarseTick = 2'000'000'000;
+// A file of which so few are out of date is left as it is.
+constexpr std::size_t kFew = 128;
 
 std::string stamp_of(const ReadLimits& limits) {
   std::string stamp(version());
@@ -34,9 +38,19 @@ std::string prefix_below(const fs::path& folder) {
   return prefix;
 }
 
-bool is_still(int at, const char* name, const io::FileIdentity& expected) {
+bool is_still(int at, const std::string& name, const io::FileIdentity& expected) {
   struct stat info {};
-  return io::sys().fstatat(at, name, &info, 0) == 0 && io::identity_of(info) == expected;
+  return io::sys().fstatat(at, name.c_str(), &info, 0) == 0 && io::identity_of(info) == expected;
+}
+
+/// The directory `name` of `at` and both of its files are as they were.
+bool is_still(int at, std::string& name, const RememberedAdapter& known) {
+  if (!is_still(at, name, known.directory)) return false;
+  const auto length = name.size();
+  (name += '/') += kConfigFile;
+  if (!is_still(at, name, known.config)) return false;
+  name.resize(length + 1);
+  return is_still(at, name += kSafetensorsFile, known.weights);
 }
 
 /// True if any later change gives the file another time of change.
@@ -50,43 +64,62 @@ bool is_settled(const io::FileIdentity& file, std::int64_t now) {
 FolderMemo::FolderMemo(fs::path file, const fs::path& folder, const ReadLimits& limits)
     : file_(std::move(file)), prefix_(prefix_below(folder)), stamp_(stamp_of(limits)) {
   if (file_.empty()) return;
-  const auto text = read_text_file(file_, kMaxMemoBytes);
+  auto text = read_text_file(file_, kMaxMemoBytes);
   if (!text) return;
-  auto content = decode_memo(*text, stamp_);
+  text_ = *std::move(text);
+  auto content = decode_memo(text_, stamp_);
   if (!content) return;
   before_ = std::move(*content);
-  places_.reserve(before_.size());
-  for (std::size_t i = 0; i < before_.size(); ++i) places_.emplace(before_[i].first, i);
+  is_unchanged_.resize(before_.adapters.size());
+  index();
 }
 
-std::string_view FolderMemo::below(const fs::path& path) const {
-  const std::string_view whole = path.native();
-  return whole.starts_with(prefix_) ? whole.substr(prefix_.size()) : std::string_view();
-}
-
-std::optional<FolderMemo::Found> FolderMemo::find(int at, const char* name, const fs::path& path) {
-  const auto place = places_.find(below(path));
-  if (place == places_.end()) return std::nullopt;
-  const auto& known = before_[place->second].second;
-  std::string file(name);
-  if (!is_still(at, file.c_str(), known.directory)) return std::nullopt;
-  const auto length = file.size();
-  (file += '/') += kConfigFile;
-  if (!is_still(at, file.c_str(), known.config)) return std::nullopt;
-  file.resize(length + 1);
-  file += kSafetensorsFile;
-  if (!is_still(at, file.c_str(), known.weights)) return std::nullopt;
-  {
-    const std::lock_guard lock(mutex_);
-    unchanged_.push_back(place->second);
+void FolderMemo::index() {
+  const auto& adapters = before_.adapters;
+  table_.resize(std::bit_ceil(2 * adapters.size() + 1));
+  for (std::size_t i = 0; i < adapters.size(); ++i) {
+    auto at = std::hash<std::string_view>{}(adapters[i].path) & (table_.size() - 1);
+    while (table_[at] != 0) at = (at + 1) & (table_.size() - 1);
+    table_[at] = static_cast<std::uint32_t>(i + 1);
   }
-  return Found{known.summary->in(path), known.directory};
+}
+
+std::optional<std::size_t> FolderMemo::place_of(std::string_view below) const {
+  if (table_.empty()) return std::nullopt;
+  auto at = std::hash<std::string_view>{}(below) & (table_.size() - 1);
+  for (; table_[at] != 0; at = (at + 1) & (table_.size() - 1)) {
+    if (before_.adapters[table_[at] - 1].path == below) return table_[at] - 1;
+  }
+  return std::nullopt;
+}
+
+std::string_view FolderMemo::below(std::string_view path) const {
+  return path.starts_with(prefix_) ? path.substr(prefix_.size()) : std::string_view();
+}
+
+void FolderMemo::find(const io::Unlisted& directories,
+                      std::span<std::optional<io::FileIdentity>> known) {
+  // The root is listed first, so that everything else is below it.
+  std::string path(below(directories.prefix));
+  std::string way(directories.way);
+  const auto path_length = path.size();
+  const auto way_length = way.size();
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    path.resize(path_length);
+    const auto place = place_of(path += directories.names[i]);
+    if (!place) continue;
+    const auto& adapter = before_.adapters[*place];
+    way.resize(way_length);
+    if (!is_still(directories.at, way += directories.names[i], adapter)) continue;
+    is_unchanged_[*place] = 1;
+    known[i] = adapter.directory;
+  }
 }
 
 void FolderMemo::note(const fs::path& path, const io::Listing& listing, const ReadSummary& read) {
   // What is below a directory may change without it.
   if (read.shared == nullptr || !listing.directories.empty() || !listing.linked.empty()) return;
-  const auto name = below(path);
+  const auto name = below(path.native());
   if (name.empty()) return;
   const auto now =
       std::chrono::duration_cast<std::chrono::nanoseconds>(started_.time_since_epoch()).count();
@@ -94,17 +127,34 @@ void FolderMemo::note(const fs::path& path, const io::Listing& listing, const Re
     if (!is_settled(*file, now)) return;
   }
   const std::lock_guard lock(mutex_);
-  noted_.emplace_back(name,
-                      RememberedAdapter{listing.identity, read.config, read.weights, read.shared});
+  auto& noted = noted_.emplace_back();
+  noted.path = texts_.emplace_back(name);
+  if (read.base_model) noted.base_model = texts_.emplace_back(*read.base_model);
+  noted.directory = listing.identity;
+  noted.config = read.config;
+  noted.weights = read.weights;
+  noted.summary = read.shared;
+}
+
+std::vector<const RememberedAdapter*> FolderMemo::unchanged() const {
+  std::vector<const RememberedAdapter*> adapters;
+  adapters.reserve(before_.adapters.size());
+  for (std::size_t i = 0; i < before_.adapters.size(); ++i) {
+    if (is_unchanged_[i] != 0) adapters.push_back(&before_.adapters[i]);
+  }
+  return adapters;
 }
 
 Result<void> FolderMemo::save() {
   if (!is_on()) return {};
-  if (noted_.empty() && unchanged_.size() == before_.size() && !before_.empty()) return {};
+  const auto same = unchanged();
+  const auto all_before = before_.adapters.size();
+  const auto differences = noted_.size() + (all_before - same.size());
+  if (all_before != 0 && differences <= all_before / kFew) return {};
   auto all = std::move(noted_);
-  all.reserve(all.size() + unchanged_.size());
-  for (const auto place : unchanged_) all.push_back(before_[place]);
-  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  all.reserve(all.size() + same.size());
+  for (const auto* adapter : same) all.push_back(*adapter);
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
   return write_text_file(file_, encode_memo(all, stamp_), Durability::kFast);
 }
 

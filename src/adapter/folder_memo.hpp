@@ -4,14 +4,13 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <filesystem>
-#include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "adapter/known_headers.hpp"
@@ -19,24 +18,31 @@
 #include "ferrule/inspect.hpp"
 #include "ferrule/read_limits.hpp"
 #include "io/file_identity.hpp"
+#include "io/walk.hpp"
 
 namespace ferrule::adapter {
 
-/// An adapter that was read, and the content that was read.
+/// An adapter that was read, and the content that was read. The texts are in the memo.
 struct RememberedAdapter {
+  std::string_view path;  ///< Below the folder.
+  /// Replaces the base model of the summary.
+  std::optional<std::string_view> base_model;
   io::FileIdentity directory;
   io::FileIdentity config;
   io::FileIdentity weights;
-  std::shared_ptr<const SummaryTemplate> summary;
+  const SummaryTemplate* summary = nullptr;
 };
 
-/// What is in the file of FolderOptions::memo: adapters and their paths below the folder.
-using RememberedAdapters = std::vector<std::pair<std::string, RememberedAdapter>>;
+/// What is in the file of FolderOptions::memo. The texts of the adapters are in what was decoded.
+struct MemoContent {
+  std::deque<SummaryTemplate> summaries;
+  std::vector<RememberedAdapter> adapters;  ///< Sorted by path.
+};
 
 /// `stamp` is what the summaries depend on besides the files.
-std::string encode_memo(const RememberedAdapters& adapters, std::string_view stamp);
+std::string encode_memo(std::span<const RememberedAdapter> adapters, std::string_view stamp);
 /// nullopt if it is damaged or has another stamp.
-std::optional<RememberedAdapters> decode_memo(std::string_view text, std::string_view stamp);
+std::optional<MemoContent> decode_memo(std::string_view text, std::string_view stamp);
 
 /// The adapters of a folder as they were when it was listed last. An adapter is the same as long as
 /// its directory and both of its files have the same identity (device, inode, size, time of change
@@ -47,36 +53,42 @@ class FolderMemo {
   /// Without a file it remembers nothing.
   FolderMemo(std::filesystem::path file, const std::filesystem::path& folder,
              const ReadLimits& limits);
+  FolderMemo(const FolderMemo&) = delete;
+  FolderMemo& operator=(const FolderMemo&) = delete;
 
   bool is_on() const noexcept { return !file_.empty(); }
 
-  struct Found {
-    AdapterSummary summary;
-    io::FileIdentity directory;
-  };
-  /// The adapter in the directory `name` of the open directory `at`, if it is unchanged.
-  std::optional<Found> find(int at, const char* name, const std::filesystem::path& path);
+  /// Sets the identities of the directories with adapters that are unchanged.
+  void find(const io::Unlisted& directories, std::span<std::optional<io::FileIdentity>> known);
 
   /// An adapter that was read while the directory was being visited. It is not remembered if it
   /// changed so shortly before that another change could leave its times as they are.
   void note(const std::filesystem::path& path, const io::Listing& listing, const ReadSummary& read);
 
-  /// Writes what was found and noted, unless that is what the file holds. Fails if it cannot be
-  /// written.
+  /// The adapters that were found unchanged, sorted by path.
+  std::vector<const RememberedAdapter*> unchanged() const;
+
+  /// Writes what was found and noted, unless that is nearly what the file holds: it is large, and
+  /// reading a few adapters takes less time. Fails if it cannot be written.
   Result<void> save();
 
  private:
-  std::string_view below(const std::filesystem::path& path) const;
+  /// Its place in before_.adapters, if the memo has it.
+  std::optional<std::size_t> place_of(std::string_view below) const;
+  void index();
+  std::string_view below(std::string_view path) const;
 
   const std::filesystem::path file_;
   const std::string prefix_;
   const std::string stamp_;
   const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
-  RememberedAdapters before_;
-  std::unordered_map<std::string_view, std::size_t> places_;  // In before_.
+  std::string text_;
+  MemoContent before_;
+  std::vector<std::uint32_t> table_;         // Of place + 1 by hash; 0: none.
+  std::vector<unsigned char> is_unchanged_;  // By place; each is set by one thread.
   std::mutex mutex_;
-  std::vector<std::size_t> unchanged_;  // In before_.
-  RememberedAdapters noted_;
+  std::deque<std::string> texts_;  // Of noted_.
+  std::vector<RememberedAdapter> noted_;
 };
 
 }  // namespace ferrule::adapter

@@ -2,8 +2,9 @@
 // The file of a FolderMemo: numbers of eight bytes as the machine has them, texts after their
 // length, and a CRC-32 of everything at the end. It is read by the machine that wrote it.
 #include <cstring>
-#include <map>
 #include <span>
+#include <unordered_map>
+#include <utility>
 
 #include "adapter/folder_memo.hpp"
 #include "format/zip/crc32.hpp"
@@ -11,7 +12,7 @@
 namespace ferrule::adapter {
 namespace {
 
-constexpr std::string_view kMagic = "ferrule folder memo 1\n";
+constexpr std::string_view kMagic = "ferrule folder memo 2\n";
 
 std::uint64_t sum_of(std::string_view text) {
   return format::crc32(0, std::as_bytes(std::span(text.data(), text.size())));
@@ -180,12 +181,12 @@ SummaryTemplate read_summary(MemoReader& in) {
 
 }  // namespace
 
-std::string encode_memo(const RememberedAdapters& adapters, std::string_view stamp) {
-  std::map<const SummaryTemplate*, std::uint64_t> numbers;
+std::string encode_memo(std::span<const RememberedAdapter> adapters, std::string_view stamp) {
+  std::unordered_map<const SummaryTemplate*, std::uint64_t> numbers;
   std::vector<const SummaryTemplate*> summaries;
-  for (const auto& [name, known] : adapters) {
-    if (numbers.emplace(known.summary.get(), summaries.size()).second) {
-      summaries.push_back(known.summary.get());
+  for (const auto& known : adapters) {
+    if (numbers.emplace(known.summary, summaries.size()).second) {
+      summaries.push_back(known.summary);
     }
   }
   MemoWriter out;
@@ -193,10 +194,11 @@ std::string encode_memo(const RememberedAdapters& adapters, std::string_view sta
   out.number(summaries.size());
   for (const auto* summary : summaries) write_summary(out, *summary);
   out.number(adapters.size());
-  for (const auto& [name, known] : adapters) {
-    out.text(name);
+  for (const auto& known : adapters) {
+    out.text(known.path);
+    out.optional(known.base_model, [&](std::string_view value) { out.text(value); });
     for (const auto* file : {&known.directory, &known.config, &known.weights}) out.identity(*file);
-    out.number(numbers[known.summary.get()]);
+    out.number(numbers[known.summary]);
   }
   auto text = std::move(out).take();
   const auto sum = sum_of(text);
@@ -204,7 +206,7 @@ std::string encode_memo(const RememberedAdapters& adapters, std::string_view sta
   return text;
 }
 
-std::optional<RememberedAdapters> decode_memo(std::string_view text, std::string_view stamp) {
+std::optional<MemoContent> decode_memo(std::string_view text, std::string_view stamp) {
   constexpr std::size_t kSum = sizeof(std::uint64_t);
   if (!text.starts_with(kMagic) || text.size() < kMagic.size() + kSum) return std::nullopt;
   std::uint64_t sum = 0;
@@ -213,23 +215,26 @@ std::optional<RememberedAdapters> decode_memo(std::string_view text, std::string
   if (sum_of(text) != sum) return std::nullopt;
   MemoReader in(text.substr(kMagic.size()));
   if (in.text() != stamp) return std::nullopt;
-  std::vector<std::shared_ptr<const SummaryTemplate>> summaries;
+  MemoContent content;
   for (auto left = in.count(11 * sizeof(std::uint64_t)); left > 0 && !in.failed(); --left) {
-    summaries.push_back(std::make_shared<const SummaryTemplate>(read_summary(in)));
+    content.summaries.push_back(read_summary(in));
   }
-  RememberedAdapters adapters;
-  const auto count = in.count(17 * sizeof(std::uint64_t));
+  auto& adapters = content.adapters;
+  const auto count = in.count(18 * sizeof(std::uint64_t));
   adapters.reserve(count);
   for (auto left = count; left > 0 && !in.failed(); --left) {
-    auto& [name, known] = adapters.emplace_back();
-    name = in.text();
+    auto& known = adapters.emplace_back();
+    known.path = in.text();
+    if (in.number() != 0) known.base_model = in.text();
     for (auto* file : {&known.directory, &known.config, &known.weights}) *file = in.identity();
     const auto summary = in.number();
-    if (summary >= summaries.size()) return std::nullopt;
-    known.summary = summaries[static_cast<std::size_t>(summary)];
+    if (summary >= content.summaries.size()) return std::nullopt;
+    known.summary = &content.summaries[static_cast<std::size_t>(summary)];
+    if (adapters.size() > 1 && known.path <= adapters[adapters.size() - 2].path)
+      return std::nullopt;
   }
   if (in.failed() || !in.at_end()) return std::nullopt;
-  return adapters;
+  return content;
 }
 
 }  // namespace ferrule::adapter

@@ -2,13 +2,13 @@
 #include "ferrule/inspect.hpp"
 
 #include <algorithm>
-#include <deque>
-#include <mutex>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "adapter/examine.hpp"
 #include "adapter/folder_memo.hpp"
+#include "adapter/found_adapters.hpp"
 #include "adapter/known_headers.hpp"
 #include "adapter/open_adapter.hpp"
 #include "adapter/summarize.hpp"
@@ -85,17 +85,17 @@ class FolderList {
   FolderList(const std::filesystem::path& folder, const FolderOptions& options)
       : options_(options),
         headers_(options.open),
-        memo_(options.memo, folder, options.open.limits) {}
+        memo_(options.memo, folder, options.open.limits),
+        found_(folder, options.progress) {}
 
   Result<FolderSummary> list(const std::filesystem::path& folder) {
     io::WalkOptions walk{.threads = options_.threads, .stages = io::Stages::kSkip, .known = {}};
     if (memo_.is_on()) {
-      walk.known = [&](int at, const char* name,
-                       const std::filesystem::path& path) -> std::optional<io::FileIdentity> {
-        auto found = memo_.find(at, name, path);
-        if (!found) return std::nullopt;
-        add(std::move(found->summary));
-        return found->directory;
+      walk.known = [&](const io::Unlisted& directories,
+                       std::span<std::optional<io::FileIdentity>> known) {
+        memo_.find(directories, known);
+        found_.count(known.size() - static_cast<std::size_t>(
+                                        std::count(known.begin(), known.end(), std::nullopt)));
       };
     }
     FERRULE_TRY(
@@ -103,11 +103,11 @@ class FolderList {
         io::walk_directories(
             folder, [&](const auto& directory, const auto& listing) { visit(directory, listing); },
             walk));
-    FERRULE_CHECK(memo_.save());
     FolderSummary summary;
     summary.directories = walked.directories;
     summary.unreadable = std::move(walked.unreadable);
-    summary.adapters = sorted();
+    summary.adapters = found_.take(memo_, options_.threads);
+    FERRULE_CHECK(memo_.save());
     return summary;
   }
 
@@ -116,40 +116,16 @@ class FolderList {
     if (!adapter::holds_adapter(listing.files)) return;
     if (auto read = headers_.read(directory, listing)) {
       if (memo_.is_on()) memo_.note(directory, listing, *read);
-      add(std::move(read->summary));
+      found_.add(directory, *std::move(read));
     } else {
-      add(inspect_adapter(directory, options_.open));
+      found_.add(inspect_adapter(directory, options_.open));
     }
-  }
-
-  void add(AdapterSummary summary) {
-    const std::lock_guard lock(mutex_);
-    adapters_.push_back(std::move(summary));
-    constexpr std::size_t kSometimes = 64;
-    if (options_.progress && adapters_.size() % kSometimes == 0) {
-      options_.progress(adapters_.size());
-    }
-  }
-
-  /// By path. Summaries are large, so that their order is found first.
-  std::vector<AdapterSummary> sorted() {
-    std::vector<AdapterSummary*> order;
-    order.reserve(adapters_.size());
-    for (auto& adapter : adapters_) order.push_back(&adapter);
-    std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
-      return a->directory.native() < b->directory.native();
-    });
-    std::vector<AdapterSummary> summaries;
-    summaries.reserve(order.size());
-    for (auto* adapter : order) summaries.push_back(std::move(*adapter));
-    return summaries;
   }
 
   const FolderOptions& options_;
   adapter::KnownHeaders headers_;
   adapter::FolderMemo memo_;
-  std::mutex mutex_;
-  std::deque<AdapterSummary> adapters_;
+  adapter::FoundAdapters found_;
 };
 
 }  // namespace

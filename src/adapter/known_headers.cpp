@@ -64,7 +64,48 @@ bool holds(const std::vector<std::string>& files, std::string_view name) {
   return std::find(files.begin(), files.end(), name) != files.end();
 }
 
+/// True if a JSON string of these bytes means just them.
+bool is_plain(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+  });
+}
+
+/// Where the name of the base model is in a config that has this one: its only mention, in plain
+/// text. Any other plain name there makes a config that differs in nothing else.
+std::optional<std::size_t> find_base_model(std::string_view config, std::string_view name) {
+  constexpr std::string_view kKey = "\"base_model_name_or_path\"";
+  constexpr std::string_view kSpace = " \t\r\n";
+  if (!is_plain(name) || config.find('\\') != config.npos) return std::nullopt;
+  const auto key = config.find(kKey);
+  if (key == config.npos || config.find(kKey, key + 1) != config.npos) return std::nullopt;
+  auto at = config.find_first_not_of(kSpace, key + kKey.size());
+  if (at == config.npos || config[at] != ':') return std::nullopt;
+  at = config.find_first_not_of(kSpace, at + 1);
+  if (at == config.npos || config[at] != '"') return std::nullopt;
+  const auto rest = config.substr(at + 1);
+  if (!rest.starts_with(name) || !rest.substr(name.size()).starts_with('"')) return std::nullopt;
+  return at + 1;
+}
+
 }  // namespace
+
+bool KnownHeaders::Known::fits(const Headers& headers) const {
+  const auto config = headers.config;
+  if (!config.starts_with(before)) return false;
+  if (!after) {
+    if (config.size() != before.size()) return false;
+  } else if (config.size() <= before.size() + after->size() || !config.ends_with(*after) ||
+             !is_plain(*base_model(config))) {
+    return false;
+  }
+  return file_bytes == headers.file_bytes && header == headers.header;
+}
+
+std::optional<std::string_view> KnownHeaders::Known::base_model(std::string_view config) const {
+  if (!after) return std::nullopt;
+  return config.substr(before.size(), config.size() - before.size() - after->size());
+}
 
 std::optional<ReadSummary> KnownHeaders::read(const fs::path& directory,
                                               const io::Listing& listing) {
@@ -89,65 +130,63 @@ std::optional<ReadSummary> KnownHeaders::read(const fs::path& directory,
   made.config = config->identity;
   made.weights = weights->identity;
   const Headers headers{view_of(text), *header, weights->size};
-  made.shared = find(headers);
-  if (made.shared != nullptr) {
-    made.summary = made.shared->in(directory);
-    return made;
-  }
-  auto summary = examine(directory, headers);
-  if (!summary) return std::nullopt;
-  made.summary = std::move(*summary);
-  if (auto shared = SummaryTemplate::of(made.summary)) {
-    made.shared = std::make_shared<const SummaryTemplate>(std::move(*shared));
-    keep(headers, made.shared);
+  if (find(headers, made)) return made;
+  made.own = examine(directory, headers);
+  if (made.own == nullptr) return std::nullopt;
+  if (auto shared = SummaryTemplate::of(*made.own)) {
+    made.shared = keep(headers, std::move(*shared));
+    made.own = nullptr;
   }
   return made;
 }
 
-std::optional<AdapterSummary> KnownHeaders::examine(const fs::path& directory,
-                                                    const Headers& headers) const {
+std::unique_ptr<AdapterSummary> KnownHeaders::examine(const fs::path& directory,
+                                                      const Headers& headers) const {
   auto config = AdapterConfig::parse(headers.config, directory / kConfigFile);
-  if (!config) return std::nullopt;
+  if (!config) return nullptr;
   auto file =
       SafetensorsFileAccess::from_header(headers.header, headers.file_bytes, options_.limits);
   // Another file may hold the tensors of one that is empty.
-  if (!file || container::is_hollow(*file)) return std::nullopt;
+  if (!file || container::is_hollow(*file)) return nullptr;
   const auto adapter =
       Adapter::make(std::move(*config), std::make_unique<SafetensorsFile>(std::move(*file)),
                     {.directory = directory,
                      .weights_file = directory / kSafetensorsFile,
                      .metadata = {},
                      .file_bytes = headers.file_bytes});
-  if (!adapter) return std::nullopt;
-  return summarize(*adapter, directory);
+  if (!adapter) return nullptr;
+  return std::make_unique<AdapterSummary>(summarize(*adapter, directory));
 }
 
-std::shared_ptr<const SummaryTemplate> KnownHeaders::find(const Headers& headers) {
+bool KnownHeaders::find(const Headers& headers, ReadSummary& found) {
   const std::shared_lock lock(mutex_);
   const auto start = last_.load(std::memory_order_relaxed);
   for (std::size_t i = 0; i < known_.size(); ++i) {
     const auto at = (start + i) % known_.size();
     const auto& known = known_[at];
-    if (known.file_bytes != headers.file_bytes || known.header != headers.header ||
-        known.config != headers.config) {
-      continue;
-    }
+    if (!known.fits(headers)) continue;
     if (i != 0) last_.store(at, std::memory_order_relaxed);
-    return known.summary;
+    found.shared = known.summary;
+    found.base_model = known.base_model(headers.config);
+    return true;
   }
-  return nullptr;
+  return false;
 }
 
-void KnownHeaders::keep(const Headers& headers, std::shared_ptr<const SummaryTemplate> summary) {
-  Known made{std::string(headers.config), std::string(headers.header), headers.file_bytes,
-             std::move(summary)};
-  const std::unique_lock lock(mutex_);
-  if (known_.size() < kMaxKnown) {
-    known_.push_back(std::move(made));
-  } else {
-    known_[oldest_] = std::move(made);
-    oldest_ = (oldest_ + 1) % kMaxKnown;
+const SummaryTemplate* KnownHeaders::keep(const Headers& headers, SummaryTemplate summary) {
+  Known made{std::string(headers.config), {}, std::string(headers.header), headers.file_bytes};
+  const auto base = summary.summary.base_model.value_or("");
+  const auto at = find_base_model(headers.config, base);
+  if (at && !summary.mentions(base)) {
+    made.after = made.before.substr(*at + base.size());
+    made.before.resize(*at);
   }
+  const std::unique_lock lock(mutex_);
+  made.summary = &summaries_.emplace_back(std::move(summary));
+  auto& place = known_.size() < kMaxKnown ? known_.emplace_back() : known_[oldest_];
+  if (known_.size() == kMaxKnown) oldest_ = (oldest_ + 1) % kMaxKnown;
+  place = std::move(made);
+  return place.summary;
 }
 
 }  // namespace ferrule::adapter

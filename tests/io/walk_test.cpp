@@ -133,11 +133,16 @@ TEST(Walk, DoesNotEnterWhatIsKnown) {
       },
       {.threads = 2,
        .stages = Stages::kSkip,
-       .known = [](int at, const char* name, const fs::path& path) -> std::optional<FileIdentity> {
-         if (path.filename() != "b") return std::nullopt;
-         struct stat info {};
-         EXPECT_EQ(::fstatat(at, name, &info, 0), 0);
-         return identity_of(info);
+       .known = [&](const Unlisted& directories, std::span<std::optional<FileIdentity>> known) {
+         ASSERT_EQ(known.size(), directories.names.size());
+         EXPECT_TRUE(directories.prefix.starts_with(dir.path().native() + "/"));
+         for (std::size_t i = 0; i < known.size(); ++i) {
+           if (directories.names[i] != "b") continue;
+           const auto way = std::string(directories.way) + directories.names[i];
+           struct stat info {};
+           EXPECT_EQ(::fstatat(directories.at, way.c_str(), &info, 0), 0);
+           known[i] = identity_of(info);
+         }
        }});
   ASSERT_TRUE(result);
   EXPECT_EQ(result->directories, 5U);
