@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -14,22 +17,39 @@
 namespace ferrule::adapter {
 namespace {
 
-/// True if an element of `Bits` has all bits of `exponent` set: an infinity or a NaN. Written as
-/// a reduction without exits, so that it becomes vector code.
+/// As many times as it fits into 64 bits.
+template <typename Bits>
+constexpr std::uint64_t repeated(Bits lane) {
+  std::uint64_t word = 0;
+  for (std::size_t i = 0; i < sizeof(word) / sizeof(Bits); ++i) {
+    word |= std::uint64_t{lane} << (8 * sizeof(Bits) * i);
+  }
+  return word;
+}
+
+/// True if an element of `Bits` has all bits of `exponent` set: an infinity or a NaN. Several are
+/// looked at at a time: the lowest bit of the exponent, added to it, carries into the sign only if
+/// all of its bits are set, and never further.
 template <typename Bits>
 bool any_non_finite(std::span<const std::byte> bytes, Bits exponent) {
+  const auto mask = repeated<Bits>(exponent);
+  const auto lowest = repeated<Bits>(static_cast<Bits>(exponent & (~exponent + 1U)));
+  const auto sign = repeated<Bits>(static_cast<Bits>(Bits{1} << (8 * sizeof(Bits) - 1)));
   constexpr std::size_t kBlock = 4096;
-  for (std::size_t at = 0; at < bytes.size(); at += kBlock * sizeof(Bits)) {
-    const auto count = std::min(kBlock, (bytes.size() - at) / sizeof(Bits));
-    Bits hits = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      Bits value = 0;
-      std::memcpy(&value, bytes.data() + at + i * sizeof(Bits), sizeof(Bits));
-      hits |= static_cast<Bits>((value & exponent) == exponent);
+  const auto words = bytes.size() / sizeof(std::uint64_t);
+  std::uint64_t word = 0;
+  for (std::size_t at = 0; at < words; at += kBlock) {
+    std::uint64_t sums = 0;
+    for (std::size_t i = at; i < std::min(words, at + kBlock); ++i) {
+      std::memcpy(&word, bytes.data() + i * sizeof(word), sizeof(word));
+      sums |= (word & mask) + lowest;
     }
-    if (hits != 0) return true;
+    if ((sums & sign) != 0) return true;
   }
-  return false;
+  word = 0;
+  const auto rest = bytes.subspan(words * sizeof(word));
+  if (!rest.empty()) std::memcpy(&word, rest.data(), rest.size());
+  return (((word & mask) + lowest) & sign) != 0;
 }
 
 bool non_finite(const TensorView& tensor) {
