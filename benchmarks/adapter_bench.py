@@ -135,7 +135,7 @@ def measure_store(table, options, folder, ours, tensors, different):
         if different:
             write_config(target, base_model_name_or_path=f"base/{i}")
     table.row(f"{what}, listed and verified", 14, lambda: ours("folder", store), lambda: timed(peer_folder, store), 3,
-              warm=1)
+              floor=lambda: (ours("floor", store)[0], None), warm=1)
     memo = os.path.join(folder, "memo")
 
     def change_ten():
@@ -143,7 +143,7 @@ def measure_store(table, options, folder, ours, tensors, different):
             write_config(os.path.join(store, f"{i:04d}"), base_model_name_or_path="changed")
 
     table.row(again, 60, lambda: ours("folder", store, memo), lambda: timed(peer_folder, store), 3, warm=2,
-              before=change_ten)
+              floor=lambda: (ours("floor_memo", store)[0], None), before=change_ten)
     os.unlink(memo)
     shutil.rmtree(store)
 
@@ -153,7 +153,7 @@ def main():
     import peft  # Fails here, and not in the last row, where it is missing.
 
     torch.set_num_threads(1)
-    table = Table(options, torch=torch.__version__, peft=peft.__version__)
+    table = Table(options, floor=True, torch=torch.__version__, peft=peft.__version__)
     with tempfile.TemporaryDirectory(prefix="ferrule-bench-", dir=options.folder) as folder:
         measure(table, options, folder, Half(options.executable))
     table.write()

@@ -102,6 +102,8 @@ class Table:
             result[f"{name}_{self.unit}"] = {"median": median, "min": min(side), "max": max(side)}
         self.record["results"].append(result)
         cells = "".join(f" {median:10.2f}{self.unit}" for median in (a, b, *rest))
+        if self.floor and not rest:
+            cells += f" {'':12}"
         best = f"(best of each: {min(scaled[1]) / min(scaled[0]):.1f}x)"
         print(f"{title:52}{cells} {b / a:7.1f}x {'' if goal is None else goal:>5}   {best}", flush=True)
 
