@@ -176,7 +176,23 @@ int run_list(const Options& options) {
   });
 }
 
+/// An option that only other programs' formats have, if one is given without one of these.
+const char* idle_option(const Options& options) {
+  if (!options.is_repack()) return nullptr;
+  const auto& how = options.exchange;
+  if (!how.from.empty()) return "--from";
+  if (!options.config.empty()) return "--config";
+  if (!how.dtype.empty()) return "--dtype";
+  if (!how.arch.empty()) return "--arch";
+  return how.drop.empty() ? nullptr : "--drop";
+}
+
 int run(const Options& options) {
+  if (const char* const idle = idle_option(options)) {
+    return fail_usage(
+        {std::string(idle) + " needs --to with the format of a program, as in --to peft"},
+        "Try 'ferrule convert --help'.\n", options.json);
+  }
   if (options.list.is_file_given() || options.fleet.is_wanted()) return run_list(options);
   if (!options.is_repack()) return exchange(options);
   ConvertOptions repack = options.convert;

@@ -33,3 +33,6 @@ rm evil/adapter_model.bin
 mkfifo evil/adapter_model.bin
 try convert evil -o out
 ls -A . evil
+for option in "--dtype bf16" "--from kohya" "--drop bias" "--arch llama" "--config good/adapter_config.json"; do
+  try convert good -o out $option 2>&1 | sed 's/^Try.*//'
+done
