@@ -44,54 +44,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ._examined import (
-        AdapterSummary,
-        ContainerSummary,
-        FolderSummary,
-        ScanHit,
-        ScannedFile,
-        ScanReport,
-        TensorSummary,
-        TensorTotals,
-        VerifiedPath,
-        VerifyReport,
-    )
-    from ._factor import (
-        CombineReport,
-        ExtractReport,
-        FactoredModule,
-        OtherTensor,
-        ResizeReport,
-        ToLoraReport,
-        combine,
-        extract,
-        resize,
-        to_lora,
-    )
-    from ._rescue import PublishReport, RescueReport, ShardReport, assemble, publish, publish_tensors, rescue, save_shard
-    from ._merge import MergedFile, MergeReport, merge, unmerge
-    from ._reports import (
-        CheckReport,
-        CleanReport,
-        ConfigDiff,
-        ConvertedAdapter,
-        ConvertReport,
-        DiffReport,
-        ExchangeReport,
-        ExplainedModule,
-        ExplainReport,
-        FixedAdapter,
-        FixedProblem,
-        FixReport,
-        LeftOut,
-        ModuleDiff,
-        NormalizeReport,
-        PatternUse,
-        SavedAdapter,
-        SaveReport,
-        TensorDiff,
-    )
-    from ._transfers import PullReport, PushReport
+    from ._factor import combine, extract, resize, to_lora
+    from ._merge import merge, unmerge
+    from ._reports._check import CheckReport
+    from ._reports._clean import CleanReport
+    from ._reports._convert import ConvertedAdapter, ConvertReport, ExchangeReport, NormalizeReport
+    from ._reports._diff import ConfigDiff, DiffReport, ModuleDiff, TensorDiff
+    from ._reports._explain import ExplainedModule, ExplainReport, PatternUse
+    from ._reports._factor import CombineReport, ExtractReport, FactoredModule, OtherTensor, ResizeReport, ToLoraReport
+    from ._reports._fix import FixedAdapter, FixedProblem, FixReport
+    from ._reports._inspect import AdapterSummary, ContainerSummary, FolderSummary, TensorSummary, TensorTotals
+    from ._reports._merge import MergedFile, MergeReport
+    from ._reports._rescue import PublishReport, RescueReport, ShardReport
+    from ._reports._save import LeftOut, SavedAdapter, SaveReport
+    from ._reports._scan import ScanHit, ScannedFile, ScanReport
+    from ._reports._transfer import PullReport, PushReport
+    from ._reports._verify import VerifiedPath, VerifyReport
+    from ._rescue import assemble, publish, publish_tensors, rescue, save_shard
     from ._verbs import (
         check,
         clean,
@@ -214,17 +183,23 @@ __all__ = [
 _LAZY = {
     name: module
     for module, names in {
-        "_examined": "AdapterSummary ContainerSummary FolderSummary ScanHit ScannedFile ScanReport TensorSummary"
-        " TensorTotals VerifiedPath VerifyReport",
-        "_factor": "CombineReport ExtractReport FactoredModule OtherTensor ResizeReport ToLoraReport combine extract resize"
-        " to_lora",
-        "_rescue": "PublishReport RescueReport ShardReport assemble publish publish_tensors rescue save_shard",
-        "_merge": "MergedFile MergeReport merge unmerge",
-        "_transfers": "PullReport PushReport",
-        "_reports": "CheckReport CleanReport ConfigDiff ConvertedAdapter ConvertReport DiffReport ExchangeReport ExplainedModule"
-        " ExplainReport"
-        " FixedAdapter FixedProblem FixReport LeftOut ModuleDiff NormalizeReport PatternUse SavedAdapter SaveReport"
-        " TensorDiff",
+        "_factor": "combine extract resize to_lora",
+        "_merge": "merge unmerge",
+        "_reports._check": "CheckReport",
+        "_reports._clean": "CleanReport",
+        "_reports._convert": "ConvertedAdapter ConvertReport ExchangeReport NormalizeReport",
+        "_reports._diff": "ConfigDiff DiffReport ModuleDiff TensorDiff",
+        "_reports._explain": "ExplainedModule ExplainReport PatternUse",
+        "_reports._factor": "CombineReport ExtractReport FactoredModule OtherTensor ResizeReport ToLoraReport",
+        "_reports._fix": "FixedAdapter FixedProblem FixReport",
+        "_reports._inspect": "AdapterSummary ContainerSummary FolderSummary TensorSummary TensorTotals",
+        "_reports._merge": "MergedFile MergeReport",
+        "_reports._rescue": "PublishReport RescueReport ShardReport",
+        "_reports._save": "LeftOut SavedAdapter SaveReport",
+        "_reports._scan": "ScanHit ScannedFile ScanReport",
+        "_reports._transfer": "PullReport PushReport",
+        "_reports._verify": "VerifiedPath VerifyReport",
+        "_rescue": "assemble publish publish_tensors rescue save_shard",
         "_verbs": "check clean content_id convert diff explain fix inspect normalize open pull push save scan verify",
     }.items()
     for name in names.split()

@@ -1,116 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Adapters into the weights of a base and off again: merge, unmerge; and their report."""
+"""Adapters into the weights of a base and off again: merge, unmerge."""
 
 from __future__ import annotations
 
-from typing import Iterable, Literal, Sequence
+from typing import Iterable, Literal
 
 from . import _ferrule
+from ._arguments import Durability, StrPath, flag, is_path, numbers, paths_of, wait, whole, wrong_type
 from ._progress import ProgressBar, bar
-from ._reports import Record, Report, _count
+from ._reports._merge import MergeReport
 from ._strict import strict
-from ._verbs import Durability, StrPath, _flag, _paths, _wait
 
-__all__ = ["MergedFile", "MergeReport", "merge", "unmerge"]
-
-
-class MergedFile(Record):
-    """A file of weights of the model that was written."""
-
-    __slots__ = ()
-
-    @property
-    def file(self) -> str:
-        return self._fields["file"]
-
-    @property
-    def bytes(self) -> int:
-        return self._fields["bytes"]
-
-    @property
-    def changed(self) -> list[str]:
-        """Tensors whose values an adapter changed."""
-        return list(self._fields["changed"])
-
-    @property
-    def added(self) -> list[str]:
-        """Tensors that the base does not have."""
-        return list(self._fields["added"])
-
-    @property
-    def linked(self) -> bool:
-        """It is the base's own file under a second name."""
-        return self._fields["linked"]
-
-    @property
-    def resumed(self) -> bool:
-        """A merge before this one had completed it."""
-        return self._fields["resumed"]
-
-
-class MergeReport(Report):
-    """What merge() or unmerge() wrote."""
-
-    __slots__ = ()
-
-    @property
-    def output(self) -> str:
-        return self._fields["output"]
-
-    @property
-    def in_place(self) -> bool:
-        return self._fields["in_place"]
-
-    @property
-    def modules(self) -> int:
-        """Modules of all adapters."""
-        return self._fields["modules"]
-
-    @property
-    def changed_tensors(self) -> int:
-        return self._fields["changed_tensors"]
-
-    @property
-    def untied(self) -> bool:
-        """The head is no longer tied to the embedding."""
-        return self._fields["untied"]
-
-    @property
-    def bytes_written(self) -> int:
-        return self._fields["bytes_written"]
-
-    @property
-    def files(self) -> list[MergedFile]:
-        return [MergedFile(fields) for fields in self._fields["files"]]
-
-    @property
-    def copied(self) -> list[str]:
-        """Other files and folders that came along."""
-        return list(self._fields["copied"])
-
-    @property
-    def left_out(self) -> list[str]:
-        """Files with the base's weights in another format, which were left behind."""
-        return list(self._fields["left_out"])
-
-    def _table(self) -> tuple[Sequence[str], list[tuple[str, ...]]]:
-        return ("file", "bytes", "changed", "linked"), [
-            (row.file, f"{row.bytes:,}", f"{len(row.changed):,}", "yes" if row.linked else "no") for row in self.files]
-
-    def _summary(self) -> str:
-        return (f"{self.output}: {_count(self.modules, 'module')}, {_count(self.changed_tensors, 'tensor')} changed, "
-                f"{self.bytes_written:,} bytes written")
+__all__ = ["merge", "unmerge"]
 
 
 def _run(undo: bool, doing: str, adapters: Iterable[StrPath] | StrPath, base: StrPath, output: StrPath,
          weights: Iterable[float], rounding: str, dtype: str, threads: int, copy: bool, in_place: bool, resume: bool,
          torch_key: str, durability: str, progress: ProgressBar) -> MergeReport:
-    paths = _paths(adapters)
+    paths = paths_of(adapters, "adapters")
+    if not is_path(base):
+        raise wrong_type("merged" if undo else "base", "str or os.PathLike", base)
     for path in (*paths, base, output):
-        _wait(path)
+        wait(path)
     with bar(progress, doing, "B") as tick:
-        return MergeReport(_ferrule.merge(undo, paths, base, output, [float(w) for w in weights], rounding, dtype, threads,
-                                          _flag(copy, "copy"), _flag(in_place, "in_place"), _flag(resume, "resume"),
+        return MergeReport(_ferrule.merge(undo, paths, base, output, numbers(weights, "weights"), rounding, dtype,
+                                          whole(threads, "threads"),
+                                          flag(copy, "copy"), flag(in_place, "in_place"), flag(resume, "resume"),
                                           torch_key, durability, tick))
 
 
@@ -126,7 +41,8 @@ def merge(adapters: Iterable[StrPath] | StrPath, base: StrPath, output: StrPath,
     dtype: of the weights that are written.
     copy: copy unchanged files instead of giving the base's a second name.
     in_place: `output` is `base`.
-    resume: go on where a merge of the same files that was killed stopped.
+    resume: go on where a merge of the same files that was killed or interrupted stopped: it leaves the hidden folder
+        ``.OUTPUT.ferrule-work``, which the next merge to `output` uses or removes.
 
     Raises UnsupportedError for what cannot be merged (docs/rules/MG.md).
     """

@@ -127,8 +127,8 @@ class transfer(bar):
 def size_of(path: Any) -> int | None:
     """Bytes of the files in an adapter's directory: about what a rewrite of it writes."""
     try:
-        with os.scandir(path) as entries:
+        with os.scandir(os.fsdecode(path)) as entries:
             return sum(entry.stat().st_size for entry in entries
                        if entry.is_file() and entry.name.endswith((".safetensors", ".bin"))) or None
-    except OSError:
+    except (OSError, TypeError, ValueError):
         return None

@@ -8,136 +8,17 @@ import os
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Literal, Mapping
 
 from . import _ferrule
+from ._arguments import Durability, StrPath, optional, wait, whole, wrong_type
 from ._errors import InvalidArgumentError
-from ._ferrule import AdapterConfig, Finding
+from ._ferrule import AdapterConfig
 from ._progress import ProgressBar, bar
-from ._reports import Report, _count
+from ._reports._rescue import PublishReport, RescueReport, ShardReport
 from ._strict import strict
-from ._verbs import Durability, StrPath, _wait
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PublishReport", "RescueReport", "ShardReport", "assemble", "publish", "publish_tensors", "rescue",
-           "save_shard"]
-
-
-class RescueReport(Report):
-    """What rescue() or assemble() wrote, and out of what."""
-
-    __slots__ = ()
-
-    @property
-    def output(self) -> str:
-        return self._fields["output"]
-
-    @property
-    def kind(self) -> str:
-        """In words: "a checkpoint of DeepSpeed (ZeRO-3)"."""
-        return self._fields["kind"]
-
-    @property
-    def source(self) -> str:
-        """The step's folder, or the file, that the tensors came from."""
-        return self._fields["source"]
-
-    @property
-    def step(self) -> int | None:
-        return self._fields["step"]
-
-    @property
-    def world_size(self) -> int | None:
-        return self._fields["world_size"]
-
-    @property
-    def adapter(self) -> str:
-        """Its name in the checkpoint."""
-        return self._fields["adapter"]
-
-    @property
-    def tensors(self) -> int:
-        return self._fields["tensors"]
-
-    @property
-    def bytes_read(self) -> int:
-        return self._fields["bytes_read"]
-
-    @property
-    def checkpoint_bytes(self) -> int:
-        """Sizes of the files that were opened."""
-        return self._fields["checkpoint_bytes"]
-
-    @property
-    def findings(self) -> list[Finding]:
-        """Steps that were passed over, and what the format cannot prove (RS-17)."""
-        return super().findings
-
-    def _summary(self) -> str:
-        step = f" of step {self.step:,}" if self.step is not None else ""
-        return f"{self.output}: {_count(self.tensors, 'tensor')} of \"{self.adapter}\" out of {self.kind}{step}"
-
-
-class _Plain(Report, abstract=True):
-    __slots__ = ()
-
-    @property
-    def findings(self) -> list[Finding]:
-        """Always empty: what is wrong is raised."""
-        return []
-
-
-class PublishReport(_Plain):
-    """What publish() wrote."""
-
-    __slots__ = ()
-
-    @property
-    def generation(self) -> int:
-        return self._fields["generation"]
-
-    @property
-    def directory(self) -> str:
-        """The generation's own folder."""
-        return self._fields["directory"]
-
-    @property
-    def bytes(self) -> int:
-        return self._fields["bytes"]
-
-    @property
-    def shared(self) -> int:
-        """Names that share the memory of another, which publish_tensors() did not write again."""
-        return self._fields["shared"]
-
-    @property
-    def removed(self) -> list[int]:
-        """Older generations that `keep` removed."""
-        return list(self._fields["removed"])
-
-    def _summary(self) -> str:
-        return f"{self.directory}: generation {self.generation:,}, {self.bytes:,} bytes, {len(self.removed):,} removed"
-
-
-class ShardReport(_Plain):
-    """What save_shard() wrote."""
-
-    __slots__ = ()
-
-    @property
-    def file(self) -> str:
-        return self._fields["file"]
-
-    @property
-    def tensors(self) -> int:
-        """Of which this rank has something."""
-        return self._fields["tensors"]
-
-    @property
-    def file_bytes(self) -> int:
-        return self._fields["file_bytes"]
-
-    def _summary(self) -> str:
-        return f"{self.file}: parts of {_count(self.tensors, 'tensor')}, {self.file_bytes:,} bytes"
+__all__ = ["assemble", "publish", "publish_tensors", "rescue", "save_shard"]
 
 
 @strict
@@ -155,7 +36,7 @@ def rescue(checkpoint: StrPath, output: StrPath, *, config: StrPath | None = Non
     Raises CorruptError or UnsupportedError, which name the file or the tensor, unless every tensor is there, whole
     and of one step; `output` is then as it was.
     """
-    _wait(output)
+    wait(output)
     with bar(progress, "rescuing", "B") as tick:
         return RescueReport(_ferrule.rescue(checkpoint, output, config, adapter, prefer, durability, tick))
 
@@ -169,7 +50,7 @@ def assemble(directory: StrPath, output: StrPath, *, config: StrPath | None = No
 
     Raises as rescue() does.
     """
-    _wait(output)
+    wait(output)
     with bar(progress, "assembling", "B") as tick:
         return RescueReport(_ferrule.assemble(directory, output, config, adapter, durability, tick))
 
@@ -184,9 +65,9 @@ def publish(adapter: StrPath, root: StrPath, *, keep: int = 0, durability: Durab
 
     Raises CorruptError for an adapter with errors.
     """
-    _wait(adapter)
+    wait(adapter)
     with bar(progress, "publishing", "B") as tick:
-        return PublishReport(_ferrule.publish(adapter, root, keep, durability, tick))
+        return PublishReport(_ferrule.publish(adapter, root, whole(keep, "keep"), durability, tick))
 
 
 @strict
@@ -200,7 +81,9 @@ def publish_tensors(tensors: Mapping[str, Any], root: StrPath, *, metadata: dict
 
     keep: how many generations stay, the new one included; 0 keeps all.
     """
-    return PublishReport(_ferrule.publish_tensors(dict(tensors), root, metadata, keep, durability))
+    if not isinstance(tensors, Mapping):
+        raise wrong_type("tensors", "a dict of tensors", tensors)
+    return PublishReport(_ferrule.publish_tensors(dict(tensors), root, metadata, whole(keep, "keep"), durability))
 
 
 class _Part:
@@ -361,7 +244,18 @@ def save_shard(model_or_state: torch.nn.Module | Mapping[str, torch.Tensor], dir
 
     Ranks that hold whole copies all write them: assemble() refuses copies that differ.
     """
-    rank, world_size, run_id = _job(rank, world_size, run_id)
+    if not isinstance(model_or_state, Mapping) and not hasattr(model_or_state, "named_parameters"):
+        raise wrong_type("model_or_state", "torch.nn.Module or a dict of tensors", model_or_state)
+    for argument, value, of, expected in (
+            ("directory", directory, (str, bytes, os.PathLike), "str or os.PathLike"),
+            ("run_id", run_id, (str, type(None)), "str or None"),
+            ("config", config, (AdapterConfig, str, bytes, os.PathLike, type(None)), "ferrule.AdapterConfig or a path"),
+            ("adapter_name", adapter_name, (str, type(None)), "str or None"),
+            ("durability", durability, str, "str")):
+        if not isinstance(value, of):
+            raise wrong_type(argument, expected, value)
+    step = optional(whole, step, "step")
+    rank, world_size, run_id = _job(optional(whole, rank, "rank"), optional(whole, world_size, "world_size"), run_id)
     if config is None:
         config, adapter_name = _config_of(model_or_state, adapter_name)
     elif not isinstance(config, AdapterConfig):

@@ -2,8 +2,8 @@
 """The command's verbs, for Python: those that report give the document of ``ferrule VERB --json``.
 
 All of them release the GIL and wait for pending saves into the paths that they use. Ctrl-C raises KeyboardInterrupt:
-verbs that only read end at once, those that write remove what they prepared and leave the old files. `progress` shows
-a bar: True for one of tqdm's (or a plain line), or anything with tqdm's ``update(n)``.
+verbs that only read end at once, those that write remove what they prepared and leave the old files (merge keeps what
+`resume` can use). `progress` shows a bar: True for one of tqdm's (or a plain line), or anything with tqdm's ``update(n)``.
 
 A str that is not a path here can be "user/repo" on the Hub, or an hf://, s3:// or https:// address.
 """
@@ -13,24 +13,24 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Literal, Mapping, Union
 
-from . import _ferrule, _pending
-from ._examined import AdapterSummary, ContainerSummary, FolderSummary, ScanReport, VerifyReport, summary_of
+from . import _ferrule
+from ._arguments import Backing, Durability, StrPath, flag, is_path, optional, paths_of, wait, words, wrong_type
+from ._errors import InvalidArgumentError
 from ._ferrule import Adapter, AdapterConfig, BaseModel, Checkpoint, Progress
 from ._progress import ProgressBar, bar, size_of, transfer
-from ._reports import (
-    CheckReport,
-    CleanReport,
-    ConvertReport,
-    DiffReport,
-    ExchangeReport,
-    ExplainReport,
-    FixReport,
-    NormalizeReport,
-    SaveReport,
-    raise_first_error,
-)
+from ._reports._check import CheckReport
+from ._reports._clean import CleanReport
+from ._reports._convert import ConvertReport, ExchangeReport, NormalizeReport
+from ._reports._diff import DiffReport
+from ._reports._explain import ExplainReport
+from ._reports._fix import FixReport
+from ._reports._inspect import AdapterSummary, ContainerSummary, FolderSummary, summary_of
+from ._reports._record import raise_first_error
+from ._reports._save import SaveReport
+from ._reports._scan import ScanReport
+from ._reports._transfer import PullReport, PushReport
+from ._reports._verify import VerifyReport
 from ._strict import strict
-from ._transfers import PullReport, PushReport
 
 if TYPE_CHECKING:
     import numpy
@@ -39,10 +39,7 @@ if TYPE_CHECKING:
     State = Union[Mapping[str, Union["torch.Tensor", "numpy.ndarray[Any, Any]"]], Checkpoint, str, os.PathLike[str],
                   list[Union[str, os.PathLike[str]]]]
 
-StrPath = Union[str, "os.PathLike[str]"]
 Config = Union[AdapterConfig, str, "os.PathLike[str]"]
-Durability = Literal["fast", "safe", "full"]
-Backing = Literal["map", "copy"]
 
 __all__ = [
     "check",
@@ -63,57 +60,18 @@ __all__ = [
 ]
 
 
-def _is_path(value: object) -> bool:
-    return isinstance(value, (str, bytes, os.PathLike))
-
-
-def _wrong_type(argument: str, expected: str, value: object) -> TypeError:
-    return TypeError(f"{argument}: expected {expected}, found {type(value).__name__}")
-
-
-def _wait(path: Any) -> None:
-    if _is_path(path):
-        _pending.wait_for(path)
-
-
 def _opened(adapter: Any, argument: str, base: Any = None, config: Any = None) -> Adapter:
     if isinstance(adapter, Adapter):
         return adapter
-    if not _is_path(adapter):
-        raise _wrong_type(argument, "str, os.PathLike or ferrule.Adapter", adapter)
-    _wait(adapter)
+    if not is_path(adapter):
+        raise wrong_type(argument, "str, os.PathLike or ferrule.Adapter", adapter)
+    wait(adapter)
     return Adapter.open(adapter, allow_errors=True, base=base, config=config)
 
 
 def _local(base: Any) -> Any:
     """A base model that is a path here: what names of another program's adapter may depend on."""
-    return base if _is_path(base) and os.path.exists(base) else None
-
-
-def _words(values: Any, argument: str) -> list[str]:
-    if isinstance(values, str) or not hasattr(values, "__iter__"):
-        raise _wrong_type(argument, "a list of str", values)
-    return list(values)
-
-
-def _flag(value: Any, argument: str) -> bool:
-    if not isinstance(value, bool):
-        raise _wrong_type(argument, "bool", value)
-    return value
-
-
-def _paths(paths: Any) -> list[Any]:
-    """A path, or several."""
-    if _is_path(paths):
-        paths = [paths]
-    elif isinstance(paths, Mapping) or not hasattr(paths, "__iter__"):
-        raise _wrong_type("path", "str or os.PathLike", paths)
-    found = list(paths)
-    for path in found:
-        if not _is_path(path):
-            raise _wrong_type("path", "str or os.PathLike", path)
-        _wait(path)
-    return found
+    return base if is_path(base) and os.path.exists(base) else None
 
 
 def _place(adapter: Any, opened: Adapter) -> Any:
@@ -124,8 +82,8 @@ def _place(adapter: Any, opened: Adapter) -> Any:
 def _base_of(base: Any, offline: bool = False) -> BaseModel | None:
     if base is None or isinstance(base, BaseModel):
         return base
-    if not _is_path(base):
-        raise _wrong_type("base", "str, os.PathLike, ferrule.BaseModel or None", base)
+    if not is_path(base):
+        raise wrong_type("base", "str, os.PathLike, ferrule.BaseModel or None", base)
     return BaseModel.open(base, offline=offline)
 
 
@@ -145,8 +103,8 @@ def open(path: StrPath, *, backing: Backing = "map", torch_key: str = "", allow_
 
     Raises NotFoundError, IoError, CorruptError, UnsupportedError, LimitExceededError.
     """
-    _wait(path)
-    return Adapter.open(path, backing=backing, torch_key=torch_key, allow_errors=_flag(allow_errors, "allow_errors"),
+    wait(path)
+    return Adapter.open(path, backing=backing, torch_key=torch_key, allow_errors=flag(allow_errors, "allow_errors"),
                         base=base, config=config, source=source, arch=arch)
 
 
@@ -165,7 +123,7 @@ def inspect(path: StrPath, *, memo: StrPath | None = None, torch_key: str = "", 
     A bad adapter is an answer, not an exception. Raises NotFoundError, IoError, and for a file that cannot be read as
     one CorruptError, UnsupportedError, LimitExceededError.
     """
-    _wait(path)
+    wait(path)
     with bar(progress, "inspecting", "folder") as tick:
         return summary_of(_ferrule.inspect(path, memo, torch_key, base, config, tick))
 
@@ -180,9 +138,9 @@ def verify(path: StrPath | Iterable[StrPath], *, values: bool = False, id: str |
 
     Problems of the path are in the report and never raised; what the Hub refuses is raised.
     """
-    paths = _paths(path)
+    paths = paths_of(path)
     with bar(progress, "verifying", "folder") as tick:
-        return VerifyReport(_ferrule.verify(paths, _flag(values, "values"), id, backing, torch_key, tick))
+        return VerifyReport(_ferrule.verify(paths, flag(values, "values"), id, backing, torch_key, tick))
 
 
 @strict
@@ -194,9 +152,9 @@ def scan(path: StrPath | Iterable[StrPath], *, allow: Iterable[str] = (),
     allow: globs of paths, names of files, and names of globals that are accepted.
     fail_on: the least severity that fails the scan.
     """
-    paths = _paths(path)
+    paths = paths_of(path)
     with bar(progress, "scanning", "folder") as tick:
-        return ScanReport(_ferrule.scan(paths, allow, fail_on, tick))
+        return ScanReport(_ferrule.scan(paths, words(allow, "allow"), fail_on, tick))
 
 
 @strict
@@ -217,10 +175,10 @@ def check(adapter: StrPath | Adapter, base: StrPath | BaseModel | None = None, *
 
     Problems are in the report. Raises :class:`ferrule.Error` if the adapter or the base cannot be read.
     """
-    wanted = _words(engines, "engines")
-    flags = _flag(values, "values"), _flag(allow_partial, "allow_partial")
+    wanted = words(engines, "engines")
+    flags = flag(values, "values"), flag(allow_partial, "allow_partial")
     opened = _opened(adapter, "adapter", _local(base), config)
-    model = _base_of(base, _flag(offline, "offline")) or BaseModel.of(opened.config, offline=offline)
+    model = _base_of(base, flag(offline, "offline")) or BaseModel.of(opened.config, offline=offline)
     with bar(progress, "checking", "step") as tick:
         return CheckReport(_ferrule.check(opened, model, wanted, engine_table, *flags, tick))
 
@@ -232,7 +190,7 @@ def clean(directory: StrPath) -> CleanReport:
 
     What could not be removed is in the report. Raises NotFoundError, IoError.
     """
-    _wait(directory)
+    wait(directory)
     return CleanReport(_ferrule.clean(directory))
 
 
@@ -266,7 +224,7 @@ def diff(a: StrPath | Adapter, b: StrPath | Adapter, *, tensors: bool = False, b
         raise_first_error(opened.findings)
     with bar(progress, "comparing", "module") as tick:
         return DiffReport(_ferrule.diff(opened_a, opened_b, _place(a, opened_a), _place(b, opened_b),
-                                        _flag(tensors, "tensors"), tick))
+                                        flag(tensors, "tensors"), tick))
 
 
 @strict
@@ -285,6 +243,18 @@ def content_id(adapter: StrPath | Adapter, *, base: StrPath | None = None, confi
     raise_first_error(opened.findings)
     with bar(progress, "hashing", "tensor") as tick:
         return _ferrule.content_id(opened, tick)
+
+
+def _refuse_idle(**arguments: Any) -> None:
+    """What only other programs' formats have. A base is a part of many calls, and harmless."""
+    for argument, value in arguments.items():
+        if argument in ("base", "config"):
+            if value is not None and not is_path(value):
+                raise wrong_type(argument, "str, os.PathLike or None", value)
+        elif not isinstance(value, (str, list)):
+            raise wrong_type(argument, "str", value)
+        if value and argument != "base":
+            raise InvalidArgumentError(f"{argument}: needs `to` with the format of a program, as in to=\"peft\"")
 
 
 @strict
@@ -307,12 +277,16 @@ def convert(adapter: StrPath, output: StrPath, *, to: str = "safetensors", sourc
     durability: "fast" (nothing is flushed), "safe" (old or new, whole, after a loss of power), or "full" (and the new
         one is on disk when the call returns).
     """
-    _wait(adapter)
-    _wait(output)
+    wait(adapter)
+    wait(output)
+    dropped = words(drop, "drop")
+    repacks = to in ("safetensors", "bin")
+    if repacks:
+        _refuse_idle(source=source, base=base, config=config, dtype=dtype, arch=arch, drop=dropped)
     with bar(progress, "converting", "B", size_of(adapter)) as tick:
-        if to in ("safetensors", "bin"):
+        if repacks:
             return ConvertReport(_ferrule.convert(adapter, output, to, torch_key, durability, tick))
-        return ExchangeReport(_ferrule.exchange(adapter, output, to, source, base, config, dtype, arch, list(drop), torch_key,
+        return ExchangeReport(_ferrule.exchange(adapter, output, to, source, base, config, dtype, arch, dropped, torch_key,
                                                 durability, tick))
 
 
@@ -334,8 +308,8 @@ def normalize(adapter: StrPath, output: StrPath, *, rank: Literal["uniform", "ke
 
     Raises UnsupportedError for what a plain LoRA cannot express (docs/rules/NM.md).
     """
-    _wait(adapter)
-    _wait(output)
+    wait(adapter)
+    wait(output)
     with bar(progress, "normalizing", "module") as tick:
         return NormalizeReport(_ferrule.normalize(adapter, output, rank, scale, engines, engine_table, torch_key, base,
                                                   config, durability, tick))
@@ -350,8 +324,8 @@ def fix(adapter: StrPath, output: StrPath, *, base: StrPath | BaseModel | None =
 
     If an error remains, the report is not good (``report.raise_for_errors()``) and nothing is written.
     """
-    _wait(adapter)
-    _wait(output)
+    wait(adapter)
+    wait(output)
     with bar(progress, "fixing", "B", size_of(adapter)) as tick:
         return FixReport(_ferrule.fix(adapter, output, _base_of(base), durability, tick))
 
@@ -359,15 +333,15 @@ def fix(adapter: StrPath, output: StrPath, *, base: StrPath | BaseModel | None =
 def _configs(config: Any) -> dict[str, AdapterConfig]:
     if isinstance(config, AdapterConfig):
         return {"default": config}
-    if _is_path(config):
-        _wait(config)
+    if is_path(config):
+        wait(config)
         return {"default": AdapterConfig.open(config)}
     if not isinstance(config, Mapping) or not all(isinstance(name, str) for name in config):
-        raise _wrong_type("config", "ferrule.AdapterConfig, a path, or a dict of these by adapter name", config)
+        raise wrong_type("config", "ferrule.AdapterConfig, a path, or a dict of these by adapter name", config)
     named: dict[str, AdapterConfig] = {}
     for name, one in config.items():
-        if not isinstance(one, AdapterConfig) and not _is_path(one):
-            raise _wrong_type(f"config[{name!r}]", "ferrule.AdapterConfig or a path", one)
+        if not isinstance(one, AdapterConfig) and not is_path(one):
+            raise wrong_type(f"config[{name!r}]", "ferrule.AdapterConfig or a path", one)
         named[name] = one if isinstance(one, AdapterConfig) else AdapterConfig.open(one)
     return named
 
@@ -377,18 +351,18 @@ def _state(state: Any, torch_key: str) -> Any:
         return state
     if isinstance(state, Mapping):
         return state if isinstance(state, dict) else dict(state)
-    if _is_path(state) or isinstance(state, (list, tuple)):
+    if is_path(state) or isinstance(state, (list, tuple)):
         for path in state if isinstance(state, (list, tuple)) else [state]:
-            _wait(path)
+            wait(path)
         return Checkpoint.open(list(state) if isinstance(state, tuple) else state, torch_key=torch_key)
-    raise _wrong_type("state", "a dict of tensors, ferrule.Checkpoint, or paths", state)
+    raise wrong_type("state", "a dict of tensors, ferrule.Checkpoint, or paths", state)
 
 
 def _config_beside(state: Any) -> str:
     """The config in a state's own folder."""
-    for path in [state] if _is_path(state) else state if isinstance(state, (list, tuple)) else []:
-        file = os.path.join(os.fspath(path), "adapter_config.json") if _is_path(path) else ""
-        if isinstance(file, str) and os.path.isfile(file):
+    for path in [state] if is_path(state) else state if isinstance(state, (list, tuple)) else []:
+        file = os.path.join(os.fsdecode(path), "adapter_config.json") if is_path(path) else ""
+        if os.path.isfile(file):
             return file
     raise TypeError("config is required: no state is a folder with an adapter_config.json")
 
@@ -419,14 +393,18 @@ def save(state: State, directory: StrPath, config: Config | Mapping[str, Config]
     The adapter called "default" is written to `directory` itself, every other one to a folder of its name, all of
     them or none. Raises :class:`ferrule.Error` if the save is refused (docs/rules); the directory is then unchanged.
     """
-    if not _is_path(directory):
-        raise _wrong_type("directory", "str or os.PathLike", directory)
-    _wait(directory)
+    if not is_path(directory):
+        raise wrong_type("directory", "str or os.PathLike", directory)
+    if facts is not None and not isinstance(facts, Mapping):
+        raise wrong_type("facts", "a dict or None", facts)
+    if not isinstance(torch_key, str):
+        raise wrong_type("torch_key", "str", torch_key)
+    wait(directory)
     configs = _configs(_config_beside(state) if config is None else config)
     source = _state(state, torch_key)
     with bar(progress, "saving", "B") as tick:
         return SaveReport(_ferrule.save(source, directory, configs, select, format, embeddings, initial, _base_of(base),
-                                        _flag(fingerprint, "fingerprint"), facts, card, dtype,
+                                        flag(fingerprint, "fingerprint"), facts, card, dtype,
                                         durability, tick))
 
 
@@ -454,10 +432,11 @@ def push(directory: StrPath, repo_id: str, *, revision: str | None = None, priva
     ConnectionError), PermissionDeniedError, IoError; the rules are HB-* (docs/rules/HB.md).
     """
     with transfer(progress, "pushing") as told:
-        report = _ferrule.push(directory, repo_id, revision=revision, private=private, create_pr=create_pr,
-                               commit_message=commit_message, commit_description=commit_description, token=token,
-                               allow_public=allow_public, include=include, exclude=exclude, all=all, dry_run=dry_run,
-                               progress=told)
+        report = _ferrule.push(directory, repo_id, revision=revision, private=optional(flag, private, "private"),
+                               create_pr=flag(create_pr, "create_pr"), commit_message=commit_message,
+                               commit_description=commit_description, token=token,
+                               allow_public=flag(allow_public, "allow_public"), include=include, exclude=exclude,
+                               all=flag(all, "all"), dry_run=flag(dry_run, "dry_run"), progress=told)
     return PushReport(report.to_dict())
 
 
@@ -474,5 +453,5 @@ def pull(repo_id: str, *, revision: str | None = None, cache_dir: StrPath | None
     """
     with transfer(progress, "pulling") as told:
         report = _ferrule.pull(repo_id, revision=revision, cache_dir=cache_dir, output=output, files=files,
-                               offline=offline, token=token, progress=told)
+                               offline=flag(offline, "offline"), token=token, progress=told)
     return PullReport(report.to_dict())

@@ -25,15 +25,16 @@ using namespace nb::literals;
 
 namespace {
 
-OpenedCheckpoint open_checkpoint(nb::handle path, std::string_view backing, std::string torch_key) {
+OpenedCheckpoint open_checkpoint(nb::handle path, nb::handle backing, nb::handle torch_key) {
   std::vector<std::filesystem::path> paths;
   if (PyList_Check(path.ptr()) || PyTuple_Check(path.ptr())) {
     for (const nb::handle one : nb::iter(path)) paths.push_back(path_of(one, "path"));
   } else {
     paths.push_back(path_of(path, "path"));
   }
-  const OpenOptions options{
-      .backing = backing_of(backing), .torch_key = std::move(torch_key), .threads = 0};
+  const OpenOptions options{.backing = backing_of(str_of(backing, "backing")),
+                            .torch_key = str_of(torch_key, "torch_key"),
+                            .threads = 0};
   auto opened = value_or_raise(without_gil([&] {
     return paths.size() == 1 ? Checkpoint::open(paths.front(), options)
                              : Checkpoint::open(paths, options);
@@ -59,8 +60,8 @@ void bind_checkpoint(nb::module_& module) {
                                "holds one of these. What they are is decided by content.")
       .def("__init__",
            no_constructor<OpenedCheckpoint>("open a checkpoint with ferrule.Checkpoint.open(path)"))
-      .def_static("open", &open_checkpoint, "path"_a.none(), nb::kw_only(), "backing"_a = "map",
-                  "torch_key"_a = "",
+      .def_static("open", &open_checkpoint, "path"_a.none(), nb::kw_only(), "backing"_a.none() = "map",
+                  "torch_key"_a.none() = "",
                   nb::sig("def open(path: str | os.PathLike[str] | list[str | os.PathLike[str]], "
                           "*, backing: typing.Literal['map', 'copy'] = 'map', torch_key: str = "
                           "'') -> Checkpoint"),

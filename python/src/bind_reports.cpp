@@ -270,7 +270,7 @@ void bind_reports(nb::module_& module) {
              "durability"_a.none(), "tick"_a.none(), kDocument);
   module.def("save", &save_document, "state"_a.none(), "directory"_a.none(), "config"_a,
              "select"_a.none(), "format"_a.none(), "embeddings"_a.none(), "initial"_a.none(),
-             "base"_a.none(), "fingerprint"_a, "facts"_a.none(), "card"_a, "dtype"_a.none(),
+             "base"_a.none(), "fingerprint"_a, "facts"_a.none(), "card"_a.none(), "dtype"_a.none(),
              "durability"_a.none(), "tick"_a.none(), kDocument);
 }
 

@@ -165,14 +165,15 @@ nb::tuple current_of(Reader& self) {
 }  // namespace
 
 void bind_rescue(nb::module_& module) {
-  module.def("rescue", &rescue_document, "checkpoint"_a, "output"_a, "config"_a.none(),
-             "adapter"_a.none(), "prefer"_a, "durability"_a, "tick"_a.none());
-  module.def("assemble", &assemble_document, "directory"_a, "output"_a, "config"_a.none(),
-             "adapter"_a.none(), "durability"_a, "tick"_a.none());
-  module.def("publish", &publish_document, "adapter"_a, "root"_a, "keep"_a, "durability"_a,
+  module.def("rescue", &rescue_document, "checkpoint"_a.none(), "output"_a.none(),
+             "config"_a.none(), "adapter"_a.none(), "prefer"_a.none(), "durability"_a.none(),
              "tick"_a.none());
-  module.def("publish_tensors", &publish_tensors_document, "tensors"_a, "root"_a,
-             "metadata"_a.none(), "keep"_a, "durability"_a);
+  module.def("assemble", &assemble_document, "directory"_a.none(), "output"_a.none(),
+             "config"_a.none(), "adapter"_a.none(), "durability"_a.none(), "tick"_a.none());
+  module.def("publish", &publish_document, "adapter"_a.none(), "root"_a.none(), "keep"_a,
+             "durability"_a.none(), "tick"_a.none());
+  module.def("publish_tensors", &publish_tensors_document, "tensors"_a, "root"_a.none(),
+             "metadata"_a.none(), "keep"_a, "durability"_a.none());
   module.def("adapter_keys", &keys_of, "tensors"_a, "config"_a, "adapter_name"_a.none(),
              nb::sig("def adapter_keys(tensors: list[tuple[str, str, list[int]]], config: "
                      "AdapterConfig, adapter_name: str | None) -> list[tuple[int, str]]"));
