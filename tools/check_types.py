@@ -23,7 +23,9 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 OTHERS = ["reportUnknownMemberType", "reportUnknownVariableType", "reportUnknownArgumentType", "reportMissingTypeStubs",
           "reportUnknownParameterType", "reportMissingModuleSource", "reportUnusedVariable", "reportUnusedExpression",
           # A name of GIVEN that is in a text, too.
-          "reportUnusedImport"]
+          "reportUnusedImport",
+          # Of the stubs below for packages that are not installed.
+          "reportIncompleteStub"]
 
 
 # What snippets that go on from an earlier one use of it.

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 
 import numpy
 import pytest
@@ -51,7 +52,12 @@ READERS = {
     "combine": ("combine", "{}", "local", "-o", "out", "--method", "cat"),
     "to-lora": ("to-lora", "{}", "-o", "out", "--rank", "2"),
     "state-dict": ("state-dict", "{}", "-o", "out.safetensors"),
+    "inspect": ("inspect", "{}"),
+    "merge": ("merge", "{}", "--base", "base", "-o", "out"),
+    "unmerge": ("unmerge", "{}", "--base", "base", "-o", "out"),
 }
+#: Copies all files, of which the Hub adds one.
+PUBLISH = ("publish", "{}", "out")
 
 
 @pytest.mark.parametrize("command", READERS)
@@ -64,7 +70,10 @@ def test_an_adapter_of_the_hub_is_read_as_one_on_disk(stage, command, address):
     saved = content(stage.folder / "out") if "out" in words else {}
     if saved:  # The Hub adds .gitattributes.
         local = json.loads(json.dumps(local).replace('"README.md"', '".gitattributes", "README.md"'))
+    shutil.rmtree(stage.folder / "out", ignore_errors=True)
     remote = stage.ferrule(*[word.format(address) for word in words], "--json").json
+    if command == "inspect":  # Its path is where the files are.
+        remote["path"] = "local"
     assert json.loads(json.dumps(remote).replace(address, "local")) == local
     if saved:
         written = content(stage.folder / "out")
@@ -75,8 +84,16 @@ def test_an_adapter_of_an_object_store_is_read_as_one_on_disk(stage):
     store = ObjectStore(strict=False)
     try:
         stage.ferrule("push", stage.adapter("local"), "s3://adapters/a", **store.env())
-        local = stage.ferrule("id", "local").out
-        assert stage.ferrule("id", "s3://adapters/a", **store.env()).out == local
+        make_base(stage.folder / "base")
+        for words in (*READERS.values(), PUBLISH):
+            told = []
+            for place in ("local", "s3://adapters/a"):
+                shutil.rmtree(stage.folder / "out", ignore_errors=True)
+                done = stage.ferrule(*[word.format(place) for word in words], "--json", **store.env()).json
+                if words[0] == "inspect":
+                    done["path"] = "local"
+                told.append(json.loads(json.dumps(done).replace(place, "local")))
+            assert told[0] == told[1], words
         answer = stage.ferrule("scan", "s3://adapters/a", "--json", **store.env()).json
         assert answer["good"] and {file["path"] for file in answer["files"]} >= {"s3://adapters/a/adapter_config.json"}
     finally:

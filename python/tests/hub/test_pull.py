@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """ferrule.pull, and addresses of the Hub in place of paths."""
 
+import inspect
 import pathlib
 import pickle
 import socket
 
 import ferrule
+import ferrule.numpy
 import huggingface_hub
 import pytest
 from adapters import content, make_adapter
@@ -87,7 +89,28 @@ READERS = {
     "resize": lambda a, out: ferrule.resize(a, out, rank=2),
     "combine": lambda a, out: ferrule.combine([a, a], out, method="cat"),
     "to_lora": lambda a, out: ferrule.to_lora(a, out, rank=2),
+    "check": lambda a, out: ferrule.check(a, make_base(out.parent / f"base of {out.name}")),
+    "merge": lambda a, out: ferrule.merge(a, make_base(out.parent / f"base of {out.name}"), out),
+    "unmerge": lambda a, out: ferrule.unmerge([a], make_base(out.parent / f"base of {out.name}"), out),
+    "publish": lambda a, out: ferrule.publish(a, out),
+    "open": lambda a, out: ferrule.open(a),
 }
+
+
+def make_base(folder):
+    import numpy
+
+    folder.mkdir()
+    (folder / "config.json").write_text('{"architectures": ["Other"], "model_type": "other"}')
+    ferrule.numpy.save_file({f"model.layers.{layer}.self_attn.{name}.weight": numpy.zeros((64, 64), numpy.float32)
+                             for layer in (0, 1) for name in ("q_proj", "v_proj")}, folder / "model.safetensors")
+    return folder
+
+
+def test_every_verb_that_reads_an_adapter_is_here():
+    takes = {name for name in ferrule.__all__ if inspect.isroutine(function := getattr(ferrule, name))
+             and {"adapter", "adapters", "a"} & set(inspect.signature(function).parameters)}
+    assert takes - {"assemble", "rescue"} <= set(READERS)  # Their adapter is a name in the checkpoint.
 
 
 @pytest.mark.parametrize("verb", READERS)
