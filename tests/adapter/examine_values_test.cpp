@@ -49,7 +49,7 @@ class ExamineValues : public testing::TestWithParam<Kind> {
 TEST_P(ExamineValues, FindsWhatIsNotFiniteAnywhere) {
   const auto& kind = GetParam();
   const std::uint64_t sign = std::uint64_t{1} << (8 * kind.bytes - 1);
-  for (const std::size_t count : {1, 2, 3, 4, 5, 7, 8, 9, 17}) {
+  for (const std::size_t count : {1U, 2U, 3U, 4U, 5U, 7U, 8U, 9U, 17U}) {
     EXPECT_TRUE(findings(count, count, 0).empty()) << count;
     for (std::size_t place = 0; place < count; ++place) {
       for (const auto odd : {kind.infinity, kind.infinity | sign, kind.infinity + 1, sign - 1}) {
@@ -72,7 +72,7 @@ INSTANTIATE_TEST_SUITE_P(Dtypes, ExamineValues,
                                          Kind{"F32", Dtype::kF32, 4, 0x7f7fffff, 0x7f800000},
                                          Kind{"F16", Dtype::kF16, 2, 0x7bff, 0x7c00},
                                          Kind{"BF16", Dtype::kBF16, 2, 0x7f7f, 0x7f80}),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
 }  // namespace ferrule::adapter
