@@ -60,8 +60,8 @@ void bind_checkpoint(nb::module_& module) {
                                "holds one of these. What they are is decided by content.")
       .def("__init__",
            no_constructor<OpenedCheckpoint>("open a checkpoint with ferrule.Checkpoint.open(path)"))
-      .def_static("open", &open_checkpoint, "path"_a.none(), nb::kw_only(), "backing"_a.none() = "map",
-                  "torch_key"_a.none() = "",
+      .def_static("open", &open_checkpoint, "path"_a.none(), nb::kw_only(),
+                  "backing"_a.none() = "map", "torch_key"_a.none() = "",
                   nb::sig("def open(path: str | os.PathLike[str] | list[str | os.PathLike[str]], "
                           "*, backing: typing.Literal['map', 'copy'] = 'map', torch_key: str = "
                           "'') -> Checkpoint"),
