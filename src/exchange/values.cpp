@@ -77,7 +77,9 @@ Values Values::whole(std::span<const std::byte> bytes, Dtype dtype, Shape shape)
 Values Values::of(const TensorView& tensor) {
   Shape shape(tensor.shape().begin(), tensor.shape().end());
   if (shape.empty()) shape = {1};
-  return whole(tensor.bytes(), tensor.dtype(), std::move(shape));
+  Values out = whole(tensor.bytes(), tensor.dtype(), std::move(shape));
+  const bool small = out.dtype_ == Dtype::kF8E4M3 || out.dtype_ == Dtype::kF8E5M2;
+  return small ? out.as(Dtype::kF16) : out;
 }
 
 Values Values::q8_0(std::span<const std::byte> bytes, Shape shape) {

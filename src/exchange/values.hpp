@@ -35,7 +35,7 @@ class Values {
 
   /// No tensor; empty() is true.
   Values() = default;
-  /// The tensor as it is; at most kMaxDims dimensions.
+  /// The tensor as it is; at most kMaxDims dimensions. Floats of 8 bits become F16, exactly.
   static Values of(const TensorView& tensor);
   /// Blocks of 32 elements: an F16 factor and 32 signed bytes. `shape` ends in a multiple of 32.
   static Values q8_0(std::span<const std::byte> bytes, Shape shape);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "base/float_convert.hpp"
@@ -41,6 +42,25 @@ struct FromBF16 {
   using Value = float;
   static float get(const std::byte* data, std::int64_t i) noexcept {
     return base::bf16_to_float(load_as<std::uint16_t>(data + i * 2));
+  }
+};
+/// The upper byte of a half.
+struct FromE5M2 {
+  using Value = float;
+  static float get(const std::byte* data, std::int64_t i) noexcept {
+    return base::f16_to_float(static_cast<std::uint16_t>(static_cast<unsigned>(data[i]) << 8));
+  }
+};
+/// Four bits of exponent, three of mantissa, no infinities.
+struct FromE4M3 {
+  using Value = float;
+  static float get(const std::byte* data, std::int64_t i) noexcept {
+    const auto bits = static_cast<unsigned>(data[i]);
+    const unsigned exponent = bits >> 3 & 15, mantissa = bits & 7;
+    if (exponent == 15 && mantissa == 7) return std::numeric_limits<float>::quiet_NaN();
+    const float sign = (bits & 128) == 0 ? 1.F : -1.F;
+    if (exponent == 0) return sign * std::ldexp(static_cast<float>(mantissa), -9);
+    return sign * std::ldexp(static_cast<float>(8 + mantissa), static_cast<int>(exponent) - 10);
   }
 };
 struct FromQ8 {
@@ -169,6 +189,10 @@ RunFunction runner(Encoding encoding, Dtype from, Dtype to, bool multiplied) {
       return converter_to<FromF16>(to);
     case Dtype::kBF16:
       return converter_to<FromBF16>(to);
+    case Dtype::kF8E5M2:
+      return converter_to<FromE5M2>(to);
+    case Dtype::kF8E4M3:
+      return converter_to<FromE4M3>(to);
     default:
       return nullptr;
   }

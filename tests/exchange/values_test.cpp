@@ -29,6 +29,18 @@ struct Counted {
   }
 };
 
+// What torch makes of these bytes.
+TEST(Values, FloatsOfEightBitsAreHalvesExactly) {
+  const std::array bytes = {std::byte{0x38}, std::byte{0xB8}, std::byte{0x01}, std::byte{0x7E}};
+  const Shape shape = {2, 2};
+  const auto small = [&](Dtype dtype) {
+    return Values::of(TensorView::make(dtype, shape, bytes).value());
+  };
+  EXPECT_EQ(small(Dtype::kF8E4M3).all(), (Numbers{1, -1, 0.001953125, 448}));
+  EXPECT_EQ(small(Dtype::kF8E5M2).slice(0, 0, 1).all(), (Numbers{0.5, -0.5}));
+  EXPECT_EQ(small(Dtype::kF8E4M3).dtype(), Dtype::kF16);
+}
+
 TEST(Values, TransposesCutsAndTakesRows) {
   const Counted counted({2, 3});
   EXPECT_EQ(counted.values().transposed().all(), (Numbers{0, 3, 1, 4, 2, 5}));
