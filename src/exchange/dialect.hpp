@@ -129,6 +129,9 @@ class Dialect {
   /// True if what was looked at is of this dialect, by content.
   virtual bool detect(const Look& look) const = 0;
   virtual Result<Middle> read(const Look& look, const Request& request) const = 0;
+  /// Sites that the target only has in another form take that form, with the same update. After
+  /// the limits, before write().
+  virtual Result<void> prepare(Middle& middle, const Request& request, Ledger& ledger) const;
   /// The sites fit carries().
   virtual Result<Plan> write(const Middle& middle, const Request& request,
                              Ledger& ledger) const = 0;

@@ -58,6 +58,7 @@ Result<ExchangeReport> convert(const fs::path& source, const fs::path& output,
   report.notes = middle.notes;
   exchange::limit(middle, to->carries(), to->what(), ledger);
   FERRULE_CHECK(ledger.finish());
+  FERRULE_CHECK(to->prepare(middle, request, ledger));
   FERRULE_TRY(const auto plan, to->write(middle, request, ledger));
   FERRULE_CHECK(ledger.finish());
   exchange::Stage stage(output, to->is_file(), options.durability);

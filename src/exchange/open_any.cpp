@@ -91,6 +91,7 @@ Result<Adapter> open_any(const std::filesystem::path& path, const ExchangeOption
   exchange::Ledger ledger({});
   exchange::limit(opened.middle, exchange::find_dialect("peft")->carries(), "PEFT", ledger);
   FERRULE_CHECK(ledger.finish());
+  FERRULE_CHECK(exchange::find_dialect("peft")->prepare(opened.middle, request, ledger));
   const auto middle = std::make_shared<const exchange::Middle>(std::move(opened.middle));
   FERRULE_TRY(auto form, exchange::peft_form(*middle, component, request, ledger));
   auto tensors = std::make_unique<exchange::MadeTensors>(middle);

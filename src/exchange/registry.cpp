@@ -39,6 +39,11 @@ Result<void> check_parts(const Look& look) {
 
 }  // namespace
 
+Result<void> Dialect::prepare(Middle& /*middle*/, const Request& /*request*/,
+                              Ledger& /*ledger*/) const {
+  return {};
+}
+
 std::span<const Dialect* const> all_dialects() {
   static const std::array kAll = {
       &peft_dialect(),       &per_expert_dialect(), &fused_expert_dialect(), &mlx_dialect(),

@@ -13,6 +13,7 @@
 #include "exchange/dialects/image/component_names.hpp"
 #include "exchange/dialects/image/file_key.hpp"
 #include "exchange/dialects/image/image_file.hpp"
+#include "exchange/dialects/image/model_names.hpp"
 #include "exchange/dialects/image/site_reader.hpp"
 #include "exchange/dialects/peft_config.hpp"
 #include "exchange/dialects/peft_factors.hpp"
@@ -108,13 +109,13 @@ Result<Json::Object> fields_of(const AdapterConfig& config) {
 class Writer {
  public:
   Writer(const Middle& middle, const Request& request, Ledger& ledger)
-      : middle_(middle), request_(request), file_(request, ledger) {}
+      : middle_(middle), request_(request), file_(request, ledger), names_(middle, request.base) {}
 
   Result<Plan> write() {
     std::map<std::string, std::vector<PeftLayer>> layers;
     std::map<std::string, std::string> prefixes;
     for (const auto& site : middle_.sites) {
-      const auto component = component_for(site, request_.base);
+      const auto component = names_.of(site);
       if (component.empty()) {
         return base::unsupported("EX-3",
                                  "files of diffusers hold adapters of models of images, and " +
@@ -163,19 +164,31 @@ class Writer {
   const Middle& middle_;
   const Request& request_;
   ImageFile file_;
+  SiteComponents names_;
 };
 
-/// Names that belong to one of a pipeline's models and to no other program's adapters.
+/// A name that belongs to one of a pipeline's models and to no other program's adapters.
+bool is_component_name(std::string_view name) {
+  for (const std::string_view head :
+       {"unet.", "text_encoder.", "text_encoder_2.", "text_encoder_3.", "diffusion_model.",
+        "model.diffusion_model.", "conditional_transformer.", "text_encoders.",
+        "text_embedding_projection."}) {
+    if (name.starts_with(head)) return true;
+  }
+  // Files of Flux' trainers may have PEFT's prefix, those of others no prefix at all.
+  for (const std::string_view head : {"base_model.model.", "transformer.", "transformer_2."}) {
+    if (name.starts_with(head)) name.remove_prefix(head.size());
+  }
+  const auto key = split_file_key(name);
+  if (!key.known) return false;
+  const auto path = modern_path(key.module, "transformer");
+  const auto component = component_of_module(path);
+  return component == "unet" || component == "transformer" || is_original_path(path);
+}
+
 bool has_component_names(const TensorSource& source) {
-  return std::any_of(source.tensors().begin(), source.tensors().end(), [](const auto& tensor) {
-    const std::string_view name = tensor.name;
-    const auto component = component_of_path(name);
-    const bool bare = component == "unet" || component == "transformer";
-    return name.starts_with("unet.") || name.starts_with("text_encoder.") ||
-           name.starts_with("text_encoder_2.") || name.starts_with("text_encoder_3.") ||
-           name.starts_with("diffusion_model.") || name.starts_with("model.diffusion_model.") ||
-           name.starts_with("text_encoders.") || (bare && split_file_key(name).known);
-  });
+  return std::any_of(source.tensors().begin(), source.tensors().end(),
+                     [](const auto& tensor) { return is_component_name(tensor.name); });
 }
 
 class Diffusers final : public Dialect {

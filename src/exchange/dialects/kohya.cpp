@@ -28,13 +28,14 @@ class Writer {
         request_(request),
         ledger_(ledger),
         lycoris_(lycoris),
-        file_(request, ledger) {}
+        file_(request, ledger),
+        names_(middle, request.base) {}
 
   Result<std::vector<TensorStream>> write() {
     std::map<std::string, std::vector<Site>> components;
     for (const auto& site : middle_.sites) {
       const bool plain = lycoris_ && site.component.empty();
-      auto component = plain ? std::string() : component_for(site, request_.base);
+      auto component = plain ? std::string() : names_.of(site);
       if (component.empty() && !plain) {
         return base::unsupported("EX-3",
                                  "files of kohya-ss hold adapters of models of images, and " +
@@ -56,8 +57,9 @@ class Writer {
  private:
   Result<void> write_component(const std::string& component, std::vector<Site>& sites, bool two) {
     if (component == "transformer") {
-      if (const auto original = original_of(component, sites)) {
-        FERRULE_TRY(const auto joined, join_original(sites, *original, ledger_));
+      const auto* model = model_of_sites(component, sites, request_);
+      if (model != nullptr && model->flat_original) {
+        FERRULE_TRY(const auto joined, join_original(sites, *model, ledger_));
         for (const auto& site : joined) FERRULE_CHECK(add(site, "lora_unet_"));
       }
     }
@@ -66,26 +68,6 @@ class Writer {
       FERRULE_CHECK(add(site, prefix));
     }
     return {};
-  }
-
-  /// Flux, if the base, --arch or names that only it has say so.
-  std::optional<Original> original_of(const std::string& component,
-                                      const std::vector<Site>& sites) const {
-    const auto* base = request_.base.component(component);
-    if (base == nullptr) base = request_.base.model();
-    const auto name = base == nullptr ? std::string() : base->class_name();
-    if (name.starts_with("Flux2") || request_.arch == "flux2") return Original::kFlux2;
-    if (name == "FluxTransformer2DModel" || request_.arch.starts_with("flux")) {
-      return Original::kFlux;
-    }
-    if (!name.empty()) return std::nullopt;
-    bool flux = false;
-    for (const auto& site : sites) {
-      if (!site.path.starts_with("single_transformer_blocks.")) continue;
-      if (site.path.ends_with("to_qkv_mlp_proj")) return Original::kFlux2;
-      flux = true;
-    }
-    return flux ? std::optional(Original::kFlux) : std::nullopt;
   }
 
   static Result<std::string> prefix_of(const std::string& component, const Site& site, bool two) {
@@ -175,6 +157,7 @@ class Writer {
   Ledger& ledger_;
   bool lycoris_;
   ImageFile file_;
+  SiteComponents names_;
   std::set<std::string> stems_;
 };
 

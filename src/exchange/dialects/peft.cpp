@@ -8,6 +8,7 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "exchange/dialects/dialects.hpp"
+#include "exchange/dialects/image/component_names.hpp"
 #include "exchange/dialects/peft_config.hpp"
 #include "exchange/dialects/peft_factors.hpp"
 #include "exchange/dialects/peft_form.hpp"
@@ -24,10 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kPrefix = "base_model.model.";
-
-const std::set<std::string, std::less<>> kComponents = {
-    "unet",           "transformer",    "transformer_2", "text_encoder", "text_encoder_2",
-    "text_encoder_3", "text_encoder_4", "prior",         "image_encoder"};
 
 std::string_view without_prefix(std::string_view key) {
   if (key.starts_with(kPrefix)) key.remove_prefix(kPrefix.size());
@@ -91,7 +88,7 @@ class AdapterReader {
     site.method = adapter_.config().peft_type();
     bool any = false;
     for (const auto& tensor : module.tensors()) {
-      if (tensor.tensor.shape().size() > Values::kMaxDims - 1) {
+      if (tensor.tensor.shape().size() > Values::kMaxDims) {
         return base::unsupported("EX-8", "tensor " + quote(tensor.key) + " has " +
                                              std::to_string(tensor.tensor.shape().size()) +
                                              " dimensions");
@@ -118,7 +115,8 @@ class AdapterReader {
       return split_parameter(site, paths.front(), resolved.rank.value_or(0), base_, out_);
     }
     if (site.path.find("block_sparse_moe") != std::string::npos) out_.facts.old_names = true;
-    site.path = canonical_path(site.path);
+    // Experts of image models (HiDream) have names of their own.
+    if (component_.empty()) site.path = canonical_path(site.path);
     out_.sites.push_back(std::move(site));
     return {};
   }
@@ -312,6 +310,10 @@ class Peft : public Dialect {
     return out;
   }
 
+  Result<void> prepare(Middle& middle, const Request& request, Ledger& ledger) const override {
+    return settle_methods(middle, request.base, ledger);
+  }
+
   Result<Plan> write(const Middle& middle, const Request& request, Ledger& ledger) const override {
     const bool fused = middle.facts.fused_experts && !middle.facts.peft_configs.empty();
     return write_as(fused ? Experts::kFused : Experts::kAsTheyWere, middle, request, ledger);
@@ -336,7 +338,7 @@ class Peft : public Dialect {
     for (const auto& name : look.names) {
       if (!name.ends_with('/')) continue;
       auto plain = name.substr(0, name.size() - 1);
-      if (kComponents.contains(plain)) out.push_back(std::move(plain));
+      if (is_component(plain)) out.push_back(std::move(plain));
     }
     return out;
   }

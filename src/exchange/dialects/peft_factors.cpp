@@ -8,6 +8,7 @@
 
 #include "base/errors.hpp"
 #include "base/try.hpp"
+#include "exchange/low_rank.hpp"
 #include "ferrule/text.hpp"
 
 namespace ferrule::exchange {
@@ -181,6 +182,66 @@ Result<void> set_factors(const Middle& middle, const std::string& component,
   }
   if (config.peft_type() == "LOKR") return set_lokr(sites, base, config);
   if (config.peft_type() == "LOHA") return set_loha(sites, base, config);
+  return {};
+}
+
+namespace {
+
+/// True if one config of PEFT holds all sites of the component as they are.
+Result<bool> fit_one_config(const Middle& middle, const std::string& component,
+                            const BaseFacts& base) {
+  std::string method;
+  for (const auto& site : middle.sites) {
+    if (site.component == component) method = site.method;
+  }
+  if (method != "LORA" && method != "LOHA" && method != "LOKR") return true;
+  FERRULE_TRY(auto config, AdapterConfig::make(method));
+  return bool(set_factors(middle, component, base.component(component), config));
+}
+
+/// Sites of other methods as LoRA, if all can be; else what PEFT lacks is told when the config is
+/// made.
+void write_out(Middle& middle, const std::string& component, Ledger& ledger) {
+  std::vector<std::pair<Site*, Site>> made;
+  for (auto& site : middle.sites) {
+    if (site.component != component || site.method == "LORA") continue;
+    auto lora = as_lora(site);
+    if (!lora) return;
+    made.emplace_back(&site, std::move(*lora));
+  }
+  for (auto& [site, lora] : made) {
+    ledger.note("the " + site->method + " of " + quote(site->name()) +
+                " is written out as LoRA of rank " + std::to_string(lora.rank) +
+                ": PEFT has one method for a model, and one decompose_factor");
+    *site = std::move(lora);
+  }
+}
+
+/// lora_bias of PEFT is one for all modules: those without a bias get zeros.
+void fill_biases(Middle& middle, const std::string& component, Ledger& ledger) {
+  std::vector<Site*> without;
+  bool any = false;
+  for (auto& site : middle.sites) {
+    if (site.component != component || site.method != "LORA") continue;
+    any = any || !site.bias.empty();
+    if (site.bias.empty() && site.kind != SiteKind::kEmbedding) without.push_back(&site);
+  }
+  if (!any || without.empty()) return;
+  for (auto* site : without) site->bias = Values::zeros(site->b.dtype(), {site->b.dim(0)});
+  ledger.note(std::to_string(without.size()) +
+              " modules get a bias of zeros: PEFT's lora_bias is one for all modules");
+}
+
+}  // namespace
+
+Result<void> settle_methods(Middle& middle, const BaseFacts& base, Ledger& ledger) {
+  std::set<std::string> components;
+  for (const auto& site : middle.sites) components.insert(site.component);
+  for (const auto& component : components) {
+    FERRULE_TRY(const bool fits, fit_one_config(middle, component, base));
+    if (!fits) write_out(middle, component, ledger);
+    fill_biases(middle, component, ledger);
+  }
   return {};
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "exchange/base_facts.hpp"
+#include "exchange/ledger.hpp"
 #include "exchange/middle.hpp"
 #include "ferrule/adapter_config.hpp"
 #include "ferrule/result.hpp"
@@ -19,5 +20,9 @@ Values peft_magnitude(const Site& site);
 /// EX-4 if the base has to say how large a kernel is.
 Result<void> set_factors(const Middle& middle, const std::string& component,
                          const BaseComponent* base, AdapterConfig& config);
+
+/// PEFT has one method for a component, and LoKr whose factors fit one config: where the sites need
+/// more, those of LoHa and LoKr are written out as LoRA if they can be (as_lora).
+Result<void> settle_methods(Middle& middle, const BaseFacts& base, Ledger& ledger);
 
 }  // namespace ferrule::exchange

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "exchange/dialects/image/component_names.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
+
+#include "exchange/dialects/image/model_names.hpp"
 
 namespace ferrule::exchange {
 
@@ -13,6 +17,14 @@ std::string_view component_of_class(std::string_view class_name) {
   }
   if (class_name.starts_with("CLIPText")) return "text_encoder";
   return {};
+}
+
+bool is_component(std::string_view name) {
+  constexpr std::string_view kNames[] = {"unet",           "transformer",     "transformer_2",
+                                         "text_encoder",   "text_encoder_2",  "text_encoder_3",
+                                         "text_encoder_4", "prior",           "image_encoder",
+                                         "connectors",     "text_conditioner"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
 std::string_view component_of_path(std::string_view path) {
@@ -30,6 +42,12 @@ std::string_view component_of_path(std::string_view path) {
     if (next == '.' || next == '_') return component;
   }
   return {};
+}
+
+std::string_view component_of_module(std::string_view path) {
+  const auto component = component_of_path(path);
+  if (!component.empty()) return component;
+  return is_transformer_path(path) ? "transformer" : "";
 }
 
 std::string modern_path(std::string_view path, std::string_view component) {
@@ -52,7 +70,8 @@ std::string modern_path(std::string_view path, std::string_view component) {
   if (out.ends_with(".to.q") || out.ends_with(".to.k") || out.ends_with(".to.v")) {
     out[out.size() - 2] = '_';
   }
-  if (out.ends_with("attn1.to_out") || out.ends_with("attn2.to_out")) out += ".0";
+  const bool attention = out.ends_with("attn1.to_out") || out.ends_with("attn2.to_out");
+  if (attention && component_of_path(out) == "unet") out += ".0";
   return out;
 }
 

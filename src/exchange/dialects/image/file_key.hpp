@@ -12,8 +12,8 @@ struct FileKey {
   /// As the file spells it, without the tensor's own part. Empty if the name has none.
   std::string module;
   /// The tensor's part in one spelling for all programs: "down", "up", "mid", "alpha",
-  /// "dora_scale", "magnitude", "bias", "diff", "diff_b", "hada_w1_a" .... If it is not a known
-  /// one, all of the name after the module.
+  /// "dora_scale", "magnitude", "bias", "diff", "diff_b", "whole", "hada_w1_a" .... If it is not a
+  /// known one, all of the name after the module.
   std::string_view leaf;
   bool known = true;
 };

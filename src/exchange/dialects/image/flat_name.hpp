@@ -17,8 +17,8 @@ std::string flatten(std::string_view path);
 std::optional<std::string> unflatten(std::string_view text,
                                      std::span<const std::string_view> words);
 
-/// Parts of names of a family of models: "unet" (SD, SDXL), "clip", "t5", "flux" (and SD3), "bfl"
-/// (Flux as Black Forest Labs calls it), "z-image", "llama". Empty if there is no such family.
+/// Parts of names of a family of models: "unet" (SD, SDXL), "clip", "t5", "llama". Empty if there
+/// is no such family.
 std::span<const std::string_view> words_of(std::string_view family);
 
 /// The family that a class of diffusers or transformers belongs to

@@ -5,11 +5,13 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "exchange/dialects/image/component_names.hpp"
+#include "exchange/dialects/image/model_guess.hpp"
 #include "exchange/dialects/image/module_parts.hpp"
 #include "exchange/fold.hpp"
 #include "ferrule/text.hpp"
@@ -126,13 +128,40 @@ class Joiner {
 
 }  // namespace
 
-std::string component_for(const Site& site, const BaseFacts& base) {
-  if (!site.component.empty()) return site.component;
-  if (const auto* model = base.model()) {
-    const auto name = component_of_class(model->class_name());
-    if (!name.empty()) return std::string(name);
+SiteComponents::SiteComponents(const Middle& middle, const BaseFacts& base) {
+  if (const auto* model = base.model()) usual_ = component_of_class(model->class_name());
+  if (!usual_.empty()) return;
+  std::set<std::string_view> images;
+  for (const auto& site : middle.sites) {
+    const auto component = component_of_module(site.path);
+    if (!component.empty()) images.insert(component);
   }
-  return std::string(component_of_path(site.path));
+  // A name such as "proj_out" is of the model that the others are of.
+  if (images.size() == 1) usual_ = *images.begin();
+}
+
+std::string SiteComponents::of(const Site& site) const {
+  if (!site.component.empty()) return site.component;
+  return usual_.empty() ? std::string(component_of_module(site.path)) : usual_;
+}
+
+const ImageModel* model_of_sites(const std::string& component, std::span<const Site> sites,
+                                 const Request& request) {
+  const auto* base = request.base.component(component);
+  if (base == nullptr) base = request.base.model();
+  const auto name = base == nullptr ? std::string() : base->class_name();
+  if (!name.empty()) return image_model_of_class(name);
+  if (!request.arch.empty()) return image_model_called(request.arch);
+  std::vector<std::string> paths;
+  bool flux = false, flux2 = false;
+  for (const auto& site : sites) {
+    paths.push_back(site.path);
+    flux = flux || site.path.starts_with("single_transformer_blocks.");
+    flux2 = flux2 || site.path.ends_with("to_qkv_mlp_proj");
+  }
+  if (const auto* model = model_by_paths(paths)) return model;
+  if (!flux) return nullptr;
+  return image_model_called(flux2 ? "flux2" : "flux");
 }
 
 void ImageFile::add(const Values& values, const std::string& name, const std::string& source) {
@@ -155,12 +184,12 @@ void ImageFile::add_number(double value, const std::string& name) {
                       .owner = number});
 }
 
-Result<std::vector<Site>> join_original(std::vector<Site>& sites, Original original,
+Result<std::vector<Site>> join_original(std::vector<Site>& sites, const ImageModel& model,
                                         Ledger& ledger) {
   std::map<std::string, std::pair<FusedModule, Parts>> groups;
   std::vector<Site> others;
   for (auto& site : sites) {
-    auto part = to_original(site.path, original);
+    auto part = to_original(site.path, model);
     if (!part) {
       others.push_back(std::move(site));
       continue;
@@ -175,7 +204,9 @@ Result<std::vector<Site>> join_original(std::vector<Site>& sites, Original origi
   for (auto& [path, group] : groups) {
     auto& [whole, parts] = group;
     const Site& first = first_of(parts);
-    const bool one = parts.size() == 1 && !whole.swapped;
+    const bool swaps = !first.b.empty() && whole.swaps(first.b.dim(0), first.a.dim(1));
+    const bool one =
+        parts.size() == 1 && (whole.rows == Rows::kAsTheyAre || (!first.b.empty() && !swaps));
     if (one) {
       out.push_back(first);
       out.back().path = path;
@@ -193,7 +224,7 @@ Result<std::vector<Site>> join_original(std::vector<Site>& sites, Original origi
     const auto unit = unit_of(parts, whole);
     if (unit == 0) return do_not_join(first, "their sizes do not fit each other");
     FERRULE_TRY(auto site, Joiner(parts, whole, unit).join(path, ledger));
-    if (whole.swapped) {
+    if (swaps) {
       if (site.b.dim(0) % 2 != 0) return do_not_join(first, "it has an odd number of rows");
       site.b = swapped_halves(site.b);
       if (!site.magnitude.empty()) site.magnitude = swapped_halves(site.magnitude);

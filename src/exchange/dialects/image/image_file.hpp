@@ -1,18 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "exchange/dialect.hpp"
-#include "exchange/dialects/image/fused_names.hpp"
+#include "exchange/dialects/image/model_names.hpp"
 
 namespace ferrule::exchange {
 
-/// The component of a site of a plain adapter, in the words of a pipeline: by the base's class,
-/// else by names that only one kind of model has; "" if neither says it.
-std::string component_for(const Site& site, const BaseFacts& base);
+/// The components of an adapter's sites, in the words of a pipeline: those of a plain adapter by
+/// the base's class, else by names that only one kind of model has.
+class SiteComponents {
+ public:
+  SiteComponents(const Middle& middle, const BaseFacts& base);
+
+  /// "" if nothing says it.
+  std::string of(const Site& site) const;
+
+ private:
+  /// Of sites whose own names do not say it.
+  std::string usual_;
+};
+
+/// The transformer that the sites are of, as the base, --arch or names say that only it has. Null
+/// if nothing says it.
+const ImageModel* model_of_sites(const std::string& component, std::span<const Site> sites,
+                                 const Request& request);
 
 /// Tensors of one file, and what became of the source's.
 class ImageFile {
@@ -37,7 +53,7 @@ class ImageFile {
 ///
 /// Fails with kUnsupported (EX-3) if only some of the joined modules have magnitudes, or methods
 /// that cannot be joined; EX-8 if their sizes do not belong together.
-Result<std::vector<Site>> join_original(std::vector<Site>& sites, Original original,
+Result<std::vector<Site>> join_original(std::vector<Site>& sites, const ImageModel& model,
                                         Ledger& ledger);
 
 }  // namespace ferrule::exchange

@@ -8,6 +8,7 @@
 #include "base/try.hpp"
 #include "exchange/dialects/image/component_names.hpp"
 #include "exchange/dialects/image/flat_name.hpp"
+#include "exchange/dialects/image/model_guess.hpp"
 #include "ferrule/text.hpp"
 
 namespace ferrule::exchange {
@@ -33,6 +34,7 @@ constexpr Prefix kPrefixes[] = {
     {"base_model.model.", "?"},
     {"model.diffusion_model.", "*"},
     {"diffusion_model.", "*"},
+    {"conditional_transformer.", "*"},
     {"unet.", "unet"},
     {"transformer.", "transformer"},
     {"transformer_2.", "transformer_2"},
@@ -42,24 +44,22 @@ constexpr Prefix kPrefixes[] = {
     {"text_encoder.", "text_encoder"},
     {"text_encoder_2.", "text_encoder_2"},
     {"text_encoder_3.", "text_encoder_3"},
+    {"text_conditioner.", "text_conditioner"},
+    {"connectors.", "connectors"},
     {"prior.", "prior"},
 };
 
 constexpr std::string_view kTextModel = "text_model";
+constexpr std::string_view kTransformer = "transformer";
 
-bool is_original_flux(std::string_view flat) {
-  return flat.starts_with("double_blocks_") || flat.starts_with("single_blocks_");
+bool is_image_component(std::string_view component) {
+  return component.empty() || component == "unet" || component.starts_with(kTransformer);
 }
 
-bool is_z_image_block(std::string_view flat) {
-  return flat.starts_with("layers_") || flat.starts_with("noise_refiner_") ||
-         flat.starts_with("context_refiner_");
-}
-
-FusedModule single(std::string path) { return {{std::move(path)}, {1}, false}; }
-
-std::uint64_t extent(const TensorView* tensor, std::size_t axis) {
-  return tensor == nullptr || tensor->shape().size() <= axis ? 0 : tensor->shape()[axis];
+std::string known_archs() {
+  std::string out = "sd1, sd2, sdxl";
+  for (const auto* model : all_image_models()) out += ", " + std::string(model->name);
+  return out;
 }
 
 }  // namespace
@@ -74,7 +74,7 @@ Result<ModuleFinder> ModuleFinder::make(const Request& request, const Metadata& 
     out.learn_paths(component, paths);
   }
   out.only_plain_ = request.known.size() == 1 && request.known.begin()->first.empty();
-  if (!request.arch.empty()) FERRULE_CHECK(out.learn_arch(request.arch, true));
+  if (!request.arch.empty()) FERRULE_CHECK(out.learn_arch(request.arch));
   out.learn_metadata(metadata);
   out.learn_names(modules);
   return out;
@@ -94,11 +94,12 @@ void ModuleFinder::learn_base(const BaseFacts& base) {
       plain_ = true;
       if (image.empty() || !components_.try_emplace(std::string(image), known).second) continue;
     }
-    if (image == "unet" || image == "transformer") image_ = image;
-    if (class_name.starts_with("Flux2")) original_ = Original::kFlux2;
-    if (class_name.starts_with("Flux")) t5_is_second_ = true;
-    if (class_name == "FluxTransformer2DModel") original_ = Original::kFlux;
-    if (class_name.starts_with("ZImage")) original_ = Original::kZImage;
+    if (image == "unet" || image == kTransformer) image_ = image;
+    if (const auto* model = image_model_of_class(class_name)) {
+      model_ = model;
+      model_is_given_ = true;
+      t5_is_second_ = model->t5_is_second;
+    }
     const auto layers = component.integer("layers_per_block");
     if (image == "unet" && layers && *layers > 0 && *layers < 100) {
       sgm_layers_ = static_cast<std::uint64_t>(*layers);
@@ -112,129 +113,131 @@ void ModuleFinder::learn_paths(const std::string& component, const std::set<std:
     if (known.paths.insert(path).second) known.flat[flatten(path)].push_back(path);
   }
   if (component.empty()) plain_ = true;
-  if (component == "unet" || component == "transformer") image_ = component;
+  if (component == "unet" || component == kTransformer) image_ = component;
 }
 
-Result<void> ModuleFinder::learn_arch(std::string_view arch, bool from_user) {
-  struct Arch {
-    std::string_view names;  ///< Separated by spaces.
-    std::string_view image;
-    std::string_view family;
-    std::optional<Original> original = {};
-    bool t5_is_second = false;
-  };
-  constexpr Arch kArchs[] = {
-      {"sd sd1 sd15 sd1.5 sd1x sd2 sd2.1 sd21 sdxl", "unet", "unet"},
-      {"flux flux1 flux.1", "transformer", "flux", Original::kFlux, true},
-      {"flux2 flux.2", "transformer", "flux", Original::kFlux2, true},
-      {"sd3", "transformer", "flux"},
-      {"z-image zimage z_image", "transformer", "z-image", Original::kZImage},
-  };
-  for (const auto& known : kArchs) {
-    if ((" " + std::string(known.names) + " ").find(" " + std::string(arch) + " ") ==
-        std::string::npos) {
-      continue;
-    }
-    image_ = known.image;
-    components_[std::string(known.image)].family = known.family;
-    components_["text_encoder"].family = "clip";
-    components_["text_encoder_2"].family = known.t5_is_second ? "t5" : "clip";
-    components_["text_encoder_3"].family = "t5";
-    if (known.original) original_ = known.original;
-    t5_is_second_ = known.t5_is_second;
-    if (known.image == "unet" && !sgm_layers_) sgm_layers_ = 2;
-    return {};
+void ModuleFinder::learn_model(const ImageModel& model) {
+  model_ = &model;
+  t5_is_second_ = model.t5_is_second;
+  if (image_.empty()) image_ = kTransformer;
+  components_.try_emplace(image_);
+  components_["text_encoder"].family = "clip";
+  components_["text_encoder_2"].family = model.t5_is_second ? "t5" : "clip";
+  components_["text_encoder_3"].family = "t5";
+}
+
+void ModuleFinder::learn_unet() {
+  image_ = "unet";
+  components_["unet"].family = "unet";
+  components_["text_encoder"].family = "clip";
+  components_["text_encoder_2"].family = "clip";
+  if (!sgm_layers_) sgm_layers_ = 2;
+}
+
+Result<void> ModuleFinder::learn_arch(std::string_view arch) {
+  for (const auto* unet : {"sd", "sd1", "sd15", "sd1.5", "sd1x", "sd2", "sd2.1", "sd21", "sdxl"}) {
+    if (arch == unet) return learn_unet(), Result<void>();
   }
-  if (!from_user) return {};
-  return base::invalid("--arch " + std::string(arch) +
-                       " is not an image model that Ferrule knows: sd1, sd2, sdxl, sd3, flux, "
-                       "flux2, z-image");
+  const auto* model = image_model_called(arch);
+  if (model == nullptr) {
+    return base::invalid("--arch " + std::string(arch) +
+                         " is not an image model that Ferrule knows: " + known_archs());
+  }
+  learn_model(*model);
+  model_is_given_ = true;
+  return {};
 }
 
 void ModuleFinder::learn_metadata(const Metadata& metadata) {
   if (!components_.empty()) return;
   for (const auto& [key, value] : metadata) {
     if (key != "ss_base_model_version" && key != "modelspec.architecture") continue;
-    std::string_view arch;
-    if (value.starts_with("sdxl_") || value.starts_with("stable-diffusion-xl")) arch = "sdxl";
-    if (value.starts_with("sd_v") || value.starts_with("stable-diffusion-v")) arch = "sd1";
-    if (value == "flux1" || value.starts_with("flux-1")) arch = "flux";
-    if (value.starts_with("sd3")) arch = "sd3";
-    if (!arch.empty()) (void)learn_arch(arch, false);
+    if (value.starts_with("sdxl_") || value.starts_with("sd_v") ||
+        value.starts_with("stable-diffusion-xl") || value.starts_with("stable-diffusion-v")) {
+      learn_unet();
+    } else if (const auto* model = image_model_in_header(value)) {
+      learn_model(*model);
+    }
   }
-}
-
-void ModuleFinder::recognize_flux2(const RawModule& module) {
-  const auto flat = flatten(module.name);
-  const bool marked = flat.find("single_stream_modulation") != std::string::npos ||
-                      flat.find("double_stream_modulation") != std::string::npos;
-  const auto in = extent(module.find("down"), 1);
-  const auto out = extent(module.find("up"), 0);
-  const bool first = flat.ends_with("_linear1") && in != 0 && out == 9 * in;
-  const bool second = flat.ends_with("_linear2") && out != 0 && in == 4 * out;
-  // Only Flux 2's LoKr is known to be of these names.
-  const bool lokr = !module.leaves.empty() && module.leaves.rbegin()->first.starts_with("lokr_");
-  if (marked || first || second || lokr) original_ = Original::kFlux2;
 }
 
 void ModuleFinder::learn_names(std::span<const RawModule> modules) {
-  if (original_) return;
-  bool flux = false, z_image = false, lumina = false;
+  if (model_is_given_ || image_ == "unet") return;
+  std::vector<NamedModule> named;
   for (const auto& module : modules) {
-    const auto rest = flatten(split(module.name).rest);
-    if (is_original_flux(rest)) flux = true;
-    if (!is_z_image_block(rest)) continue;
-    if (rest.find("_attention_to_") != std::string::npos) z_image = true;
-    if (!rest.ends_with("_attention_qkv")) continue;
-    const auto in = extent(module.find("down"), 1);
-    (extent(module.find("up"), 0) == 3 * in && in != 0 ? z_image : lumina) = true;
+    const auto name = split(module.name);
+    if (name.is_other) continue;
+    if (is_sgm(flatten(name.rest)) || component_of_path(name.rest) == "unet") return;
+    const auto [rows, columns] = size_of(module);
+    const bool kronecker =
+        !module.leaves.empty() && module.leaves.rbegin()->first.starts_with("lokr_");
+    named.push_back(
+        {.name = name.is_flat ? std::string(name.rest) : modern_path(name.rest, kTransformer),
+         .flat = name.is_flat,
+         .rows = rows,
+         .columns = columns,
+         .kronecker = kronecker,
+         .of_image = name.is_image});
   }
-  if (flux) {
-    (void)learn_arch("flux", false);
-    for (const auto& module : modules) recognize_flux2(module);
-  } else if (z_image && !lumina) {
-    (void)learn_arch("z-image", false);
+  // What the header says holds as long as the names do not say otherwise.
+  if (model_ != nullptr && std::any_of(named.begin(), named.end(), [&](const NamedModule& module) {
+        return !modules_called(module.name, *model_, module.flat).empty();
+      })) {
+    return;
+  }
+  const auto* model = model_by_names(named);
+  if (model == nullptr) return;
+  const bool has_base = std::any_of(components_.begin(), components_.end(),
+                                    [](const auto& known) { return known.second.base != nullptr; });
+  if (has_base) {
+    model_ = model;
+  } else {
+    learn_model(*model);
   }
 }
 
-std::vector<std::string> ModuleFinder::image_components() const {
+std::vector<std::string> ModuleFinder::image_components(std::string_view rest) const {
   if (!image_.empty()) return {image_};
-  return {"unet", "transformer"};
+  const auto by_name = component_of_path(rest);
+  if (by_name == "unet" || by_name == kTransformer) return {std::string(by_name)};
+  return {"unet", std::string(kTransformer)};
+}
+
+/// Of a name whose prefix does not say it.
+std::vector<std::string> ModuleFinder::components_of(const Split& split) const {
+  if (plain_) return {""};
+  const auto by_name = component_of_path(split.rest);
+  if (!by_name.empty()) return {std::string(by_name)};
+  const auto path = split.is_flat ? std::string(split.rest) : modern_path(split.rest, image_);
+  if (model_ != nullptr && !modules_called(path, *model_, split.is_flat).empty()) return {image_};
+  if (split.is_flat && components_.empty()) return image_components(split.rest);
+  std::vector<std::string> out;
+  for (const auto& [name, known] : components_) out.push_back(name);
+  return out;
 }
 
 ModuleFinder::Split ModuleFinder::split(std::string_view module) const {
-  Split out;
-  out.rest = module;
+  Split out{.components = {}, .rest = module};
   for (const auto& prefix : kPrefixes) {
     if (!module.starts_with(prefix.text)) continue;
     out.rest.remove_prefix(prefix.text.size());
     out.is_flat = prefix.is_flat;
+    out.is_original = prefix.component == "*" && !prefix.is_flat;
     if (prefix.component == "*") {
-      out.components = image_components();
-      out.is_original = !prefix.is_flat;
+      out.components = image_components(out.rest);
     } else if (prefix.component == "t5") {
       out.components = {t5_is_second_ ? "text_encoder_2" : "text_encoder_3"};
     } else if (prefix.component != "?") {
       out.components = {std::string(prefix.component)};
     }
+    out.is_other = !out.components.empty() && !is_image_component(out.components.front());
     break;
   }
   // Only the model itself is known: there is nothing else that a name can mean.
   if (only_plain_ || (plain_ && components_.size() == 1)) out.components = {""};
-  if (out.components.empty()) {
-    const auto by_name = component_of_path(out.rest);
-    if (plain_) {
-      out.components = {""};
-    } else if (!by_name.empty()) {
-      out.components = {std::string(by_name)};
-    } else {
-      for (const auto& [name, known] : components_) out.components.push_back(name);
-      if (out.is_flat && components_.empty()) out.components = image_components();
-    }
-  }
+  if (out.components.empty()) out.components = components_of(out);
   for (const auto& component : out.components) {
-    out.is_image = out.is_image || component.empty() || component == "unet" ||
-                   component.starts_with("transformer");
+    out.is_image = out.is_image || is_image_component(component);
   }
   return out;
 }
@@ -260,22 +263,29 @@ std::optional<std::string> ModuleFinder::known_path(const Known& known, std::str
   return std::nullopt;
 }
 
-std::optional<FusedModule> ModuleFinder::of_original(std::string_view rest, bool flat) const {
-  if (!original_) return std::nullopt;
-  std::string dotted(rest);
-  if (flat) {
-    const auto words = words_of(*original_ == Original::kZImage ? "z-image" : "bfl");
-    auto found = unflatten(rest, words);
-    if (!found) return std::nullopt;
-    dotted = std::move(*found);
+/// The modules of the transformer that a name means, and that are there.
+std::optional<FusedModule> ModuleFinder::known_modules(const Known& known, std::string_view rest,
+                                                       bool flat) const {
+  if (model_ == nullptr) return std::nullopt;
+  auto found = modules_called(rest, *model_, flat);
+  const auto there = [&](const std::string& path) { return known.paths.contains(path); };
+  for (auto& modules : found) {
+    if (!modules.component.empty()) return std::move(modules);
+    if (std::all_of(modules.paths.begin(), modules.paths.end(), there)) return std::move(modules);
   }
-  return from_original(dotted, *original_);
+  // What was written may join a module that has an adapter with others that have none.
+  if (known.base != nullptr) return std::nullopt;
+  for (auto& modules : found) {
+    if (std::any_of(modules.paths.begin(), modules.paths.end(), there)) return std::move(modules);
+  }
+  return std::nullopt;
 }
 
-Placed ModuleFinder::placed(const std::string& component, FusedModule modules,
-                            bool original) const {
-  Placed out{.component = component, .modules = std::move(modules), .original = original};
-  const auto known = components_.find(component);
+Placed ModuleFinder::placed(const std::string& component, FusedModule modules) const {
+  Placed out{.component = modules.component.empty() ? component : modules.component,
+             .modules = std::move(modules),
+             .model = model_};
+  const auto known = components_.find(out.component);
   if (known == components_.end() || known->second.base == nullptr ||
       out.modules.paths.size() != 1) {
     return out;
@@ -291,43 +301,42 @@ Result<Placed> ModuleFinder::find(std::string_view module) const {
     return base::unsupported(
         "EX-4", "it is not known which model " + quote(module) + " is of: name it with --base");
   }
-  return place(name, module);
-}
-
-Result<Placed> ModuleFinder::place(const Split& split, std::string_view module) const {
   bool any_known = false;
-  for (const auto& component : split.components) {
-    const auto found = components_.find(component);
-    if (found == components_.end() || found->second.paths.empty()) continue;
+  for (const auto& component : name.components) {
+    const auto known = components_.find(component);
+    if (known == components_.end() || known->second.paths.empty()) continue;
     any_known = true;
-    const auto& known = found->second;
-    std::string rest = split.is_flat ? std::string(split.rest) : modern_path(split.rest, component);
-    bool flat = split.is_flat;
-    if (split.is_image && sgm_layers_ && is_sgm(flatten(rest))) {
-      rest = from_sgm(flatten(rest), *sgm_layers_).value_or(rest);
-      flat = true;
-    }
-    bool ambiguous = false;
-    auto path = known_path(known, rest, flat, ambiguous);
-    if (ambiguous) {
-      return base::unsupported(
-          "EX-9", quote(module) + " can mean " + quote(known.flat.find(rest)->second[0]) + " and " +
-                      quote(known.flat.find(rest)->second[1]) + " of the base");
-    }
-    if (path) return placed(component, single(std::move(*path)));
-    if (!split.is_image) continue;
-    auto original = of_original(rest, flat);
-    if (!original) continue;
-    const bool there = known.base == nullptr ||
-                       std::all_of(original->paths.begin(), original->paths.end(),
-                                   [&](const auto& p) { return known.paths.contains(p); });
-    if (there) return placed(component, std::move(*original), true);
+    FERRULE_TRY(auto found, place_in(component, known->second, name, module));
+    if (found) return std::move(*found);
   }
   if (any_known) {
     return base::unsupported("EX-9", "the base does not have a module that " + quote(module) +
                                          " can mean; is the adapter of another model?");
   }
-  return place_by_words(split, module);
+  return place_by_words(name, module);
+}
+
+Result<std::optional<Placed>> ModuleFinder::place_in(const std::string& component,
+                                                     const Known& known, const Split& split,
+                                                     std::string_view module) const {
+  std::string rest = split.is_flat ? std::string(split.rest) : modern_path(split.rest, component);
+  bool flat = split.is_flat;
+  if (split.is_image && sgm_layers_ && is_sgm(flatten(rest))) {
+    rest = from_sgm(flatten(rest), *sgm_layers_).value_or(rest);
+    flat = true;
+  }
+  bool ambiguous = false;
+  auto path = known_path(known, rest, flat, ambiguous);
+  if (ambiguous) {
+    return base::unsupported("EX-9", quote(module) + " can mean " +
+                                         quote(known.flat.find(rest)->second[0]) + " and " +
+                                         quote(known.flat.find(rest)->second[1]) + " of the base");
+  }
+  if (path) return std::optional(placed(component, one_module(std::move(*path))));
+  if (!split.is_image) return std::optional<Placed>();
+  auto modules = known_modules(known, rest, flat);
+  if (!modules) return std::optional<Placed>();
+  return std::optional(placed(component, std::move(*modules)));
 }
 
 Result<Placed> ModuleFinder::place_by_words(const Split& split, std::string_view module) const {
@@ -335,50 +344,54 @@ Result<Placed> ModuleFinder::place_by_words(const Split& split, std::string_view
   std::string rest(split.rest);
   bool flat = split.is_flat;
   if (!flat) rest = modern_path(rest, component);
-  if (split.is_image) {
-    if (auto original = of_original(rest, flat))
-      return placed(component, std::move(*original), true);
-    if (is_sgm(flatten(rest))) {
-      if (!sgm_layers_) {
-        return base::unsupported("EX-4", "the blocks of " + quote(module) +
-                                             " are numbered by the U-Net's layers: name it with "
-                                             "--base, or with --arch sd1, sd2 or sdxl");
-      }
-      if (auto found = from_sgm(flatten(rest), *sgm_layers_)) {
-        rest = std::move(*found);
-        flat = true;
-      }
+  if (split.is_image && model_ != nullptr) {
+    auto found = modules_called(rest, *model_, flat);
+    if (!found.empty()) return placed(component, std::move(found.front()));
+  }
+  if (split.is_image && is_sgm(flatten(rest))) {
+    if (!sgm_layers_) {
+      return base::unsupported("EX-4", "the blocks of " + quote(module) +
+                                           " are numbered by the U-Net's layers: name it with "
+                                           "--base, or with --arch sd1, sd2 or sdxl");
+    }
+    if (auto found = from_sgm(flatten(rest), *sgm_layers_)) {
+      rest = std::move(*found);
+      flat = true;
     }
   }
-  if (!flat) {
-    const bool own_names =
-        split.is_original && original_ != Original::kZImage && component_of_path(rest).empty();
-    if (!own_names) return placed(component, single(std::move(rest)));
-    return base::unsupported("EX-4",
-                             quote(module) +
-                                 " is in the names of the model's own code: say with --base "
-                                 "which model of diffusers it is");
+  if (flat) return unflattened(component, rest, module);
+  const bool own_names = split.is_original && component_of_path(rest).empty();
+  if (!own_names && split.components.size() == 1) {
+    return placed(component, one_module(std::move(rest)));
   }
+  return base::unsupported("EX-4", quote(module) +
+                                       " is in the names of the model's own code: say with --base "
+                                       "(or --arch) which model of diffusers it is");
+}
+
+Result<Placed> ModuleFinder::unflattened(const std::string& component, std::string_view rest,
+                                         std::string_view module) const {
   const auto known = components_.find(component);
   std::string_view family;
   if (known != components_.end()) family = known->second.family;
-  // Blocks of transformers in diffusers' own words, which diffusers reads back as well.
-  const bool lycoris = module.starts_with("lycoris_transformer_blocks_") ||
-                       module.starts_with("lycoris_single_transformer_blocks_") ||
-                       module.starts_with("lora_transformer_");
-  if (family.empty() && lycoris) family = "flux";
+  if (family.empty() && model_ != nullptr && is_image_component(component)) {
+    return base::unsupported("EX-9", quote(module) + " is not a name of such a model (" +
+                                         std::string(model_->name) +
+                                         "); a base with weights says more");
+  }
   if (family.empty()) {
     return base::unsupported("EX-4", quote(module) +
                                          " is a path whose dots became underscores, and only the "
-                                         "model can say where: name it with --base (or with --arch "
-                                         "sd1, sd2, sdxl, sd3, flux, flux2, z-image)");
+                                         "model can say where: name it with --base (or with "
+                                         "--arch: " +
+                                         known_archs() + ")");
   }
   auto path = unflatten(rest, words_of(family));
   if (!path) {
     return base::unsupported("EX-9", quote(module) + " is not a name of such a model (" +
                                          std::string(family) + "); a base with weights says more");
   }
-  return placed(component, single(std::move(*path)));
+  return placed(component, one_module(std::move(*path)));
 }
 
 }  // namespace ferrule::exchange

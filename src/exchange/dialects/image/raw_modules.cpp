@@ -14,7 +14,7 @@ namespace {
 
 bool is_float(Dtype dtype) {
   return dtype == Dtype::kF64 || dtype == Dtype::kF32 || dtype == Dtype::kF16 ||
-         dtype == Dtype::kBF16;
+         dtype == Dtype::kBF16 || dtype == Dtype::kF8E4M3 || dtype == Dtype::kF8E5M2;
 }
 
 }  // namespace
@@ -30,7 +30,7 @@ Result<std::vector<RawModule>> raw_modules(const TensorSource& source) {
                                    " is not part of an adapter in any spelling that Ferrule "
                                    "knows");
     }
-    if (tensor.shape().size() > Values::kMaxDims - 1) {
+    if (tensor.shape().size() > Values::kMaxDims) {
       return base::unsupported("EX-5", "tensor " + quote(name) + " has " +
                                            std::to_string(tensor.shape().size()) + " dimensions");
     }

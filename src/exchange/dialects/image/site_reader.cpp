@@ -15,8 +15,7 @@ namespace ferrule::exchange {
 namespace {
 
 bool all_zero(const Values& values) {
-  const auto all = values.all();
-  return std::all_of(all.begin(), all.end(), [](double v) { return v == 0; });
+  return values.same_values(Values::zeros(values.dtype(), values.shape()));
 }
 
 /// Every part has rows and columns of its own in B: then it has its own rows of A, too.
@@ -91,6 +90,8 @@ Result<void> take_bias(const RawModule& module, std::uint64_t rows, Site& site) 
   const auto* difference = module.find("diff_b");
   if (bias == nullptr && difference == nullptr) return {};
   const auto values = Values::of(bias != nullptr ? *bias : *difference);
+  // Extracted adapters have them everywhere; PEFT would have a bias in every module.
+  if (bias == nullptr && all_zero(values)) return {};
   if (values.element_count() != rows) {
     return bad(module, "has a bias of shape " + base::shape_text(values.shape()) + " for " +
                            std::to_string(rows) + " rows");
@@ -101,6 +102,35 @@ Result<void> take_bias(const RawModule& module, std::uint64_t rows, Site& site) 
   // PEFT multiplies its bias by the strength.
   site.bias = site.bias.scaled(1 / site.scale);
   return {};
+}
+
+/// DiffSynth-Studio trains MiniMax-H3 on rows that are q, k and v of each head of 128, where all
+/// others have q, k and v of all heads. Its files are those with PEFT's adapter name in the keys.
+Result<void> order_heads(const RawModule& module, const Placed& placed, Site& site) {
+  constexpr std::uint64_t kHead = 128;
+  if (placed.model == nullptr || placed.model->name != "minimax-h3" ||
+      module.key.find(".default.") == std::string::npos) {
+    return {};
+  }
+  const auto rows = site.b.dim(0);
+  if (rows % (3 * kHead) != 0 || rows > UINT32_MAX) {
+    return bad(module, "has " + std::to_string(rows) + " rows, which are not heads of 128");
+  }
+  auto order = std::make_shared<std::vector<std::uint32_t>>();
+  for (std::uint64_t part = 0; part < 3; ++part) {
+    for (std::uint64_t row = 0; row < rows / 3; ++row) {
+      const auto head = row / kHead;
+      order->push_back(static_cast<std::uint32_t>((head * 3 + part) * kHead + row % kHead));
+    }
+  }
+  site.b = site.b.gathered(0, order);
+  return {};
+}
+
+bool is_embedding(std::string_view path) {
+  const auto leaf = path.substr(path.rfind('.') + 1);
+  return leaf == "position_embedding" || leaf == "token_embedding" || leaf == "shared" ||
+         leaf == "embed_tokens";
 }
 
 struct Method {
@@ -146,7 +176,8 @@ Result<void> SiteReader::add(const RawModule& module, const Placed& placed) {
   if (diff) return add_diff(module, placed);
   if (hada) return add_hada(module, placed);
   if (lokr) return add_lokr(module, placed);
-  if (has("diff_b")) return add_unread(module, placed, "differences of biases alone");
+  if (has("whole")) return add_whole(module, placed);
+  if (has("diff_b")) return add_bias_alone(module, placed);
   return bad(module, "has " + quote(module.key) + " and no factors");
 }
 
@@ -179,7 +210,7 @@ Result<void> SiteReader::add_lora(const RawModule& module, const Placed& placed)
   }
   site.rank = site.a.dim(0);
   FERRULE_TRY(const auto alpha, alpha_in(module));
-  set_scale(site, alpha);
+  set_scale(site, alpha ? alpha : usual_alpha_);
   return finish(module, placed, std::move(site));
 }
 
@@ -205,6 +236,59 @@ Result<void> SiteReader::add_diff(const RawModule& module, const Placed& placed)
   return finish(module, placed, std::move(site));
 }
 
+bool SiteReader::ignore_zeros(const RawModule& module) {
+  const bool differences =
+      std::all_of(module.leaves.begin(), module.leaves.end(),
+                  [](const auto& leaf) { return leaf.first == "diff" || leaf.first == "diff_b"; });
+  const bool norms = std::all_of(module.unread.begin(), module.unread.end(), [](const auto& leaf) {
+    return leaf.first == "w_norm" || leaf.first == "b_norm";
+  });
+  if (!differences || !norms) return false;
+  for (const auto* part : {&module.leaves, &module.unread}) {
+    for (const auto& [leaf, tensor] : *part) {
+      if (!all_zero(Values::of(tensor))) return false;
+    }
+  }
+  for (const auto* part : {&module.leaves, &module.unread}) {
+    for (const auto& [leaf, tensor] : *part) out_.ignored.push_back(module.name + "." + leaf);
+  }
+  return true;
+}
+
+bool SiteReader::add_norm(const RawModule& module) {
+  const auto* difference = module.find("diff");
+  const bool flat = difference != nullptr && difference->shape().size() < 2;
+  const bool norm = module.unread.contains("w_norm") || module.unread.contains("b_norm");
+  if (!flat && !norm) return false;
+  out_.sites.push_back({.path = module.name, .method = "differences of norms", .key = module.key});
+  return true;
+}
+
+/// A weight of a norm, which replaces the base's.
+Result<void> SiteReader::add_whole(const RawModule& module, const Placed& placed) {
+  if (module.leaves.size() != 1) return bad(module, "has a whole weight and other tensors");
+  out_.extras.push_back({.component = placed.component,
+                         .path = placed.modules.paths.front() + ".weight",
+                         .role = "modules_to_save",
+                         .values = Values::of(*module.find("whole")),
+                         .key = module.key});
+  return {};
+}
+
+/// A bias without factors: LoRA of zeros, if the base says how wide they are.
+Result<void> SiteReader::add_bias_alone(const RawModule& module, const Placed& placed) {
+  const auto& bias = *module.find("diff_b");
+  if (placed.shape == nullptr || placed.shape->size() != 2 || bias.shape().size() != 1) {
+    return add_unread(module, placed, "differences of biases alone");
+  }
+  Site site;
+  site.a = Values::zeros(bias.dtype(), {1, (*placed.shape)[1]});
+  site.b = Values::zeros(bias.dtype(), {(*placed.shape)[0], 1});
+  site.rank = 1;
+  set_scale(site, {});
+  return finish(module, placed, std::move(site));
+}
+
 Result<void> SiteReader::finish(const RawModule& module, const Placed& placed, Site site) {
   site.component = placed.component;
   site.path = placed.modules.paths.front();
@@ -219,16 +303,43 @@ Result<void> SiteReader::finish(const RawModule& module, const Placed& placed, S
                        "; is the adapter of another model?");
     }
   }
+  if (is_embedding(site.path)) return add_embedding(module, std::move(site));
   if (site.a.shape().size() > 2) site.kind = SiteKind::kConv;
   FERRULE_CHECK(take_magnitude(module, site.b.dim(0), site));
   FERRULE_CHECK(take_bias(module, site.b.dim(0), site));
-  if (placed.modules.swapped) {
+  if (site.bias.empty() && module.find("diff_b") != nullptr) {
+    out_.ignored.push_back(module.name + ".diff_b");
+  }
+  if (placed.modules.swaps(site.b.dim(0), site.a.dim(1))) {
     if (site.b.dim(0) % 2 != 0) return bad(module, "has two halves of rows and an odd number");
     site.b = swapped_halves(site.b);
     if (!site.magnitude.empty()) site.magnitude = swapped_halves(site.magnitude);
     if (!site.bias.empty()) site.bias = swapped_halves(site.bias);
   }
-  if (placed.modules.paths.size() > 1) return add_parts(placed, site);
+  if (placed.modules.paths.size() > 1) {
+    FERRULE_CHECK(order_heads(module, placed, site));
+    return add_parts(placed, site);
+  }
+  out_.sites.push_back(std::move(site));
+  return {};
+}
+
+/// An embedding's rows are its words; PEFT keeps factors of the transposed matrix.
+Result<void> SiteReader::add_embedding(const RawModule& module, Site site) {
+  if (module.find("dora_scale") != nullptr || module.find("magnitude") != nullptr ||
+      site.a.shape().size() != 2 || site.b.shape().size() != 2) {
+    return bad(module, "is an embedding with a magnitude or a kernel");
+  }
+  // Extracted adapters have zeros for the embeddings of positions.
+  if (all_zero(site.a) || all_zero(site.b)) {
+    for (const auto& [leaf, tensor] : module.leaves)
+      out_.ignored.push_back(module.name + ", " + leaf);
+    return {};
+  }
+  site.kind = SiteKind::kEmbedding;
+  auto words = site.b.transposed();
+  site.b = site.a.transposed();
+  site.a = std::move(words);
   out_.sites.push_back(std::move(site));
   return {};
 }

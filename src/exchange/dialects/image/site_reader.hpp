@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,26 +23,41 @@ namespace ferrule::exchange {
 /// Of a LoKr with two whole factors alpha says nothing.
 class SiteReader {
  public:
-  explicit SiteReader(Middle& out) : out_(out) {}
+  /// `usual_alpha`: of LoRA without an alpha of its own.
+  explicit SiteReader(Middle& out, std::optional<double> usual_alpha = {})
+      : out_(out), usual_alpha_(usual_alpha) {}
 
   /// Fails with kCorrupt (EX-8: parts that are missing or do not fit) or kUnsupported (EX-3: DoRA
   /// by columns, a method on fused modules; EX-11: the base has another shape there).
   Result<void> add(const RawModule& module, const Placed& placed);
+
+  /// Lists the tensors of a module that change nothing: differences that are zero everywhere, as
+  /// trainers and extractors write them for norms. False if it is of another kind.
+  bool ignore_zeros(const RawModule& module);
+
+  /// A site for the difference of a norm, which no dialect can hold. False if it is none.
+  bool add_norm(const RawModule& module);
 
  private:
   Result<void> add_lora(const RawModule& module, const Placed& placed);
   Result<void> add_diff(const RawModule& module, const Placed& placed);
   Result<void> add_hada(const RawModule& module, const Placed& placed);
   Result<void> add_lokr(const RawModule& module, const Placed& placed);
+  Result<void> add_whole(const RawModule& module, const Placed& placed);
+  Result<void> add_bias_alone(const RawModule& module, const Placed& placed);
   Result<void> add_unread(const RawModule& module, const Placed& placed, std::string method);
   Result<void> add_kept(const RawModule& module, const Placed& placed, Site site);
-  Result<void> add_hada_parts(const RawModule& module, const Placed& placed, const Site& whole,
-                              std::uint64_t rows);
+  Result<void> add_kept_parts(const RawModule& module, const Placed& placed, const Site& whole,
+                              std::array<std::uint64_t, 2> size);
+  Result<void> add_kronecker_parts(const RawModule& module, const Placed& placed,
+                                   const Site& whole);
   /// Magnitude and bias, the base's shape, and one site for each of the modules.
   Result<void> finish(const RawModule& module, const Placed& placed, Site site);
+  Result<void> add_embedding(const RawModule& module, Site site);
   Result<void> add_parts(const Placed& placed, const Site& whole);
 
   Middle& out_;
+  std::optional<double> usual_alpha_;
 };
 
 /// A whole file: every module found and read. `owner` keeps the tensors alive.

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Methods whose tensors stay as they are, and whole files.
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <optional>
 #include <utility>
 
 #include "base/errors.hpp"
@@ -8,6 +12,7 @@
 #include "base/try.hpp"
 #include "exchange/dialects/image/module_parts.hpp"
 #include "exchange/dialects/image/site_reader.hpp"
+#include "exchange/low_rank.hpp"
 #include "exchange/proof.hpp"
 #include "ferrule/text.hpp"
 
@@ -124,38 +129,20 @@ Result<void> SiteReader::add_kept(const RawModule& module, const Placed& placed,
   if (const auto* magnitude = module.find("dora_scale")) {
     site.magnitude = Values::of(*magnitude);
   }
-  if (placed.modules.paths.size() == 1 && !placed.modules.swapped) {
+  if (placed.modules.paths.size() == 1 && !placed.modules.swaps(rows, columns)) {
     out_.sites.push_back(std::move(site));
     return {};
   }
-  return add_hada_parts(module, placed, site, rows);
+  return add_kept_parts(module, placed, site, {rows, columns});
 }
 
-Result<void> SiteReader::add_hada_parts(const RawModule& module, const Placed& placed,
-                                        const Site& whole, std::uint64_t rows) {
+Result<void> SiteReader::add_kept_parts(const RawModule& module, const Placed& placed,
+                                        const Site& whole, std::array<std::uint64_t, 2> size) {
+  if (whole.method == "LOKR") return add_kronecker_parts(module, placed, whole);
   const auto& modules = placed.modules;
-  if (whole.method == "LOKR") {
-    constexpr std::string_view kQkv = "to_q", kAdded = "add_q_proj";
-    const auto& first = modules.paths.front();
-    Site site = whole;
-    // Flux 2 in diffusers has such modules, once its projections are fused.
-    if (modules.ratio == std::vector<std::uint64_t>{1, 1, 1} && !modules.swapped) {
-      if (first.ends_with(kQkv)) {
-        site.path = first.substr(0, first.size() - kQkv.size()) + "to_qkv";
-      } else if (first.ends_with(kAdded)) {
-        site.path = first.substr(0, first.size() - kAdded.size()) + "to_added_qkv";
-      }
-    }
-    if (site.path == whole.path) {
-      return base::unsupported("EX-3",
-                               "module " + quote(module.name) +
-                                   " is several modules of diffusers in one, and a Kronecker "
-                                   "product cannot be divided among them");
-    }
-    out_.sites.push_back(std::move(site));
-    return {};
-  }
-  if (!whole.magnitude.empty() || rows % (modules.total() * (modules.swapped ? 2 : 1)) != 0) {
+  const auto [rows, columns] = size;
+  const bool swaps = modules.swaps(rows, columns);
+  if (!whole.magnitude.empty() || rows % (modules.total() * (swaps ? 2 : 1)) != 0) {
     return bad(module, "is several modules in one, and its rows cannot be divided among them");
   }
   const std::size_t axis = whole.others.contains("hada_t1") ? 1 : 0;
@@ -167,12 +154,40 @@ Result<void> SiteReader::add_hada_parts(const RawModule& module, const Placed& p
     site.path = modules.paths[i];
     for (const auto* role : {"hada_w1_a", "hada_w2_a"}) {
       auto& values = site.others[role];
-      values = modules.swapped ? swapped_halves(values, axis) : values.slice(axis, row, count);
+      values = swaps ? swapped_halves(values, axis) : values.slice(axis, row, count);
     }
     row += count;
     out_.sites.push_back(std::move(site));
   }
   return {};
+}
+
+/// A Kronecker product on several modules in one. diffusers has such modules in Flux 2; elsewhere
+/// the product is written out as LoRA, whose rows can be divided.
+Result<void> SiteReader::add_kronecker_parts(const RawModule& module, const Placed& placed,
+                                             const Site& whole) {
+  constexpr std::string_view kQkv = "to_q", kAdded = "add_q_proj";
+  const auto& modules = placed.modules;
+  const auto& first = modules.paths.front();
+  const bool thirds = modules.ratio == std::vector<std::uint64_t>{1, 1, 1};
+  if (thirds && placed.model != nullptr && placed.model->name == "flux2") {
+    Site site = whole;
+    site.path = first.ends_with(kQkv)
+                    ? first.substr(0, first.size() - kQkv.size()) + "to_qkv"
+                    : first.substr(0, first.size() - kAdded.size()) + "to_added_qkv";
+    out_.sites.push_back(std::move(site));
+    return {};
+  }
+  if (!whole.magnitude.empty() || whole.others.contains("lokr_t2")) {
+    return base::unsupported("EX-3", "module " + quote(module.name) +
+                                         " is several modules of diffusers in one, and a Kronecker "
+                                         "product with a magnitude or a core cannot be divided "
+                                         "among them");
+  }
+  FERRULE_TRY(auto site, as_lora(whole));
+  out_.notes.push_back("the Kronecker product of " + quote(module.name) +
+                       " is written out as LoRA of rank " + std::to_string(site.rank));
+  return finish(module, placed, std::move(site));
 }
 
 Result<void> SiteReader::add_unread(const RawModule& module, const Placed& placed,
@@ -221,6 +236,22 @@ Result<void> check_one_spelling(std::span<const RawModule> modules) {
                                        quote(flat->key) + " and " + quote(dotted->key));
 }
 
+/// MiniMax-H3's trainers write the alpha of all modules into the header.
+std::optional<double> header_alpha(const ModuleFinder& finder, const Metadata& metadata,
+                                   Middle& out) {
+  if (finder.model() == nullptr || finder.model()->name != "minimax-h3") return std::nullopt;
+  for (const auto& [key, value] : metadata) {
+    if (key != "alpha") continue;
+    double alpha = 0;
+    const auto* end = value.data() + value.size();
+    const auto read = std::from_chars(value.data(), end, alpha);
+    if (read.ec == std::errc() && read.ptr == end && std::isfinite(alpha)) return alpha;
+    out.notes.push_back("the header's alpha is not a number (" + quote(value) +
+                        ") and says nothing");
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Result<Middle> read_image_file(const std::shared_ptr<const TensorSource>& tensors,
@@ -229,14 +260,21 @@ Result<Middle> read_image_file(const std::shared_ptr<const TensorSource>& tensor
   FERRULE_TRY(const auto modules, raw_modules(*tensors));
   FERRULE_CHECK(check_one_spelling(modules));
   FERRULE_TRY(const auto finder, ModuleFinder::make(request, metadata, modules));
-  SiteReader reader(out);
+  const bool has_alpha = std::any_of(modules.begin(), modules.end(), [](const RawModule& module) {
+    return module.find("alpha") != nullptr;
+  });
+  SiteReader reader(out, has_alpha ? std::nullopt : header_alpha(finder, metadata, out));
   std::vector<std::pair<const RawModule*, Placed>> originals;
   for (const auto& module : modules) {
-    FERRULE_TRY(auto placed, finder.find(module.name));
-    if (placed.original) {
-      originals.emplace_back(&module, std::move(placed));
+    if (reader.ignore_zeros(module)) continue;
+    auto placed = finder.find(module.name);
+    // Norms are in no table, and cannot be held anyway.
+    if (!placed && reader.add_norm(module)) continue;
+    if (!placed) return placed.error();
+    if (placed->modules.original) {
+      originals.emplace_back(&module, std::move(*placed));
     } else {
-      FERRULE_CHECK(reader.add(module, placed));
+      FERRULE_CHECK(reader.add(module, *placed));
     }
   }
   const bool both = !out.sites.empty();
@@ -251,6 +289,11 @@ Result<Middle> read_image_file(const std::shared_ptr<const TensorSource>& tensor
       }
     }
     FERRULE_CHECK(reader.add(*module, placed));
+  }
+  if (!out.ignored.empty()) {
+    out.notes.push_back(std::to_string(out.ignored.size()) +
+                        " tensors change nothing and are left out (" + quote(out.ignored.front()) +
+                        ")");
   }
   out.owners.push_back(tensors);
   return out;

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "exchange/middle.hpp"
+#include "ferrule/result.hpp"
+
+namespace ferrule::exchange {
+
+/// A site of LoHa or LoKr on a matrix as LoRA with the same update: a Hadamard product has the
+/// product of both ranks, and so has a Kronecker product (of a whole factor its smaller extent).
+/// Elements are products of two elements, computed in double and stored as F32.
+///
+/// Fails with kUnsupported (EX-3: another method, a convolution, a core, a magnitude), kCorrupt
+/// (EX-8: factors that do not fit each other) or kLimitExceeded (EX-8: too large a factor).
+Result<Site> as_lora(const Site& site);
+
+}  // namespace ferrule::exchange
