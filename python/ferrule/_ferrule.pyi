@@ -746,6 +746,15 @@ class PublishedReader:
     def current(self) -> tuple[int, str]:
         """The number of the current generation, and its folder."""
 
+def verify_rows(paths: object, values: bool, torch_key: object, threads: int) -> list:
+    """For each path a tuple of its row, or None if it is not good."""
+
+def check_rows(paths: object, base: BaseModel, engines: object, values: bool, allow_partial: bool, threads: int) -> list:
+    """For each path a tuple of its row, or None if it is not good."""
+
+def content_id_rows(paths: object, threads: int) -> list:
+    """For each path a tuple of its row, or None if it is not good."""
+
 def merge(undo: bool, adapters: list, base: object | None, output: object | None, weights: Sequence[float], rounding: object | None, dtype: object | None, threads: int, copy: bool, in_place: bool, resume: bool, torch_key: object | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 

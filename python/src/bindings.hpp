@@ -25,6 +25,7 @@ void bind_examine(nanobind::module_& module);
 void bind_live_tensors(nanobind::module_& module);
 void bind_reports(nanobind::module_& module);
 void bind_rescue(nanobind::module_& module);
+void bind_rows(nanobind::module_& module);
 void bind_save(nanobind::module_& module);
 void bind_safetensors(nanobind::module_& module);
 void bind_tensor_spec(nanobind::module_& module);

@@ -47,6 +47,7 @@ NB_MODULE(_ferrule, module) {
   py::bind_reports(module);
   py::bind_factor(module);
   py::bind_rescue(module);
+  py::bind_rows(module);
   py::bind_merge(module);
   py::bind_save(module);
   py::bind_safetensors(module);

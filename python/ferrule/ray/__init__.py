@@ -39,9 +39,12 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "content_id", "convert", "scan", "verify"]
 
-#: Small enough that every core of a cluster gets several batches, large enough that Ray's cost for one does not count.
-_SMALLEST, _LARGEST = 16, 512
-_BATCHES_PER_CORE = 8
+#: Small enough that every core of a cluster gets several batches, large enough that Ray's cost for one does not count:
+#: where only headers are read, an item takes a tenth of a millisecond, a batch tens of them to start.
+_SMALLEST, _LARGEST = 16, 4096
+_LARGEST_OF_WHOLE_FILES = 512
+_BATCHES_PER_CORE = 4
+_OF_DATASET = 1024
 
 
 def _absolute(path: StrPath) -> str:
@@ -49,7 +52,9 @@ def _absolute(path: StrPath) -> str:
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"paths: expected str or os.PathLike, found {type(path).__name__}")
     text = os.fspath(path)
-    return os.path.abspath(text) if "://" not in text and os.path.exists(text) else text
+    if os.path.isabs(text) or "://" in text:
+        return text
+    return os.path.abspath(text) if os.path.exists(text) else text
 
 
 def _base(base: StrPath | None) -> str | None:
@@ -66,17 +71,19 @@ def _words(values: Iterable[str], argument: str) -> list[str]:
     return list(values)
 
 
-def _batch_size(items: int) -> int:
+def _batch_size(texts: list[str], whole_files: bool) -> int:
     cores = int(ray.cluster_resources().get("CPU", 1)) or 1
-    return max(_SMALLEST, min(_LARGEST, -(-items // (cores * _BATCHES_PER_CORE))))
+    slow = whole_files or any("://" in text for text in texts)
+    largest = _LARGEST_OF_WHOLE_FILES if slow else _LARGEST
+    return max(_SMALLEST, min(largest, -(-len(texts) // (cores * _BATCHES_PER_CORE))))
 
 
-def _dataset(paths: Paths, column: str, batch_size: int | None) -> tuple[ray.data.Dataset, int]:
+def _dataset(paths: Paths, column: str, batch_size: int | None, whole_files: bool) -> tuple[ray.data.Dataset, int]:
     if isinstance(paths, ray.data.Dataset):
-        return paths, batch_size or _LARGEST // 2
+        return paths, batch_size or (_LARGEST_OF_WHOLE_FILES // 2 if whole_files else _OF_DATASET)
     listed = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     texts = [_absolute(path) for path in listed]
-    size = batch_size or _batch_size(len(texts))
+    size = batch_size or _batch_size(texts, whole_files)
     tables = [pyarrow.table({column: pyarrow.array(texts[start : start + size], pyarrow.string())})
               for start in range(0, max(len(texts), 1), size)]
     return ray.data.from_arrow(tables), size
@@ -88,7 +95,8 @@ def _start(verb: str, paths: Paths, options: dict[str, Any], column: str, batch_
         raise ValueError(f"batch_size must be 1 or more, not {batch_size}")
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be 1 or more, not {threads}")
-    dataset, size = _dataset(paths, column, batch_size)
+    whole_files = verb in ("content_id", "convert", "scan") or bool(options.get("values"))
+    dataset, size = _dataset(paths, column, batch_size, whole_files)
     # The token: each call reads its bases again, as each run of the command does.
     job = Job(verb, options, column, threads, uuid.uuid4().hex[:16])
     return dataset.map_batches(run, fn_kwargs={"job": job}, batch_size=size, batch_format="pyarrow", **ray_options)
@@ -150,7 +158,7 @@ def convert(paths_or_dataset: Paths, output: StrPath, *, to: str = "safetensors"
     else:
         one = isinstance(paths_or_dataset, (str, os.PathLike))
         texts = [_absolute(path) for path in ([paths_or_dataset] if one else paths_or_dataset)]  # type: ignore[union-attr]
-        size = batch_size or _batch_size(len(texts))
+        size = batch_size or _batch_size(texts, True)
         places = _places(texts, "")
         dataset = ray.data.from_arrow([
             pyarrow.table({column: pyarrow.array(texts[at : at + size], pyarrow.string()),

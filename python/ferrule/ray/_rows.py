@@ -12,6 +12,7 @@ from typing import Any, Callable
 import pyarrow
 
 import ferrule
+from ferrule import _ferrule
 
 from . import _bases
 
@@ -142,20 +143,55 @@ def _one(row: Row, job: Job) -> Row:
     return made
 
 
-def run(table: pyarrow.Table, job: Job) -> pyarrow.Table:
-    """The batch with the verb's columns; those of the same names that it had are replaced."""
-    rows: list[Row] = table.select([name for name in table.column_names if name in (job.column, "output")]).to_pylist()
-    if rows and job.column not in rows[0]:
-        raise KeyError(f"the dataset has no column \"{job.column}\": name it with column=")
+def _good_rows(paths: list[Any], job: Job, threads: int) -> list[tuple[Any, ...] | None]:
+    """Local items that are good, all in one call: findings, report, and the verb's own columns. None for the others."""
+    local = [path for path in paths if isinstance(path, str) and "://" not in path]
+    options, found = job.options, None
+    if job.verb == "verify":
+        found = _ferrule.verify_rows(local, options["values"], options["torch_key"], threads)
+    elif job.verb == "content_id":
+        found = _ferrule.content_id_rows(local, threads)
+    elif job.verb == "check" and options["base"]:
+        try:
+            base = _bases.of_node(options["base"], options["offline"], job.token)
+        except Exception:  # Each row says it.
+            return [None] * len(paths)
+        found = _ferrule.check_rows(local, base, options["engines"], options["values"], options["allow_partial"], threads)
+    if found is None or len(local) == len(paths):
+        return found or [None] * len(paths)
+    rows = iter(found)
+    return [next(rows) if isinstance(path, str) and "://" not in path else None for path in paths]
+
+
+def _others(rows: list[Row], job: Job) -> list[Row]:
+    """One by one."""
     remote = any("://" in (row[job.column] or "") for row in rows)
     threads = job.threads or (_THREADS_FOR_ADDRESSES if remote else 1)
     if threads > 1 and len(rows) > 1:
         with ThreadPoolExecutor(min(threads, len(rows))) as pool:
-            made = list(pool.map(lambda row: _one(row, job), rows))
-    else:
-        made = [_one(row, job) for row in rows]
+            return list(pool.map(lambda row: _one(row, job), rows))
+    return [_one(row, job) for row in rows]
+
+
+def run(table: pyarrow.Table, job: Job) -> pyarrow.Table:
+    """The batch with the verb's columns; those of the same names that it had are replaced."""
+    if table.num_rows and job.column not in table.column_names:
+        raise KeyError(f"the dataset has no column \"{job.column}\": name it with column=")
+    rows: list[Row] = table.select([name for name in table.column_names if name in (job.column, "output")]).to_pylist()
     columns = [*_COMMON[:-2], *_OWN[job.verb], *_COMMON[-2:]]
+    values: dict[str, list[Any]] = {name: [None] * len(rows) for name, _ in columns}
+    own = ["findings", "report", *(name for name, _ in _OWN[job.verb])]
+    good = _good_rows([row[job.column] for row in rows], job, job.threads or 1)
+    others = [at for at, row in enumerate(good) if row is None]
+    for at, row in enumerate(good):
+        if row is not None:
+            values["status"][at], values["exit"][at] = "good", _GOOD
+            for name, value in zip(own, row):
+                values[name][at] = value
+    for at, made in zip(others, _others([rows[at] for at in others], job)):
+        for name, value in made.items():
+            values[name][at] = value
     table = table.drop_columns([name for name, _ in columns if name in table.column_names])
     for name, kind in columns:
-        table = table.append_column(name, pyarrow.array([row.get(name) for row in made], kind))
+        table = table.append_column(name, pyarrow.array(values[name], kind))
     return table
