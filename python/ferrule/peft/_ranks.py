@@ -29,6 +29,8 @@ from . import _live_model as live
 
 #: Seconds that a rank waits at least for one that writes: that one has come, and disks may be slow.
 _WRITING = 600.0
+#: Seconds that rank 0 stays at most after a failure, so that the others learn of it.
+_FAILED = 10.0
 
 #: The number of the next save, by the ranks that take part. Ranks that missed one catch up when they find it decided.
 _serials: dict[str, int] = {}
@@ -231,16 +233,20 @@ class Meeting:
         self._ranks, self._timeout = ranks, timeout
         self._rank = dist.get_rank()
         group = hashlib.sha256(repr(ranks).encode()).hexdigest()[:8]
-        while True:
-            self._prefix = f"ferrule/save/{group}/{_serials.setdefault(group, 0)}"
-            # A save that the others gave up while this rank was elsewhere is not this one.
-            if not self._has("decision"):
-                break
-            _serials[group] += 1
-        self._set(f"rank/{self._rank}", {"what": fingerprint, "main": bool(is_main)})
-        decision = self._decide(fingerprint) if self._rank == ranks[0] else self._await_decision()
+        try:
+            while True:
+                self._prefix = f"ferrule/save/{group}/{_serials.setdefault(group, 0)}"
+                # A save that the others gave up while this rank was elsewhere is not this one.
+                if not self._has("decision"):
+                    break
+                _serials[group] += 1
+            self._set(f"rank/{self._rank}", {"what": fingerprint, "main": bool(is_main)})
+            decision = self._decide(fingerprint) if self._rank == ranks[0] else self._await_decision()
+        except RuntimeError as error:  # DistNetworkError: the process that holds the store has ended.
+            raise IoError(f"the job's store is gone, a rank has ended: {error}".splitlines()[0]) from error
         _serials[group] += 1
         if decision.get("error"):
+            self._leave(min(self._timeout, _FAILED))
             raise InvalidArgumentError(decision["error"])
         self.writers: list[int] = decision["writers"]
 
@@ -299,16 +305,17 @@ class Meeting:
         try:
             self._tell_or_learn(error)
         finally:
-            self._leave()
+            self._leave(self._timeout if error is None else min(self._timeout, _FAILED))
 
-    def _leave(self) -> None:
+    def _leave(self, seconds: float) -> None:
         """The process of rank 0 often holds the store: it stays, for a limited time, until the others are done with it."""
         try:
             self._set(f"left/{self._rank}", {})
-        except RuntimeError:
+            if self._rank == 0:
+                came = [rank for rank in self._ranks if self._has(f"rank/{rank}")]
+                self._wait((f"left/{rank}" for rank in came), seconds)
+        except RuntimeError:  # The store is gone.
             return
-        if self._rank == 0:
-            self._wait((f"left/{rank}" for rank in self._ranks), self._timeout)
 
     def _tell_or_learn(self, error: BaseException | None) -> None:
         if self.writes:

@@ -149,6 +149,39 @@ def test_the_adapter_is_whole(jobs, saved, expected):
     assert not list(jobs.glob("alone*")) and not list(jobs.glob("otherTrue"))
 
 
+def fail(rank, world, folder, port, how):
+    """What this rank gets is in a file of its own."""
+    from ferrule.peft import _ranks
+
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    dist.init_process_group("gloo", rank=rank, world_size=world)
+    model = real.make_model()
+    fully_shard(model)
+    if how == "dies" and rank == 1:
+        _ranks.Gathering.gather = lambda self, keep: os._exit(7)
+    try:
+        ferrule.peft.save_pretrained(model, folder / (f"out{rank}" if how == "paths" else "out"), rank_timeout=3)
+        got = "nothing"
+    except Exception as error:
+        got = f"{type(error).__name__}: {error}"
+    (folder / f"rank{rank}").write_text(got)
+    os._exit(0)
+
+
+@pytest.mark.parametrize("how, ranks, error, text", [
+    ("paths", (0, 1, 2), "InvalidArgumentError", "rank 1 would save other tensors, or to another path"),
+    ("dies", (0, 2), "RuntimeError", ""),
+])
+def test_a_save_that_cannot_end_is_an_error_on_all_ranks(tmp_path, how, ranks, error, text):
+    job = mp.start_processes(fail, args=(3, tmp_path, real.free_port(), how), nprocs=3, start_method="fork", join=False)
+    for process in job.processes:
+        process.join()
+    for rank in ranks:
+        got = (tmp_path / f"rank{rank}").read_text()
+        assert got.startswith(error) and text in got
+    assert not list(tmp_path.glob("out*"))
+
+
 def test_the_base_is_never_gathered(monkeypatch):
     """What is gathered is what is saved: of the base no tensor is asked for."""
     from ferrule.peft import _ranks
