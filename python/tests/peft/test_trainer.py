@@ -91,8 +91,9 @@ def test_a_training_goes_on_from_a_checkpoint(slow, tmp_path):
     again = trainer(tmp_path, [ferrule.peft.AsyncSaveCallback()], save_total_limit=None)
     again.train(resume_from_checkpoint=True)
     assert (tmp_path / "checkpoint-6" / "adapter_model.safetensors").exists()
+    trainer(tmp_path / "stock", [], save_total_limit=None, max_steps=4).train()
     stock = trainer(tmp_path / "stock", [], save_total_limit=None)
-    stock.train()
+    stock.train(resume_from_checkpoint=True)
     expected, found = adapter(stock.model), adapter(again.model)
     assert all(torch.equal(expected[key], found[key]) for key in expected)
 
