@@ -142,6 +142,16 @@ void AdapterAccess::hand_out(std::span<const std::size_t> module_of, adapter::Ex
   result.modules.shrink_to_fit();
 }
 
+void AdapterAccess::hand_over(const adapter::Examination& from,
+                              adapter::Examination& result) noexcept {
+  const auto& old = from.grouped.empty() ? from.tensors : from.grouped;
+  const auto& all = result.grouped.empty() ? result.tensors : result.grouped;
+  for (auto& module : result.modules) {
+    module.tensors_ = std::span(all).subspan(
+        static_cast<std::size_t>(module.tensors_.data() - old.data()), module.tensors_.size());
+  }
+}
+
 adapter::Examination AdapterAccess::examine(const AdapterConfig& config,
                                             std::span<const NamedTensor> tensors) {
   adapter::Examination result;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -49,8 +50,13 @@ struct AdapterAccess {
                                       std::span<const NamedTensor> tensors);
   /// Gives each module its tensors, `module_of` being its number for each tensor, and sorts them.
   static void hand_out(std::span<const std::size_t> module_of, adapter::Examination& result);
+  /// Lets the modules of `result`, a copy of those of `from`, have the tensors of `result`.
+  static void hand_over(const adapter::Examination& from, adapter::Examination& result) noexcept;
   /// The result of examine() when the adapter was opened; lives as long as the adapter.
   static const adapter::Examination& of(const Adapter& adapter) noexcept;
+  /// The same for all adapters that differ in nothing but their values and their place; nullptr if
+  /// others like it are not known.
+  static std::shared_ptr<const void> likeness(const Adapter& adapter) noexcept;
 };
 
 }  // namespace ferrule

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "adapter/known_examinations.hpp"
 #include "adapter/other_things.hpp"
 #include "base/errors.hpp"
 #include "base/try.hpp"
@@ -41,11 +42,11 @@ std::unique_ptr<TensorSource> whole_bin(const io::DirectoryReader& reader,
 
 /// What to do where adapter_model.safetensors does not have a byte; an empty optional if
 /// adapter_model.bin does not help.
-std::optional<Result<AdapterFiles>> open_beside_nothing(const io::DirectoryReader& reader,
-                                                        const OpenOptions& options,
-                                                        EmptyWeights empty,
-                                                        const AdapterConfig& config) {
-  AdapterFiles files{.config = config, .weights = nullptr, .weights_file = {}, .metadata = {}};
+std::optional<Result<AdapterFiles>> open_beside_nothing(
+    const io::DirectoryReader& reader, const OpenOptions& options, EmptyWeights empty,
+    std::shared_ptr<const AdapterConfig> config) {
+  AdapterFiles files{
+      .config = std::move(config), .weights = nullptr, .weights_file = {}, .metadata = {}};
   auto whole = whole_bin(reader, options, files);
   if (!whole) return std::nullopt;
   if (empty != EmptyWeights::kTakeWholeBin) {
@@ -72,8 +73,12 @@ Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOpti
                                                describe_other_folder(reader, options)),
                     directory);
   }
-  FERRULE_TRY(const auto text, config_file->read_text(options.limits.text_bytes));
-  FERRULE_TRY(auto config, AdapterConfig::parse(text, directory / kConfigFile));
+  FERRULE_TRY(auto text, config_file->read_text(options.limits.text_bytes));
+  auto config = find_config(text);
+  if (config == nullptr) {
+    FERRULE_TRY(auto parsed, AdapterConfig::parse(text, directory / kConfigFile));
+    config = std::make_shared<const AdapterConfig>(std::move(parsed));
+  }
 
   FERRULE_TRY(const auto safetensors, reader.open_file(kSafetensorsFile));
   if (safetensors && safetensors->size() == 0) {
@@ -98,7 +103,8 @@ Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOpti
                        .weights = std::make_unique<SafetensorsFile>(std::move(file)),
                        .weights_file = safetensors->path(),
                        .metadata = std::move(metadata),
-                       .file_bytes = safetensors->size()};
+                       .file_bytes = safetensors->size(),
+                       .config_text = std::move(text)};
     if (!container::is_hollow(*files.weights)) return files;
     auto whole = whole_bin(reader, options, files);
     if (whole && empty == EmptyWeights::kTakeWholeBin) {

@@ -19,7 +19,8 @@ bool holds_adapter(const std::vector<std::string>& files);
 
 /// The parts of an adapter's directory, all of one generation.
 struct AdapterFiles {
-  AdapterConfig config;
+  /// Not null.
+  std::shared_ptr<const AdapterConfig> config;
   std::unique_ptr<TensorSource> weights;
   std::filesystem::path weights_file;
   Metadata metadata;
@@ -31,6 +32,8 @@ struct AdapterFiles {
   /// The file has the other format's name: adapter_model.bin is a safetensors file, or
   /// adapter_model.safetensors one of torch. PEFT opens neither.
   bool misnamed = false;
+  /// adapter_config.json.
+  std::string config_text = {};
 };
 
 /// What is read if PEFT could not: a whole adapter_model.bin beside an empty

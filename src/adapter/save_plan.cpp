@@ -238,7 +238,7 @@ Result<AdapterPlan> plan_adapter(const peft::SelectionContext& context, const Na
   FERRULE_TRY(auto selection, select(context, chosen));
   if (options.initial) {
     FERRULE_TRY(const auto initial, open_adapter_files(*options.initial, {}));
-    FERRULE_CHECK(peft::convert_from_initial(selection, initial.config, *initial.weights,
+    FERRULE_CHECK(peft::convert_from_initial(selection, *initial.config, *initial.weights,
                                              options.trust_initial));
   }
   FERRULE_CHECK(settle_ranks(selection, chosen.name, options.facts));

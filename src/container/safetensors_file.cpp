@@ -8,6 +8,7 @@
 
 #include "base/errors.hpp"
 #include "base/try.hpp"
+#include "container/known_layouts.hpp"
 #include "container/safetensors_file_access.hpp"
 #include "ferrule/file_kind.hpp"
 #include "ferrule/text.hpp"
@@ -21,21 +22,29 @@ struct SafetensorsFile::Rep {
   std::filesystem::path path;
   std::uint64_t file_bytes = 0;
   io::Mapping mapping;
-  /// What was read instead of mapped: all of a small file, or the names in the header.
+  /// What was read instead of mapped: all of a small file, or a header.
   std::unique_ptr<std::byte[]> read;
   io::ReservedRange reserved;  // In place of data that are not needed.
-  format::SafetensorsHeader header;
-  std::vector<TensorAlias> aliases;
+  container::SharedLayout layout;
+  /// Its tensors in the data of this file, if the layout is that of an earlier one.
+  std::vector<NamedTensor> own;
+  /// Another file may have the layout, too.
+  bool is_shared = false;
   /// Where the data begin, in memory and in the file.
   const std::byte* data = nullptr;
   std::uint64_t data_start = 0;
+
+  std::span<const NamedTensor> tensors() const noexcept {
+    return own.empty() ? std::span<const NamedTensor>(layout->header.tensors) : own;
+  }
 
   Result<void> parse(std::string_view json, std::span<const std::byte> content,
                      const ReadLimits& limits);
   Result<void> parse_whole(std::span<const std::byte> file, const ReadLimits& limits);
   Result<void> read_mapped(const io::InputFile& file, std::span<const std::byte> head,
                            std::size_t header_bytes, const ReadLimits& limits);
-  void keep_only_names(std::span<const std::byte> header_read);
+  Result<void> share(std::string_view head, std::span<const std::byte> content,
+                     const ReadLimits& limits);
 };
 
 namespace {
@@ -75,14 +84,62 @@ std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+using OwnLayout = std::shared_ptr<container::SafetensorsLayout>;
+
+Result<OwnLayout> parse_layout(std::string_view json, std::span<const std::byte> content,
+                               const ReadLimits& limits) {
+  auto layout = std::make_shared<container::SafetensorsLayout>();
+  layout->data = content.data();
+  layout->data_bytes = content.size();
+  FERRULE_TRY(layout->header, format::parse_safetensors_header(json, content, limits));
+  layout->aliases = aliases_of(layout->header);
+  return layout;
+}
+
+/// Moves the names out of what was read of the header: they are half of it.
+void keep_only_names(std::string_view head, container::SafetensorsLayout& layout) {
+  const auto is_in = [head](std::string_view name) {
+    return !std::less<>()(name.data(), head.data()) &&
+           std::less<>()(name.data(), head.data() + head.size());
+  };
+  auto& tensors = layout.header.tensors;
+  std::size_t total = 0;
+  for (const auto& one : tensors) total += is_in(one.name) ? one.name.size() : 0;
+  layout.names.reset(new std::byte[total]);
+  auto* next = reinterpret_cast<char*>(layout.names.get());
+  for (auto& one : tensors) {
+    if (!is_in(one.name)) continue;
+    std::copy(one.name.begin(), one.name.end(), next);
+    one.name = {next, one.name.size()};
+    next += one.name.size();
+  }
+}
+
 }  // namespace
 
 Result<void> SafetensorsFile::Rep::parse(std::string_view json, std::span<const std::byte> content,
                                          const ReadLimits& limits) {
   data = content.data();
   data_start = format::kHeaderLengthBytes + json.size();
-  FERRULE_TRY(header, format::parse_safetensors_header(json, content, limits));
-  aliases = aliases_of(header);
+  FERRULE_TRY(layout, parse_layout(json, content, limits));
+  return {};
+}
+
+/// As parse(), unless another file had the same header. `head` is read memory that need not stay.
+Result<void> SafetensorsFile::Rep::share(std::string_view head, std::span<const std::byte> content,
+                                         const ReadLimits& limits) {
+  data = content.data();
+  data_start = head.size();
+  is_shared = true;
+  layout = container::find_layout(head, content.size(), limits);
+  if (layout != nullptr) {
+    own = container::tensors_in(*layout, data);
+    return {};
+  }
+  FERRULE_TRY(auto made, parse_layout(head.substr(format::kHeaderLengthBytes), content, limits));
+  keep_only_names(head, *made);
+  layout = std::move(made);
+  container::keep_layout(std::string(head), layout);
   return {};
 }
 
@@ -116,29 +173,9 @@ Result<void> SafetensorsFile::Rep::read_mapped(const io::InputFile& file,
   if (have < wanted) FERRULE_CHECK(file.read_at(have, bytes.subspan(have)));
   const auto content =
       small ? std::span<const std::byte>(bytes).subspan(start) : mapping.bytes().subspan(start);
-  FERRULE_CHECK(
-      parse(as_text(bytes.subspan(format::kHeaderLengthBytes, header_bytes)), content, limits));
-  if (!small) keep_only_names(bytes);
+  FERRULE_CHECK(share(as_text(bytes.first(start)), content, limits));
+  if (!small) read.reset();
   return {};
-}
-
-/// Gives back what was read of the header, except the names: half of it.
-void SafetensorsFile::Rep::keep_only_names(std::span<const std::byte> header_read) {
-  const auto is_in = [text = as_text(header_read)](std::string_view name) {
-    return !std::less<>()(name.data(), text.data()) &&
-           std::less<>()(name.data(), text.data() + text.size());
-  };
-  std::size_t total = 0;
-  for (const auto& one : header.tensors) total += is_in(one.name) ? one.name.size() : 0;
-  std::unique_ptr<std::byte[]> names(new std::byte[total]);
-  auto* next = reinterpret_cast<char*>(names.get());
-  for (auto& one : header.tensors) {
-    if (!is_in(one.name)) continue;
-    std::copy(one.name.begin(), one.name.end(), next);
-    one.name = {next, one.name.size()};
-    next += one.name.size();
-  }
-  read = std::move(names);
 }
 
 Result<SafetensorsFile> SafetensorsFileAccess::open(const io::InputFile& file,
@@ -187,6 +224,14 @@ Result<SafetensorsFile> SafetensorsFileAccess::from_header(std::string_view head
   return SafetensorsFile(std::move(rep));
 }
 
+container::SharedLayout SafetensorsFileAccess::layout(const SafetensorsFile& file) noexcept {
+  return file.rep_->is_shared ? file.rep_->layout : nullptr;
+}
+
+const std::byte* SafetensorsFileAccess::data(const SafetensorsFile& file) noexcept {
+  return file.rep_->data;
+}
+
 Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path,
                                               const OpenOptions& options) {
   FERRULE_TRY(const auto file, io::InputFile::open(path));
@@ -205,17 +250,18 @@ SafetensorsFile::SafetensorsFile(SafetensorsFile&&) noexcept = default;
 SafetensorsFile& SafetensorsFile::operator=(SafetensorsFile&&) noexcept = default;
 SafetensorsFile::~SafetensorsFile() = default;
 
-std::span<const NamedTensor> SafetensorsFile::tensors() const& noexcept {
-  return rep_->header.tensors;
-}
+std::span<const NamedTensor> SafetensorsFile::tensors() const& noexcept { return rep_->tensors(); }
 
 std::optional<TensorView> SafetensorsFile::find(std::string_view name) const& noexcept {
-  const auto position = rep_->header.index.find(rep_->header.tensors, name);
+  const auto tensors = rep_->tensors();
+  const auto position = rep_->layout->header.index.find(tensors, name);
   if (!position) return std::nullopt;
-  return rep_->header.tensors[*position].tensor;
+  return tensors[*position].tensor;
 }
 
-std::span<const TensorAlias> SafetensorsFile::aliases() const& noexcept { return rep_->aliases; }
+std::span<const TensorAlias> SafetensorsFile::aliases() const& noexcept {
+  return rep_->layout->aliases;
+}
 
 Result<FileRange> SafetensorsFile::range(std::string_view name) const {
   const auto tensor = find(name);
@@ -225,9 +271,11 @@ Result<FileRange> SafetensorsFile::range(std::string_view name) const {
   return FileRange::at(rep_->path, rep_->data_start + at, bytes.size());
 }
 
-const Metadata& SafetensorsFile::metadata() const& noexcept { return rep_->header.metadata; }
+const Metadata& SafetensorsFile::metadata() const& noexcept {
+  return rep_->layout->header.metadata;
+}
 
-bool SafetensorsFile::has_metadata() const noexcept { return rep_->header.has_metadata; }
+bool SafetensorsFile::has_metadata() const noexcept { return rep_->layout->header.has_metadata; }
 
 const std::filesystem::path& SafetensorsFile::path() const& noexcept { return rep_->path; }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "container/known_layouts.hpp"
 #include "ferrule/read_limits.hpp"
 #include "ferrule/result.hpp"
 #include "ferrule/safetensors_file.hpp"
@@ -20,6 +21,12 @@ struct SafetensorsFileAccess {
   /// tensors have their sizes, but their bytes are zeros.
   static Result<SafetensorsFile> from_header(std::string_view head, std::uint64_t file_bytes,
                                              const ReadLimits& limits);
+
+  /// What files with the same header share; nullptr if this one shares nothing.
+  static container::SharedLayout layout(const SafetensorsFile& file) noexcept;
+
+  /// Where its data begin in memory.
+  static const std::byte* data(const SafetensorsFile& file) noexcept;
 };
 
 }  // namespace ferrule

@@ -79,7 +79,7 @@ Result<void> follow_base(const FixOptions& options, const adapter::AdapterFiles&
 Result<FixedFolder> fix_folder(const adapter::AdapterFolder& folder, const FixOptions& options) {
   FERRULE_TRY(auto files, adapter::open_adapter_files(folder.reader.path(), options.open,
                                                       adapter::EmptyWeights::kTakeWholeBin));
-  edit::KeyFixer keys(files.config, files.weights->tensors());
+  edit::KeyFixer keys(*files.config, files.weights->tensors());
   keys.fix_all();
   FERRULE_CHECK(follow_base(options, files, keys));
   FixedFolder fixed{.report = {.folder = folder.name,

@@ -14,6 +14,7 @@
 
 #include "ferrule/base_model.hpp"
 #include "ferrule/checkpoint.hpp"
+#include "model/known_answers.hpp"
 #include "model/module_layout.hpp"
 #include "model/packed_weights.hpp"
 #include "model/quantized_weights.hpp"
@@ -64,6 +65,8 @@ struct BaseIndex {
   std::map<std::string, model::PackedWeight, std::less<>> packed;
   /// How ("GPTQ"); empty if the base is not quantized.
   std::string packing;
+  /// Adapters that differ in their values only are checked once.
+  std::unique_ptr<KnownAnswers> answers = std::make_unique<KnownAnswers>();
 
   /// What the names are taken from.
   const TensorSource& listed() const noexcept {
