@@ -101,6 +101,11 @@ template <typename Struct>
 Result<void> give(std::string_view name, Struct value, Struct* out) {
   if (out == nullptr) return invalid(std::string(name) + " is null");
   const std::uint32_t size = out->struct_size;
+  if (size == sizeof(Struct)) {
+    value.struct_size = size;
+    *out = value;
+    return {};
+  }
   if (auto checked = check_size(name, size, kFirstSize<Struct>); !checked) return checked;
   value.struct_size = size;
   std::memcpy(out, &value, std::min<std::size_t>(size, sizeof(Struct)));

@@ -35,12 +35,20 @@ constexpr std::array<std::pair<Dtype, ferrule_dtype>, kDtypeCount> kNumbers = {{
     {Dtype::kU64, FERRULE_U64},
 }};
 
+/// By dtype: engines ask for every tensor.
+constexpr auto kByDtype = [] {
+  std::array<std::uint32_t, kDtypeCount> numbers = {};
+  for (const auto& [dtype, number] : kNumbers) {
+    numbers[static_cast<std::size_t>(dtype)] = static_cast<std::uint32_t>(number);
+  }
+  return numbers;
+}();
+
 }  // namespace
 
 std::uint32_t number_of(Dtype dtype) noexcept {
-  const auto found = std::find_if(kNumbers.begin(), kNumbers.end(),
-                                  [&](const auto& row) { return row.first == dtype; });
-  return found == kNumbers.end() ? 0 : static_cast<std::uint32_t>(found->second);
+  const auto at = static_cast<std::size_t>(dtype);
+  return at < kByDtype.size() ? kByDtype[at] : 0;
 }
 
 std::optional<Dtype> dtype_of(std::uint32_t number) noexcept {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -60,16 +61,35 @@ struct BaseObject final : Object {
   BaseModel base;
 };
 
-struct ReportObject final : Object {
+struct ReportObject : Object {
   static constexpr Kind kKind = Kind::kReport;
-  std::vector<Finding> findings;
-  std::string json;
+  virtual std::string make_json() const = 0;
+
+  std::span<const Finding> findings;
+  LazyText json;
   /// A constant.
   std::string_view verdict;
   bool good = false;
   std::uint64_t matched = 0;
   std::uint64_t total = 0;
 };
+
+/// A report of the library, which `to_text` turns into JSON.
+template <typename Report, typename ToText>
+struct ReportOf final : ReportObject {
+  ReportOf(Report of, ToText text) : report(std::move(of)), to_text(std::move(text)) {
+    findings = report.findings;
+  }
+  std::string make_json() const override { return to_text(report); }
+
+  Report report;
+  ToText to_text;
+};
+
+template <typename Report, typename ToText>
+std::unique_ptr<ReportObject> report_of(Report report, ToText to_text) {
+  return std::make_unique<ReportOf<Report, ToText>>(std::move(report), std::move(to_text));
+}
 
 struct WriterObject final : Object {
   static constexpr Kind kKind = Kind::kWriter;

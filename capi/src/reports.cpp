@@ -50,11 +50,13 @@ ferrule_status ferrule_verify(const char* path, const ferrule_verify_options* op
     FERRULE_C_TRY(const auto wanted, verify_options(options));
     auto found = verify(path, wanted);
     if (found.system_error && found.findings.empty()) return *found.system_error;
-    auto object = std::make_unique<ReportObject>();
-    object->json = report_document(to_json(found, path)).dump();
-    object->good = found.good();
-    object->verdict = found.good() ? "good" : "bad";
-    object->findings = std::move(found.findings);
+    const bool good = found.good();
+    auto object =
+        capi::report_of(std::move(found), [at = std::string(path)](const VerifyReport& verified) {
+          return report_document(to_json(verified, at)).dump();
+        });
+    object->good = good;
+    object->verdict = good ? "good" : "bad";
     return capi::hand_out(std::move(object), report);
   });
 }
@@ -72,13 +74,17 @@ ferrule_status ferrule_check(ferrule_adapter adapter, ferrule_base base,
     checking.allow_partial = wanted.allow_partial != 0;
     if (wanted.engines != nullptr) checking.engines = split(wanted.engines);
     FERRULE_C_TRY(auto found, check(of->adapter, on->base, checking));
-    auto object = std::make_unique<ReportObject>();
-    object->json = report_document(to_json(found)).dump();
-    object->good = found.good();
-    object->verdict = verdict_name(found.verdict);
-    object->matched = found.matched;
-    object->total = found.total;
-    object->findings = std::move(found.findings);
+    const bool good = found.good();
+    const auto verdict = verdict_name(found.verdict);
+    const auto matched = found.matched;
+    const auto total = found.total;
+    auto object = capi::report_of(std::move(found), [](const CheckReport& checked) {
+      return report_document(to_json(checked)).dump();
+    });
+    object->good = good;
+    object->verdict = verdict;
+    object->matched = matched;
+    object->total = total;
     return capi::hand_out(std::move(object), report);
   });
 }
@@ -101,8 +107,8 @@ ferrule_status ferrule_report_json(ferrule_report report, ferrule_text* json,
                                    ferrule_error* error) {
   return guarded(error, [&]() -> Result<void> {
     FERRULE_C_CHECK(needed(json, "json"));
-    FERRULE_C_TRY(const auto* held, held_by<ReportObject>(report));
-    *json = capi::text_of(held->json);
+    FERRULE_C_TRY(auto* held, held_by<ReportObject>(report));
+    *json = capi::text_of(held->json.get([&] { return held->make_json(); }));
     return {};
   });
 }

@@ -118,11 +118,11 @@ ferrule_status ferrule_writer_save(ferrule_writer writer, const char* directory,
     FERRULE_C_TRY(const auto wanted, save_options(options));
     FERRULE_C_TRY(auto saved, save(held->state, held->adapters, directory, wanted));
     if (report == nullptr) return {};
-    auto object = std::make_unique<ReportObject>();
-    object->json = report_document(to_json(saved)).dump();
+    auto object = capi::report_of(std::move(saved), [](const SaveReport& written) {
+      return report_document(to_json(written)).dump();
+    });
     object->good = true;
     object->verdict = "good";
-    object->findings = std::move(saved.findings);
     return capi::hand_out(std::move(object), report);
   });
 }
