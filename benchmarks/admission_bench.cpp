@@ -110,6 +110,7 @@ std::int64_t held_bytes(ferrule_base base, const std::string& path) {
 }  // namespace
 
 int main() {
+  std::cout << std::setprecision(17);
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream words(line);
     std::string action;

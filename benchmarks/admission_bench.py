@@ -24,6 +24,7 @@ from safetensors import safe_open
 from side_by_side import Half, Table
 
 MAX_BYTES = 200_000
+WARM = 2
 
 
 def peer(base, adapter):
@@ -50,6 +51,16 @@ def peer(base, adapter):
     return time.perf_counter_ns() - start, found
 
 
+def unlike(half, base, shapes, work, rounds):
+    """Both sides on adapters of which no two have the same header: nothing of one is known from another."""
+    folders = []
+    for i in range(rounds + WARM):
+        folders.append(work / f"rank{check_bench.RANK + i + 1}")
+        check_bench.make_adapter(folders[-1], list(check_bench.PROJECTIONS), check_bench.RANK + i + 1)
+    ours, theirs = iter(folders), iter(folders)
+    return lambda: half("verify_and_admit", base, next(ours)), lambda: peer(shapes, next(theirs))
+
+
 def main():
     options = side_by_side.arguments(__doc__, 30, "executable").parse_args()
     transformers.logging.set_verbosity_error()
@@ -64,6 +75,7 @@ def main():
         few = max(2, options.rounds // 10)
         for title, action in (("open, check, take over 224 modules", "admit"), ("..., verified first", "verify_and_admit")):
             table.row(title, 100, lambda action=action: half(action, base, adapter), lambda: peer(shapes, adapter))
+        table.row("..., each of another rank", None, *unlike(half, base, shapes, work, few), few, warm=WARM, same=math.isclose)
         table.row("the same, PEFT itself on meta", None, lambda: half("verify_and_admit", base, adapter),
                   lambda: (check_bench.peer_peft(base, adapter)[0], None), few, warm=1)
         held, _ = half("memory", base, adapter)

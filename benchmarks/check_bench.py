@@ -63,17 +63,17 @@ def make_base(folder):
     config.save_pretrained(folder)
 
 
-def make_adapter(folder, projections):
+def make_adapter(folder, projections, rank=RANK):
     folder.mkdir(parents=True)
     shapes = {}
     for layer in range(LAYERS):
         for name in projections:
             out, into = PROJECTIONS[name]
             stem = f"base_model.model.model.layers.{layer}.{name}"
-            shapes[f"{stem}.lora_A.weight"] = (RANK, into)
-            shapes[f"{stem}.lora_B.weight"] = (out, RANK)
+            shapes[f"{stem}.lora_A.weight"] = (rank, into)
+            shapes[f"{stem}.lora_B.weight"] = (out, rank)
     write_sparse(folder / "adapter_model.safetensors", shapes)
-    config = peft.LoraConfig(r=RANK, target_modules=[name.rsplit(".", 1)[1] for name in projections], task_type="CAUSAL_LM")
+    config = peft.LoraConfig(r=rank, target_modules=[name.rsplit(".", 1)[1] for name in projections], task_type="CAUSAL_LM")
     config.save_pretrained(folder)
 
 
