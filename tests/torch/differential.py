@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains, saves and loads adapters in C++ and in PEFT, and compares.
 
-    differential.py DRIVER
+    differential.py DRIVER [--device cuda] [PART OF A CASE'S NAME]
 
 For each case, both ways: the same seed makes the same adapter; PEFT loads what C++ saved and gives the same logits
 and gradients; merging and unmerging leave the same weights; C++ loads what PEFT saved and gives the same logits.
 """
 
+import argparse
 import json
 import os
 import re
@@ -16,9 +17,13 @@ import tempfile
 import warnings
 
 warnings.simplefilter("ignore")
+import torch  # noqa: E402
+
+if "cuda" in sys.argv and not torch.cuda.is_available():
+    print("NOT RUN: torch finds no GPU")
+    sys.exit(0)
 import huggingface_hub  # noqa: E402
 import peft  # noqa: E402
-import torch  # noqa: E402
 import transformers  # noqa: E402
 from net import Net  # noqa: E402
 from peft.tuners.loha import layer as loha_layer  # noqa: E402
@@ -36,6 +41,9 @@ def rebuild_both(t1, w1a, w1b, t2, w2a, w2b, scale):
 
 loha_layer.make_weight_cp = rebuild_both
 TOLERANCE = 1e-6
+# Of what is the same to the bit on CPUs; kernels of GPUs may be chosen anew in each process.
+EXACT = 0.0
+DEVICE = torch.device("cpu")
 # Two units in the last place of a bfloat16 of the logits' size.
 HALF_TOLERANCE = 3.2e-2
 LINEAR = ["q_proj", "v_proj"]
@@ -172,7 +180,7 @@ class Comparison:
             describe = lambda t: None if t is None else (tuple(t.shape), t.dtype)  # noqa: E731
             self.failures.append(f"{case}: {what}: ours {describe(ours)}, PEFT's {describe(theirs)}")
             return
-        difference = (ours.double() - theirs.double()).abs().max().item() if ours.numel() else 0.0
+        difference = (ours.double().cpu() - theirs.double().cpu()).abs().max().item() if ours.numel() else 0.0
         kind = what.split(" ")[0] + (" (half)" if case.endswith("bf16") else "")
         self.worst[kind] = max(self.worst.get(kind, (0.0, "")), (difference, case))
         if not difference <= tolerance:
@@ -185,7 +193,7 @@ class Comparison:
 def fresh(base: dict, settings: dict):
     net = Net(settings.get("net", ""))
     net.load_state_dict(base)
-    return net.to(DTYPES.get(settings.get("dtype"), torch.float32))
+    return net.to(DEVICE, DTYPES.get(settings.get("dtype"), torch.float32))
 
 
 def names_of(configs) -> list[str]:
@@ -231,7 +239,7 @@ def compare_parameters(comparison, case, kind, ours: dict, theirs: dict, toleran
 def check_trained(comparison, case, configs, settings, base, words, folder):
     ours = load_file(os.path.join(folder, case + ".trained"))
     built = build(base, configs, settings)
-    compare_parameters(comparison, case, "init", ours, parameters(built), 0.0)
+    compare_parameters(comparison, case, "init", ours, parameters(built), EXACT)
     saved = os.path.join(folder, case + ".ours")
     net = fresh(base, settings)
     if "init_lora_weights" in vars(configs[0]) and str(configs[0].init_lora_weights).startswith("pissa_niter"):
@@ -254,12 +262,12 @@ def check_trained(comparison, case, configs, settings, base, words, folder):
             check_tied(comparison, case, ours, model, words)
         elif settings.get("merges", True):
             model.base_model.merge_adapter()
-            compare_parameters(comparison, case, "merged", ours, parameters(model), 0.0)
+            compare_parameters(comparison, case, "merged", ours, parameters(model), EXACT)
             comparison.same(case, "merged_logits", ours["merged_logits"], model(words), loose)
             model.base_model.unmerge_adapter()
-            compare_parameters(comparison, case, "unmerged", ours, parameters(model), 0.0)
+            compare_parameters(comparison, case, "unmerged", ours, parameters(model), EXACT)
             model.base_model.merge_adapter(safe_merge=True)
-            compare_parameters(comparison, case, "safe", ours, parameters(model), 0.0)
+            compare_parameters(comparison, case, "safe", ours, parameters(model), EXACT)
             model.base_model.unmerge_adapter()
         if settings.get("net") != "tied":
             check_edited(comparison, case, ours, model, settings, names_of(configs), words, loose)
@@ -272,17 +280,17 @@ def check_tied(comparison, case, ours, model, words):
     torch.manual_seed(7)
     comparison.same(case, "merged_logits", ours["merged_logits"], model(words), TOLERANCE)
     model.base_model.merge_adapter()
-    if torch.allclose(model(words), ours["merged_logits"], atol=1e-3):
+    if torch.allclose(model(words).cpu(), ours["merged_logits"], atol=1e-3):
         comparison.say(f"{case}: PEFT's merge of a tied weight has become right")
     changed = [name for name in before if "base_layer.weight" in name]
     for name in before:
         tied = name in ("head.weight", "embed.weight", "head.base_layer.weight", "embed.base_layer.weight")
         # Other weights are unmerged by subtraction, which rounds.
-        comparison.same(case, f"unmerged {name}", ours["unmerged." + name], before[name], 0.0 if tied else TOLERANCE)
+        comparison.same(case, f"unmerged {name}", ours["unmerged." + name], before[name], EXACT if tied else TOLERANCE)
     if not any(not torch.equal(ours["merged." + name], before[name]) for name in changed):
         comparison.say(f"{case}: nothing was merged")
     other = "head" if "embed.base_layer.weight" in before else "embed"
-    comparison.same(case, "merged other side", ours[f"merged.{other}.weight"], before[f"{other}.weight"], 0.0)
+    comparison.same(case, "merged other side", ours[f"merged.{other}.weight"], before[f"{other}.weight"], EXACT)
 
 
 def check_targets(comparison, driver, folder):
@@ -340,11 +348,11 @@ def check_edited(comparison, case, ours, model, settings, names, words, loose):
         # PEFT keeps layers without an adapter wrapped; here they are plain again.
         plain = {name.replace(".base_layer.", ".") if not wraps(model, name) else name: tensor
                  for name, tensor in parameters(model).items()}
-        compare_parameters(comparison, case, "deleted", ours, plain, 0.0)
+        compare_parameters(comparison, case, "deleted", ours, plain, EXACT)
     if settings.get("merges", True):
         base = model.merge_and_unload()
         named = base.named_parameters(remove_duplicate=False)
-        compare_parameters(comparison, case, "unloaded", ours, {name: p.detach() for name, p in named}, 0.0)
+        compare_parameters(comparison, case, "unloaded", ours, {name: p.detach() for name, p in named}, EXACT)
         comparison.same(case, "unloaded_logits", ours["unloaded_logits"], base(words), loose)
 
 
@@ -364,13 +372,13 @@ def save_theirs(case, configs, settings, base, words, folder):
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
-                parameter.add_(torch.randn(parameter.shape) * 0.2)
+                parameter.add_((torch.randn(parameter.shape) * 0.2).to(parameter.device))
     model.save_pretrained(os.path.join(folder, case + ".theirs"))
     return run(model, words), parameters(model), len(peft.get_peft_model_state_dict(model))
 
 
 def drive(driver, folder, mode, cases):
-    job = {"folder": folder, "base": os.path.join(folder, "base"), "mode": mode, "cases": cases}
+    job = {"folder": folder, "base": os.path.join(folder, "base"), "mode": mode, "cases": cases, "device": str(DEVICE)}
     path = os.path.join(folder, mode + ".json")
     with open(path, "w", encoding="utf-8") as file:
         json.dump(job, file)
@@ -387,15 +395,25 @@ def config_text(config) -> str:
             return file.read()
 
 
-def main(driver: str, only: str = "") -> int:
+def use_device(name: str):
+    global DEVICE, EXACT, TOLERANCE
+    DEVICE = torch.device(name)
+    if DEVICE.type != "cpu":
+        EXACT, TOLERANCE = 1e-6, 1e-5
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+
+
+def main(driver: str, only: str, device: str) -> int:
+    use_device(device)
     comparison = Comparison()
     cases = {name: case for name, case in CASES.items() if only in name}
     torch.manual_seed(1)
     net = Net()
-    words = torch.randint(0, 10, (3, 6))
+    words = torch.randint(0, 10, (3, 6)).to(DEVICE)
     base = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     with tempfile.TemporaryDirectory() as folder:
-        save_file({"words": words}, os.path.join(folder, "words"))
+        save_file({"words": words.cpu()}, os.path.join(folder, "words"))
         os.mkdir(os.path.join(folder, "base"))
         huggingface_hub.save_torch_state_dict(base, os.path.join(folder, "base"), max_shard_size="4KB")
         if len(os.listdir(os.path.join(folder, "base"))) < 4:
@@ -425,9 +443,14 @@ def main(driver: str, only: str = "") -> int:
         print(f"{kind:20} worst {difference:.3g} ({case})")
     for failure in comparison.failures[:60]:
         print("FAILED", failure)
-    print(f"torch: {len(cases)} cases, {comparison.checked} checked, {len(comparison.failures)} differ")
+    print(f"torch, {DEVICE}: {len(cases)} cases, {comparison.checked} checked, {len(comparison.failures)} differ")
     return 1 if comparison.failures or comparison.checked < len(cases) * 10 else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("driver")
+    parser.add_argument("only", nargs="?", default="")
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    sys.exit(main(options.driver, options.only, options.device))

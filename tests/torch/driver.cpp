@@ -72,17 +72,21 @@ std::string text(const ferrule::Json& object, const char* key, const char* other
 
 struct Job {
   fs::path folder;
+  at::Device device;
   at::Tensor words;
   fs::path base;
 };
 
-void load_base(Net& net, const Job& job) { must(ft::load_state_dict(net, job.base)); }
-
-void set_dtype(Net& net, const ferrule::Json& one) {
+/// The base's weights, in the dtype of the case and on the device of the job.
+void load_base(Net& net, const Job& job, const ferrule::Json& one) {
+  must(ft::load_state_dict(net, job.base));
   const auto dtype = text(one, "dtype", "F32");
   if (dtype == "BF16") net.to(at::kBFloat16);
   if (dtype == "F16") net.to(at::kHalf);
   if (dtype == "F64") net.to(at::kDouble);
+  net.to(job.device);
+  // A module's to() makes tensors of their own of tied weights.
+  if (text(one, "net") == "tied") net.head->weight.set_data(net.embed->weight.data());
 }
 
 /// Forward and backward with one seed, so that drop-outs draw alike.
@@ -107,7 +111,7 @@ void change_what_is_trained(Net& net, const std::string& way) {
   torch::optim::SGD optimizer(trained, 0.2);
   const torch::NoGradGuard no_grad;
   for (auto& parameter : trained) {
-    const auto change = at::randn(parameter.sizes()).to(parameter.scalar_type());
+    const auto change = at::randn(parameter.sizes()).to(parameter.options());
     if (way == "sgd") {
       parameter.mutable_grad() = change;
     } else if (way == "data") {
@@ -152,8 +156,7 @@ void edit_case(const ferrule::Json& one, const Job& job, const std::vector<std::
 
 void train_case(const ferrule::Json& one, const Job& job, Dump& dump) {
   Net net(text(one, "net"));
-  load_base(net, job);
-  set_dtype(net, one);
+  load_base(net, job, one);
   torch::manual_seed(5);
   std::vector<std::string> names;
   for (const auto& adapter : *one.find("adapters")->if_array()) {
@@ -191,8 +194,7 @@ void train_case(const ferrule::Json& one, const Job& job, Dump& dump) {
 
 void load_case(const ferrule::Json& one, const Job& job, Dump& dump) {
   Net net(text(one, "net"));
-  load_base(net, job);
-  set_dtype(net, one);
+  load_base(net, job, one);
   torch::manual_seed(5);  // PiSSA with iterations draws again.
   std::vector<std::string> names;
   for (const auto& adapter : *one.find("adapters")->if_array()) {
@@ -250,8 +252,13 @@ int main(int, char** argv) {
   }
   const fs::path folder = text(job_json, "folder");
   const auto words = must(ferrule::SafetensorsFile::open(folder / "words"));
+  const at::Device device(text(job_json, "device", "cpu"));
+  // Both sides: whole products, and kernels that give the same sums each time.
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setDeterministicCuDNN(true);
   const Job job{.folder = folder,
-                .words = must(ft::to_tensor(words.find("words").value())),
+                .device = device,
+                .words = must(ft::to_tensor(words.find("words").value())).to(device),
                 .base = text(job_json, "base")};
   const bool loads = text(job_json, "mode") == "load";
   for (const auto& one : *job_json.find("cases")->if_array()) {

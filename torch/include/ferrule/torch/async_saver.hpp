@@ -29,7 +29,7 @@ class Snapshot {
       auto configs = detail::configs_to_save(places, options, untrained);
       if (!configs) return std::move(configs).error();
       auto complete = options;
-      auto live = detail::prepare_save(model, places, complete, true);
+      auto live = detail::prepare_save(model, places, complete, true, true);
       if (!live) return std::move(live).error();
       return Snapshot(*std::move(live), *std::move(configs), std::move(complete));
     });

@@ -75,6 +75,18 @@ inline std::size_t parameters_of(const ::torch::optim::Optimizer& optimizer) {
   return count;
 }
 
+/// Where all parameters of an optimizer are; nullopt if they are on several devices.
+inline std::optional<at::Device> device_of(const ::torch::optim::Optimizer& optimizer) {
+  std::optional<at::Device> device;
+  for (const auto& group : optimizer.param_groups()) {
+    for (const auto& parameter : group.params()) {
+      if (device && *device != parameter.device()) return std::nullopt;
+      device = parameter.device();
+    }
+  }
+  return device;
+}
+
 inline std::string training_state(const ::torch::optim::Optimizer& optimizer,
                                   const std::vector<std::string>& adapters, std::uint64_t step) {
   ::torch::serialize::OutputArchive archive;
@@ -204,7 +216,8 @@ inline Result<ResumeReport> resume_checkpoint(const ModelRef& model,
     }
     if (!bytes) return std::move(bytes).error();
     ::torch::serialize::InputArchive archive;
-    archive.load_from(bytes->data(), bytes->size());
+    // The optimizer does not move its state to where the parameters are now.
+    archive.load_from(bytes->data(), bytes->size(), detail::device_of(optimizer));
     const auto number = [&archive](const char* key) {
       c10::IValue value;
       archive.read(key, value);
@@ -242,7 +255,7 @@ inline Result<ResumeReport> resume_checkpoint(const ModelRef& model,
     }
     const ::torch::NoGradGuard no_grad;
     for (auto& filling : fillings) filling.to.copy_(filling.from);
-    for (auto& [generator, state] : states) generator.set_state(state);
+    for (auto& [generator, state] : states) generator.set_state(state.to(at::kCPU));
     return report;
   });
 }

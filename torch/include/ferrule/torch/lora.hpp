@@ -82,7 +82,9 @@ class LoraUpdate final : public Update {
     const auto type = weight.scalar_type();
     const auto delta = this->delta(site.base());
     if (is_dora()) {
-      const auto factor = spread(tensors_.magnitude / merged_norm_).detach();
+      // The model may have moved to another device since.
+      const auto norm = merged_norm_.to(tensors_.magnitude.device());
+      const auto factor = spread(tensors_.magnitude / norm).detach();
       weight.set_data((weight.data() / factor - delta).to(type));
     } else {
       subtract_from(weight, delta.to(type));

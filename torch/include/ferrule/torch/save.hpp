@@ -29,11 +29,13 @@ class LiveState {
  public:
   /// `facts` says which modules are embeddings: those may be saved, too. `of_model` are tensors of
   /// the adapters that are on no module, under the names that PEFT gives them. With `owns`, what
-  /// training changes is copied.
+  /// training changes is copied. `is_ours`: the adapters are those that this library added.
   static Result<LiveState> read(const Module& module, const ModelFacts& facts,
-                                const std::map<std::string, Tensor>& of_model, bool owns) {
+                                const std::map<std::string, Tensor>& of_model, bool owns,
+                                bool is_ours) {
     LiveState live;
     live.owns_ = owns;
+    live.is_ours_ = is_ours;
     for (const auto& [name, tensor] : of_model) {
       if (auto ok = live.add(name, tensor, facts); !ok) return std::move(ok).error();
     }
@@ -58,11 +60,12 @@ class LiveState {
  private:
   /// Weights of the base that no save writes need not come down from a device: of those the names
   /// alone matter, because they show which modules are layers with adapters.
-  static bool may_be_saved(const std::string& name, const ModelFacts& facts) {
+  bool may_be_saved(const std::string& name, const ModelFacts& facts) const {
     if (name == "bias" || name.ends_with(".bias")) return true;
     for (const auto* embedding : {&facts.input_embeddings, &facts.output_embeddings}) {
       if (*embedding && name.find(**embedding) != std::string::npos) return true;
     }
+    if (is_ours_) return is_adapters(name);
     const bool of_base = name.find(".base_layer.") != std::string::npos ||
                          name.find(".original_module.") != std::string::npos;
     return !of_base;
@@ -112,6 +115,7 @@ class LiveState {
   StateDict state_;
   std::string prefix_;
   bool owns_ = false;
+  bool is_ours_ = false;
   bool is_of_model_ = true;
   std::vector<Tensor> keep_;  // The memory of the views.
 };
@@ -186,12 +190,22 @@ inline Result<std::vector<NamedConfig>> configs_to_save(const Places& places,
 
 /// What a save reads of a model; completes the options with what the model knows.
 inline Result<LiveState> prepare_save(const ModelRef& model, const Places& places,
-                                      SaveOptions& options, bool owns) {
-  auto live = LiveState::read(model.module(), options.facts, tensors_of_model(places), owns);
+                                      SaveOptions& options, bool owns, bool is_ours) {
+  auto live =
+      LiveState::read(model.module(), options.facts, tensors_of_model(places), owns, is_ours);
   if (!live) return live;
   if (!options.facts.is_transformers) options.facts.is_transformers = false;
   note_scalings(places, options.facts);
   return live;
+}
+
+inline Result<SaveReport> save_now(const ModelRef& model, const Places& places,
+                                   std::span<const NamedConfig> configs,
+                                   const std::filesystem::path& directory, SaveOptions options,
+                                   bool is_ours) {
+  const auto live = prepare_save(model, places, options, false, is_ours);
+  if (!live) return live.error();
+  return ferrule::save(live->state(), configs, directory, options);
 }
 
 }  // namespace detail
@@ -205,11 +219,7 @@ inline Result<SaveReport> save_pretrained(const ModelRef& model,
                                           const std::filesystem::path& directory,
                                           const SaveOptions& options = {}) {
   return detail::guarded(model, [&]() -> Result<SaveReport> {
-    const auto places = detail::places_of(model);
-    auto complete = options;
-    const auto live = detail::prepare_save(model, places, complete, false);
-    if (!live) return live.error();
-    return ferrule::save(live->state(), configs, directory, complete);
+    return detail::save_now(model, detail::places_of(model), configs, directory, options, false);
   });
 }
 
@@ -227,7 +237,7 @@ inline Result<SaveReport> save_pretrained(const ModelRef& model,
     const auto places = detail::places_of(model);
     const auto configs = detail::configs_to_save(places, options, untrained);
     if (!configs) return configs.error();
-    return save_pretrained(model, *configs, directory, options);
+    return detail::save_now(model, places, *configs, directory, options, true);
   });
 }
 
