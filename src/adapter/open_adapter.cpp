@@ -64,6 +64,14 @@ std::optional<Result<AdapterFiles>> open_beside_nothing(
   return files;
 }
 
+/// The config with that text, parsed unless that was done before.
+Result<std::shared_ptr<const AdapterConfig>> config_of(std::string_view text,
+                                                       const fs::path& directory) {
+  if (auto known = find_config(text)) return known;
+  FERRULE_TRY(auto parsed, AdapterConfig::parse(text, directory / kConfigFile));
+  return std::make_shared<const AdapterConfig>(std::move(parsed));
+}
+
 Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOptions& options,
                                EmptyWeights empty) {
   const auto& directory = reader.path();
@@ -74,12 +82,7 @@ Result<AdapterFiles> open_once(const io::DirectoryReader& reader, const OpenOpti
                     directory);
   }
   FERRULE_TRY(auto text, config_file->read_text(options.limits.text_bytes));
-  auto config = find_config(text);
-  if (config == nullptr) {
-    FERRULE_TRY(auto parsed, AdapterConfig::parse(text, directory / kConfigFile));
-    config = std::make_shared<const AdapterConfig>(std::move(parsed));
-  }
-
+  FERRULE_TRY(auto config, config_of(text, directory));
   FERRULE_TRY(const auto safetensors, reader.open_file(kSafetensorsFile));
   if (safetensors && safetensors->size() == 0) {
     if (auto files = open_beside_nothing(reader, options, empty, config)) return *std::move(files);
