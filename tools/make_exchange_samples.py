@@ -166,7 +166,8 @@ def litgpt(root):
         old = to_hf()
         merge_lora_weights(model)
         new = to_hf()
-        write_sample(root / sample, base, {k: (new[k] - old[k]).numpy() for k in old})
+        names = {k: k.replace("embed_out", "lm_head") for k in old}  # As transformers 5 calls gpt_neox's head.
+        write_sample(root / sample, base, {names[k]: (new[k] - old[k]).numpy() for k in old})
 
 
 def onnx(root):
@@ -199,7 +200,9 @@ def keras(root):
 
     size = dict(vocabulary_size=40, num_layers=2, num_query_heads=4, num_key_value_heads=2, hidden_dim=16, intermediate_dim=24)
     gemma = dict(LLAMA, architectures=["GemmaForCausalLM"], model_type="gemma", tie_word_embeddings=True)
+    phi3 = dict(LLAMA, architectures=["Phi3ForCausalLM"], model_type="phi3")
     cases = {"keras-llama": (lambda: keras_hub.models.LlamaBackbone(**size), LLAMA, None),
+             "keras-phi3": (lambda: keras_hub.models.Phi3Backbone(**size), phi3, None),
              "keras-gemma": (lambda: keras_hub.models.GemmaBackbone(**size, head_dim=4), gemma,
                              ["query", "key", "value", "attention_output", "ffw_gating", "ffw_linear"])}
     names = {"query": "self_attn.q_proj", "key": "self_attn.k_proj", "value": "self_attn.v_proj",
@@ -226,6 +229,11 @@ def keras(root):
                 change = change.reshape(-1, change.shape[-1])
             block = int(layer.path.replace("decoder_block_", "transformer_layer_").split("transformer_layer_")[1].split("/")[0])
             truth[f"model.layers.{block}.{names[layer.name]}.weight"] = change.T
+        if base is phi3:  # q, k and v are one module of transformers.
+            for block in range(2):
+                stem = f"model.layers.{block}.self_attn."
+                q, v = (truth.pop(f"{stem}{which}_proj.weight") for which in "qv")
+                truth[stem + "qkv_proj.weight"] = np.concatenate([q, np.zeros_like(v), v])
         write_sample(root / name, base, truth)
 
 

@@ -8,6 +8,7 @@
 
 #include "base/errors.hpp"
 #include "base/try.hpp"
+#include "exchange/dialects/mlx_names.hpp"
 #include "exchange/fold.hpp"
 #include "ferrule/text.hpp"
 
@@ -36,10 +37,12 @@ std::string replaced(std::string_view text, std::string_view from, std::string_v
 }
 
 /// gate and up of these models alternate row by row.
-bool alternates(const BaseFacts& base) {
-  const auto* model = base.model();
-  const auto* type = model == nullptr ? nullptr : model->config.find("model_type");
-  return type != nullptr && type->if_string() != nullptr && *type->if_string() == "gpt_oss";
+bool alternates(const BaseFacts& base) { return model_type_of(base) == "gpt_oss"; }
+
+/// Where transformers 5 has the experts of a layer: in granite's models, still in the old block.
+std::string fused_block(std::string_view experts, const BaseFacts& base) {
+  if (!model_type_of(base).starts_with("granitemoe")) return std::string(experts);
+  return replaced(experts, ".mlp.", "." + std::string(kOldBlock) + ".");
 }
 
 std::uint64_t largest_rank(const ExpertGroup& group) {
@@ -134,7 +137,8 @@ std::string canonical_path(std::string_view path) {
 }
 
 std::string old_path(std::string_view path, std::string_view model_type) {
-  if (model_type != "mixtral" && model_type != "phimoe" && model_type != "minimax") {
+  if (model_type != "mixtral" && model_type != "phimoe" && model_type != "minimax" &&
+      model_type != "minimax_m2") {
     return std::string(path);
   }
   if (path.ends_with(".mlp.gate")) return replaced(path, ".mlp.gate", ".block_sparse_moe.gate");
@@ -308,9 +312,11 @@ Result<std::vector<FusedLayer>> fuse_experts(std::vector<Site>& sites, const Bas
   }
   Fusing fusing(base, ledger);
   std::vector<FusedLayer> out;
-  for (const auto& [experts, parts] : layers) {
+  for (const auto& [path, parts] : layers) {
+    const auto experts = fused_block(path, base);
     if (parts.gate != nullptr || parts.up != nullptr) {
       FERRULE_TRY(auto layer, fusing.join(parts.gate, parts.up));
+      layer.module = experts;
       layer.parameter = experts + ".gate_up_proj";
       // The wrapper of the parameter that the module registers first is the inner one.
       if (parts.down != nullptr) layer.module += ".base_layer";
@@ -318,6 +324,7 @@ Result<std::vector<FusedLayer>> fuse_experts(std::vector<Site>& sites, const Bas
     }
     if (parts.down != nullptr) {
       FERRULE_TRY(auto layer, fusing.down(*parts.down));
+      layer.module = experts;
       layer.parameter = experts + ".down_proj";
       out.push_back(std::move(layer));
     }

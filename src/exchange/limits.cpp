@@ -69,9 +69,10 @@ class Limiter {
   bool keep(const Extra& extra) {
     if (carries_.extras.contains(extra.role)) return true;
     // A copy of the base's own matrix, which save_pretrained puts beside LoRA on an embedding.
-    if (extra.key.ends_with(".base_layer.weight")) {
-      ledger_.report().dropped.push_back(extra.key);
-      ledger_.note(extra.key + " is the base's own matrix and is left to the base");
+    const bool bias = extra.role == "embedding" && extra.key.ends_with(".base_layer.bias");
+    if (bias || extra.key.ends_with(".base_layer.weight")) {
+      if (!bias) ledger_.report().dropped.push_back(extra.key);
+      ledger_.note(extra.key + " is the base's own and is left to the base");
       return false;
     }
     return lose(extra.role, extra.key, "is a whole tensor of the model (" + extra.role + ")");

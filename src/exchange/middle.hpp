@@ -78,6 +78,8 @@ struct Facts {
   std::optional<std::string> changed_base = {};
   /// Experts are fused in the source (PEFT's target_parameters, GGUF, switch layers).
   bool fused_experts = false;
+  /// They are mlx-lm's switch layers.
+  bool switch_layers = false;
   /// The source spells experts as transformers 4 does in mixtral ("block_sparse_moe.experts.0.w1").
   bool old_names = false;
 };

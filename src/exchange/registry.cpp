@@ -7,6 +7,7 @@
 #include "container/tensor_plan.hpp"
 #include "exchange/dialect.hpp"
 #include "exchange/dialects/dialects.hpp"
+#include "ferrule/file_names.hpp"
 #include "ferrule/text.hpp"
 
 namespace ferrule::exchange {
@@ -23,7 +24,50 @@ std::string not_recognized(const Look& look) {
 }
 
 /// A config of one program beside the tensors of another.
+/// The weights of one program alone, by the end of their name.
+constexpr std::pair<std::string_view, std::string_view> kOwnFiles[] = {
+    {"adapters.safetensors", "mlx"},
+    {"pytorch_adapter.bin", "adapterhub"},
+    {"adapter.safetensors", "adapterhub"},
+    {"adapter_model.pt", "torchtune"},
+    {"lit_model.pth.lora", "litgpt"},
+    {"lora.safetensors", "mistral"},
+    {"adapter.onnx_adapter", "onnx"},
+    {"lycoris.safetensors", "lycoris"},
+    {"pytorch_lora_weights.safetensors", "diffusers"},
+    {".lora.h5", "keras"},
+    {"lora_config.json", "paddle"}};
+
+/// Whose weights a file of a folder are; "" for a file of any program.
+std::string_view owner_of(std::string_view name) {
+  for (const auto& [file, dialect] : kOwnFiles) {
+    if (name == file || (file.starts_with('.') && name.ends_with(file))) return dialect;
+  }
+  return {};
+}
+
+/// Beside PEFT's own files others are its user's matter.
+Result<void> check_files(const Look& look) {
+  if (!look.is_folder || look.has(kSafetensorsFile) || look.has(kBinFile)) return {};
+  std::string_view first;
+  for (const auto& name : look.names) {
+    const auto owner = owner_of(name);
+    if (owner.empty() || first.empty() || owner == owner_of(first)) {
+      if (!owner.empty()) first = name;
+      continue;
+    }
+    return base::at(
+        base::unsupported(
+            "EX-2", quote(first) + " is of " + std::string(find_dialect(owner_of(first))->what()) +
+                        ", and " + quote(name) + " of " + std::string(find_dialect(owner)->what()) +
+                        "; --from says which of them to read"),
+        look.path);
+  }
+  return {};
+}
+
 Result<void> check_parts(const Look& look) {
+  FERRULE_CHECK(check_files(look));
   if (look.config_dialect == nullptr) return {};
   const auto* other = look.key_dialect;
   if (look.has_peft_keys || (other != nullptr && other->name != look.config_dialect->name)) {

@@ -56,8 +56,10 @@ Result<Heads> heads_of(const BaseFacts& base, std::string_view why) {
     return base::unsupported(
         "EX-4", "--base with the model's config.json is needed, because " + std::string(why));
   }
-  const auto query = extent(*model, "num_attention_heads");
-  const auto hidden = extent(*model, "hidden_size");
+  auto query = extent(*model, "num_attention_heads");
+  if (!query) query = extent(*model, "n_head");
+  auto hidden = extent(*model, "hidden_size");
+  if (!hidden) hidden = extent(*model, "n_embd");
   auto width = extent(*model, "head_dim");
   if (!width && query && hidden) width = *hidden / *query;
   if (!query || !width || *width % 2 != 0) {

@@ -233,6 +233,10 @@ def check_experts(case):
                 assert ("block_sparse_moe.switch_mlp" in (mlx / "adapter_config.json").read_text()) == (where is mixtral)
             back, _ = case.convert(gguf, "peft", "--base", where)
             assert formats.distance(formats.read_peft(back)[0], want) < 1e-6
+            # PEFT would lose single experts beside other modules of their names.
+            back, _ = case.convert(mlx, "peft", "--base", where)
+            assert formats.distance(formats.read_peft(back, EXPERTS)[0], want) < 1e-6
+            assert json.loads((back / "adapter_config.json").read_text())["target_parameters"]
     together = case.source(fused(), r=3, target_modules=[], target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"])
     want, _ = formats.read_peft(together, EXPERTS)
     split, _ = case.convert(together, "per-expert", "--base", base)
@@ -247,6 +251,41 @@ def check_experts(case):
     assert formats.read_gguf(gguf)[0]["blk.0.ffn_gate_exps.weight.lora_a"][1].shape == (EXPERTS, 4, 32)
     case.refuse("EX-12", case.source(expert(0, 9)), "gguf", "--base", base)
     case.refuse("EX-12", together, "per-expert", "--base", case.base("Qwen3MoeForCausalLM", num_experts=6, model_type="qwen3_moe"))
+
+
+def check_mlx_names(case):
+    """Names of mlx-lm's own (its sanitize(), 0.32.2), there and back."""
+    deeper = ("model.language_model.layers.0.mlp.up_proj", "language_model.model.layers.0.mlp.up_proj")
+    names = [("gpt_neox", "gpt_neox.layers.0.mlp.dense_h_to_4h", "model.h.0.mlp.dense_h_to_4h"), ("gpt_neox", "lm_head", "model.embed_out"),
+             ("gptj", "transformer.h.0.mlp.fc_in", "model.h.0.mlp.fc_in"), ("gemma3", *deeper), ("qwen3_vl", *deeper),
+             ("mistral3", "lm_head", "language_model.lm_head"), ("qwen3", "model.layers.0.mlp.up_proj", "model.layers.0.mlp.up_proj")]
+    for model_type, hf, mlx in names:
+        base = case.base(f"Of{len(mlx)}{model_type}", model_type=model_type, tie_word_embeddings=False)
+        source = case.source(factors(hf, (48, 32), 4))
+        made, _ = case.convert(source, "mlx", "--base", base)
+        assert set(formats.read_safetensors(made / "adapters.safetensors")) == {f"{mlx}.lora_a", f"{mlx}.lora_b"}, (model_type, hf)
+        back, _ = case.convert(made, "peft", "--base", base)
+        assert set(formats.read_peft(back)[0]) == set(formats.read_peft(source)[0])
+    # Experts are in other layers than those of most models, and granite's stay in their old block.
+    for model_type, block, container in (("dots1", "mlp", "mlp.experts"), ("gpt_oss", "mlp", "mlp.experts"),
+                                         ("granitemoe", "block_sparse_moe", "block_sparse_moe.switch_mlp")):
+        base = case.base(f"Experts{model_type}", model_type=model_type, num_local_experts=EXPERTS, num_experts=EXPERTS)
+        tensors = {name.replace(".mlp.", f".{block}."): value for name, value in fused().items()}
+        source = case.source(tensors, r=3, target_modules=[], target_parameters=["experts.gate_up_proj", "experts.down_proj"])
+        made, _ = case.convert(source, "mlx", "--base", base)
+        assert f"model.layers.0.{container}.up_proj.lora_a" in formats.read_safetensors(made / "adapters.safetensors"), model_type
+        for origin in (made, source):
+            back, _ = case.convert(origin, "peft", "--base", base)
+            assert f"base_model.model.model.layers.0.{block}.experts.base_layer.lora_A.weight" in formats.read_safetensors(
+                back / "adapter_model.safetensors"), model_type
+    # mlx-lm divides deepseek's kv_b_proj.
+    case.refuse("EX-3", case.source(factors("model.layers.0.self_attn.kv_b_proj", (32, 32), 4)), "mlx", "--base",
+                case.base("DeepseekV3ForCausalLM", model_type="deepseek_v3"))
+    # Copies of the base beside LoRA on its head are left to the base.
+    base = case.base("PhiForCausalLM", model_type="phi")
+    copies = {"lm_head.base_layer.weight": np.ones((48, 32), "f4"), "lm_head.base_layer.bias": np.ones(48, "f4")}
+    made, report = case.convert(case.source({**factors("lm_head", (48, 32), 4), **copies}), "mlx", "--base", base)
+    assert len(report["dropped"]) == 1 and len(report["notes"]) == 2, report
 
 
 def check_refusals(case):
@@ -285,7 +324,7 @@ def check_refusals(case):
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        for number, check in enumerate((check_dense, check_dtypes, check_embeddings, check_other_tensors, check_experts, check_refusals)):
+        for number, check in enumerate((check_dense, check_dtypes, check_embeddings, check_other_tensors, check_experts, check_mlx_names, check_refusals)):
             below = pathlib.Path(folder) / str(number)
             below.mkdir()
             check(Case(below))

@@ -115,6 +115,20 @@ def strength_in_another_file():
             compare(updates(work / "normal"), load_file(sample / "truth.safetensors"), name + ", normalized")
 
 
+def two_programs_in_one_folder():
+    with tempfile.TemporaryDirectory() as work:
+        both = pathlib.Path(work) / "both"
+        both.mkdir()
+        for name in ("torchtune", "litgpt"):
+            for path in (SAMPLES / name / "adapter").iterdir():
+                (both / path.name).write_bytes(path.read_bytes())
+        base = SAMPLES / "litgpt/base"
+        error = convert(both, both.parent / "out", "peft", base, fails=True)
+        assert error["rule"] == "EX-2" and "lit_model.pth.lora" in error["message"] and "adapter_model.pt" in error["message"], error
+        for name in ("torchtune", "litgpt"):
+            convert(both, both.parent / name, "peft", base, "--from", name)
+
+
 def main():
     count = 0
     for sample in sorted(SAMPLES.iterdir()):
@@ -149,6 +163,7 @@ def main():
         count += 1
     foreign_adapters()
     strength_in_another_file()
+    two_programs_in_one_folder()
     assert count >= 20, count
     print(f"{count} conversions")
 

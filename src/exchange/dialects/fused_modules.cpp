@@ -42,6 +42,7 @@ constexpr FusedKind kFused[] = {
     {"phi3", "mlp.gate_up_proj", kGated, Rows::kOneBelowTheOther},
     {"gpt_neox", "attention.query_key_value", kAttention, Rows::kByGroups},
     {"falcon", "self_attention.query_key_value", kAttention, Rows::kByGroups},
+    {"bloom", "self_attention.query_key_value", kAttention, Rows::kByGroups},
     {"gpt2", "attn.c_attn", kAttention, Rows::kEqual},
     {"deberta", "attention.self.in_proj", kAttention, Rows::kEqual}};
 

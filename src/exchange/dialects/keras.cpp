@@ -16,6 +16,7 @@
 #include "base/try.hpp"
 #include "exchange/dialects/dialects.hpp"
 #include "exchange/dialects/factor_map.hpp"
+#include "exchange/dialects/fused_modules.hpp"
 #include "exchange/dialects/hdf5_tensors.hpp"
 #include "exchange/dialects/keras_models.hpp"
 #include "exchange/dialects/uniform.hpp"
@@ -103,7 +104,8 @@ class Reader {
                                             std::to_string(heads));
     }
     Site site;
-    site.path = "model.layers." + std::to_string(block) + "." + std::string(found->path);
+    site.path =
+        std::string(backbone_.layers_at) + std::to_string(block) + "." + std::string(found->path);
     site.key = factors.key;
     place_factors(*found, factors, heads, site);
     site.rank = site.a.dim(0);
@@ -152,7 +154,8 @@ class Writer {
       : middle_(middle), backbone_(backbone), heads_(heads), request_(request), ledger_(ledger) {}
 
   Result<Plan> write() {
-    for (const auto& site : middle_.sites) FERRULE_CHECK(add(site));
+    FERRULE_TRY(const auto sites, with_parts_apart(middle_.sites, request_.base));
+    for (const auto& site : sites) FERRULE_CHECK(add(site));
     FERRULE_CHECK(ledger_.finish());
     fill();
     for (const auto& [place, factors] : layers_) rank_ = std::max(rank_, factors.b.dim(0));
@@ -172,13 +175,13 @@ class Writer {
 
  private:
   Result<void> add(const Site& site) {
-    constexpr std::string_view kLayers = "model.layers.";
     const std::string_view path = site.path;
-    const auto dot = path.find('.', kLayers.size());
+    const auto before = backbone_.layers_at.size();
+    const auto dot = path.find('.', before);
     std::uint64_t block = 0;
     const KerasLayer* layer = nullptr;
-    if (path.starts_with(kLayers) && dot != std::string_view::npos && dot < kLayers.size() + 8) {
-      const auto digits = path.substr(kLayers.size(), dot - kLayers.size());
+    if (path.starts_with(backbone_.layers_at) && dot != path.npos && dot < before + 8) {
+      const auto digits = path.substr(before, dot - before);
       std::from_chars(digits.data(), digits.data() + digits.size(), block);
       for (const auto& one : backbone_.layers) {
         if (base::is_number(digits) && one.path == path.substr(dot + 1)) layer = &one;
@@ -360,6 +363,7 @@ class Keras final : public Dialect {
     FERRULE_TRY(const auto opened, open_hdf5(path, request.open));
     Middle out;
     FERRULE_CHECK(Reader(*backbone, heads, out).read(*opened));
+    FERRULE_CHECK(join_parts(out.sites, request.base));
     out.owners.push_back(opened);
     return out;
   }

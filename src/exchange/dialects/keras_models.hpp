@@ -16,6 +16,7 @@ enum class Kernel : std::uint8_t {
   kOutput,  ///< A [heads, width, r], B [r, out].
 };
 
+/// Of transformers' fused modules the parts (fused_modules.hpp).
 struct KerasLayer {
   std::uint64_t place;  ///< From the block's own place on.
   std::string_view path;
@@ -26,6 +27,8 @@ struct KerasLayer {
 /// A backbone of keras-hub: where its first block is, and how many places each takes.
 struct KerasBackbone {
   std::string_view model_type;
+  /// In front of a block's number in transformers' names.
+  std::string_view layers_at;
   std::uint64_t first;
   std::uint64_t step;
   bool heads_first;

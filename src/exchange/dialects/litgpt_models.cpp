@@ -29,7 +29,8 @@ constexpr LayerNames::Pair kFalcon[] = {{"self_attention.dense", "attn.proj"},
                                         {"mlp.dense_h_to_4h", "mlp.fc"},
                                         {"mlp.dense_4h_to_h", "mlp.proj"}};
 constexpr LayerNames::Pair kNeoxQkv[] = {{"attention", "attn.qkv"}};
-constexpr LayerNames::Pair kNeoxHead[] = {{"embed_out", "lm_head"}};
+// transformers 5 calls it lm_head as well.
+constexpr LayerNames::Pair kNeoxHead[] = {{"lm_head", "lm_head"}, {"embed_out", "lm_head"}};
 constexpr LayerNames::Pair kFalconQkv[] = {{"self_attention", "attn.qkv"}};
 
 constexpr LayerNames::Pair kNeoxLayers = {"gpt_neox.layers.", "transformer.h."};

@@ -105,6 +105,7 @@ class Reader {
                                         std::to_string(known));
     }
     out_.facts.fused_experts = true;
+    out_.facts.switch_layers = true;
     for (std::uint64_t i = 0; i < count; ++i) {
       Site one = site;
       one.path = canonical_path(place->experts + "." + std::to_string(i) + "." + place->leaf);
@@ -155,6 +156,10 @@ class Writer {
     for (const auto& site : sites) {
       dora_ = dora_ || !site.magnitude.empty();
       plain = plain || site.magnitude.empty();
+      if (!mlx_has_module(site.path, request_.base)) {
+        ledger_.lost("modules", site.key,
+                     "mlx-lm divides this module of the base into two that it cannot adapt");
+      }
       if (site.path == "lm_head" && ties_embeddings(request_.base)) {
         ledger_.lost("embeddings", site.key,
                      "the base has no head of its own (tie_word_embeddings), and mlx-lm no module "
@@ -277,6 +282,11 @@ class Mlx final : public Dialect {
     FERRULE_CHECK(Reader(*scale, request.base, out).read(*opened.tensors));
     out.owners.push_back(opened.tensors);
     out.facts.dropout = number_at(look.config, "dropout").value_or(0);
+    if (number_at(look.config, "alpha")) {
+      out.notes.emplace_back(
+          "lora_parameters has an alpha, which mlx-lm ignores since 0.16 (older ones multiplied "
+          "with alpha / rank); the strength is scale alone");
+    }
     const auto model = text_at(look.config, "model");
     if (!model.empty()) out.facts.base_model = model;
     return out;

@@ -22,9 +22,10 @@ struct Spelling {
 /// deeper in mlx-lm. Sources: sanitize() of mlx_lm/models/*.py, 0.32.2.
 constexpr Spelling kSpellings[] = {{"gpt2", "transformer.", "model."},
                                    {"gptj", "transformer.", "model."},
+                                   {"gpt_neox", "lm_head", "model.embed_out"},
+                                   {"gpt_neox", "embed_out", "model.embed_out"},
                                    {"gpt_neox", "gpt_neox.layers.", "model.h."},
                                    {"gpt_neox", "gpt_neox.", "model."},
-                                   {"gpt_neox", "embed_out", "model.embed_out"},
                                    {"lfm2_moe", ".feed_forward.w1", ".feed_forward.gate_proj"},
                                    {"lfm2_moe", ".feed_forward.w2", ".feed_forward.down_proj"},
                                    {"lfm2_moe", ".feed_forward.w3", ".feed_forward.up_proj"}};
@@ -38,6 +39,7 @@ constexpr std::pair<std::string_view, std::string_view> kDeeper[] = {
 /// What experts are in: "switch_mlp" in place of transformers' "experts" in most models.
 constexpr std::pair<std::string_view, std::string_view> kExperts[] = {
     {"afmoe", "experts"},
+    {"dots1", "experts"},
     {"gemma4", "experts.switch_glu"},
     {"gemma4_text", "experts.switch_glu"},
     {"gpt_oss", "experts"},
@@ -88,12 +90,22 @@ std::string mlx_experts(std::string_view experts, std::string_view part, const B
   }
   // mixtral's experts have transformers 4's block name, and gate, up and down for their parts.
   std::string block(experts.substr(0, experts.rfind(".experts")));
-  const bool old = old_path("x.mlp.experts.0.gate_proj", type).starts_with("x.block_sparse_moe.");
+  const bool old = old_path("x.mlp.experts.0.gate_proj", type).starts_with("x.block_sparse_moe.") ||
+                   type.starts_with("granitemoe");
   if (old && block.ends_with(".mlp")) {
     block.replace(block.size() - 3, 3, "block_sparse_moe");
   }
   return spelled(block, base, true) + "." + std::string(container) + "." + std::string(part) +
          "_proj";
+}
+
+bool mlx_has_module(std::string_view path, const BaseFacts& base) {
+  constexpr std::string_view kDivided[] = {"bailing_hybrid", "deepseek_v3",   "deepseek_v32",
+                                           "glm4_moe_lite",  "glm_moe_dsa",   "kimi_linear",
+                                           "kimi_k2",        "longcat_flash", "mistral4"};
+  if (!path.ends_with(".kv_b_proj")) return true;
+  return std::find(std::begin(kDivided), std::end(kDivided), model_type_of(base)) ==
+         std::end(kDivided);
 }
 
 std::optional<MlxExperts> mlx_experts_at(std::string_view path, const BaseFacts& base) {

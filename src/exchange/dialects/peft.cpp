@@ -9,6 +9,7 @@
 #include "base/try.hpp"
 #include "exchange/dialects/dialects.hpp"
 #include "exchange/dialects/image/component_names.hpp"
+#include "exchange/dialects/mlx_names.hpp"
 #include "exchange/dialects/peft_config.hpp"
 #include "exchange/dialects/peft_factors.hpp"
 #include "exchange/dialects/peft_form.hpp"
@@ -169,6 +170,13 @@ Result<void> read_folder(const fs::path& folder, const std::string& component,
 
 enum class Experts { kAsTheyWere, kApart, kFused };
 
+/// Joined experts stay joined, except those of GGUF files, which are made of single ones.
+Experts as_they_were(const Middle& middle, const Request& request) {
+  const auto& facts = middle.facts;
+  const bool known = !facts.peft_configs.empty() || (facts.switch_layers && request.base.known());
+  return facts.fused_experts && known ? Experts::kFused : Experts::kAsTheyWere;
+}
+
 /// Files of one component.
 class FolderWriter {
  public:
@@ -240,10 +248,8 @@ class FolderWriter {
 
   /// Of the base; of a source in mixtral's names if there is none.
   std::string model_type() const {
-    const auto* model = request_.base.model();
-    const auto* type = model == nullptr ? nullptr : model->config.find("model_type");
-    if (type != nullptr && type->if_string() != nullptr) return *type->if_string();
-    return middle_.facts.old_names ? "mixtral" : "";
+    const auto type = model_type_of(request_.base);
+    return type.empty() && middle_.facts.old_names ? "mixtral" : type;
   }
 
   void add(const Values& values, const std::string& path, const std::string& key) {
@@ -315,8 +321,7 @@ class Peft : public Dialect {
   }
 
   Result<Plan> write(const Middle& middle, const Request& request, Ledger& ledger) const override {
-    const bool fused = middle.facts.fused_experts && !middle.facts.peft_configs.empty();
-    return write_as(fused ? Experts::kFused : Experts::kAsTheyWere, middle, request, ledger);
+    return write_as(as_they_were(middle, request), middle, request, ledger);
   }
 
  protected:
@@ -344,31 +349,27 @@ class Peft : public Dialect {
   }
 };
 
-class PerExpert final : public Peft {
+class PeftExperts final : public Peft {
  public:
-  std::string_view name() const override { return "per-expert"; }
-  std::string_view what() const override { return "PEFT with an adapter for each expert"; }
+  PeftExperts(std::string_view name, std::string_view what, Experts experts)
+      : name_(name), what_(what), experts_(experts) {}
+  std::string_view name() const override { return name_; }
+  std::string_view what() const override { return what_; }
   bool detect(const Look& /*look*/) const override { return false; }
   Result<Plan> write(const Middle& middle, const Request& request, Ledger& ledger) const override {
-    return write_as(Experts::kApart, middle, request, ledger);
+    return write_as(experts_, middle, request, ledger);
   }
-};
 
-class FusedExpert final : public Peft {
- public:
-  std::string_view name() const override { return "fused-expert"; }
-  std::string_view what() const override { return "PEFT with adapters on fused experts"; }
-  bool detect(const Look& /*look*/) const override { return false; }
-  Result<Plan> write(const Middle& middle, const Request& request, Ledger& ledger) const override {
-    return write_as(Experts::kFused, middle, request, ledger);
-  }
+ private:
+  std::string_view name_, what_;
+  Experts experts_;
 };
 
 }  // namespace
 
 Result<PeftForm> peft_form(const Middle& middle, const std::string& component,
                            const Request& request, Ledger& ledger) {
-  return FolderWriter(middle, component, request, ledger).form(Experts::kAsTheyWere);
+  return FolderWriter(middle, component, request, ledger).form(as_they_were(middle, request));
 }
 
 Result<void> read_peft(Adapter adapter, const std::string& component, const Request& request,
@@ -388,11 +389,11 @@ const Dialect& peft_dialect() {
   return kDialect;
 }
 const Dialect& per_expert_dialect() {
-  static const PerExpert kDialect;
+  static const PeftExperts kDialect("per-expert", "PEFT with single experts", Experts::kApart);
   return kDialect;
 }
 const Dialect& fused_expert_dialect() {
-  static const FusedExpert kDialect;
+  static const PeftExperts kDialect("fused-expert", "PEFT with fused experts", Experts::kFused);
   return kDialect;
 }
 

@@ -103,6 +103,11 @@ class Reader {
                                         "has " +
                                         std::to_string(known));
     }
+    if (!out_.facts.fused_experts) {
+      out_.notes.emplace_back(
+          "to PEFT, experts are written one by one, as transformers 4 has them; --to fused-expert "
+          "writes them as transformers 5 does");
+    }
     out_.facts.fused_experts = true;
     for (std::uint64_t i = 0; i < count; ++i) {
       Site one = site;
