@@ -5,25 +5,39 @@
 #include <immintrin.h>
 
 #include <algorithm>
-#include <cstring>
+
+#define FERRULE_TARGET __attribute__((target("avx2,fma,f16c")))
 
 namespace ferrule::merging {
 namespace {
 
-#define FERRULE_AVX2 __attribute__((target("avx2,fma,f16c")))
-
 constexpr std::size_t kLanes = 8;
 constexpr std::size_t kRows = 4;
 constexpr std::size_t kVectors = 2;
+using Floats = __m256;
+using Mask = __m256i;
 
-/// The first `count` of eight lanes.
-FERRULE_AVX2 inline __m256i lanes(std::size_t count) {
+FERRULE_TARGET inline Floats zeros() { return _mm256_setzero_ps(); }
+FERRULE_TARGET inline Floats all(float value) { return _mm256_set1_ps(value); }
+FERRULE_TARGET inline Floats load(const float* from) { return _mm256_loadu_ps(from); }
+FERRULE_TARGET inline Floats load(const float* from, Mask mask) {
+  return _mm256_maskload_ps(from, mask);
+}
+FERRULE_TARGET inline void store(float* to, Floats floats) { _mm256_storeu_ps(to, floats); }
+FERRULE_TARGET inline void store(float* to, Mask mask, Floats floats) {
+  _mm256_maskstore_ps(to, mask, floats);
+}
+FERRULE_TARGET inline Floats multiply_add(Floats a, Floats b, Floats c) {
+  return _mm256_fmadd_ps(a, b, c);
+}
+
+FERRULE_TARGET inline Mask first_lanes(std::size_t count) {
   const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), index);
 }
 
 /// float to bfloat16 bits in the low half of each lane, to nearest even.
-FERRULE_AVX2 inline __m256i to_bf16(__m256 value) {
+FERRULE_TARGET inline __m256i bf16_bits(Floats value) {
   const __m256i bits = _mm256_castps_si256(value);
   const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
   const __m256i up = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
@@ -32,9 +46,9 @@ FERRULE_AVX2 inline __m256i to_bf16(__m256 value) {
   return _mm256_srli_epi32(_mm256_blendv_epi8(up, quiet, _mm256_castps_si256(nan)), 16);
 }
 
-FERRULE_AVX2 inline __m256 rounded(Dtype dtype, __m256 value) {
+FERRULE_TARGET inline Floats rounded(Dtype dtype, Floats value) {
   if (dtype == Dtype::kBF16) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(to_bf16(value), 16));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(bf16_bits(value), 16));
   }
   if (dtype == Dtype::kF16) {
     return _mm256_cvtph_ps(_mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
@@ -42,108 +56,27 @@ FERRULE_AVX2 inline __m256 rounded(Dtype dtype, __m256 value) {
   return value;
 }
 
-/// `Rows` rows by `Vectors` vectors, all of whose sums stay in registers: loops are unrolled. The
-/// last vector has `tail` lanes.
-template <std::size_t Rows, std::size_t Vectors>
-FERRULE_AVX2 void block(const ProductTile& tile, std::size_t row, std::size_t column,
-                        std::size_t tail) {
-  const __m256i mask = lanes(tail);
-  __m256 sums[Rows][Vectors];
-#pragma GCC unroll 8
-  for (auto& of_row : sums) {
-#pragma GCC unroll 8
-    for (auto& sum : of_row) sum = _mm256_setzero_ps();
-  }
-  for (std::size_t k = 0; k < tile.rank; ++k) {
-    const float* a = tile.a + k * tile.a_stride + column;
-    __m256 values[Vectors];
-#pragma GCC unroll 8
-    for (std::size_t v = 0; v + 1 < Vectors; ++v) values[v] = _mm256_loadu_ps(a + v * kLanes);
-    values[Vectors - 1] = _mm256_maskload_ps(a + (Vectors - 1) * kLanes, mask);
-#pragma GCC unroll 8
-    for (std::size_t i = 0; i < Rows; ++i) {
-      const __m256 b = _mm256_broadcast_ss(tile.b + (row + i) * tile.rank + k);
-#pragma GCC unroll 8
-      for (std::size_t v = 0; v < Vectors; ++v) {
-        sums[i][v] = _mm256_fmadd_ps(b, values[v], sums[i][v]);
-      }
-    }
-  }
-  const __m256 scale = _mm256_set1_ps(tile.scale);
-  const __m256 divisor = _mm256_set1_ps(tile.divisor);
-#pragma GCC unroll 8
-  for (std::size_t i = 0; i < Rows; ++i) {
-    float* w = tile.w + (row + i) * tile.stride + column;
-#pragma GCC unroll 8
-    for (std::size_t v = 0; v < Vectors; ++v) {
-      __m256 product = _mm256_mul_ps(sums[i][v], scale);
-      if (tile.divisor != 1) product = _mm256_div_ps(product, divisor);
-      product = rounded(tile.rounded, product);
-      float* at = w + v * kLanes;
-      if (v + 1 < Vectors || tail == kLanes) {
-        _mm256_storeu_ps(at, _mm256_add_ps(_mm256_loadu_ps(at), product));
-      } else {
-        _mm256_maskstore_ps(at, mask, _mm256_add_ps(_mm256_maskload_ps(at, mask), product));
-      }
-    }
-  }
+FERRULE_TARGET inline __m128i halves(const std::byte* from) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+}
+FERRULE_TARGET inline Floats from_bf16(const std::byte* from) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves(from)), 16));
+}
+FERRULE_TARGET inline Floats from_f16(const std::byte* from) {
+  return _mm256_cvtph_ps(halves(from));
+}
+FERRULE_TARGET inline void to_bf16(Floats from, std::byte* to) {
+  const __m256i bits = bf16_bits(from);
+  _mm_storeu_si128(
+      reinterpret_cast<__m128i*>(to),
+      _mm_packus_epi32(_mm256_castsi256_si128(bits), _mm256_extracti128_si256(bits, 1)));
+}
+FERRULE_TARGET inline void to_f16(Floats from, std::byte* to) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
+                   _mm256_cvtps_ph(from, _MM_FROUND_TO_NEAREST_INT));
 }
 
-template <std::size_t Rows>
-FERRULE_AVX2 void rows_of(const ProductTile& tile, std::size_t row) {
-  std::size_t column = 0;
-  for (; column + kVectors * kLanes <= tile.columns; column += kVectors * kLanes) {
-    block<Rows, kVectors>(tile, row, column, kLanes);
-  }
-  for (; column < tile.columns; column += kLanes) {
-    block<Rows, 1>(tile, row, column, std::min(kLanes, tile.columns - column));
-  }
-}
-
-FERRULE_AVX2 void add_product(const ProductTile& tile) {
-  std::size_t row = 0;
-  for (; row + kRows <= tile.rows; row += kRows) rows_of<kRows>(tile, row);
-  for (; row < tile.rows; ++row) rows_of<1>(tile, row);
-}
-
-FERRULE_AVX2 void load_bf16(const std::byte* from, float* to, std::size_t count) {
-  std::size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + 2 * i));
-    _mm256_storeu_ps(to + i,
-                     _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16)));
-  }
-  if (i < count) plain_kernels()->load_bf16(from + 2 * i, to + i, count - i);
-}
-
-FERRULE_AVX2 void load_f16(const std::byte* from, float* to, std::size_t count) {
-  std::size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    _mm256_storeu_ps(
-        to + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + 2 * i))));
-  }
-  if (i < count) plain_kernels()->load_f16(from + 2 * i, to + i, count - i);
-}
-
-FERRULE_AVX2 void store_bf16(const float* from, std::byte* to, std::size_t count) {
-  std::size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    const __m256i bits = to_bf16(_mm256_loadu_ps(from + i));
-    _mm_storeu_si128(
-        reinterpret_cast<__m128i*>(to + 2 * i),
-        _mm_packus_epi32(_mm256_castsi256_si128(bits), _mm256_extracti128_si256(bits, 1)));
-  }
-  if (i < count) plain_kernels()->store_bf16(from + i, to + 2 * i, count - i);
-}
-
-FERRULE_AVX2 void store_f16(const float* from, std::byte* to, std::size_t count) {
-  std::size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 2 * i),
-                     _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
-  }
-  if (i < count) plain_kernels()->store_f16(from + i, to + 2 * i, count - i);
-}
+#include "merge/kernels_body.inc"
 
 constexpr Kernels kAvx2 = {"avx2", add_product, load_bf16, load_f16, store_bf16, store_f16};
 
