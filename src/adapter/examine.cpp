@@ -82,7 +82,7 @@ std::optional<Finding> judge_key(std::string_view key, const DiskKey& parsed,
                          "PEFT would drop it, or overwrite the base model's own");
     case KeyKind::kIgnored:
       return finding(Severity::kNote, "AD-10",
-                     tensor() + " was written by an old release and is ignored");
+                     tensor() + " is not read by PEFT, which wrote it, and is ignored");
     default:
       break;
   }

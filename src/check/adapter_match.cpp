@@ -12,6 +12,7 @@
 #include "check/module_path.hpp"
 #include "check/module_shapes.hpp"
 #include "ferrule/text.hpp"
+#include "peft/disk_key.hpp"
 #include "peft/key_path.hpp"
 #include "peft/method.hpp"
 
@@ -91,13 +92,20 @@ class Matcher {
   }
 
  private:
+  bool is_ignored(const AdapterTensor& tensor) const {
+    const auto* method = peft::find_method(config_.peft_type());
+    return tensor.role.empty() && method != nullptr &&
+           peft::parse_disk_key(tensor.key, config_, *method).kind == peft::KeyKind::kIgnored;
+  }
+
   Result<ModuleMatch> match_module(const AdapterModule& module) {
     ModuleMatch match{.module = &module,
                       .standing = Standing::kAbsent,
                       .live = replicate(without_base_layer(module.path()))};
-    const bool spelt =
-        std::all_of(module.tensors().begin(), module.tensors().end(),
-                    [&](const AdapterTensor& tensor) { return is_spelt_right(module, tensor); });
+    const bool spelt = std::all_of(module.tensors().begin(), module.tensors().end(),
+                                   [&](const AdapterTensor& tensor) {
+                                     return is_spelt_right(module, tensor) || is_ignored(tensor);
+                                   });
     if (!spelt) {
       match.standing = Standing::kMisspelt;
       return match;

@@ -62,6 +62,13 @@ std::optional<DiskKey> parse_method_key(std::string_view key,
   return named;
 }
 
+/// With `bias="all"` PEFT also writes the biases of a saved module under the names that its wrapper
+/// gives them, and does not read them back.
+bool is_stray_bias(std::string_view leaf, const AdapterConfig& config) {
+  return config.bias() == "all" && leaf.ends_with(".bias") &&
+         (leaf.starts_with("modules_to_save.") || leaf.starts_with("original_module."));
+}
+
 /// modules_to_save names match modules by a raw suffix, as PEFT wraps them.
 std::optional<DiskKey> parse_saved_module(std::string_view key,
                                           const std::vector<std::string_view>& parts,
@@ -70,12 +77,14 @@ std::optional<DiskKey> parse_saved_module(std::string_view key,
     for (std::size_t i = 1; i < parts.size(); ++i) {
       const auto module = key.substr(0, offset_of(key, parts[i]) - 1);
       if (entry.empty() || !module.ends_with(entry)) continue;
-      return DiskKey{.kind = KeyKind::kModulesToSave,
+      const auto leaf = rest_from(key, parts, i);
+      const auto kind = is_stray_bias(leaf, config) ? KeyKind::kIgnored : KeyKind::kModulesToSave;
+      return DiskKey{.kind = kind,
                      .scope = Scope::kLayer,
                      .role = nullptr,
                      .module = module,
                      .attribute = "modules_to_save",
-                     .leaf = rest_from(key, parts, i),
+                     .leaf = leaf,
                      .other = {}};
     }
   }

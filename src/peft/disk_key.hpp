@@ -18,7 +18,7 @@ enum class KeyKind : std::uint8_t {
   kTokens,         ///< The delta of trainable tokens.
   kBias,           ///< A bias of the base, as `bias` asks for.
   kEmbedding,      ///< An embedding of the base, as save_embedding_layers asks for.
-  kIgnored,        ///< Written by old releases, ignored by PEFT (boft_P).
+  kIgnored,        ///< PEFT wrote it and does not read it (boft_P of old releases, stray biases).
   kNameLeft,       ///< A tensor of the method with an adapter's name still in its key.
   kObsolete,       ///< A spelling that PEFT no longer reads (oft_r).
   kForeign,        ///< A tensor of another method.

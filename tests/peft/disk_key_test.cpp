@@ -45,6 +45,18 @@ TEST(DiskKey, OldSpellingsAreTold) {
   EXPECT_EQ(parse("base_model.model.q.oft_r", oft).kind, KeyKind::kObsolete);
 }
 
+TEST(DiskKey, StrayBiasesOfSavedModulesAreIgnored) {
+  const auto all = read(R"({"peft_type": "LORA", "bias": "all", "modules_to_save": ["head"]})");
+  const auto none = read(R"({"peft_type": "LORA", "modules_to_save": ["head"]})");
+  for (const std::string leaf : {"modules_to_save.bias", "original_module.bias",
+                                 "modules_to_save.dense.bias", "original_module.dense.bias"}) {
+    EXPECT_EQ(parse("base_model.model.head." + leaf, all).kind, KeyKind::kIgnored) << leaf;
+    EXPECT_EQ(parse("base_model.model.head." + leaf, none).kind, KeyKind::kModulesToSave) << leaf;
+  }
+  EXPECT_EQ(parse("base_model.model.head.bias", all).kind, KeyKind::kModulesToSave);
+  EXPECT_EQ(parse("base_model.model.head.dense.bias", all).kind, KeyKind::kModulesToSave);
+}
+
 TEST(DiskKey, ItsPartsPointIntoTheKey) {
   const std::string key = "base_model.model.a.0.q.lora_B.bias";
   const auto parsed = parse(key, read(R"({"peft_type": "LORA"})"));
