@@ -207,17 +207,21 @@ StepMaker low_rank_maker(Factors factors) {
 
 StepMaker dense_maker(const Site& site, const Dense& dense) {
   return [site, dense](const Place& place) -> Result<std::unique_ptr<Step>> {
-    std::unique_ptr<Step> step = std::make_unique<DenseStep>(site, dense);
-    if (place.part.is_whole) return step;
-    if (place.part.rows != 0 && place.live.parts.size() == 1 && !place.part.transposed &&
-        place.live.shape.size() == place.part.disk->shape().size()) {
-      return std::unique_ptr<Step>(
-          std::make_unique<PartStep>(std::move(step), place.part.disk_row, place.part.rows));
-    }
-    return site.refuse("MG-10", "the base keeps its weight in several tensors, and " +
-                                    site.config().peft_type() +
-                                    " needs it whole; save the base with transformers 5 first");
+    return whole_weight_step(site, std::make_unique<DenseStep>(site, dense), place);
   };
+}
+
+Result<std::unique_ptr<Step>> whole_weight_step(const Site& site, std::unique_ptr<Step> step,
+                                                const Place& place) {
+  if (place.part.is_whole) return step;
+  if (place.part.rows != 0 && place.live.parts.size() == 1 && !place.part.transposed &&
+      place.live.shape.size() == place.part.disk->shape().size()) {
+    return std::unique_ptr<Step>(
+        std::make_unique<PartStep>(std::move(step), place.part.disk_row, place.part.rows));
+  }
+  return site.refuse("MG-10", "the base keeps its weight in several tensors, and " +
+                                  site.config().peft_type() +
+                                  " needs it whole; save the base with transformers 5 first");
 }
 
 StepMaker bias_adder(const TensorView& vector, double factor) {

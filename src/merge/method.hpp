@@ -137,6 +137,11 @@ struct Dense {
 };
 StepMaker dense_maker(const Site& site, const Dense& dense);
 
+/// The step, which is made for the whole weight, as one for that place. Fails with MG-10 if the
+/// base keeps the weight in several tensors.
+Result<std::unique_ptr<Step>> whole_weight_step(const Site& site, std::unique_ptr<Step> step,
+                                                const Place& place);
+
 /// The bias gets `factor` times the vector, is multiplied by it or divided by it.
 StepMaker bias_adder(const TensorView& vector, double factor);
 StepMaker bias_scaler(const TensorView& vector, double weight, bool divides);

@@ -9,6 +9,7 @@
 #include "merge/dense.hpp"
 #include "merge/methods/decomposed.hpp"
 #include "merge/methods/methods.hpp"
+#include "merge/row_wise_step.hpp"
 
 namespace ferrule::merging {
 namespace {
@@ -18,26 +19,29 @@ using checks::LayerKind;
 /// W' = (m / |W0 + delta|) * (W + delta), rows of W by output. W0 is the base's weight before any
 /// adapter, as the unmerged layer takes it.
 template <typename T>
-Result<void> dora(const Site& site, const Rounding& /*rounding*/, const Matrix<T>& weight,
-                  const Matrix<T>& original, Matrix<T>& out) {
+Result<ChangeRows<T>> dora(const Site& site) {
   const bool embedding = site.module->find("lora_embedding_A") != nullptr;
   const auto& a_tensor = *site.module->find(embedding ? "lora_embedding_A" : "lora_A");
   const auto& b_tensor = *site.module->find(embedding ? "lora_embedding_B" : "lora_B");
-  auto delta = multiply(matrix_of<T>(b_tensor), matrix_of<T>(a_tensor));
-  scale(delta, static_cast<T>(site.strength));
-  const auto magnitude = numbers_of<T>(site.module->find("lora_magnitude_vector")->tensor);
-  for (std::size_t i = 0; i < weight.rows; ++i) {
-    double square = 0;
-    for (std::size_t j = 0; j < weight.columns; ++j) {
-      const double sum = original.at(i, j) + delta.at(i, j);
-      square += sum * sum;
-    }
-    const T factor = magnitude[i] / static_cast<T>(std::sqrt(square));
-    for (std::size_t j = 0; j < weight.columns; ++j) {
-      out.at(i, j) = factor * (weight.at(i, j) + delta.at(i, j));
-    }
-  }
-  return {};
+  const auto rank = static_cast<std::size_t>(a_tensor.tensor.shape()[0]);
+  return ChangeRows<T>(
+      [a = Matrix<T>(rank, site.in(), numbers_of<T>(a_tensor.tensor)),
+       b = numbers_of<T>(b_tensor.tensor), strength = site.strength,
+       magnitude = numbers_of<T>(site.module->find("lora_magnitude_vector")->tensor)](
+          std::size_t first, Matrix<T>& rows, const Matrix<T>& original) {
+        const auto delta = product(b.data() + first * a.rows, rows.rows, a, strength);
+        for (std::size_t i = 0; i < rows.rows; ++i) {
+          double square = 0;
+          for (std::size_t j = 0; j < rows.columns; ++j) {
+            const double sum = original.at(i, j) + delta.at(i, j);
+            square += sum * sum;
+          }
+          const T factor = magnitude[first + i] / static_cast<T>(std::sqrt(square));
+          for (std::size_t j = 0; j < rows.columns; ++j) {
+            rows.at(i, j) = factor * (rows.at(i, j) + delta.at(i, j));
+          }
+        }
+      });
 }
 
 bool is_set(const AdapterConfig& config, std::string_view field) {
@@ -171,10 +175,8 @@ Result<SiteSteps> plan_dora(const Site& site, double strength) {
     return site.refuse("BS-2", "lora_magnitude_vector does not fit the layer");
   }
   SiteSteps steps;
-  steps.weight.push_back(dense_maker(with, {.gives = Dense::Gives::kWeight,
-                                            .needs_original = true,
-                                            .narrow = dora<float>,
-                                            .wide = dora<double>}));
+  steps.weight.push_back(
+      row_wise_maker(with, {.needs_original = true, .narrow = dora<float>, .wide = dora<double>}));
   return steps;
 }
 

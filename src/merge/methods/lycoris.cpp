@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // LoHa and LoKr.
 #include <cstddef>
+#include <utility>
+#include <vector>
 
 #include "base/try.hpp"
 #include "merge/dense.hpp"
 #include "merge/methods/methods.hpp"
+#include "merge/row_wise_step.hpp"
 
 namespace ferrule::merging {
 namespace {
@@ -55,6 +58,38 @@ Result<void> loha(const Site& site, const Rounding& /*rounding*/, const Matrix<T
     out.values[i] = first.values[i] * second.values[i] * factor;
   }
   return {};
+}
+
+/// The same of a layer without a kernel between the factors, a few rows at a time.
+template <typename T>
+Result<ChangeRows<T>> loha_rows(const Site& site) {
+  struct Half {
+    std::vector<T> rows;
+    Matrix<T> columns;
+  };
+  const auto half = [&](const char* wa, const char* wb) {
+    return Half{numbers_of<T>(site.module->find(wa)->tensor), matrix_of<T>(*site.module->find(wb))};
+  };
+  auto one = half("hada_w1_a", "hada_w1_b");
+  auto two = half("hada_w2_a", "hada_w2_b");
+  for (const auto* factors : {&one, &two}) {
+    if (factors->columns.columns != site.in() ||
+        factors->rows.size() != site.out() * factors->columns.rows) {
+      return site.refuse("BS-2", "its factors do not fit the layer");
+    }
+  }
+  const auto factor = static_cast<T>(site.undo ? -site.strength : site.strength);
+  return ChangeRows<T>([one = std::move(one), two = std::move(two), factor](
+                           std::size_t first, Matrix<T>& rows, const Matrix<T>& /*original*/) {
+    const auto part = [&](const Half& from) {
+      return product(from.rows.data() + first * from.columns.rows, rows.rows, from.columns, 1);
+    };
+    const auto left = part(one);
+    const auto right = part(two);
+    for (std::size_t i = 0; i < rows.values.size(); ++i) {
+      rows.values[i] += left.values[i] * right.values[i] * factor;
+    }
+  });
 }
 
 template <typename T>
@@ -129,8 +164,13 @@ Result<SiteSteps> plan_loha(const Site& site) {
     FERRULE_CHECK(site.need(role));
   }
   SiteSteps steps;
-  steps.weight.push_back(
-      dense_maker(weighted(site), {.narrow = loha<float>, .wide = loha<double>}));
+  if (site.module->find("hada_t1") == nullptr && site.module->find("hada_t2") == nullptr) {
+    steps.weight.push_back(
+        row_wise_maker(weighted(site), {.narrow = loha_rows<float>, .wide = loha_rows<double>}));
+  } else {
+    steps.weight.push_back(
+        dense_maker(weighted(site), {.narrow = loha<float>, .wide = loha<double>}));
+  }
   return steps;
 }
 

@@ -9,6 +9,7 @@
 #include "base/try.hpp"
 #include "merge/dense.hpp"
 #include "merge/methods/methods.hpp"
+#include "merge/row_wise_step.hpp"
 
 namespace ferrule::merging {
 namespace {
@@ -101,32 +102,34 @@ Result<std::vector<Matrix<T>>> oft_blocks(const Site& site, const AdapterTensor&
 }
 
 template <typename T>
-Result<void> oft(const Site& site, const Rounding& /*rounding*/, const Matrix<T>& weight,
-                 const Matrix<T>& /*original*/, Matrix<T>& out) {
+Result<ChangeRows<T>> oft(const Site& site) {
   const bool embedding = site.module->find("oft_embedding_R") != nullptr;
   const auto& tensor = *site.module->find(embedding ? "oft_embedding_R" : "oft_R");
   FERRULE_TRY(auto blocks, oft_blocks<T>(site, tensor));
-  std::size_t first = 0;
   for (auto& block : blocks) {
     // W R^T on a layer, W R on an embedding; the inverse if it is undone.
-    auto factor = embedding ? block : transposed(block);
-    if (site.undo) {
-      auto inverse = solve_right(factor, identity<T>(factor.rows));
-      if (!inverse) return site.refuse("MG-9", "its rotation cannot be inverted");
-      factor = std::move(*inverse);
-    }
-    for (std::size_t i = 0; i < weight.rows; ++i) {
-      for (std::size_t j = 0; j < factor.columns; ++j) {
-        T sum = 0;
-        for (std::size_t k = 0; k < factor.rows; ++k) {
-          sum += weight.at(i, first + k) * factor.at(k, j);
+    if (!embedding) block = transposed(block);
+    if (!site.undo) continue;
+    auto inverse = solve_right(block, identity<T>(block.rows));
+    if (!inverse) return site.refuse("MG-9", "its rotation cannot be inverted");
+    block = std::move(*inverse);
+  }
+  return ChangeRows<T>([blocks = std::move(blocks)](std::size_t /*first*/, Matrix<T>& rows,
+                                                    const Matrix<T>& /*original*/) {
+    std::vector<T> sums;
+    for (std::size_t i = 0; i < rows.rows; ++i) {
+      T* row = rows.row(i);
+      for (const auto& block : blocks) {
+        sums.assign(block.columns, T(0));
+        for (std::size_t k = 0; k < block.rows; ++k) {
+          const T* const from = block.row(k);
+          for (std::size_t j = 0; j < block.columns; ++j) sums[j] += row[k] * from[j];
         }
-        out.at(i, first + j) = sum;
+        std::copy(sums.begin(), sums.end(), row);
+        row += block.rows;
       }
     }
-    first += block.rows;
-  }
-  return {};
+  });
 }
 
 /// The inverse of PEFT's block_butterfly_perm().
@@ -151,9 +154,33 @@ std::vector<std::size_t> butterfly(std::size_t n, std::size_t blocks, std::size_
   return indices;
 }
 
+/// One of BOFT's factors: rotations of the columns at those places, block by block.
 template <typename T>
-Result<void> boft(const Site& site, const Rounding& /*rounding*/, const Matrix<T>& weight,
-                  const Matrix<T>& /*original*/, Matrix<T>& out) {
+struct ButterflyFactor {
+  std::vector<std::size_t> places;
+  std::vector<Matrix<T>> turns;
+
+  void apply(Matrix<T>& rows) const {
+    const auto size = turns.empty() ? 0 : turns.front().rows;
+    std::vector<T> before(rows.columns);
+    for (std::size_t i = 0; i < rows.rows; ++i) {
+      T* const row = rows.row(i);
+      std::copy_n(row, rows.columns, before.begin());
+      for (std::size_t b = 0; b < turns.size(); ++b) {
+        for (std::size_t j = 0; j < size; ++j) {
+          T sum = 0;
+          for (std::size_t k = 0; k < size; ++k) {
+            sum += before[places[b * size + k]] * turns[b].at(j, k);
+          }
+          row[places[b * size + j]] = sum;
+        }
+      }
+    }
+  }
+};
+
+template <typename T>
+Result<ChangeRows<T>> boft(const Site& site) {
   const auto& tensor = *site.module->find("boft_R");
   const auto shape = tensor.tensor.shape();
   const auto factors = static_cast<std::size_t>(shape[0]);
@@ -161,19 +188,13 @@ Result<void> boft(const Site& site, const Rounding& /*rounding*/, const Matrix<T
   const auto size = static_cast<std::size_t>(shape[2]);
   if (blocks * size != site.in()) return site.refuse("BS-2", "its blocks do not fit the layer");
   const auto values = numbers_of<T>(tensor.tensor);
-  const auto scales = numbers_of<T>(site.module->find("boft_s")->tensor);
+  auto scales = numbers_of<T>(site.module->find("boft_s")->tensor);
   if (scales.size() != site.out()) return site.refuse("BS-2", "boft_s does not fit the layer");
   // The matrix M = M[last] ... M[0] with M[i] = P B P^T, block by block on the columns of W M^T.
-  Matrix<T> current = weight;
-  if (site.undo) {
-    for (std::size_t i = 0; i < current.rows; ++i) {
-      for (std::size_t j = 0; j < current.columns; ++j) current.at(i, j) /= scales[i];
-    }
-  }
-  for (std::size_t step = 0; step < factors; ++step) {
-    const auto f = site.undo ? factors - 1 - step : step;
-    const auto places = butterfly(site.in(), blocks >> f, size / 2, factors - 1);
-    Matrix<T> next(current.rows, current.columns);
+  std::vector<ButterflyFactor<T>> made(factors);
+  for (std::size_t f = 0; f < factors; ++f) {
+    auto& factor = made[site.undo ? factors - 1 - f : f];
+    factor.places = butterfly(site.in(), blocks >> f, size / 2, factors - 1);
     for (std::size_t b = 0; b < blocks; ++b) {
       const T* const raw = values.data() + (f * blocks + b) * size * size;
       Matrix<T> skew(size, size);
@@ -185,25 +206,23 @@ Result<void> boft(const Site& site, const Rounding& /*rounding*/, const Matrix<T
       auto rotation = cayley(skew);
       if (!rotation) return site.refuse("MG-3", "its rotation cannot be computed");
       // The inverse of a rotation is its transpose.
-      const auto turn = site.undo ? transposed(*rotation) : std::move(*rotation);
-      for (std::size_t row = 0; row < current.rows; ++row) {
-        for (std::size_t j = 0; j < size; ++j) {
-          T sum = 0;
-          for (std::size_t k = 0; k < size; ++k) {
-            sum += current.at(row, places[b * size + k]) * turn.at(j, k);
-          }
-          next.at(row, places[b * size + j]) = sum;
+      factor.turns.push_back(site.undo ? transposed(*rotation) : std::move(*rotation));
+    }
+  }
+  return ChangeRows<T>([made = std::move(made), scales = std::move(scales), undo = site.undo](
+                           std::size_t first, Matrix<T>& rows, const Matrix<T>& /*original*/) {
+    const auto scale_rows = [&] {
+      for (std::size_t i = 0; i < rows.rows; ++i) {
+        const T scale = scales[first + i];
+        for (std::size_t j = 0; j < rows.columns; ++j) {
+          rows.at(i, j) = undo ? rows.at(i, j) / scale : rows.at(i, j) * scale;
         }
       }
-    }
-    current = std::move(next);
-  }
-  for (std::size_t i = 0; i < out.rows; ++i) {
-    for (std::size_t j = 0; j < out.columns; ++j) {
-      out.at(i, j) = site.undo ? current.at(i, j) : current.at(i, j) * scales[i];
-    }
-  }
-  return {};
+    };
+    if (undo) scale_rows();
+    for (const auto& factor : made) factor.apply(rows);
+    if (!undo) scale_rows();
+  });
 }
 
 /// W <- W - 2 (W u) u^T.
@@ -227,10 +246,9 @@ void to_unit(std::vector<T>& u) {
 }
 
 template <typename T>
-Result<void> hra(const Site& site, const Rounding& /*rounding*/, const Matrix<T>& weight,
-                 const Matrix<T>& /*original*/, Matrix<T>& out) {
+Result<ChangeRows<T>> hra(const Site& site) {
   const auto u = matrix_of<T>(*site.module->find("hra_u"));
-  if (u.rows != weight.columns) return site.refuse("BS-2", "hra_u does not fit the layer");
+  if (u.rows != site.in()) return site.refuse("BS-2", "hra_u does not fit the layer");
   std::vector<std::vector<T>> vectors;
   for (std::size_t k = 0; k < u.columns; ++k) {
     std::vector<T> vector(u.rows);
@@ -245,11 +263,12 @@ Result<void> hra(const Site& site, const Rounding& /*rounding*/, const Matrix<T>
     to_unit(vector);
     vectors.push_back(std::move(vector));
   }
-  out = weight;
   // A reflection undoes itself.
   if (site.undo) std::reverse(vectors.begin(), vectors.end());
-  for (const auto& vector : vectors) reflect(out, vector);
-  return {};
+  return ChangeRows<T>([vectors = std::move(vectors)](std::size_t /*first*/, Matrix<T>& rows,
+                                                      const Matrix<T>& /*original*/) {
+    for (const auto& vector : vectors) reflect(rows, vector);
+  });
 }
 
 /// RoAd's matrix: `first` on the diagonal, `second` from one half of a group to the other.
@@ -336,8 +355,7 @@ Result<SiteSteps> plan_oft(const Site& site) {
   FERRULE_TRY(const auto* tensor, site.need(embedding ? "oft_embedding_R" : "oft_R"));
   if (tensor->tensor.shape().size() != 2) return site.refuse("BS-2", "oft_R is not a matrix");
   SiteSteps steps;
-  steps.weight.push_back(
-      dense_maker(site, {.gives = kNewWeight, .narrow = oft<float>, .wide = oft<double>}));
+  steps.weight.push_back(row_wise_maker(site, {.narrow = oft<float>, .wide = oft<double>}));
   return steps;
 }
 
@@ -348,8 +366,7 @@ Result<SiteSteps> plan_boft(const Site& site) {
   if (shape.size() != 4 || shape[2] != shape[3])
     return site.refuse("BS-2", "boft_R is not a stack of blocks");
   SiteSteps steps;
-  steps.weight.push_back(
-      dense_maker(site, {.gives = kNewWeight, .narrow = boft<float>, .wide = boft<double>}));
+  steps.weight.push_back(row_wise_maker(site, {.narrow = boft<float>, .wide = boft<double>}));
   return steps;
 }
 
@@ -358,8 +375,7 @@ Result<SiteSteps> plan_hra(const Site& site) {
   if (tensor->tensor.shape().size() != 2) return site.refuse("BS-2", "hra_u is not a matrix");
   FERRULE_CHECK(refuse_groups(site, static_cast<std::size_t>(tensor->tensor.shape()[0])));
   SiteSteps steps;
-  steps.weight.push_back(
-      dense_maker(site, {.gives = kNewWeight, .narrow = hra<float>, .wide = hra<double>}));
+  steps.weight.push_back(row_wise_maker(site, {.narrow = hra<float>, .wide = hra<double>}));
   return steps;
 }
 

@@ -2,10 +2,12 @@
 // Methods that scale, replace or shift what is there: IA3, LN tuning, BEFT.
 #include <cstddef>
 #include <string>
+#include <utility>
 
 #include "base/try.hpp"
 #include "merge/dense.hpp"
 #include "merge/methods/methods.hpp"
+#include "merge/row_wise_step.hpp"
 #include "merge/simple_steps.hpp"
 #include "regex/pattern.hpp"
 
@@ -16,25 +18,25 @@ using checks::LayerKind;
 
 /// W * l, along the inputs of a feedforward layer and along the outputs of others.
 template <typename T, bool feedforward>
-Result<void> ia3(const Site& site, const Rounding& /*rounding*/, const Matrix<T>& weight,
-                 const Matrix<T>& /*original*/, Matrix<T>& out) {
-  const auto l = numbers_of<T>(site.module->find("ia3_l")->tensor);
+Result<ChangeRows<T>> ia3(const Site& site) {
+  auto l = numbers_of<T>(site.module->find("ia3_l")->tensor);
   // A convolution's columns are channels of its group, each with its kernel.
+  const bool conv = site.kind == LayerKind::kConv;
   const auto channels = site.shape.size() > 1 ? static_cast<std::size_t>(site.shape[1]) : 1;
-  const auto kernel = site.kind == LayerKind::kConv ? weight.columns / channels : 1;
-  const auto groups = site.kind == LayerKind::kConv && channels != 0 ? l.size() / channels : 1;
-  const auto rows_of_group = groups == 0 ? weight.rows : weight.rows / groups;
-  for (std::size_t i = 0; i < weight.rows; ++i) {
-    for (std::size_t j = 0; j < weight.columns; ++j) {
-      std::size_t at = i;
-      if (feedforward) {
-        at = site.kind == LayerKind::kConv ? i / rows_of_group * channels + j / kernel : j;
+  const auto kernel = conv && channels != 0 ? site.in() / channels : 1;
+  const auto groups = conv && channels != 0 ? l.size() / channels : 1;
+  const auto rows_of_group = groups == 0 ? site.out() : site.out() / groups;
+  return ChangeRows<T>([l = std::move(l), conv, channels, kernel, rows_of_group, undo = site.undo](
+                           std::size_t first, Matrix<T>& rows, const Matrix<T>& /*original*/) {
+    for (std::size_t i = 0; i < rows.rows; ++i) {
+      for (std::size_t j = 0; j < rows.columns; ++j) {
+        std::size_t at = first + i;
+        if (feedforward) at = conv ? at / rows_of_group * channels + j / kernel : j;
+        T& value = rows.at(i, j);
+        value = undo ? value / (l[at] + static_cast<T>(1e-8)) : value * l[at];
       }
-      out.at(i, j) =
-          site.undo ? weight.at(i, j) / (l[at] + static_cast<T>(1e-8)) : weight.at(i, j) * l[at];
     }
-  }
-  return {};
+  });
 }
 
 /// By the config, as PEFT decides it at load.
@@ -87,12 +89,10 @@ Result<SiteSteps> plan_ia3(const Site& site) {
                                        : count == site.out())
                         : count == (feedforward ? site.in() : site.out());
   if (!fits) return site.refuse("BS-2", "ia3_l does not fit the layer");
-  const auto gives = Dense::Gives::kWeight;
   SiteSteps steps;
-  steps.weight.push_back(dense_maker(
-      site, feedforward
-                ? Dense{.gives = gives, .narrow = ia3<float, true>, .wide = ia3<double, true>}
-                : Dense{.gives = gives, .narrow = ia3<float, false>, .wide = ia3<double, false>}));
+  steps.weight.push_back(row_wise_maker(
+      site, feedforward ? RowWise{.narrow = ia3<float, true>, .wide = ia3<double, true>}
+                        : RowWise{.narrow = ia3<float, false>, .wide = ia3<double, false>}));
   if (!feedforward && site.has_bias) {
     steps.bias.push_back(bias_scaler(l->tensor, site.weight, site.undo));
   }
