@@ -214,4 +214,10 @@ const LiveTensor* LiveTensors::find(std::string_view name) const noexcept {
   return found == tensors_.end() ? nullptr : &found->second;
 }
 
+const DiskTensor* LiveTensors::whole(std::string_view name) const noexcept {
+  const auto* live = find(name);
+  const bool is_one = live != nullptr && live->parts.size() == 1 && live->parts.front().is_whole;
+  return is_one ? live->parts.front().disk : nullptr;
+}
+
 }  // namespace ferrule::merging

@@ -44,6 +44,8 @@ class LiveTensors {
 
   /// The parameter itself, ties not followed; nullptr if it is not on disk.
   const LiveTensor* find(std::string_view name) const noexcept;
+  /// The tensor on disk that is the parameter; nullptr if not one alone is.
+  const DiskTensor* whole(std::string_view name) const noexcept;
   const std::map<std::string, LiveTensor, std::less<>>& all() const noexcept { return tensors_; }
 
  private:

@@ -36,6 +36,8 @@ struct Site {
   bool has_bias = false;
   /// The weight on disk, if it is there as a whole.
   const DiskTensor* disk = nullptr;
+  /// The same of the bias.
+  const DiskTensor* disk_bias = nullptr;
   /// The dtype that the model is loaded in.
   Dtype dtype = Dtype::kF32;
   /// The layer's number among those that the adapter changes, in the model's order, and how many

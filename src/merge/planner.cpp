@@ -337,9 +337,8 @@ class Planner {
     const auto bias = site.live + (attention ? ".in_proj_bias" : ".bias");
     site.has_bias = base_.find(bias) != nullptr;
     const auto* on_disk = live_.find(weight->name);
-    if (on_disk != nullptr && on_disk->parts.size() == 1 && on_disk->parts.front().is_whole) {
-      site.disk = on_disk->parts.front().disk;
-    }
+    site.disk = live_.whole(weight->name);
+    if (site.has_bias) site.disk_bias = live_.whole(base_.find(bias)->name);
     site.dtype = Dtype::kF32;
     if (on_disk != nullptr && !on_disk->parts.empty()) {
       site.dtype = on_disk->parts.front().disk->dtype();

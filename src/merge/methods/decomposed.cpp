@@ -245,12 +245,6 @@ Result<SiteSteps> plan_psoft(const Site& site) {
                      "keeps and no two libraries share: merge it with PEFT");
 }
 
-Result<SiteSteps> plan_adamss(const Site& site) {
-  return site.refuse("MG-3",
-                     "AdaMSS divides the rows of the base's weight into random groups, which no "
-                     "file keeps: merge it with PEFT");
-}
-
 Result<SiteSteps> plan_frod(const Site& site) {
   FERRULE_CHECK(site.need("frod_lambda_l"));
   FERRULE_CHECK(site.need("frod_lambda_s_values"));

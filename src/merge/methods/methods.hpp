@@ -25,6 +25,8 @@ inline std::size_t extent(const AdapterTensor& tensor, std::size_t axis) {
   return axis < shape.size() ? static_cast<std::size_t>(shape[axis]) : 1;
 }
 
+// adamss.cpp
+Result<SiteSteps> plan_adamss(const Site& site);
 // lora.cpp
 Result<SiteSteps> plan_lora(const Site& site);
 Result<SiteSteps> plan_adalora(const Site& site);
@@ -62,7 +64,6 @@ Result<SiteSteps> plan_hira(const Site& site);
 Result<SiteSteps> plan_frod(const Site& site);
 Result<SiteSteps> plan_osf(const Site& site);
 Result<SiteSteps> plan_psoft(const Site& site);
-Result<SiteSteps> plan_adamss(const Site& site);
 // tinylora.cpp
 Result<SiteSteps> plan_tinylora(const Site& site);
 // wavelet.cpp
