@@ -90,7 +90,8 @@ class Planner {
     }
     FERRULE_CHECK(change_unsaved(source, targets));
     for (const auto& module : match.modules) FERRULE_CHECK(put_tokens(source, module));
-    if (config.flag("ensure_weight_tying") && tied_factors_agree(match)) {
+    FERRULE_TRY(const bool tied, ties_embedding(config));
+    if (tied && tied_factors_agree(match)) {
       for (const auto& module : match.modules) operations_.keep_tied(module.live + ".weight");
     }
     return {};
@@ -141,14 +142,9 @@ class Planner {
   /// What PEFT loads over the base's own weights: biases, copies of embeddings.
   Result<void> replace_base(const Source& source, const ModuleMatch& match) {
     for (const auto& tensor : match.module->tensors()) {
-      std::string name;
-      if (tensor.role == "embedding") {
-        name = match.live + ".weight";
-      } else if (tensor.role == "bias") {
-        name = match.live + "." + std::string(tensor.key.substr(tensor.key.rfind('.') + 1));
-      } else {
-        continue;
-      }
+      if (tensor.role != "embedding" && tensor.role != "bias") continue;
+      const auto name =
+          match.live + "." + std::string(tensor.key.substr(tensor.key.rfind('.') + 1));
       if (options_.undo && tensor.role == "embedding") {
         // The copy that the adapter was trained on is what was there: no rounding is left, and
         // whatever was merged before it had been written over.

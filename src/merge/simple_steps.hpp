@@ -21,6 +21,7 @@ class ReplaceStep final : public Step {
       : tensor_(tensor), first_(first), row_(row), column_(column) {}
 
   const TensorView& tensor() const noexcept { return tensor_; }
+  bool makes_original() const noexcept override { return true; }
 
   Result<void> apply(const Tile<float>& tile, const Rounding& rounding) const override;
   Result<void> apply(const Tile<double>& tile, const Rounding& rounding) const override;
@@ -81,6 +82,7 @@ class PartStep final : public Step {
 
   bool needs_all_rows() const noexcept override { return inner_->needs_all_rows(); }
   bool needs_original() const noexcept override { return inner_->needs_original(); }
+  bool makes_original() const noexcept override { return inner_->makes_original(); }
   Result<void> begin(bool wide) override { return inner_->begin(wide); }
   void end() override { inner_->end(); }
   Result<void> apply(const Tile<float>& tile, const Rounding& rounding) const override;

@@ -44,6 +44,8 @@ class Step {
   virtual bool needs_all_rows() const noexcept { return false; }
   /// It looks at the weight as it was before any adapter.
   virtual bool needs_original() const noexcept { return false; }
+  /// What it makes takes the place of that weight: an adapter's copy of what it was trained on.
+  virtual bool makes_original() const noexcept { return false; }
 
   /// Before the first tile, and after the last; `wide` says that tiles are of double. Nothing else
   /// runs meanwhile.

@@ -93,6 +93,7 @@ Result<void> TensorMaker::compute(std::size_t first_row, std::size_t count,
       FERRULE_CHECK(steps[i]->apply(tile, rounding));
       // The last rounding is that of storing.
       if (i + 1 < steps.size()) rounding.round(values.data(), elements);
+      if (keeps_original_ && steps[i]->makes_original()) original = values;
     }
   }
   store_numbers(tensor_.dtype, values.data(), to.data(), elements);

@@ -208,8 +208,11 @@ def ties(root):
     words = torch.arange(8)[None]
     for name, targets, more in (("embedding", ["embed_tokens"], {}), ("head", ["lm_head"], {}),
                                 ("both", ["embed_tokens", "lm_head"], {}),
-                                ("ensured", ["embed_tokens"], {"ensure_weight_tying": True})):
-        base = models.spread(models.make_model("qwen2")).eval()
+                                ("ensured", ["embed_tokens"], {"ensure_weight_tying": True}),
+                                # PEFT does not know embeddings of other names.
+                                ("unknown", ["wte"], {"ensure_weight_tying": True}),
+                                ("saved", ["c_attn"], {"ensure_weight_tying": True, "modules_to_save": ["wte"]})):
+        base = models.spread(models.make_model("gpt2" if name in ("unknown", "saved") else "qwen2")).eval()
         here = f"{root}/{name}"
         models.save_base(base, here + "/base")
         models.make_adapter(base, lora(target_modules=targets, **more), here + "/adapter")

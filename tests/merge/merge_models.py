@@ -74,6 +74,9 @@ def make_model(name):
     if name == "gpt2":
         return transformers.GPT2LMHeadModel(transformers.GPT2Config(
             vocab_size=53, n_embd=24, n_layer=2, n_head=4, n_positions=32, bos_token_id=1, eos_token_id=2))
+    if name == "gptj":
+        return transformers.GPTJForCausalLM(transformers.GPTJConfig(
+            vocab_size=53, n_embd=24, n_layer=2, n_head=4, n_positions=32, rotary_dim=4))
     if name == "bert":
         return transformers.BertForSequenceClassification(transformers.BertConfig(
             vocab_size=53, hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,

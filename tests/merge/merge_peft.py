@@ -17,7 +17,7 @@ import peft
 import torch
 from checking import FERRULE, check, finish
 from peft import TaskType
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 ARGS = [a for a in sys.argv[2:] if not a.startswith("-")]
 ALL = "--all" in sys.argv
@@ -39,12 +39,18 @@ CASES = {
     "*lora_high_rank": ("llama", lambda: lora(r=20, target_modules="all-linear"), True),
     "*lora_bias": ("llama_bias", lambda: lora(lora_bias=True), True),
     "lora_bias_all": ("opt", lambda: lora(bias="all"), True),
+    # PEFT writes stray copies of the saved modules' biases then.
+    "*lora_bias_all_saved": ("opt", lambda: lora(bias="all", modules_to_save=["final_layer_norm"]), True),
     "lora_bias_only": ("llama_bias", lambda: lora(bias="lora_only"), True),
     "*dora": ("llama", lambda: lora(use_dora=True), False),
     "dora_gpt2": ("gpt2", lambda: lora(use_dora=True, target_modules=["c_attn"]), False),
     "*gpt2": ("gpt2", lambda: lora(target_modules=["c_attn", "c_proj", "c_fc"]), True),
     "*embedding": ("llama", lambda: lora(target_modules=["embed_tokens", "lm_head", "q_proj"]), True),
     "embedding_dora": ("llama", lambda: lora(target_modules=["embed_tokens"], use_dora=True), False),
+    # The norm is that of the copy of the head in the file, not of the base's.
+    "dora_head_bf16": ("llama", lambda: lora(target_modules=["lm_head"], use_dora=True), False),
+    # A head with a bias: the file repeats both.
+    "head_bias": ("gptj", lambda: lora(target_modules=["lm_head", "q_proj"]), True),
     "modules_to_save": ("bert", lambda: lora(target_modules=["query"], modules_to_save=["pooler"],
                                              task_type=TaskType.SEQ_CLS), True),
     "tokens": ("llama", lambda: lora(trainable_token_indices={"embed_tokens": [3, 50, 7]}), True),
@@ -153,6 +159,11 @@ CASES = {
     "tinylora": ("llama", lambda: peft.TinyLoraConfig(r=2, u=4, target_modules=QV), False),
     "tinylora_unsaved": ("llama", lambda: peft.TinyLoraConfig(r=2, u=4, target_modules=QV, save_projection=False), False),
     "*osf": ("llama", lambda: peft.OSFConfig(effective_rank=4, target_modules=QV), False),
+    "*adamss": ("llama", lambda: peft.AdamssConfig(r=6, num_subspaces=2, subspace_rank=2, target_modules="all-linear",
+                                                   init_weights=None), False),
+    "adamss_bias": ("llama_bias", lambda: peft.AdamssConfig(r=9, num_subspaces=3, random_seed=5, subspace_rank=4,
+                                                            target_modules=QV + ["up_proj"]), False),
+    "adamss_dynamic": ("opt", lambda: peft.AdamssConfig(r=20, use_dynamic_rank=True, target_modules=["fc1", "fc2"]), False),
     "frod": ("llama", lambda: peft.FrodConfig(target_modules=QV), False),
     "kasa": ("llama", lambda: lora(kasa_config=peft.KasaConfig()), False),
     "velora": ("llama", lambda: lora(velora_config=peft.VeloraConfig(num_groups=2)), True),
@@ -186,6 +197,12 @@ def compare(name, got, want, base, exact, share=0.02):
     return f"{name}: {differ} of {x.numel()} values differ, by up to {steps} units" if bad else None
 
 
+def as_bf16(folder):
+    """The adapter's file with all values rounded, those of the base that it repeats, too."""
+    path = folder + "/adapter_model.safetensors"
+    save_file({name: tensor.bfloat16() for name, tensor in load_file(path).items()}, path, metadata={"format": "pt"})
+
+
 def tensors_of(folder):
     out = {}
     for name in sorted(os.listdir(folder)):
@@ -205,6 +222,8 @@ def one(name, model_name, make_config, exact, dtype, folder):
     base_dir, adapter_dir, out = folder + "/base", folder + "/adapter", folder + "/out"
     models.save_base(base, base_dir, shards=len(name) % 2 == 0)
     models.make_adapter(base, make_config(), adapter_dir)
+    if name == "dora_head_bf16":
+        as_bf16(adapter_dir)
     want = models.plain_names(models.merged(base, adapter_dir).state_dict())
     done = run("merge", adapter_dir, "--base", base_dir, "-o", out, "--json")
     if done.returncode != 0:
@@ -230,7 +249,7 @@ def one(name, model_name, make_config, exact, dtype, folder):
 # What cannot be made again from the file is refused, and the message says so.
 REFUSED = {
     "psoft": ("llama", lambda: peft.PsoftConfig(r=4, psoft_alpha=4, target_modules=QV), "MG-3"),
-    "adamss": ("llama", lambda: peft.AdamssConfig(r=6, num_subspaces=2, target_modules=QV), "MG-3"),
+    "adamss_full_rank": ("llama", lambda: peft.AdamssConfig(r=100, target_modules=["down_proj"]), "MG-3"),
     "grouped": ("convs", lambda: lora(r=4, target_modules=["c2g"]), "MG-3"),
     "lora_bias": ("llama", lambda: lora(lora_bias=True), "MG-3"),
     "prompt": ("llama", lambda: peft.PromptTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"), "MG-1"),
