@@ -123,4 +123,10 @@ SymmetricEigen symmetric_eigen(const Matrix& matrix) {
           .vectors = matrix_of(eigen.eigenvectors().rowwise().reverse())};
 }
 
+std::vector<double> symmetric_values(const Matrix& matrix) {
+  const Eigen::SelfAdjointEigenSolver<Dense> eigen(view(matrix), Eigen::EigenvaluesOnly);
+  const Eigen::VectorXd values = eigen.eigenvalues().reverse();
+  return {values.data(), values.data() + values.size()};
+}
+
 }  // namespace ferrule::factor

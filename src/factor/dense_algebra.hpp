@@ -48,5 +48,7 @@ struct SymmetricEigen {
   Matrix vectors;
 };
 SymmetricEigen symmetric_eigen(const Matrix& matrix);
+/// The eigenvalues alone, descending.
+std::vector<double> symmetric_values(const Matrix& matrix);
 
 }  // namespace ferrule::factor

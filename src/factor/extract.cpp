@@ -14,6 +14,7 @@
 #include "container/tensor_plan.hpp"
 #include "factor/extract_config.hpp"
 #include "factor/extract_plan.hpp"
+#include "factor/truncated.hpp"
 #include "ferrule/file_names.hpp"
 #include "ferrule/text.hpp"
 #include "io/save_control.hpp"
@@ -68,13 +69,14 @@ class Extract final : public adapter::Rewriter {
   unsigned threads_of_a_layer() const { return plan_->layers.size() == 1 ? options_.threads : 1; }
 
   void factorize(const factor::ChangedLayer& layer, Job& job) const {
-    const auto update = factor::difference(layer);
-    job.finite = update.has_value();
-    if (!job.finite) return;
     const factor::RankRule rule{.rank = static_cast<std::size_t>(options_.rank),
                                 .energy = options_.energy,
                                 .max_error = {}};
-    const factor::Decomposed parts[] = {factor::truncated(*update, rule, threads_of_a_layer())};
+    auto update = factor::truncated(factor::difference(layer), rule, threads_of_a_layer());
+    job.finite = update.has_value();
+    if (!job.finite) return;
+    if (layer.transposed) update = std::move(*update).transposed();
+    const factor::Decomposed parts[] = {*std::move(update)};
     const auto rank = factor::choose_rank(rule, parts);
     job.pair.emplace(layer.layout, rank, Dtype::kF32);
     parts[0].write(rank, 0, *job.pair);

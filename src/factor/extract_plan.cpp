@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <utility>
 
 #include "base/errors.hpp"
 #include "base/shape_text.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
+#include "merge/numbers.hpp"
 #include "model/base_model.hpp"
 #include "update/tensor_values.hpp"
 
@@ -16,6 +18,40 @@ namespace ferrule::factor {
 namespace {
 
 constexpr std::string_view kWeight = ".weight";
+// Elements of a difference that are made at a time.
+constexpr std::size_t kStretch = 512;
+
+template <typename T>
+void load(const TensorView& view, std::size_t first, T* to, std::size_t count) {
+  const auto* const from = view.bytes().data() + first * (bit_width(view.dtype()) / 8);
+  merging::load_numbers(view.dtype(), from, to, count);
+}
+
+template <typename T>
+void subtract_as(const TensorView& base, const TensorView& tuned, std::size_t first,
+                 std::span<float> out) {
+  T before[kStretch];
+  T after[kStretch];
+  load(base, first, before, out.size());
+  load(tuned, first, after, out.size());
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(after[i] - before[i]);
+}
+
+/// Elements of tuned - base from `first` on, rounded once.
+void subtract(const TensorView& base, const TensorView& tuned, std::size_t first,
+              std::span<float> out) {
+  const bool wide = base.dtype() == Dtype::kF64 || tuned.dtype() == Dtype::kF64;
+  while (!out.empty()) {
+    const auto part = out.first(std::min(kStretch, out.size()));
+    if (wide) {
+      subtract_as<double>(base, tuned, first, part);
+    } else {
+      subtract_as<float>(base, tuned, first, part);
+    }
+    out = out.subspan(part.size());
+    first += part.size();
+  }
+}
 
 bool same_values(const TensorPair& pair) {
   if (pair.base.dtype() == pair.tuned.dtype()) {
@@ -172,35 +208,26 @@ Result<ExtractPlan> plan_extract(const ModelPair& models, const std::filesystem:
   return Planner(models, tuned).plan();
 }
 
-std::optional<DenseUpdate> difference(const ChangedLayer& layer) {
-  DenseUpdate update(layer.layout.out, layer.layout.in);
-  const std::size_t rows = layer.transposed ? update.columns : update.rows;
-  const std::size_t columns = layer.transposed ? update.rows : update.columns;
-  std::vector<double> before(columns), after(columns);
-  bool finite = true;
-  for (std::size_t i = 0; i < rows; ++i) {
-    update::read_values(layer.weight.base, i * columns, before);
-    update::read_values(layer.weight.tuned, i * columns, after);
-    for (std::size_t j = 0; j < columns; ++j) {
-      const auto value = static_cast<float>(after[j] - before[j]);
-      finite = finite && std::isfinite(value);
-      update.values[layer.transposed ? j * update.columns + i : i * update.columns + j] = value;
-    }
-  }
-  if (!finite) return std::nullopt;
-  return update;
+DenseUpdate difference(const ChangedLayer& layer) {
+  const std::size_t rows = layer.transposed ? layer.layout.in : layer.layout.out;
+  const std::size_t columns = layer.transposed ? layer.layout.out : layer.layout.in;
+  const auto make = [base = layer.weight.base, tuned = layer.weight.tuned, columns](
+                        std::size_t row, std::size_t column, std::span<float> out) {
+    subtract(base, tuned, row * columns + column, out);
+  };
+  return {rows, columns, make};
 }
 
 std::optional<double> relative_change(const TensorPair& pair) {
   if (!update::has_values(pair.base.dtype()) || !update::has_values(pair.tuned.dtype())) {
     return std::nullopt;
   }
-  constexpr std::size_t kStretch = 4096;
+  constexpr std::size_t kPart = 4096;
   std::vector<double> before, after;
   double square = 0, distance = 0;
   const auto elements = static_cast<std::size_t>(pair.base.element_count());
-  for (std::size_t first = 0; first < elements; first += kStretch) {
-    const auto count = std::min(kStretch, elements - first);
+  for (std::size_t first = 0; first < elements; first += kPart) {
+    const auto count = std::min(kPart, elements - first);
     before.resize(count);
     after.resize(count);
     update::read_values(pair.base, first, before);

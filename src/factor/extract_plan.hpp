@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "factor/dense_update.hpp"
 #include "factor/factor_pair.hpp"
-#include "factor/truncated.hpp"
 #include "ferrule/base_model.hpp"
 #include "ferrule/checkpoint.hpp"
 #include "ferrule/extract.hpp"
@@ -56,8 +56,8 @@ struct ModelPair {
 /// Compares all tensors. Fails with kUnsupported (FA-10, FA-12).
 Result<ExtractPlan> plan_extract(const ModelPair& models, const std::filesystem::path& tuned);
 
-/// tuned - base as [out, in], rounded once from double; nullopt if a value is not finite.
-std::optional<DenseUpdate> difference(const ChangedLayer& layer);
+/// tuned - base as on disk, rounded once; made of the mapped files when it is multiplied first.
+DenseUpdate difference(const ChangedLayer& layer);
 
 /// |tuned - base| / |base|, or nullopt.
 std::optional<double> relative_change(const TensorPair& pair);

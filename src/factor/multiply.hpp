@@ -13,6 +13,10 @@ void multiply(const double* a, std::size_t a_stride, const double* b, std::size_
 void multiply(const float* a, std::size_t a_stride, const float* b, std::size_t b_stride, float* c,
               std::size_t c_stride, std::size_t m, std::size_t k, std::size_t n);
 
+/// c += a * b.
+void add_multiplied(const float* a, std::size_t a_stride, const float* b, std::size_t b_stride,
+                    float* c, std::size_t c_stride, std::size_t m, std::size_t k, std::size_t n);
+
 /// c += a^T * b, where a is k x m.
 void add_transposed(const float* a, std::size_t a_stride, const float* b, std::size_t b_stride,
                     float* c, std::size_t c_stride, std::size_t m, std::size_t k, std::size_t n);

@@ -186,6 +186,20 @@ Decomposed Decomposed::from(std::vector<double> values, Matrix u, Matrix vt, dou
   return result;
 }
 
+Decomposed Decomposed::transposed() && {
+  const auto turned = [](const Matrix& matrix) {
+    Matrix out(matrix.columns, matrix.rows);
+    for (std::size_t i = 0; i < matrix.rows; ++i) {
+      for (std::size_t j = 0; j < matrix.columns; ++j) out.at(j, i) = matrix.at(i, j);
+    }
+    return out;
+  };
+  auto u = turned(vt_);
+  vt_ = turned(u_);
+  u_ = std::move(u);
+  return std::move(*this);
+}
+
 void Decomposed::write(std::size_t rank, std::size_t part, FactorPair& pair) const {
   rank = std::min(rank, values_.size());
   if (rank == 0) return;

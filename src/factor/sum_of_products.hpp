@@ -32,6 +32,9 @@ class Decomposed {
   /// From a decomposition with `rest`, the squared norm of what it leaves out.
   static Decomposed from(std::vector<double> values, Matrix u, Matrix vt, double rest);
 
+  /// The decomposition of the transposed update; of one that was made from vectors.
+  Decomposed transposed() &&;
+
   /// Descending; what is rounding noise is left out.
   std::span<const double> values() const noexcept { return values_; }
   /// |update|^2.

@@ -97,13 +97,19 @@ class ToLora final : public adapter::Rewriter {
                                    site.layout.out, site.layout.in));
       }
     } else {
-      const auto update = factor::update_of(site);
+      auto update = factor::update_of(site);
       auto bias = factor::bias_update_of(site);
       if (!update || !bias) {
         job.error = update ? bias.error() : update.error();
         return;
       }
-      parts.push_back(factor::truncated(*update, rule, sites_.size() == 1 ? options_.threads : 1));
+      auto found =
+          factor::truncated(*std::move(update), rule, sites_.size() == 1 ? options_.threads : 1);
+      if (!found) {
+        job.error = site.site.refuse("FA-5", "its update has values that F32 cannot hold");
+        return;
+      }
+      parts.push_back(*std::move(found));
       job.bias = *std::move(bias);
     }
     const auto rank = factor::choose_rank(rule, parts);

@@ -113,8 +113,11 @@ class Finder {
     site.shape.assign(out.weight->shape().begin(), out.weight->shape().end());
     site.transposed = merging::is_conv1d(site, *layer);
     site.has_bias = index_.find(match.live + ".bias") != nullptr;
+    site.disk = base_.live.whole(index_.find(match.live + ".weight")->name);
+    site.dtype = out.weight->dtype();
     if (site.has_bias) {
       FERRULE_TRY(out.bias, on_disk(site, match.live + ".bias"));
+      site.disk_bias = base_.live.whole(index_.find(match.live + ".bias")->name);
     }
     if (site.kind == LayerKind::kOther || site.shape.size() < 2) {
       return site.refuse("FA-15", "a LoRA cannot adapt a layer of this kind");
@@ -225,13 +228,14 @@ Result<DenseUpdate> update_of(const ToLoraSite& site) {
   if (site.weight) update::read_values(*site.weight, 0, values);
   FERRULE_TRY(values, apply(steps.weight, site.site.shape, std::move(values)));
   DenseUpdate update(site.layout.out, site.layout.in);
-  for (std::size_t i = 0; i < update.rows; ++i) {
-    for (std::size_t j = 0; j < update.columns; ++j) {
-      const double value = values[site.turned ? j * update.rows + i : i * update.columns + j];
+  float* to = update.row(0);
+  for (std::size_t i = 0; i < update.rows(); ++i) {
+    for (std::size_t j = 0; j < update.columns(); ++j) {
+      const double value = values[site.turned ? j * update.rows() + i : i * update.columns() + j];
       if (!std::isfinite(value)) {
         return site.site.refuse("FA-5", "its update has values that are not finite");
       }
-      update.values[i * update.columns + j] = static_cast<float>(value);
+      *to++ = static_cast<float>(value);
     }
   }
   return update;

@@ -6,237 +6,269 @@
 #include <optional>
 #include <random>
 #include <utility>
+#include <vector>
 
-#include "base/parallel.hpp"
+#include "factor/block.hpp"
 #include "factor/dense_algebra.hpp"
-#include "factor/multiply.hpp"
-#include "ferrule/call_control.hpp"
 
 namespace ferrule::factor {
 namespace {
 
 // Up to this many rows or columns a full decomposition takes milliseconds.
 constexpr std::size_t kFull = 256;
-// Vectors beyond those asked for: they make the last ones converge.
+// At least that many vectors beyond those asked for: they make the last ones converge.
 constexpr std::size_t kMore = 8;
-constexpr int kMaxRounds = 12;
-// Rows of the update that are multiplied at a time; they stay in the cache with what they meet.
-constexpr std::size_t kStretch = 64;
-// Rows or columns that are worth a thread's while.
-constexpr std::size_t kThreadShare = 256;
-constexpr double kStanding = 5e-4;
-// Below this share of the whole, total - kept is mostly rounding.
+// Vectors of a block are a multiple of this, as wide as a register: more cost nothing.
+constexpr std::size_t kLanes = 16;
+// Blocks of a Krylov space; then the search starts again from the best vectors in it.
+constexpr std::size_t kMaxBlocks = 4;
+// Steps in all; each multiplies the update twice.
+constexpr int kMaxSteps = 16;
+// The share of the error that a larger space may still promise.
+constexpr double kAhead = 2e-3;
+// The share by which the last step may have reduced the error.
+constexpr double kLastStep = 1e-2;
+// How much of the last steps' gain the next one brings at least.
+constexpr double kSlowest = 0.9;
+// Below this share of the whole, total - kept is mostly rounding,
 constexpr double kCancels = 1e-4;
-
-/// `count` vectors side by side.
-struct Block {
-  Block(std::size_t length, std::size_t vectors)
-      : rows(length), count(vectors), values(length * vectors) {}
-
-  std::size_t rows;
-  std::size_t count;
-  std::vector<float> values;
-};
+// and below this one nothing else: a space of all blocks is good enough then.
+constexpr double kUnseen = 1e-5;
+// Vectors below this share of |update| are what rounding left.
+constexpr double kRounding = 1e-7;
 
 Block random_block(std::size_t rows, std::size_t count) {
   Block block(rows, count);
   std::mt19937 engine(1);
-  std::normal_distribution<float> normal;
-  for (auto& value : block.values) value = normal(engine);
+  for (auto& value : block.values) value = static_cast<float>(engine()) * 0x1p-31F - 1.0F;
   return block;
 }
 
-/// Calls work(first, last) for shares of `count`, from up to `threads` threads.
-template <typename Work>
-void share(std::size_t count, unsigned threads, const Work& work) {
-  const CallControl::Scope quiet(nullptr);  // These steps are not the caller's progress.
-  const auto shares = (count + kThreadShare - 1) / kThreadShare;
-  base::parallel_for(shares, threads, [&](std::size_t i) {
-    work(i * kThreadShare, std::min(count, (i + 1) * kThreadShare));
-  });
+/// The squares of the largest `count` values, given all squares in descending order.
+double kept_by(const std::vector<double>& squares, std::size_t count) {
+  double sum = 0;
+  for (std::size_t i = 0; i < std::min(count, squares.size()); ++i)
+    sum += std::max(squares[i], 0.0);
+  return sum;
 }
 
-/// D x.
-Block times(const DenseUpdate& update, const Block& x, unsigned threads) {
-  Block y(update.rows, x.count);
-  share(update.rows, threads, [&](std::size_t first, std::size_t last) {
-    multiply(update.values.data() + first * update.columns, update.columns, x.values.data(),
-             x.count, y.values.data() + first * x.count, x.count, last - first, update.columns,
-             x.count);
-  });
-  return y;
-}
+/// The block Krylov space of D D^T that begins with D x: an orthonormal basis Q of it in blocks,
+/// and W = D^T Q, so that D is close to Q W^T.
+class KrylovSpace {
+ public:
+  KrylovSpace(const DenseUpdate& update, std::size_t count, double total, unsigned threads)
+      : update_(update),
+        count_(count),
+        total_(total),
+        least_(kRounding * std::sqrt(total)),
+        threads_(threads) {}
 
-/// D^T y.
-Block transposed_times(const DenseUpdate& update, const Block& y, unsigned threads) {
-  Block x(update.columns, y.count);
-  share(update.columns, threads, [&](std::size_t left, std::size_t right) {
-    for (std::size_t first = 0; first < update.rows; first += kStretch) {
-      const auto rows = std::min(kStretch, update.rows - first);
-      add_transposed(update.values.data() + first * update.columns + left, update.columns,
-                     y.values.data() + first * y.count, y.count, x.values.data() + left * y.count,
-                     y.count, right - left, rows, y.count);
+  std::size_t blocks() const noexcept { return q_.size(); }
+
+  /// Adds what is new in y, which is D x for orthonormal vectors x. False if nothing is.
+  bool add(Block x, Block y) {
+    // Twice, because what the first pass leaves may be small and all but orthogonal.
+    for (int pass = 0; pass < 2; ++pass) {
+      remove(y, q_);
+      orthonormalize(y, least_, threads_);
     }
-  });
-  return x;
-}
+    if (y.count == 0) return false;
+    x_.push_back(std::move(x));
+    w_.push_back(transposed_times(update_, y, threads_));
+    q_.push_back(std::move(y));
+    grow();
+    return true;
+  }
 
-Matrix gram(const Block& block) {
-  Matrix sum(block.count, block.count);
-  std::vector<double> rows(kStretch * block.count);
-  std::vector<double> turned(rows.size());
-  Matrix part(block.count, block.count);
-  for (std::size_t first = 0; first < block.rows; first += kStretch) {
-    const auto height = std::min(kStretch, block.rows - first);
-    const auto* from = block.values.data() + first * block.count;
-    for (std::size_t i = 0; i < height; ++i) {
-      for (std::size_t j = 0; j < block.count; ++j) {
-        rows[i * block.count + j] = turned[j * height + i] =
-            static_cast<double>(from[i * block.count + j]);
+  /// The errors of the best `count` vectors: of those in D x, and of those in Q, which is less.
+  double middle_error() const {
+    Matrix square(middle_.columns, middle_.columns);
+    for (std::size_t i = 0; i < square.rows; ++i) {
+      for (std::size_t j = 0; j < square.columns; ++j) {
+        for (std::size_t k = 0; k < middle_.rows; ++k) {
+          square.at(i, j) += middle_.at(k, i) * middle_.at(k, j);
+        }
       }
     }
-    multiply(turned.data(), height, rows.data(), block.count, part.values.data(), block.count,
-             block.count, height, block.count);
-    for (std::size_t i = 0; i < sum.values.size(); ++i) sum.values[i] += part.values[i];
+    return error_of(square);
   }
-  return sum;
-}
+  double error() const { return error_of(gram_); }
 
-/// The block times a small matrix, in double.
-Matrix combined(const Block& block, const Matrix& small) {
-  Matrix out(block.rows, small.columns);
-  std::vector<double> rows(block.values.begin(), block.values.end());
-  multiply(rows.data(), block.count, small.values.data(), small.columns, out.values.data(),
-           small.columns, block.rows, block.count, small.columns);
-  return out;
-}
+  /// What the space grows by next: the vectors of the last D^T Q that are not in an x.
+  Block next() const {
+    auto block = w_.back();
+    remove(block, x_);
+    orthonormalize(block, least_, threads_);
+    return block;
+  }
 
-/// Singular values of a block, and what turns it into orthonormal left vectors.
-struct Turned {
-  std::vector<double> values;
-  Matrix vectors;  ///< Right singular vectors, one a column.
-  Matrix inverse;  ///< The same, divided by the values.
+  /// The right singular vectors of Q W^T, as many as a block has.
+  Block best_right() const {
+    const auto eigen = symmetric_eigen(gram_);
+    auto right = side(w_, eigen.vectors, w_.front().count);
+    orthonormalize(right, least_, threads_);
+    return right;
+  }
+
+  Decomposed decomposed() const {
+    const auto eigen = symmetric_eigen(gram_);
+    auto u = side(q_, eigen.vectors, count_);
+    auto v = side(w_, eigen.vectors, count_);
+    std::vector<double> values;
+    for (std::size_t j = 0; j < u.count; ++j) {
+      values.push_back(std::sqrt(std::max(eigen.values[j], 0.0)));
+    }
+    double rest = std::max(total_ - kept_by(eigen.values, count_), 0.0);
+    if (rest < kCancels * total_) rest = squared_distance(update_, u, v, threads_);
+    Matrix left(u.rows, u.count), right(v.count, v.rows);
+    std::copy(u.values.begin(), u.values.end(), left.values.begin());
+    for (std::size_t i = 0; i < v.rows; ++i) {
+      for (std::size_t j = 0; j < v.count; ++j) {
+        right.at(j, i) = values[j] > 0 ? double{v.values[i * v.count + j]} / values[j] : 0;
+      }
+    }
+    return Decomposed::from(std::move(values), std::move(left), std::move(right), rest);
+  }
+
+ private:
+  double error_of(const Matrix& square) const {
+    return std::sqrt(std::max(total_ - kept_by(symmetric_values(square), count_), 0.0));
+  }
+
+  void remove(Block& block, const std::vector<Block>& basis) const {
+    for (const auto& part : basis) {
+      auto inside = cross(part, block, threads_);
+      for (auto& value : inside.values) value = -value;
+      add_combined(block, part, inside, threads_);
+    }
+  }
+
+  /// W^T W and Q^T D X = W^T X after the last block of each came.
+  void grow() {
+    const auto& w = w_.back();
+    const auto& x = x_.back();
+    Matrix gram(gram_.rows + w.count, gram_.rows + w.count);
+    Matrix middle(gram.rows, middle_.columns + x.count);
+    const auto copy = [](const Matrix& from, Matrix& to, std::size_t row, std::size_t column) {
+      for (std::size_t i = 0; i < from.rows; ++i) {
+        std::copy(from.row(i).begin(), from.row(i).end(),
+                  to.row(row + i).begin() + static_cast<std::ptrdiff_t>(column));
+      }
+    };
+    copy(gram_, gram, 0, 0);
+    // Rows of the new q are zero for the x before: D of these is in the q before.
+    copy(middle_, middle, 0, 0);
+    std::size_t at = 0;
+    for (const auto& part : w_) {
+      const auto square = cross(part, w, threads_);
+      for (std::size_t i = 0; i < square.rows; ++i) {
+        for (std::size_t j = 0; j < square.columns; ++j) {
+          gram.at(at + i, gram_.rows + j) = gram.at(gram_.rows + j, at + i) = square.at(i, j);
+        }
+      }
+      copy(cross(part, x, threads_), middle, at, middle_.columns);
+      at += part.count;
+    }
+    gram_ = std::move(gram);
+    middle_ = std::move(middle);
+  }
+
+  /// The blocks side by side times the first columns of a matrix.
+  Block side(const std::vector<Block>& blocks, const Matrix& turn, std::size_t columns) const {
+    columns = std::min(columns, turn.columns);
+    Block sum(blocks.front().rows, columns);
+    std::size_t at = 0;
+    for (const auto& block : blocks) {
+      Matrix part(block.count, columns);
+      for (std::size_t i = 0; i < part.rows; ++i) {
+        std::copy_n(turn.row(at + i).begin(), columns, part.row(i).begin());
+      }
+      add_combined(sum, block, part, threads_);
+      at += block.count;
+    }
+    return sum;
+  }
+
+  const DenseUpdate& update_;
+  std::size_t count_;
+  double total_;
+  double least_;
+  unsigned threads_;
+  std::vector<Block> x_, q_, w_;
+  Matrix gram_;
+  Matrix middle_;
 };
 
-Turned turn(const Block& block) {
-  auto eigen = symmetric_eigen(gram(block));
-  Turned turned{.values = {}, .vectors = std::move(eigen.vectors), .inverse = {}};
-  turned.inverse = turned.vectors;
-  const double least = std::max(eigen.values.front(), 0.0) * 1e-14;
-  for (std::size_t j = 0; j < eigen.values.size(); ++j) {
-    const double value = eigen.values[j] > least ? std::sqrt(eigen.values[j]) : 0;
-    turned.values.push_back(value);
-    for (std::size_t i = 0; i < turned.inverse.rows; ++i) {
-      turned.inverse.at(i, j) = value > 0 ? turned.inverse.at(i, j) / value : 0;
-    }
+std::optional<Decomposed> in_full(DenseUpdate& update) {
+  const auto count = update.rows() * update.columns();
+  if (!update.is_made()) update.make(0, update.rows(), 0, update.columns());
+  update.set_made();
+  const float* const values = update.row(0);
+  if (!std::all_of(values, values + count, [](float value) { return std::isfinite(value); })) {
+    return std::nullopt;
   }
-  return turned;
-}
-
-Block as_block(const Matrix& matrix) {
-  Block block(matrix.rows, matrix.columns);
-  std::transform(matrix.values.begin(), matrix.values.end(), block.values.begin(),
-                 [](double value) { return static_cast<float>(value); });
-  return block;
-}
-
-double squared_norm(const DenseUpdate& update) {
-  double sum = 0;
-  for (const float value : update.values) sum += static_cast<double>(value) * double{value};
-  return sum;
-}
-
-double kept_by(const std::vector<double>& values, std::size_t count) {
-  double sum = 0;
-  for (std::size_t i = 0; i < std::min(count, values.size()); ++i) sum += values[i] * values[i];
-  return sum;
-}
-
-/// |D - U diag(values) Vt|^2, row by row: a difference of squares would lose what is small.
-double squared_rest(const DenseUpdate& update, const std::vector<double>& values, const Matrix& u,
-                    const Matrix& vt) {
-  std::vector<float> left(u.values.begin(), u.values.end());
-  std::vector<float> right(vt.values.begin(), vt.values.end());
-  for (std::size_t i = 0; i < u.rows; ++i) {
-    for (std::size_t j = 0; j < u.columns; ++j) {
-      left[i * u.columns + j] *= static_cast<float>(values[j]);
-    }
-  }
-  double sum = 0;
-  std::vector<float> product(kStretch * update.columns);
-  for (std::size_t first = 0; first < update.rows; first += kStretch) {
-    const auto rows = std::min(kStretch, update.rows - first);
-    multiply(left.data() + first * u.columns, u.columns, right.data(), vt.columns, product.data(),
-             update.columns, rows, u.columns, update.columns);
-    const float* const from = update.values.data() + first * update.columns;
-    for (std::size_t i = 0; i < rows * update.columns; ++i) {
-      const double difference = double{from[i]} - double{product[i]};
-      sum += difference * difference;
-    }
-  }
-  return sum;
-}
-
-Matrix first_rows_transposed(const Matrix& matrix, std::size_t count) {
-  Matrix out(count, matrix.rows);
-  for (std::size_t i = 0; i < matrix.rows; ++i) {
-    for (std::size_t j = 0; j < count; ++j) out.at(j, i) = matrix.at(i, j);
-  }
-  return out;
-}
-
-Decomposed in_full(const DenseUpdate& update) {
-  Matrix matrix(update.rows, update.columns);
-  std::copy(update.values.begin(), update.values.end(), matrix.values.begin());
+  Matrix matrix(update.rows(), update.columns());
+  std::copy_n(values, count, matrix.values.begin());
   return Decomposed::of(matrix);
 }
 
+/// True if the next steps promise little. `first` is the gain of the half step before the last.
+bool converged(double first, double last, double error) {
+  if (last > kLastStep * error) return false;
+  const double ratio = first > 0 ? std::clamp(last / first, 0.0, kSlowest) : 0.0;
+  return last * ratio / (1 - ratio) <= kAhead * error;
+}
+
 /// The leading `count` singular values and vectors.
-Decomposed leading(const DenseUpdate& update, std::size_t count, double total, unsigned threads) {
-  auto left = times(update, random_block(update.columns, count + kMore), threads);
-  double before = -1;
-  for (int round = 0;; ++round) {
-    // Rows of Q^T D, whose singular values are below those of D and grow with each round.
-    const auto q = as_block(combined(left, turn(left).inverse));
-    const auto right = transposed_times(update, q, threads);
-    auto turned = turn(right);
-    const double error = std::sqrt(std::max(total - kept_by(turned.values, count), 0.0));
-    const bool stays = before >= 0 && error >= before * (1 - kStanding);
-    if (stays || round == kMaxRounds) {
-      // D is close to Q (Q^T D): left vectors Q v, right vectors of `right`.
-      turned.values.resize(count);
-      const auto u = combined(q, turned.vectors);
-      const auto v = combined(right, turned.inverse);
-      Matrix first(u.rows, count);
-      for (std::size_t i = 0; i < u.rows; ++i) {
-        std::copy_n(u.row(i).begin(), count, first.row(i).begin());
+std::optional<Decomposed> leading(DenseUpdate& update, std::size_t count, unsigned threads) {
+  const auto width = (count + kMore + kLanes - 1) / kLanes * kLanes;
+  const auto full = std::min(update.rows(), update.columns());
+  auto x = random_block(update.columns(), width);
+  orthonormalize(x, 0, threads);
+  double total = 0;
+  auto y = times(update, x, threads, &total);
+  // Squares of finite floats add up to a finite double.
+  if (!std::isfinite(total)) return std::nullopt;
+  if (total == 0) return Decomposed();
+  double before = 0;
+  int steps = 0;
+  for (;;) {
+    KrylovSpace space(update, count, total, threads);
+    bool is_full = false;
+    bool unseen = false;
+    while (!is_full && x.count > 0 && space.add(std::move(x), std::move(y))) {
+      const double middle = space.middle_error();
+      const double error = space.error();
+      unseen = error * error < kUnseen * total;
+      // The first step of all only finds a direction.
+      if (steps++ > 0 && !unseen && converged(before - middle, middle - error, error)) {
+        return space.decomposed();
       }
-      auto vt = first_rows_transposed(v, count);
-      double rest = std::max(total - kept_by(turned.values, count), 0.0);
-      if (rest < kCancels * total) rest = squared_rest(update, turned.values, first, vt);
-      return Decomposed::from(std::move(turned.values), std::move(first), std::move(vt), rest);
+      before = error;
+      is_full = space.blocks() == kMaxBlocks || (space.blocks() + 1) * width > full;
+      if (is_full && (unseen || steps >= kMaxSteps)) return space.decomposed();
+      x = is_full ? space.best_right() : space.next();
+      if (x.count > 0) y = times(update, x, threads);
     }
-    before = error;
-    left = times(update, as_block(combined(right, turned.inverse)), threads);
+    if (space.blocks() == 0) return in_full(update);
+    if (!is_full) return space.decomposed();  // There is nothing more to be found.
   }
 }
 
 }  // namespace
 
-Decomposed truncated(const DenseUpdate& update, const RankRule& rule, unsigned threads) {
-  const auto full = std::min(update.rows, update.columns);
+std::optional<Decomposed> truncated(DenseUpdate update, const RankRule& rule, unsigned threads) {
+  const auto full = std::min(update.rows(), update.columns());
   if (full <= kFull) return in_full(update);
-  const double total = squared_norm(update);
-  if (total == 0) return {};
   std::size_t count = std::min(rule.rank.value_or(32), full);
   for (;; count *= 2) {
     if (count + kMore > full / 2) return in_full(update);
-    auto decomposed = leading(update, count, total, threads);
-    if (rule.rank) return decomposed;
-    const Decomposed parts[] = {decomposed};
-    const auto rank = choose_rank(rule, parts);
+    auto decomposed = leading(update, count, threads);
+    if (rule.rank || !decomposed) return decomposed;
+    const auto rank = choose_rank(rule, {&*decomposed, 1});
     // Enough if the rule is met by fewer than all that were found.
-    if (rank < decomposed.values().size() || decomposed.values().size() < count) return decomposed;
+    const auto found = decomposed->values().size();
+    if (rank < found || found < count) return decomposed;
   }
 }
 

@@ -111,6 +111,9 @@ TEST(SymmetricEigen, IsDescending) {
     EXPECT_GE(eigen.values[i == 0 ? 0 : i - 1], eigen.values[i]);
   }
   EXPECT_LT(distance(times(scaled, transposed(eigen.vectors)), matrix), 1e-12);
+  const auto values = symmetric_values(matrix);
+  ASSERT_EQ(values.size(), 5U);
+  for (std::size_t i = 0; i < 5; ++i) EXPECT_NEAR(values[i], eigen.values[i], 1e-12);
 }
 
 }  // namespace

@@ -15,9 +15,11 @@ struct Sizes {
 };
 
 // Around the sizes of tiles, of strips and of the stretch of the inner dimension.
-constexpr Sizes kSizes[] = {{1, 1, 1},     {8, 256, 48}, {9, 257, 49}, {7, 255, 47}, {16, 600, 96},
-                            {3, 1, 100},   {40, 64, 40}, {5, 300, 15}, {33, 31, 17}, {2, 513, 1},
-                            {64, 32, 130}, {1, 0, 3},    {0, 4, 4},    {4, 4, 0}};
+constexpr Sizes kSizes[] = {{1, 1, 1},     {8, 256, 48},   {9, 257, 49},   {7, 255, 47},
+                            {16, 600, 96}, {3, 1, 100},    {40, 64, 40},   {5, 300, 15},
+                            {33, 31, 17},  {2, 513, 1},    {64, 32, 130},  {16, 1024, 48},
+                            {9, 1025, 7},  {512, 128, 48}, {515, 129, 50}, {1029, 40, 97},
+                            {1, 0, 3},     {0, 4, 4},      {4, 4, 0}};
 
 template <typename T>
 std::vector<T> numbers(std::size_t count, std::uint32_t seed) {
@@ -40,12 +42,16 @@ void expect_product(const Sizes& size, bool transposed, bool adds) {
   const auto before = numbers<T>(size.m * (size.n + kGap), 3);
   auto c = before;
   if constexpr (std::is_same_v<T, float>) {
+    if (!transposed && adds) {
+      add_multiplied(a.data(), a_columns + kGap, b.data(), size.n + kGap, c.data(), size.n + kGap,
+                     size.m, size.k, size.n);
+    }
     if (transposed) {
       add_transposed(a.data(), a_columns + kGap, b.data(), size.n + kGap, c.data(), size.n + kGap,
                      size.m, size.k, size.n);
     }
   }
-  if (!transposed) {
+  if (!transposed && !adds) {
     multiply(a.data(), a_columns + kGap, b.data(), size.n + kGap, c.data(), size.n + kGap, size.m,
              size.k, size.n);
   }
@@ -73,6 +79,10 @@ TEST(Multiply, FloatsAreMultipliedAtEverySize) {
 
 TEST(Multiply, DoublesAreMultipliedAtEverySize) {
   for (const auto& size : kSizes) expect_product<double>(size, false, false);
+}
+
+TEST(Multiply, ProductsAreAdded) {
+  for (const auto& size : kSizes) expect_product<float>(size, false, true);
 }
 
 TEST(Multiply, TransposedProductsAreAdded) {
