@@ -75,12 +75,14 @@ def numbers(values: Any, argument: str) -> list[float]:
 
 
 def paths_of(paths: Any, argument: str = "path") -> list[Any]:
-    """A path, or several. Waits for pending saves into them."""
+    """A path, or one or more: a pattern that matched nothing must not pass as good. Waits for pending saves into them."""
     if is_path(paths):
         paths = [paths]
     elif isinstance(paths, Mapping) or not hasattr(paths, "__iter__"):
         raise wrong_type(argument, "str or os.PathLike", paths)
     found = list(paths)
+    if not found:
+        raise InvalidArgumentError(f"{argument}: expected one or more, found none")
     for path in found:
         if not is_path(path):
             raise wrong_type(argument, "str or os.PathLike", path)

@@ -118,6 +118,15 @@ class AdapterConfig:
 
     def __contains__(self, arg: str, /) -> bool: ...
 
+    def keys(self) -> list[str]:
+        """
+        The names of all fields, in the order of the file: dict(config) is config.to_dict().
+        """
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def __len__(self) -> int: ...
+
     def get(self, field: str, default: Any = None) -> Any: ...
 
     def set(self, field: str, value: Any, *, force: bool = False) -> None:

@@ -125,6 +125,14 @@ void bind_strength(nb::module_& module) {
       });
 }
 
+nb::list field_names(const AdapterConfig& self) {
+  nb::list names;
+  if (const auto* fields = self.document().if_object()) {
+    for (const auto& [name, value] : *fields) names.append(to_str(name));
+  }
+  return names;
+}
+
 void bind_readings(nb::class_<AdapterConfig>& config) {
   config.def_prop_ro("task_type", &AdapterConfig::task_type)
       .def_prop_ro("base_model_name_or_path", &AdapterConfig::base_model_name_or_path)
@@ -198,6 +206,12 @@ void bind_config(nb::module_& module) {
            nb::sig("def __getitem__(self, field: str) -> typing.Any"))
       .def("__contains__", [](const AdapterConfig& self,
                               std::string_view field) { return self.find(field) != nullptr; })
+      .def("keys", &field_names, nb::sig("def keys(self) -> list[str]"),
+           "The names of all fields, in the order of the file: dict(config) is config.to_dict().")
+      .def(
+          "__iter__", [](const AdapterConfig& self) { return nb::iter(field_names(self)); },
+          nb::sig("def __iter__(self) -> typing.Iterator[str]"))
+      .def("__len__", [](const AdapterConfig& self) { return nb::len(field_names(self)); })
       .def(
           "get",
           [](const AdapterConfig& self, std::string_view field, nb::object fallback) {

@@ -48,6 +48,17 @@ Json object(nb::handle dict, std::string_view argument, int depth) {
   return {std::move(members)};
 }
 
+/// A number of numpy, or a tensor without dimensions: what a sweep hands out for a rank.
+bool is_scalar_of_library(nb::handle value) {
+  if (!nb::hasattr(value, "dtype") || !nb::hasattr(value, "item") || !nb::hasattr(value, "shape")) {
+    return false;
+  }
+  const nb::object shape = value.attr("shape");
+  const auto length = PyObject_Length(shape.ptr());
+  if (length < 0) PyErr_Clear();
+  return length == 0;
+}
+
 Json convert(nb::handle value, std::string_view argument, int depth) {
   PyObject* raw = value.ptr();
   if (depth > kMaxDepth) {
@@ -65,6 +76,7 @@ Json convert(nb::handle value, std::string_view argument, int depth) {
     if (!sorted.is_valid() || PyList_Sort(sorted.ptr()) != 0) throw nb::python_error();
     return list(sorted, argument, depth + 1);
   }
+  if (is_scalar_of_library(value)) return convert(value.attr("item")(), argument, depth + 1);
   throw nb::type_error((std::string(argument) + ": JSON has no " + type_name_of(value)).c_str());
 }
 

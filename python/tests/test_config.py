@@ -109,3 +109,23 @@ def rank_of(config):
 def test_a_config_reaches_a_spawned_worker():
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.map(rank_of, [ferrule.AdapterConfig.make("LORA", r=3)]) == [3]
+
+
+def test_a_config_is_a_mapping():
+    config = ferrule.AdapterConfig.make("LORA", r=8)
+    assert dict(config) == config.to_dict() == {**config} and list(config) == config.keys() == list(config.to_dict())
+    assert len(config) == len(config.to_dict()) and "r" in config and "x" not in config
+
+
+def test_numbers_of_numpy_and_torch_are_numbers():
+    import numpy as np
+    import torch
+
+    config = ferrule.AdapterConfig.make("LORA", r=np.int64(8), lora_alpha=torch.tensor(16), lora_dropout=np.float32(0.5),
+                                        use_rslora=np.bool_(True))
+    assert config == ferrule.AdapterConfig.make("LORA", r=8, lora_alpha=16, lora_dropout=0.5, use_rslora=True)
+    config.set("rank_pattern", {"q_proj": np.int32(4)})
+    assert config.rank_pattern == {"q_proj": 4}
+    for wrong in (np.ones(2), torch.ones(2), object(), b"8"):
+        with pytest.raises(TypeError, match="^r: JSON has no "):
+            ferrule.AdapterConfig.make("LORA", r=wrong)

@@ -291,3 +291,12 @@ def test_a_closed_adapter_says_so(place, name):
     valid = place.valid_arguments()[name]
     with pytest.raises(ValueError, match="closed"):
         FUNCTIONS[name](**{**valid, next(iter(valid)): closed})
+
+
+@pytest.mark.parametrize(("name", "argument"), [("verify", "path"), ("scan", "path"), ("combine", "adapters"),
+                                                ("merge", "adapters")])
+def test_no_path_at_all_is_not_good(place, name, argument):
+    valid = place.valid_arguments()[name]
+    for none in ([], (), iter([])):
+        with pytest.raises(ferrule.InvalidArgumentError, match=f"^{argument}: expected one or more, found none$"):
+            FUNCTIONS[name](**{**valid, argument: none})
