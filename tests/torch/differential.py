@@ -287,7 +287,7 @@ def check_tied(comparison, case, ours, model, words):
         tied = name in ("head.weight", "embed.weight", "head.base_layer.weight", "embed.base_layer.weight")
         # Other weights are unmerged by subtraction, which rounds.
         comparison.same(case, f"unmerged {name}", ours["unmerged." + name], before[name], EXACT if tied else TOLERANCE)
-    if not any(not torch.equal(ours["merged." + name], before[name]) for name in changed):
+    if not any(not torch.equal(ours["merged." + name], before[name].cpu()) for name in changed):
         comparison.say(f"{case}: nothing was merged")
     other = "head" if "embed.base_layer.weight" in before else "embed"
     comparison.same(case, "merged other side", ours[f"merged.{other}.weight"], before[f"{other}.weight"], EXACT)
