@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "exchange/dialects/litgpt_models.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -63,6 +64,9 @@ std::optional<std::string> expert_path(std::string_view path, bool to_transforme
   return std::nullopt;
 }
 
+/// More than any model has, for a config that says anything.
+constexpr std::uint64_t kMaxExperts = 65536;
+
 std::uint64_t number_of(const BaseFacts& base, std::string_view field) {
   const auto* model = base.model();
   const auto value = model == nullptr ? std::nullopt : model->integer(field);
@@ -91,7 +95,7 @@ const LitgptModel& litgpt_model_of(const BaseFacts& base) {
 
 std::vector<LayerSwitch> litgpt_switches(const LitgptModel& model, const BaseFacts& base) {
   LayerSwitch mlp;
-  const auto experts = expert_count(base);
+  const auto experts = std::min(expert_count(base), kMaxExperts);
   for (const auto& [hf, lit] : model.names.inside) {
     if (!lit.starts_with("mlp.")) continue;
     // The router: a row for each expert.

@@ -14,7 +14,9 @@
 namespace ferrule::exchange {
 namespace {
 
-constexpr std::uint64_t kMaxLayers = 100000;
+constexpr std::uint64_t kMaxLayers = 10000;
+/// Of one switch: more than any model has.
+constexpr std::uint64_t kMaxModules = 500000;
 
 /// Where a module's sites are: its name below the layer, the layer's number, the site.
 using Found = std::map<std::string, std::map<std::uint64_t, std::size_t>, std::less<>>;
@@ -92,6 +94,11 @@ Result<void> complete_layers(std::vector<Site>& sites, std::string_view layers,
       return found.find(module.name) != found.end();
     });
     if (!is_on) continue;
+    if (modules.size() > kMaxModules / std::max<std::uint64_t>(count, 1)) {
+      return base::unsupported("EX-9", "the base has " + std::to_string(count) + " layers of " +
+                                           std::to_string(modules.size()) +
+                                           " modules, more than any model");
+    }
     for (const auto& module : modules) {
       const auto places = found.find(module.name);
       const auto size = size_of(module, modules, found, sites);
