@@ -69,7 +69,11 @@ class ZeroReader {
       return first().bad("RS-10", "it has no weights (no dictionary \"module\")");
     }
     std::map<std::string, std::vector<Piece>> master;
-    FERRULE_CHECK(read_partitions(master));
+    if (files_.experts.empty()) {
+      FERRULE_CHECK(read_partitions(master));
+    } else {
+      FERRULE_CHECK(read_experts());
+    }
     const auto pairs = view.pairs(*module);
     for (std::size_t i = 0; i < pairs.size(); i += 2) {
       const auto name = view.text(pairs[i]);
@@ -83,6 +87,34 @@ class ZeroReader {
       }
       found_.tensors.push_back(std::move(tensor));
     }
+    return {};
+  }
+
+  /// Whole tensors in files of their own, which say neither their step nor their run (RS-17).
+  Result<void> read_experts() {
+    if (prefer_ == PreferredWeights::kMaster) {
+      return base::at(base::unsupported("RS-7",
+                                        "the FP32 weights of a job with expert parallel "
+                                        "layers are not read: take the working ones"),
+                      first().path().string());
+    }
+    for (const auto& expert : files_.experts) {
+      const auto view = expert.view();
+      const auto pairs = view.pairs(view.root());
+      for (std::size_t i = 0; i < pairs.size(); i += 2) {
+        const auto name = view.text(pairs[i]);
+        if (!name || !is_tensor(view, pairs[i + 1])) continue;
+        FERRULE_TRY(auto tensor, expert.tensor(sources_, *name, pairs[i + 1]));
+        found_.tensors.push_back(std::move(tensor));
+      }
+    }
+    found_.findings.push_back({.severity = Severity::kNote,
+                               .rule = "RS-17",
+                               .path = found_.folder.string(),
+                               .key = {},
+                               .message = "the files of the experts do not say their step: that "
+                                          "they are of the model's is not proved",
+                               .advice = {}});
     return {};
   }
 

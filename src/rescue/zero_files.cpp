@@ -10,6 +10,7 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
+#include "rescue/zero_experts.hpp"
 
 namespace ferrule::rescues {
 namespace {
@@ -85,6 +86,13 @@ class ZeroOpener {
     const auto count = files_.is_stage3 ? files_.world_size : 1;
     FERRULE_CHECK(check_ranks(models_, count, true));
     files_.models.push_back(std::move(first));
+    FERRULE_TRY(files_.experts, open_experts(sources_, files_.models.front(), folder_, names_));
+    if (files_.is_stage3 && !files_.experts.empty()) {
+      return base::at(base::unsupported("RS-7",
+                                        "it is of a job with expert parallel layers and "
+                                        "ZeRO-3, which is not read"),
+                      files_.models.front().path().string());
+    }
     for (std::uint64_t rank = 1; rank < count; ++rank) {
       FERRULE_TRY(auto model, TorchState::open(sources_, folder_ / models_[rank]));
       const auto world = integer(model, "dp_world_size");
@@ -184,7 +192,8 @@ class ZeroOpener {
   Result<void> check_partitions(const TorchState& state, const PickleValue& inner) const {
     const auto view = state.view();
     const auto count = view.find(inner, "partition_count");
-    if (!count) return {};
+    // Experts are divided among fewer ranks.
+    if (!count || !files_.experts.empty()) return {};
     std::vector<PickleValue> all(view.items(*count).begin(), view.items(*count).end());
     if (all.empty()) all.push_back(*count);
     for (const auto& item : all) {

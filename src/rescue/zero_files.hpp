@@ -20,6 +20,8 @@ struct ZeroFiles {
   std::vector<TorchState> models;
   /// One a rank; none for stage 0.
   std::vector<TorchState> optimizers;
+  /// One for each expert of each expert parallel layer.
+  std::vector<TorchState> experts;
   std::uint64_t world_size = 1;
   bool is_stage3 = false;
   std::optional<std::int64_t> step;

@@ -32,6 +32,7 @@ def check(checks, root):
         ("lightning-fsdp", "*step=4.ckpt/__1_0.distcp", "RS-3"), ("lightning-zero2", "*step=4.ckpt/checkpoint/*rank_1*optim_states.pt", "RS-5"),
         ("lightning-zero3", "*step=4.ckpt/checkpoint/*rank_1*model_states.pt", "RS-5"), ("fabric-fsdp", "state.ckpt/__0_0.distcp", "RS-3"),
         ("accelerate-local", "*rank1.bin", "RS-5"), ("accelerate-local-flat", "*rank0.bin", "RS-5"),
+        ("zero0-experts", "global_step2/layer_1_expert_3_*", "RS-5"), ("zero2-experts", "global_step2/layer_0_expert_0_*", "RS-5"),
         ("zero3-subgroups", "global_step2/*rank_1*optim_states.pt", "RS-5"), ("zero1-elastic", "global_step2/*rank_1*optim_states.pt", "RS-5"),
     ]
     for kind, pattern, rule in lost:

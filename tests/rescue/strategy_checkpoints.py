@@ -200,6 +200,59 @@ def with_fp16(folder, stage):
     deepspeed_with(folder, {"stage": stage}, steps=30, fp16={"enabled": True, "initial_scale_power": 40, "loss_scale_window": 2, "hysteresis": 1})
 
 
+class Routed(torch.nn.Module):
+    """Two layers of four experts, two on each of two ranks."""
+
+    def __init__(self):
+        super().__init__()
+        from deepspeed.moe.layer import MoE
+
+        self.q_proj = torch.nn.Linear(8, 8)
+        self.first = MoE(8, torch.nn.Sequential(torch.nn.Linear(8, 8)), num_experts=4, ep_size=2, k=1)
+        self.second = MoE(8, torch.nn.Sequential(torch.nn.Linear(8, 8)), num_experts=4, ep_size=2, k=1)
+
+    def forward(self, x):
+        return self.second(self.first(self.q_proj(x))[0])[0]
+
+
+def experts(folder, stage):
+    """The adapter has the experts of all ranks, by their numbers in the whole model."""
+    import deepspeed
+    from deepspeed.moe.utils import split_params_into_different_moe_groups_for_optimizer
+    from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+    from safetensors.torch import save_file
+
+    torch.manual_seed(5)
+    model = get_peft_model(Routed(), LoraConfig(r=2, target_modules=r".*(q_proj|deepspeed_experts\.\d+\.0)"))
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    with torch.no_grad():
+        for at, (name, p) in enumerate(trained):
+            of_rank = "experts" in name
+            p.normal_(generator=torch.Generator().manual_seed(at + 100 * of_rank * dist.get_rank()))
+            if of_rank:
+                p.allreduce, p.group_name = False, "ep_size_2"
+    parameters = [p for _, p in trained]
+    if stage:
+        parameters = split_params_into_different_moe_groups_for_optimizer({"params": parameters, "name": "all"})
+    engine, *_ = deepspeed.initialize(model=model, model_parameters=parameters, config={**trainers.CONFIG, "zero_optimization": {"stage": stage}})
+    for step in range(2):
+        engine.backward(engine(torch.ones(4, 8) * (step + 1)).pow(2).mean())
+        engine.step()
+    engine.save_checkpoint(str(folder / "ckpt"))
+
+    def whole_name(name):
+        head, mark, tail = name.partition("deepspeed_experts.")
+        local, dot, rest = tail.partition(".")
+        return f"{head}{mark}{int(local) + 2 * dist.get_rank()}{dot}{rest}" if mark else name
+
+    own = {whole_name(name): tensor.detach().clone() for name, tensor in get_peft_model_state_dict(model).items()}
+    parts = [None] * dist.get_world_size()
+    dist.all_gather_object(parts, own)
+    real.on_rank_0(lambda: model.save_pretrained(folder / "expected"))
+    real.on_rank_0(lambda: save_file({name: tensor for part in reversed(parts) for name, tensor in part.items()},
+                                     folder / "expected/adapter_model.safetensors"))
+
+
 BF16 = {"bf16": {"enabled": True}}
 OFFLOADED = {"offload_optimizer": {"device": "cpu"}, "offload_param": {"device": "cpu"}}
 KINDS = {
@@ -214,6 +267,8 @@ KINDS = {
     "accelerate-local": lambda folder: accelerate_fsdp1(folder, "LOCAL_STATE_DICT", False),
     "accelerate-local-flat": lambda folder: accelerate_fsdp1(folder, "LOCAL_STATE_DICT", True),
     "zero0": lambda folder: deepspeed_with(folder, {"stage": 0}, masters=False),
+    "zero0-experts": lambda folder: experts(folder, 0),
+    "zero2-experts": lambda folder: experts(folder, 2),
     "zero1-accumulated": lambda folder: deepspeed_with(folder, {"stage": 1}, gradient_accumulation_steps=2, data_types={"grad_accum_dtype": "fp32"}, **BF16),
     "zero1-elastic": lambda folder: deepspeed_with(folder, {"stage": 1, "elastic_checkpoint": True}, halves),
     "zero2-groups": lambda folder: deepspeed_with(folder, {"stage": 2}, halves),
