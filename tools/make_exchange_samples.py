@@ -313,17 +313,24 @@ def paddle(root):
 
 def mistral(root):
     """The model around mistral-inference's own merge (LoRALoaderMixin.load_lora) has its names alone: its layers need a GPU."""
+    # module: (transformers' name, rows, columns, heads whose rows are in pairs)
+    attention = {"attention.wq": ("self_attn.q_proj", 16, 16, 4), "attention.wk": ("self_attn.k_proj", 8, 16, 2),
+                 "attention.wv": ("self_attn.v_proj", 8, 16, None), "attention.wo": ("self_attn.o_proj", 16, 16, None)}
+    dense = {"feed_forward.w1": ("mlp.gate_proj", 24, 16, None), "feed_forward.w2": ("mlp.down_proj", 16, 24, None),
+             "feed_forward.w3": ("mlp.up_proj", 24, 16, None)}
+    experts = {f"feed_forward.experts.{i}.{name}": (f"block_sparse_moe.experts.{i}.{name}", *size, None)
+               for i in range(2) for name, size in (("w1", (24, 16)), ("w2", (16, 24)), ("w3", (24, 16)))}
+    write_mistral(root / "mistral", attention | dense, dict(LLAMA, architectures=["MistralForCausalLM"], model_type="mistral"))
+    write_mistral(root / "mistral-mixtral", attention | experts,
+                  dict(LLAMA, architectures=["MixtralForCausalLM"], model_type="mixtral", num_local_experts=2))
+
+
+def write_mistral(sample, modules, base):
     import types
 
     import torch
     from mistral_inference.lora import LoRALoaderMixin
     from safetensors.torch import save_file
-
-    # module: (transformers' name, rows, columns, heads whose rows are in pairs)
-    modules = {"attention.wq": ("self_attn.q_proj", 16, 16, 4), "attention.wk": ("self_attn.k_proj", 8, 16, 2),
-               "attention.wv": ("self_attn.v_proj", 8, 16, None), "attention.wo": ("self_attn.o_proj", 16, 16, None),
-               "feed_forward.w1": ("mlp.gate_proj", 24, 16, None), "feed_forward.w2": ("mlp.down_proj", 16, 24, None),
-               "feed_forward.w3": ("mlp.up_proj", 24, 16, None)}
 
     class Model(LoRALoaderMixin, torch.nn.Module):
         dtype, device, pipeline_rank = torch.float32, "cpu", 0
@@ -335,10 +342,13 @@ def mistral(root):
             for layer in "01":
                 self.layers[layer] = torch.nn.Module()
                 for name, (_, rows, columns, _) in modules.items():
-                    part, leaf = name.split(".")
-                    if not hasattr(self.layers[layer], part):
-                        setattr(self.layers[layer], part, torch.nn.Module())
-                    setattr(getattr(self.layers[layer], part), leaf, torch.nn.Linear(columns, rows, bias=False))
+                    *parts, leaf = name.split(".")
+                    place = self.layers[layer]
+                    for part in parts:
+                        if not hasattr(place, part):
+                            setattr(place, part, torch.nn.Module())
+                        place = getattr(place, part)
+                    setattr(place, leaf, torch.nn.Linear(columns, rows, bias=False))
 
     torch.manual_seed(8)
     model = Model()
@@ -348,7 +358,7 @@ def mistral(root):
         for name, (_, rows, columns, _) in modules.items():
             tensors[f"layers.{layer}.{name}.lora_A.weight"] = torch.randn(4, columns) * 0.1
             tensors[f"layers.{layer}.{name}.lora_B.weight"] = torch.randn(rows, 4) * 0.1
-    folder = root / "mistral" / "adapter"
+    folder = sample / "adapter"
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / "lora.safetensors")
     (folder / "params.json").write_text(json.dumps({"dim": 16, "n_layers": 2, "lora": {"enable": True, "rank": 4, "scaling": 2.0}}))
@@ -361,7 +371,7 @@ def mistral(root):
         if heads:  # Its rotary embedding turns rows 2i and 2i + 1 of a head.
             change = change.reshape(heads, -1, 2, columns).swapaxes(1, 2).reshape(rows, columns)
         truth[f"model.layers.{layer}.{hf}.weight"] = change
-    write_sample(root / "mistral", dict(LLAMA, architectures=["MistralForCausalLM"], model_type="mistral"), truth)
+    write_sample(sample, base, truth)
 
 
 def main():

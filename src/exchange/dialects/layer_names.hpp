@@ -19,6 +19,10 @@ struct LayerNames {
   std::span<const Pair> inside;
   /// Outside of layers: {"lm_head", "output"}.
   std::span<const Pair> outside;
+  /// Behind a layer's number, in front of an expert's: {"mlp.experts.", "feed_forward.experts."}.
+  Pair experts = {};
+  /// Behind an expert's number: {"gate_proj", "w1"}.
+  std::span<const Pair> expert_parts = {};
 
   /// The path in transformers' names, or nullopt if the table does not have it.
   std::optional<std::string> to_transformers(std::string_view path) const;

@@ -82,7 +82,7 @@ class Reader {
         FERRULE_CHECK(split(*attention, factors));
         continue;
       }
-      const auto renamed = model_.to_transformers(path);
+      const auto renamed = model_.names.to_transformers(path);
       if (!renamed) {
         return base::unsupported("EX-5", "module " + quote(path) +
                                              " is none of those that LitGPT's models of the base's "
@@ -196,7 +196,7 @@ class Writer {
       enabled_[i] = true;
       return {};
     }
-    const auto path = model_.from_transformers(site.path);
+    const auto path = model_.names.from_transformers(site.path);
     if (!path) {
       ledger_.lost("modules", site.key, "LitGPT's models have no module for it");
       return {};
@@ -238,7 +238,7 @@ class Writer {
     }
     bool attention = false, mlp = false, head = false;
     for (const auto& site : sites_) {
-      const auto path = model_.from_transformers(site.path).value_or("");
+      const auto path = model_.names.from_transformers(site.path).value_or("");
       attention = attention || path.ends_with(".attn.proj");
       mlp = mlp || path.find(".mlp.") != std::string::npos;
       head = head || path == "lm_head";

@@ -37,32 +37,15 @@ constexpr LayerNames::Pair kFalconQkv[] = {{"self_attention", "attn.qkv"}};
 constexpr LayerNames::Pair kNeoxLayers = {"gpt_neox.layers.", "transformer.h."};
 constexpr LayerNames::Pair kFalconLayers = {"transformer.h.", "transformer.h."};
 
-constexpr LitgptModel kLlamaModel{{kLayers, kLlama, kHead}, {kLayers, kQkv, {}}};
+constexpr LayerNames::Pair kExpertParts[] = {
+    {"gate_proj", "fc_1"}, {"up_proj", "fc_2"}, {"down_proj", "proj"}};
+
+constexpr LitgptModel kLlamaModel{
+    {kLayers, kLlama, kHead, {"mlp.experts.", "mlp.experts."}, kExpertParts}, {kLayers, kQkv, {}}};
 constexpr std::pair<std::string_view, LitgptModel> kModels[] = {
     {"phi", {{kLayers, kPhi, kHead}, {kLayers, kQkv, {}}}},
     {"gpt_neox", {{kNeoxLayers, kNeox, kNeoxHead}, {kNeoxLayers, kNeoxQkv, {}}}},
     {"falcon", {{kFalconLayers, kFalcon, kHead}, {kFalconLayers, kFalconQkv, {}}}}};
-
-constexpr std::pair<std::string_view, std::string_view> kExpertParts[] = {
-    {"gate_proj", "fc_1"}, {"up_proj", "fc_2"}, {"down_proj", "proj"}};
-
-/// An expert's path with its last name replaced: in front of a layer's number as `from` has it.
-std::optional<std::string> expert_path(std::string_view path, bool to_transformers) {
-  const std::string_view from = to_transformers ? kLayers.second : kLayers.first;
-  constexpr std::string_view kExperts = ".mlp.experts.";
-  const auto at = path.find(kExperts);
-  const auto dot = path.rfind('.');
-  if (!path.starts_with(from) || at == std::string_view::npos || dot < at + kExperts.size()) {
-    return std::nullopt;
-  }
-  for (const auto& [hf, lit] : kExpertParts) {
-    if (path.substr(dot + 1) != (to_transformers ? lit : hf)) continue;
-    return std::string(to_transformers ? kLayers.first : kLayers.second) +
-           std::string(path.substr(from.size(), dot + 1 - from.size())) +
-           std::string(to_transformers ? hf : lit);
-  }
-  return std::nullopt;
-}
 
 /// More than any model has, for a config that says anything.
 constexpr std::uint64_t kMaxExperts = 65536;
@@ -74,16 +57,6 @@ std::uint64_t number_of(const BaseFacts& base, std::string_view field) {
 }
 
 }  // namespace
-
-std::optional<std::string> LitgptModel::to_transformers(std::string_view path) const {
-  if (auto found = names.to_transformers(path)) return found;
-  return names.inside.data() == kLlama ? expert_path(path, true) : std::nullopt;
-}
-
-std::optional<std::string> LitgptModel::from_transformers(std::string_view path) const {
-  if (auto found = names.from_transformers(path)) return found;
-  return names.inside.data() == kLlama ? expert_path(path, false) : std::nullopt;
-}
 
 const LitgptModel& litgpt_model_of(const BaseFacts& base) {
   const auto type = model_type_of(base);

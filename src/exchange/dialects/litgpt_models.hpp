@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <optional>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "exchange/base_facts.hpp"
@@ -19,10 +16,6 @@ struct LitgptModel {
   LayerNames names;
   /// What q_proj, k_proj and v_proj are below: {"self_attn", "attn.qkv"}.
   LayerNames attention;
-
-  /// Experts included; nullopt if LitGPT has no such module.
-  std::optional<std::string> to_transformers(std::string_view path) const;
-  std::optional<std::string> from_transformers(std::string_view path) const;
 };
 
 /// By the model's type; those that are not listed are like llama.

@@ -27,9 +27,15 @@ constexpr LayerNames::Pair kMistralInside[] = {
     {"self_attn.q_proj", "attention.wq"}, {"self_attn.k_proj", "attention.wk"},
     {"self_attn.v_proj", "attention.wv"}, {"self_attn.o_proj", "attention.wo"},
     {"mlp.gate_proj", "feed_forward.w1"}, {"mlp.down_proj", "feed_forward.w2"},
-    {"mlp.up_proj", "feed_forward.w3"}};
+    {"mlp.up_proj", "feed_forward.w3"},   {"mlp.gate", "feed_forward.gate"}};
+constexpr LayerNames::Pair kMistralParts[] = {
+    {"gate_proj", "w1"}, {"down_proj", "w2"}, {"up_proj", "w3"}};
 
-constexpr LayerNames kMistralNames{{"model.layers.", "layers."}, kMistralInside, {}};
+constexpr LayerNames kMistralNames{{"model.layers.", "layers."},
+                                   kMistralInside,
+                                   {},
+                                   {"mlp.experts.", "feed_forward.experts."},
+                                   kMistralParts};
 
 constexpr FactorSuffix kMistralSuffixes[] = {{".lora_A.weight", &Factors::a},
                                              {".lora_B.weight", &Factors::b}};
@@ -92,6 +98,13 @@ class Mistral final : public Dialect {
       FERRULE_TRY(both.b, rows.move(site.path, both.b));
       tensors.push_back(written(both.a, *path + ".lora_A.weight", site.key, request, ledger));
       tensors.push_back(written(both.b, *path + ".lora_B.weight", {}, request, ledger));
+    }
+    for (const auto& tensor : tensors) {
+      if (tensor.dtype == tensors.front().dtype) continue;
+      return base::unsupported("EX-3", "load_lora takes factors of one dtype, and these are of " +
+                                           std::string(dtype_name(tensors.front().dtype)) +
+                                           " and " + std::string(dtype_name(tensor.dtype)) +
+                                           "; give --dtype");
     }
     const Json params(Json::Object{
         {"lora",
