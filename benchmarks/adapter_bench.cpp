@@ -19,6 +19,7 @@
 #include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "ferrule/convert.hpp"
@@ -56,18 +57,25 @@ class Floor {
   }
 
  private:
+  /// By inode, as the library does it.
   static std::vector<std::string> list(int fd) {
-    std::vector<std::string> names;
+    std::vector<std::pair<std::uint64_t, std::string>> found;
     std::array<char, 32768> buffer;
     for (long got = 0; (got = ::syscall(SYS_getdents64, fd, buffer.data(), buffer.size())) > 0;) {
       for (long at = 0; at < got;) {
         const char* const entry = buffer.data() + at;
         unsigned short length = 0;
         std::memcpy(&length, entry + 16, sizeof(length));
-        if (entry[19] != '.') names.emplace_back(entry + 19);
+        std::uint64_t inode = 0;
+        std::memcpy(&inode, entry, sizeof(inode));
+        if (entry[19] != '.') found.emplace_back(inode, entry + 19);
         at += length;
       }
     }
+    std::sort(found.begin(), found.end());
+    std::vector<std::string> names;
+    names.reserve(found.size());
+    for (auto& [inode, name] : found) names.push_back(std::move(name));
     return names;
   }
 
