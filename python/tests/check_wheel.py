@@ -185,7 +185,7 @@ def build_in_debian(folder):
     run(sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--only-binary=:all:",
         "--python-version", "3.13", "-d", root / "needed", *needed)
     run("chroot", root, "/usr/bin/pip", "wheel", "-q", "--no-deps", "--no-index", "--find-links", "/needed", "-w", "/wheels",
-        "/ferrule", env={"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"})
+        "/ferrule", env={"PATH": "/usr/sbin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"})
     (wheel,) = (root / "wheels").glob("*.whl")
     assert re.fullmatch(r"ferrule-[0-9.]+-cp312-abi3-linux_\w+\.whl", wheel.name), wheel.name
     print(f"{wheel.name}: built in a Debian 13, {wheel.stat().st_size / 1e6:.1f} MB", flush=True)
@@ -211,7 +211,7 @@ def use_in_bare_debian(wheel, adapter, folder):
     shutil.copy(wheel, root / "wheel")
     for path in adapter.iterdir():
         shutil.copy(path, root / "adapter")
-    print(run("chroot", root, "/bin/sh", "-c", BARE, env={"PATH": "/usr/bin:/bin", "HOME": "/tmp"}), end="")
+    print(run("chroot", root, "/bin/sh", "-c", BARE, env={"PATH": "/usr/sbin:/usr/bin:/bin", "HOME": "/tmp"}), end="")
     print(f"{wheel.name}: good in a bare Debian {release}", flush=True)
 
 
