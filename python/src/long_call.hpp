@@ -35,8 +35,8 @@ inline bool may_go_on(const CallControl& control, nanobind::handle tick) {
 /// Runs `work` in its own thread, without the GIL, while this thread looks for signals and tells
 /// `tick`, and returns its result. If a signal handler (KeyboardInterrupt) or `tick` raises, that
 /// exception is raised at once; the work is then abandoned: it ends in the background and its
-/// result is dropped. So it must own what it uses, must not use anything of Python, and must not
-/// write.
+/// result is dropped. So it must own what it uses, must not use anything of Python, and what it
+/// writes besides (a memo) must be a save: that one is canceled.
 template <typename Work>
 auto long_read(Work work, nanobind::handle tick = nanobind::none()) {
   const auto control = std::make_shared<CallControl>();
@@ -48,6 +48,7 @@ auto long_read(Work work, nanobind::handle tick = nanobind::none()) {
   std::thread thread(std::move(task));
   while (without_gil([&] { return done.wait_for(kLook); }) != std::future_status::ready) {
     if (may_go_on(*control, tick)) continue;
+    control->cancel();
     thread.detach();
     throw nanobind::python_error();
   }
