@@ -6,8 +6,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "temp_dir.hpp"
@@ -138,6 +142,43 @@ TEST(Mapping, MemoryOfOthersIsLeftAsItIs) {
   const std::string text = "abc";
   EXPECT_TRUE(make_writable(std::as_bytes(std::span(text))));
   EXPECT_TRUE(make_writable({}));
+}
+
+/// KiB of the mapping at that place which are in memory.
+long resident_kib(const std::byte* place) {
+  std::ifstream maps("/proc/self/smaps");
+  bool mine = false;
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t begin = 0, end = 0;
+    long rss = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) {
+      const auto at = reinterpret_cast<std::uintptr_t>(place);
+      mine = at >= begin && at < end;
+    } else if (mine && std::sscanf(line.c_str(), "Rss: %ld kB", &rss) == 1) {
+      return rss;
+    }
+  }
+  return -1;
+}
+
+TEST(ReleasePages, WhatWasReadOnceTakesNoMemory) {
+  TempDir dir;
+  const std::string text = pattern(std::size_t{48} << 20);
+  write_file(dir / "a", text);
+  auto mapping = Mapping::of(InputFile::open(dir / "a").value(), Backing::kMap);
+  ASSERT_TRUE(mapping);
+  const auto bytes = mapping->bytes();
+  constexpr std::size_t kPiece = 100000;
+  long most = 0;
+  for (std::size_t at = 0; at < bytes.size(); at += kPiece) {
+    const auto piece = bytes.subspan(at, std::min(kPiece, bytes.size() - at));
+    ASSERT_TRUE(same(piece, std::string_view(text).substr(at, piece.size()))) << at;
+    release_pages(piece);
+    if (at % (kPiece * 20) == 0) most = std::max(most, resident_kib(bytes.data()));
+  }
+  EXPECT_GE(most, 0);
+  EXPECT_LT(most, 12 * 1024);
+  EXPECT_TRUE(same(bytes, text));
 }
 
 }  // namespace
