@@ -126,7 +126,10 @@ class Extract final : public adapter::Rewriter {
       report_.others.push_back({.name = other.name,
                                 .relative_change = factor::relative_change(other),
                                 .kept = keeping != factor::Keeping::kNot});
-      if (keeping == factor::Keeping::kBias) keep(other.live, other.tuned);
+      // The layer has its bias one level further down when PEFT looks for it.
+      if (keeping == factor::Keeping::kBias) {
+        keep(factor::module_of(other) + ".base_layer.bias", other.tuned);
+      }
       if (keeping == factor::Keeping::kModule) modules.insert(factor::module_of(other));
     }
     // All tensors of a module that is saved, as PEFT saves it.

@@ -17,12 +17,11 @@ struct Task {
   std::string_view task;
 };
 
+// Not those for which PEFT adds the head to modules_to_save by itself: it then wants the whole head
+// in the file, of which there is an update, or nothing.
 constexpr Task kTasks[] = {{"ForCausalLM", "CAUSAL_LM"},
                            {"LMHeadModel", "CAUSAL_LM"},
-                           {"ForConditionalGeneration", "SEQ_2_SEQ_LM"},
-                           {"ForSequenceClassification", "SEQ_CLS"},
-                           {"ForTokenClassification", "TOKEN_CLS"},
-                           {"ForQuestionAnswering", "QUESTION_ANS"}};
+                           {"ForConditionalGeneration", "SEQ_2_SEQ_LM"}};
 
 std::string_view last_component(std::string_view path) { return path.substr(path.rfind('.') + 1); }
 

@@ -47,6 +47,12 @@ def gpt2():
         vocab_size=48, n_embd=32, n_layer=2, n_head=4, n_positions=32, bos_token_id=1, eos_token_id=2))
 
 
+def bert():
+    return transformers.BertForSequenceClassification(transformers.BertConfig(
+        vocab_size=48, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=16, num_labels=3))
+
+
 class Pictures(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -334,16 +340,14 @@ def model_folder(model, folder, shards="5GB"):
 def extracted(base):
     torch.manual_seed(1)
     before = model_folder(llama(), base / "before", "20KB")
-    for name, make_model, dtype in (("llama", llama, torch.float32), ("gpt2", gpt2, torch.bfloat16)):
-        if not ALL and name == "gpt2":
-            continue
+    for name, make_model, dtype in (("llama", llama, torch.float32), ("gpt2", gpt2, torch.bfloat16), ("bert", bert, torch.float32)):
         torch.manual_seed(1)
         old = make_model().to(dtype)
         new = copy.deepcopy(old)
         changed = {}
         with torch.no_grad():
             for path, parameter in new.named_parameters():
-                if "norm" in path or "ln_" in path or "0" in path and parameter.dim() == 2:
+                if "norm" in path.lower() or "ln_" in path or "0" in path and parameter.dim() == 2 or "bias" in path or "classifier" in path:
                     parameter.add_((torch.randn_like(parameter.float()) * 0.02).to(dtype))
                 if not torch.equal(parameter, old.get_parameter(path)):
                     changed[path] = parameter.double().numpy() - old.get_parameter(path).double().numpy()
