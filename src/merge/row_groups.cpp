@@ -2,10 +2,11 @@
 #include "merge/row_groups.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
-#include "merge/singular.hpp"
+#include "merge/dense.hpp"
 #include "merge/torch_random.hpp"
 
 namespace ferrule::merging {
@@ -16,15 +17,30 @@ constexpr std::uint64_t kSeed = 123456789;
 constexpr int kMostRounds = 10;
 constexpr double kTolerance = 1e-4;
 
+// Rows that are taken at a time, so that sums are loaded and stored less often.
+constexpr std::size_t kAtOnce = 4;
+
+/// sums += the rows of x from row k on, each times its factor.
+void add_rows(const Matrix<double>& x, std::size_t k, const double* factors, double* sums) {
+  const double *a = x.row(k), *b = x.row(k + 1), *c = x.row(k + 2), *d = x.row(k + 3);
+  for (std::size_t j = 0; j < x.columns; ++j) {
+    sums[j] += factors[0] * a[j] + factors[1] * b[j] + factors[2] * c[j] + factors[3] * d[j];
+  }
+}
+
 /// weight x.
 Matrix<double> times(const Matrix<float>& weight, const Matrix<double>& x) {
   Matrix<double> out(weight.rows, x.columns);
   for (std::size_t i = 0; i < weight.rows; ++i) {
+    const float* const from = weight.row(i);
     double* const sums = out.row(i);
-    for (std::size_t k = 0; k < weight.columns; ++k) {
-      const auto factor = double{weight.at(i, k)};
-      const double* const row = x.row(k);
-      for (std::size_t j = 0; j < x.columns; ++j) sums[j] += factor * row[j];
+    std::size_t k = 0;
+    for (; k + kAtOnce <= weight.columns; k += kAtOnce) {
+      const double factors[kAtOnce] = {from[k], from[k + 1], from[k + 2], from[k + 3]};
+      add_rows(x, k, factors, sums);
+    }
+    for (; k < weight.columns; ++k) {
+      for (std::size_t j = 0; j < x.columns; ++j) sums[j] += double{from[k]} * x.at(k, j);
     }
   }
   return out;
@@ -33,15 +49,51 @@ Matrix<double> times(const Matrix<float>& weight, const Matrix<double>& x) {
 /// weight^T y.
 Matrix<double> transposed_times(const Matrix<float>& weight, const Matrix<double>& y) {
   Matrix<double> out(weight.columns, y.columns);
-  for (std::size_t i = 0; i < weight.rows; ++i) {
-    const double* const row = y.row(i);
+  std::size_t i = 0;
+  for (; i + kAtOnce <= weight.rows; i += kAtOnce) {
+    const float *a = weight.row(i), *b = weight.row(i + 1), *c = weight.row(i + 2),
+                *d = weight.row(i + 3);
     for (std::size_t k = 0; k < weight.columns; ++k) {
-      const auto factor = double{weight.at(i, k)};
-      double* const sums = out.row(k);
-      for (std::size_t j = 0; j < y.columns; ++j) sums[j] += factor * row[j];
+      const double factors[kAtOnce] = {a[k], b[k], c[k], d[k]};
+      add_rows(y, i, factors, out.row(k));
+    }
+  }
+  for (; i < weight.rows; ++i) {
+    for (std::size_t k = 0; k < weight.columns; ++k) {
+      for (std::size_t j = 0; j < y.columns; ++j) {
+        out.at(k, j) += double{weight.at(i, k)} * y.at(i, j);
+      }
     }
   }
   return out;
+}
+
+double dot(const double* x, const double* y, std::size_t count) {
+  double sums[kAtOnce] = {};
+  std::size_t i = 0;
+  for (; i + kAtOnce <= count; i += kAtOnce) {
+    for (std::size_t lane = 0; lane < kAtOnce; ++lane) sums[lane] += x[i + lane] * y[i + lane];
+  }
+  for (; i < count; ++i) sums[0] += x[i] * y[i];
+  return sums[0] + sums[1] + sums[2] + sums[3];
+}
+
+/// An orthonormal basis of the columns. Which one does not matter: only their span does.
+Matrix<double> basis_of(const Matrix<double>& x) {
+  auto vectors = transposed(x);
+  for (std::size_t v = 0; v < vectors.rows; ++v) {
+    double* const vector = vectors.row(v);
+    for (int pass = 0; pass < 2; ++pass) {  // What the first leaves may be small.
+      for (std::size_t other = 0; other < v; ++other) {
+        const double* const known = vectors.row(other);
+        const double share = dot(known, vector, x.rows);
+        for (std::size_t i = 0; i < x.rows; ++i) vector[i] -= share * known[i];
+      }
+      const double length = std::sqrt(dot(vector, vector, x.rows));
+      for (std::size_t i = 0; i < x.rows; ++i) vector[i] = length > 0 ? vector[i] / length : 0;
+    }
+  }
+  return transposed(vectors);
 }
 
 /// A basis of what torch.svd_lowrank(weight, q=rank, niter=2) gives as left vectors.
@@ -52,10 +104,10 @@ Matrix<double> leading_rows(const Matrix<float>& weight, std::size_t rank, std::
   Matrix<double> x(drawn.size() / rank, rank, {drawn.begin(), drawn.end()});
   // torch works on the transposed matrix if it is wide.
   const auto there = [&](const Matrix<double>& of) {
-    return orthonormal(wide ? transposed_times(weight, of) : times(weight, of));
+    return basis_of(wide ? transposed_times(weight, of) : times(weight, of));
   };
   const auto back = [&](const Matrix<double>& of) {
-    return orthonormal(wide ? times(weight, of) : transposed_times(weight, of));
+    return basis_of(wide ? times(weight, of) : transposed_times(weight, of));
   };
   auto basis = there(x);
   for (int round = 0; round < 2; ++round) basis = there(back(basis));

@@ -92,61 +92,85 @@ Result<ChangeRows<T>> loha_rows(const Site& site) {
   });
 }
 
+/// The factors of a Kronecker product.
+template <typename T>
+struct Kronecker {
+  Matrix<T> first;
+  Matrix<T> second;  ///< [out, in * kernel]
+  std::size_t in = 0;
+  /// torch.kron takes a factor of three extents as one whose first is not multiplied.
+  bool shifted = false;
+};
+
+template <typename T>
+Result<Kronecker<T>> lokr_factors(const Site& site) {
+  const auto& module = *site.module;
+  Kronecker<T> out;
+  const auto* whole1 = module.find("lokr_w1");
+  out.first = whole1 != nullptr ? matrix_of<T>(*whole1)
+                                : multiply(matrix_of<T>(*module.find("lokr_w1_a")),
+                                           matrix_of<T>(*module.find("lokr_w1_b")));
+  const auto* whole2 = module.find("lokr_w2");
+  const auto* core = module.find("lokr_t2");
+  if (whole2 != nullptr) {
+    out.second = matrix_of<T>(*whole2);
+    out.in = extent(*whole2, 1);
+    out.shifted = whole2->tensor.shape().size() == 3;
+  } else if (core != nullptr) {
+    out.second = tucker<T>(*core, *module.find("lokr_w2_a"), *module.find("lokr_w2_b"));
+    out.in = extent(*module.find("lokr_w2_b"), 1);
+  } else {
+    out.second =
+        multiply(matrix_of<T>(*module.find("lokr_w2_a")), matrix_of<T>(*module.find("lokr_w2_b")));
+    out.in = out.second.columns;
+  }
+  const bool fits =
+      out.shifted ? out.first.values.size() * out.second.values.size() == site.in() * site.out()
+                  : out.first.rows * out.second.rows == site.out() &&
+                        out.first.columns * out.second.columns == site.in();
+  if (!fits) return site.refuse("BS-2", "its factors do not fit the layer");
+  return out;
+}
+
 template <typename T>
 Result<void> lokr(const Site& site, const Rounding& /*rounding*/, const Matrix<T>& /*weight*/,
                   const Matrix<T>& /*original*/, Matrix<T>& out) {
-  const auto& module = *site.module;
-  const auto* whole1 = module.find("lokr_w1");
-  const auto first = whole1 != nullptr ? matrix_of<T>(*whole1)
-                                       : multiply(matrix_of<T>(*module.find("lokr_w1_a")),
-                                                  matrix_of<T>(*module.find("lokr_w1_b")));
-  const auto* whole2 = module.find("lokr_w2");
-  const auto* core = module.find("lokr_t2");
-  Matrix<T> second;  // [out, in * kernel]
-  std::size_t in = 0;
-  // torch.kron takes a factor of three extents as one whose first is not multiplied.
-  bool shifted = false;
-  if (whole2 != nullptr) {
-    second = matrix_of<T>(*whole2);
-    in = extent(*whole2, 1);
-    shifted = whole2->tensor.shape().size() == 3;
-  } else if (core != nullptr) {
-    second = tucker<T>(*core, *module.find("lokr_w2_a"), *module.find("lokr_w2_b"));
-    in = extent(*module.find("lokr_w2_b"), 1);
-  } else {
-    second =
-        multiply(matrix_of<T>(*module.find("lokr_w2_a")), matrix_of<T>(*module.find("lokr_w2_b")));
-    in = second.columns;
-  }
+  FERRULE_TRY(const auto factors, lokr_factors<T>(site));
+  const auto& [first, second, in, shifted] = factors;
   const auto kernel = in == 0 ? 1 : second.columns / in;
-  if (first.values.size() * second.values.size() != out.values.size()) {
-    return site.refuse("BS-2", "its factors do not fit the layer");
-  }
   const auto factor = static_cast<T>(site.strength);
   std::size_t at = 0;
-  const auto put = [&](T a, T b) { out.values[at++] = a * b * factor; };
-  if (shifted) {
-    for (std::size_t o = 0; o < second.rows; ++o) {
-      for (std::size_t a = 0; a < first.rows; ++a) {
-        for (std::size_t i = 0; i < in; ++i) {
-          for (std::size_t b = 0; b < first.columns; ++b) {
-            for (std::size_t k = 0; k < kernel; ++k) {
-              put(first.at(a, b), second.at(o, i * kernel + k));
-            }
+  for (std::size_t o = 0; o < second.rows; ++o) {
+    for (std::size_t a = 0; a < first.rows; ++a) {
+      for (std::size_t i = 0; i < in; ++i) {
+        for (std::size_t b = 0; b < first.columns; ++b) {
+          for (std::size_t k = 0; k < kernel; ++k) {
+            out.values[at++] = first.at(a, b) * second.at(o, i * kernel + k) * factor;
           }
         }
       }
     }
-    return {};
-  }
-  for (std::size_t a = 0; a < first.rows; ++a) {
-    for (std::size_t o = 0; o < second.rows; ++o) {
-      for (std::size_t b = 0; b < first.columns; ++b) {
-        for (std::size_t i = 0; i < second.columns; ++i) put(first.at(a, b), second.at(o, i));
-      }
-    }
   }
   return {};
+}
+
+/// The same of a factor that is not shifted, a few rows at a time.
+template <typename T>
+Result<ChangeRows<T>> lokr_rows(const Site& site) {
+  FERRULE_TRY(auto factors, lokr_factors<T>(site));
+  const auto factor = static_cast<T>(site.undo ? -site.strength : site.strength);
+  return ChangeRows<T>([factors = std::move(factors), factor](std::size_t from, Matrix<T>& rows,
+                                                              const Matrix<T>& /*original*/) {
+    const auto& second = factors.second;
+    for (std::size_t row = 0; row < rows.rows; ++row) {
+      T* to = rows.row(row);
+      const T* const left = factors.first.row((from + row) / second.rows);
+      const T* const right = second.row((from + row) % second.rows);
+      for (std::size_t b = 0; b < factors.first.columns; ++b) {
+        for (std::size_t i = 0; i < second.columns; ++i) *to++ += left[b] * right[i] * factor;
+      }
+    }
+  });
 }
 
 /// --weight multiplies the strength, as PEFT's scale_layer does.
@@ -183,9 +207,15 @@ Result<SiteSteps> plan_lokr(const Site& site) {
     FERRULE_CHECK(site.need("lokr_w2_a"));
     FERRULE_CHECK(site.need("lokr_w2_b"));
   }
+  const auto* whole = site.module->find("lokr_w2");
   SiteSteps steps;
-  steps.weight.push_back(
-      dense_maker(weighted(site), {.narrow = lokr<float>, .wide = lokr<double>}));
+  if (whole != nullptr && whole->tensor.shape().size() == 3) {
+    steps.weight.push_back(
+        dense_maker(weighted(site), {.narrow = lokr<float>, .wide = lokr<double>}));
+  } else {
+    steps.weight.push_back(
+        row_wise_maker(weighted(site), {.narrow = lokr_rows<float>, .wide = lokr_rows<double>}));
+  }
   return steps;
 }
 
