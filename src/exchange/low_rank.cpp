@@ -79,7 +79,14 @@ Matrix products_of_columns(const Matrix& x, const Matrix& y) {
 
 class Writer {
  public:
-  explicit Writer(const Site& site) : site_(site) {}
+  Writer(const Site& site, const Shape* shape) : site_(site) {
+    if (site.kind != SiteKind::kConv) return;
+    // Whole second factors have the kernel's dimensions, others have them in one with the channels.
+    const auto whole = site.others.find("lokr_w2");
+    if (whole != site.others.end() && whole->second.shape().size() > 2)
+      shape = &whole->second.shape();
+    if (shape != nullptr && shape->size() > 2) kernel_.assign(shape->begin() + 2, shape->end());
+  }
 
   Result<Site> write() const {
     FERRULE_CHECK(check());
@@ -91,14 +98,16 @@ class Writer {
   const Values& at(const char* role) const { return site_.others.find(role)->second; }
 
   Result<void> check() const {
-    bool matrices = site_.kind == SiteKind::kLinear && site_.magnitude.empty();
+    bool fits = site_.magnitude.empty() && (site_.kind != SiteKind::kConv || !kernel_.empty());
     for (const auto& [role, values] : site_.others) {
-      matrices = matrices && values.shape().size() == 2 && values.element_count() != 0;
+      const bool flat = values.shape().size() == 2 || role == "lokr_w2";
+      fits = fits && flat && values.element_count() != 0;
     }
-    if (matrices && (site_.method == "LOHA" || site_.method == "LOKR")) return {};
+    if (fits && (site_.method == "LOHA" || site_.method == "LOKR")) return {};
     return base::unsupported("EX-3", quote(site_.name()) + " is of the method " + site_.method +
-                                         " with a kernel, a core or a magnitude, and cannot be "
-                                         "written out as LoRA");
+                                         " with a core or a magnitude (or a kernel that only "
+                                         "--base with weights tells), and cannot be written out "
+                                         "as LoRA");
   }
 
   Result<void> check_size(std::uint64_t rows, std::uint64_t rank, std::uint64_t columns) const {
@@ -107,27 +116,53 @@ class Writer {
         "EX-8", quote(site_.name()) + " would need a rank of " + std::to_string(rank) + " as LoRA");
   }
 
+  Error do_not_fit() const {
+    return base::corrupt("EX-8", quote(site_.name()) + " has factors that do not fit each other");
+  }
+
+  /// Columns as channels and the kernel.
+  Result<Values> with_kernel(const Values& right) const {
+    Shape shape = {right.dim(0), right.element_count() / right.dim(0)};
+    for (const auto extent : kernel_) {
+      if (extent == 0 || shape[1] % extent != 0) return do_not_fit();
+      shape[1] /= extent;
+      shape.push_back(extent);
+    }
+    return right.reshaped(shape);
+  }
+
+  /// Rows of the second factor of a convolution, which is one point.
+  Values with_point(const Values& left) const {
+    Shape shape = {left.dim(0), left.dim(1)};
+    shape.resize(2 + kernel_.size(), 1);
+    return left.reshaped(shape);
+  }
+
   Result<Site> hadamard() const {
     const auto &a1 = at("hada_w1_a"), &b1 = at("hada_w1_b");
     const auto &a2 = at("hada_w2_a"), &b2 = at("hada_w2_b");
     if (a1.dim(0) != a2.dim(0) || b1.dim(1) != b2.dim(1) || a1.dim(1) != b1.dim(0) ||
         a2.dim(1) != b2.dim(0)) {
-      return base::corrupt("EX-8", quote(site_.name()) + " has factors that do not fit each other");
+      return do_not_fit();
     }
     FERRULE_CHECK(check_size(a1.dim(0), a1.dim(1) * a2.dim(1), b1.dim(1)));
     auto b = products_of_rows(matrix_of(a1), matrix_of(a2));
     auto a = products_of_columns(matrix_of(b1), matrix_of(b2));
-    return made(Values::owned(std::move(b.elements), {b.rows, b.columns}, Dtype::kF32),
-                Values::owned(std::move(a.elements), {a.rows, a.columns}, Dtype::kF32));
+    FERRULE_TRY(auto right, with_kernel(Values::owned(std::move(a.elements), {a.rows, a.columns},
+                                                      Dtype::kF32)));
+    return made(with_point(Values::owned(std::move(b.elements), {b.rows, b.columns}, Dtype::kF32)),
+                std::move(right));
   }
 
   Result<Site> kronecker_product() const {
     FERRULE_TRY(const auto first, factors("lokr_w1", "lokr_w1_a", "lokr_w1_b"));
     FERRULE_TRY(const auto second, factors("lokr_w2", "lokr_w2_a", "lokr_w2_b"));
     const auto rank = first.left.dim(1) * second.left.dim(1);
-    FERRULE_CHECK(check_size(first.left.dim(0) * second.left.dim(0), rank,
-                             first.right.dim(1) * second.right.dim(1)));
-    return made(kronecker(first.left, second.left), kronecker(first.right, second.right));
+    const auto columns = second.right.element_count() / second.right.dim(0);
+    FERRULE_CHECK(
+        check_size(first.left.dim(0) * second.left.dim(0), rank, first.right.dim(1) * columns));
+    FERRULE_TRY(const auto right, with_kernel(second.right));
+    return made(kronecker(first.left, with_point(second.left)), kronecker(first.right, right));
   }
 
   Result<Factors> factors(const char* whole, const char* left, const char* right) const {
@@ -137,14 +172,15 @@ class Writer {
       }
       return Factors{at(left), at(right)};
     }
-    const auto& values = at(whole);
-    const auto smaller = std::min(values.dim(0), values.dim(1));
+    const auto matrix =
+        at(whole).reshaped({at(whole).dim(0), at(whole).element_count() / at(whole).dim(0)});
+    const auto smaller = std::min(matrix.dim(0), matrix.dim(1));
     if (smaller > kMaxWhole) {
       return base::unsupported("EX-3", quote(site_.name()) + " has a factor of full rank (" +
                                            whole + "), too large to be written out as LoRA");
     }
-    if (values.dim(1) == smaller) return Factors{values, identity(smaller, values.dtype())};
-    return Factors{identity(smaller, values.dtype()), values};
+    if (matrix.dim(1) == smaller) return Factors{matrix, identity(smaller, matrix.dtype())};
+    return Factors{identity(smaller, matrix.dtype()), matrix};
   }
 
   Result<Site> made(Values b, Values a) const {
@@ -162,10 +198,11 @@ class Writer {
   }
 
   const Site& site_;
+  Shape kernel_;  ///< Of a convolution.
 };
 
 }  // namespace
 
-Result<Site> as_lora(const Site& site) { return Writer(site).write(); }
+Result<Site> as_lora(const Site& site, const Shape* shape) { return Writer(site, shape).write(); }
 
 }  // namespace ferrule::exchange

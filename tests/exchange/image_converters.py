@@ -399,6 +399,11 @@ def check_written(folder):
     for number, (arch, mixin, source) in enumerate((("wan", pipelines.WanLoraLoaderMixin, dotted(wan_names(True), alpha=3.0, leaves=KOHYA)),
                                                     ("qwen-image", pipelines.QwenImageLoraLoaderMixin, dotted(qwen_names(), alpha=3.0)),
                                                     ("flux", pipelines.FluxLoraLoaderMixin, dotted(flux_names(), alpha=3.0, leaves=KOHYA)),
+                                                    ("flux2", pipelines.Flux2LoraLoaderMixin, dotted({"double_blocks.0.txt_attn.qkv": (48, 144), "single_blocks.0.linear1": (48, 432)})),
+                                                    # No program but ComfyUI reads these; back in PEFT they are what they were.
+                                                    ("hunyuan-video", None, dotted(hunyuan_names(), "", alpha=3.0)),
+                                                    ("sd3", None, dotted({"joint_blocks.0.x_block.attn.qkv": (8, 24), "joint_blocks.0.context_block.adaLN_modulation.1": (8, 16)}, alpha=3.0)),
+                                                    ("lumina2", None, dotted({"layers.0.attention.qkv": (24, 40), "layers.0.adaLN_modulation.1": (8, 32)})),
                                                     ("minimax-h3", pipelines.MiniMaxH3LoraLoaderMixin, dotted({"blocks.0.attn.qkv_proj": (8, 24), "blocks.0.mlp.fc1": (8, 32)})))):
         file = folder / f"{number}.safetensors"
         save_file(source, file)
@@ -407,8 +412,10 @@ def check_written(folder):
         kohya = convert(peft, folder / f"{number}k.safetensors", "kohya", "--arch", arch)
         tensors = load_file(kohya)
         assert all(key.startswith("lora_unet_") for key in tensors)
-        state = mixin.lora_state_dict(tensors)
-        same(updates_of(state[0] if isinstance(state, tuple) else state), want, f"{arch} written for kohya-ss")
+        same(read_peft(convert(kohya, folder / f"{number}r", "peft", "--arch", arch)), want, f"{arch} written for kohya-ss and back")
+        if mixin is not None:
+            state = mixin.lora_state_dict(tensors)
+            same(updates_of(state[0] if isinstance(state, tuple) else state), want, f"{arch} written for kohya-ss")
         native = convert(peft, folder / f"{number}d.safetensors", "diffusers")
         assert sorted(load_file(native)) == sorted(f"transformer.{key.removeprefix('base_model.model.')}" for key in load_file(peft / "transformer/adapter_model.safetensors"))
         same(read_peft(convert(native, folder / f"{number}b", "peft")), want, f"{arch} written for diffusers")

@@ -99,7 +99,8 @@ def check_diffusers(bench):
 
 METHODS = {"lora": {}, "DoRA by rows": {"dora_wd": True}, "DoRA by columns": {"dora_wd": True, "wd_on_output": False}, "rsLoRA": {"rs_lora": True},
            "core": {"use_tucker": True}, "loha": {"algo": "loha"}, "loha with a core": {"algo": "loha", "use_tucker": True}, "lokr": {"algo": "lokr"},
-           "lokr, whole": {"algo": "lokr", "full_matrix": True}, "full": {"algo": "full"}, "glora": {"algo": "glora"}, "diag-oft": {"algo": "diag-oft"},
+           "lokr, whole": {"algo": "lokr", "full_matrix": True}, "lokr, both factors": {"algo": "lokr", "decompose_both": True, "linear_dim": 2, "conv_dim": 2, "factor": 4},
+           "lokr, unbalanced": {"algo": "lokr", "unbalanced_factorization": True, "factor": 4, "linear_dim": 2, "conv_dim": 2}, "scalar": {"use_scalar": True}, "full": {"algo": "full"}, "glora": {"algo": "glora"}, "diag-oft": {"algo": "diag-oft"},
            "ia3": {"algo": "ia3"}}
 REFUSED = {"DoRA by columns", "glora", "diag-oft", "ia3"}
 

@@ -201,20 +201,22 @@ Result<bool> fit_one_config(const Middle& middle, const std::string& component,
 
 /// Sites of other methods as LoRA, if all can be; else what PEFT lacks is told when the config is
 /// made.
-void write_out(Middle& middle, const std::string& component, Ledger& ledger) {
+void write_out(Middle& middle, const std::string& component, const BaseComponent* base,
+               Ledger& ledger) {
   std::vector<std::pair<Site*, Site>> made;
   for (auto& site : middle.sites) {
     if (site.component != component || site.method == "LORA") continue;
-    auto lora = as_lora(site);
+    auto lora = as_lora(site, shape_in(base, site));
     if (!lora) return;
     made.emplace_back(&site, std::move(*lora));
   }
-  for (auto& [site, lora] : made) {
-    ledger.note("the " + site->method + " of " + quote(site->name()) +
-                " is written out as LoRA of rank " + std::to_string(lora.rank) +
-                ": PEFT has one method for a model, and one decompose_factor");
-    *site = std::move(lora);
-  }
+  if (made.empty()) return;
+  const auto& [first, lora] = made.front();
+  ledger.note(std::to_string(made.size()) + " modules of LoHa or LoKr (" + quote(first->name()) +
+              ", now of rank " + std::to_string(lora.rank) +
+              ") are written out as LoRA: PEFT has one method for a model, and one "
+              "decompose_factor");
+  for (auto& [site, factors] : made) *site = std::move(factors);
 }
 
 /// lora_bias of PEFT is one for all modules: those without a bias get zeros.
@@ -239,7 +241,7 @@ Result<void> settle_methods(Middle& middle, const BaseFacts& base, Ledger& ledge
   for (const auto& site : middle.sites) components.insert(site.component);
   for (const auto& component : components) {
     FERRULE_TRY(const bool fits, fit_one_config(middle, component, base));
-    if (!fits) write_out(middle, component, ledger);
+    if (!fits) write_out(middle, component, base.component(component), ledger);
     fill_biases(middle, component, ledger);
   }
   return {};
