@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
+#include <optional>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -18,6 +21,19 @@ namespace {
 
 constexpr std::size_t kMaxListed = 8;
 constexpr std::string_view kTokens = ".token_adapter.trainable_tokens_delta";
+
+/// Where the first component of a path that is a number is: of a layer in its list.
+std::optional<std::pair<std::size_t, std::size_t>> number_part(std::string_view path) {
+  for (std::size_t start = 0; start < path.size();) {
+    const auto end = std::min(path.find('.', start), path.size());
+    const auto part = path.substr(start, end - start);
+    if (!part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos) {
+      return std::pair(start, end - start);
+    }
+    start = end + 1;
+  }
+  return std::nullopt;
+}
 
 /// True if the config's trainable_token_indices are those of the module: a dictionary names it, a
 /// list means the input embedding.
@@ -134,6 +150,7 @@ Result<void> AdapterChoice::judge(const AdapterConfig& config, const container::
   std::move(examination.findings.begin(), examination.findings.end(), std::back_inserter(findings));
   FERRULE_CHECK(check_layers(tensors));
   check_targets(examination.modules, findings);
+  check_evenness(examination.modules, findings);
   return {};
 }
 
@@ -182,6 +199,51 @@ void AdapterChoice::check_targets(std::span<const AdapterModule> modules,
                                    ", and the checkpoint has no such module",
                         .advice = {}});
   }
+}
+
+/// RS-12: without the base nothing says which layers the model wraps. A layer that lacks a module
+/// which others have is told; models whose layers differ are legal.
+void AdapterChoice::check_evenness(std::span<const AdapterModule> modules,
+                                   std::vector<Finding>& findings) const {
+  const auto* targets = config_.find("target_modules");
+  const auto* chosen = config_.find("layers_to_transform");
+  const bool has_base = std::any_of(
+      layout_->entries().begin(), layout_->entries().end(),
+      [](const auto& entry) { return entry.first.find(".base_layer.") != std::string::npos; });
+  if (has_base || targets == nullptr || targets->if_array() == nullptr ||
+      (chosen != nullptr && !chosen->is_null())) {
+    return;
+  }
+  std::map<std::string, std::set<std::string>> layers;  // By what is before the number.
+  std::map<std::pair<std::string, std::string>, std::set<std::string>> having;
+  for (const auto& module : modules) {
+    const std::string path(module.path());
+    const auto number = number_part(path);
+    if (!number) continue;
+    const auto [start, size] = *number;
+    const auto layer = path.substr(start, size);
+    layers[path.substr(0, start)].insert(layer);
+    having[{path.substr(0, start), path.substr(start + size)}].insert(layer);
+  }
+  std::string first;
+  std::size_t count = 0;
+  for (const auto& [around, present] : having) {
+    for (const auto& layer : layers[around.first]) {
+      if (present.contains(layer)) continue;
+      if (count++ == 0) first = around.first + layer + around.second;
+    }
+  }
+  if (count == 0) return;
+  findings.push_back(
+      {.severity = Severity::kWarning,
+       .rule = "RS-12",
+       .path = where_.string(),
+       .key = first,
+       .message = "it has no adapter of " + quote(first) +
+                  (count > 1 ? " and of " + std::to_string(count - 1) + " others" : std::string()) +
+                  ", which other layers have; without the base's weights it is not "
+                  "proved that the model has none there",
+       .advice = {}});
 }
 
 }  // namespace ferrule::rescues

@@ -47,6 +47,7 @@ class AdapterChoice {
   Error no_adapter(std::size_t count) const;
   Result<void> check_layers(const container::TensorPlan& tensors) const;
   void check_targets(std::span<const AdapterModule> modules, std::vector<Finding>& findings) const;
+  void check_evenness(std::span<const AdapterModule> modules, std::vector<Finding>& findings) const;
 
   const AdapterConfig& config_;
   const std::string& wanted_;

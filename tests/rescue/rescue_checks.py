@@ -106,6 +106,12 @@ class Checks:
         notes = [f for f in json.loads(done.stdout)["findings"] if f["rule"] == "RS-17"]
         self.report("what DCP cannot prove", None if notes else "no note RS-17")
 
+    def warned(self, checkpoint, config, rule, text):
+        done, out = self.run("rescue", checkpoint, config, "--json")
+        findings = json.loads(done.stdout)["findings"] if done.returncode == 0 else []
+        told = any(f["rule"] == rule and text in f["message"] for f in findings)
+        self.report(f"{checkpoint} is warned about", None if told else f"exit {done.returncode}, {findings}")
+
     def finish(self):
         print(f"{self.passed} passed, {self.failed} failed")
         return 1 if self.failed or not self.passed else 0

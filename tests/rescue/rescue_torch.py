@@ -20,7 +20,7 @@ import rescue_checks
 import torch
 import torch_checkpoints
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 GOOD = [
     # checkpoint, expected, verb, what --json must say
@@ -245,6 +245,12 @@ def main():
         # What the trainer saved at last is empty, as PEFT leaves it of FSDP1: its steps are whole.
         save_file({}, root / "fsdp2/trainer/adapter_model.safetensors")
         checks.good(root / "fsdp2/trainer", root / "fsdp2/expected", says={"step": 2})
+        # RS-12: nothing but the other layers says that this one lost a module.
+        (root / "uneven").mkdir()
+        whole = load_file(root / "fsdp2/expected/adapter_model.safetensors")
+        rest = {name: tensor for name, tensor in whole.items() if "layers.0.self_attn.q_proj" not in name}
+        save_file(rest, root / "uneven/adapter_model.safetensors")
+        checks.warned(root / "uneven", root / "fsdp2/expected/adapter_config.json", "RS-12", "layers.0.self_attn.q_proj")
         checks.newest_complete(root / "fsdp2", "trainable", SECOND)
         checks.provable(root / "fsdp2/trainable", root / "fsdp2/expected/adapter_config.json")
     return checks.finish()
