@@ -198,7 +198,11 @@ Result<SafetensorsFile> SafetensorsFileAccess::open(const io::InputFile& file,
   Result<void> parsed;
   if (options.backing == Backing::kCopy) {
     FERRULE_TRY(rep->mapping, io::Mapping::of(file, Backing::kCopy, options.threads));
-    parsed = rep->parse_whole(rep->mapping.bytes(), options.limits);
+    const auto bytes = rep->mapping.bytes();
+    const auto start = format::kHeaderLengthBytes + static_cast<std::size_t>(*length);
+    parsed = start > kMaxReadHeader
+                 ? rep->parse_whole(bytes, options.limits)
+                 : rep->share(as_text(bytes.first(start)), bytes.subspan(start), options.limits);
   } else {
     parsed = rep->read_mapped(file, head, static_cast<std::size_t>(*length), options.limits);
   }

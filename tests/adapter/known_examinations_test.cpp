@@ -75,6 +75,10 @@ TEST(KnownExaminations, AdaptersAlikeHaveTheirOwnValuesAndPlaces) {
   expect_filled(*second, 2);
   EXPECT_NE(AdapterAccess::likeness(*first), nullptr);
   EXPECT_EQ(AdapterAccess::likeness(*first), AdapterAccess::likeness(*second));
+  const auto copied = Adapter::open(dir / "y", {.backing = Backing::kCopy});
+  ASSERT_TRUE(copied) << copied.error().to_string();
+  EXPECT_EQ(AdapterAccess::likeness(*first), AdapterAccess::likeness(*copied));
+  expect_filled(*copied, 2);
   EXPECT_EQ(second->directory(), dir / "y");
   EXPECT_EQ(second->weights_file(), dir / "y/adapter_model.safetensors");
   EXPECT_EQ(second->range(second->tensors()[0].key).value().path,
