@@ -165,12 +165,20 @@ Result<std::vector<Mixture<T>>> saved_mixtures(const Site& site, const std::stri
 template <typename T>
 Mixture<T> best_of(const T* row, std::size_t bank, std::size_t top) {
   Mixture<T> out;
+  if (bank == 0 || top == 0) return out;
   out.vectors.resize(bank);
   std::iota(out.vectors.begin(), out.vectors.end(), std::size_t{0});
   const auto count = std::min(top, bank);
-  std::partial_sort(out.vectors.begin(), out.vectors.begin() + static_cast<std::ptrdiff_t>(count),
-                    out.vectors.end(),
-                    [&](std::size_t x, std::size_t y) { return row[x] > row[y]; });
+  const auto larger = [&](std::size_t x, std::size_t y) { return row[x] > row[y]; };
+  const auto begin = out.vectors.begin();
+  // As torch.topk does it, because that decides between equal logits.
+  if (count * 64 <= bank) {
+    std::partial_sort(begin, begin + static_cast<std::ptrdiff_t>(count), out.vectors.end(), larger);
+  } else {
+    const auto last = begin + static_cast<std::ptrdiff_t>(count) - 1;
+    std::nth_element(begin, last, out.vectors.end(), larger);
+    std::sort(begin, last, larger);
+  }
   out.vectors.resize(count);
   T sum = 0;
   for (const auto vector : out.vectors) {
