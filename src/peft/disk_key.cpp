@@ -264,6 +264,8 @@ std::string live_key(std::string_view key, const DiskKey& parsed, std::string_vi
       return join(parsed.leaf);
     case KeyKind::kTokens:
       return std::string(key) + "." + adapter;
+    case KeyKind::kIgnored:  // PEFT renames by the module, whatever follows.
+      return parsed.attribute == "modules_to_save" ? join(parsed.leaf) : std::string(key);
     default:
       return std::string(key);
   }

@@ -53,6 +53,9 @@ TEST(DiskKey, StrayBiasesOfSavedModulesAreIgnored) {
     EXPECT_EQ(parse("base_model.model.head." + leaf, all).kind, KeyKind::kIgnored) << leaf;
     EXPECT_EQ(parse("base_model.model.head." + leaf, none).kind, KeyKind::kModulesToSave) << leaf;
   }
+  const std::string stray = "base_model.model.head.modules_to_save.bias";
+  EXPECT_EQ(live_key(stray, parse(stray, all), "mine"),
+            "base_model.model.head.modules_to_save.mine.modules_to_save.bias");
   EXPECT_EQ(parse("base_model.model.head.bias", all).kind, KeyKind::kModulesToSave);
   EXPECT_EQ(parse("base_model.model.head.dense.bias", all).kind, KeyKind::kModulesToSave);
 }
