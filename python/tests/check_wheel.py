@@ -7,9 +7,8 @@
 A wheel of the stable ABI is built once, by the first interpreter that can, and installed for those after it. What is
 used: the module with numpy, the command, and a push to the emulated Hub of tests/hub, which the interpreter that
 runs this serves. The second build must give the same bytes (--once leaves it out); auditwheel must find a policy of
-manylinux; and root with debootstrap uses the wheel in a bare Debian too, in which there is nothing but Python. If no
-interpreter is new enough for the stable ABI, root with debootstrap builds that wheel in a Debian 13. Takes minutes: part of
-./test --all. Needs a package registry for scikit-build-core, nanobind and auditwheel.
+manylinux; and root with debootstrap uses the wheel in a bare Debian too, in which there is nothing but Python. Takes
+minutes: part of ./test --all. Needs a package registry for scikit-build-core, nanobind and auditwheel.
 """
 
 import argparse
@@ -22,7 +21,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -157,55 +155,14 @@ ls /tmp/venv/share/man/man1/ferrule.1 /tmp/venv/share/bash-completion/completion
 """
 
 
-def can_make_debian():
-    return os.geteuid() == 0 and shutil.which("debootstrap")
-
-
-def make_debian(release, packages, root):
-    root.parent.mkdir(parents=True, exist_ok=True)
-    run("debootstrap", "--variant=minbase", f"--include={','.join(packages)}", release, root)
-
-
-#: What tools/setup.sh installs to build, and Python.
-TO_BUILD = ("ca-certificates", "g++", "cmake", "ninja-build", "pkg-config", "nlohmann-json3-dev", "libpcre2-dev", "libyaml-cpp-dev",
-            "libdeflate-dev", "libeigen3-dev", "libssl-dev", "libcurl4-openssl-dev", "python3-dev", "python3-pip", "python3-venv")
-
-
-def build_in_debian(folder):
-    """The wheel of the stable ABI, by the Python and the compiler of Debian 13."""
-    root = folder / "builder"
-    make_debian("trixie", TO_BUILD, root)
-    listed = run("git", "-C", ROOT, "ls-files", "-z").rstrip("\0").split("\0")
-    for name in listed:
-        target = root / "ferrule" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, target)
-    with open(ROOT / "pyproject.toml", "rb") as file:
-        needed = tomllib.load(file)["build-system"]["requires"]
-    run(sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--only-binary=:all:",
-        "--python-version", "3.13", "-d", root / "needed", *needed)
-    run("chroot", root, "/usr/bin/pip", "wheel", "-q", "--no-deps", "--no-index", "--find-links", "/needed", "-w", "/wheels",
-        "/ferrule", env={"PATH": "/usr/sbin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"})
-    (wheel,) = (root / "wheels").glob("*.whl")
-    assert re.fullmatch(r"ferrule-[0-9.]+-cp312-abi3-linux_\w+\.whl", wheel.name), wheel.name
-    print(f"{wheel.name}: built in a Debian 13, {wheel.stat().st_size / 1e6:.1f} MB", flush=True)
-    return wheel
-
-
-def stable_abi(python, adapter, folder):
-    wheel = build_in_debian(folder)
-    look_inside(wheel)
-    use_in_bare_debian(audit(python, wheel, folder / "repaired"), adapter, folder)
-
-
 def use_in_bare_debian(wheel, adapter, folder):
     """Only root can: a Debian with nothing but Python."""
-    if not can_make_debian():
+    if os.geteuid() != 0 or not shutil.which("debootstrap"):
         print("NOT RUN: a bare Debian (needs root and debootstrap)", file=sys.stderr)
         return
     root = folder / "debian"
     release = "bookworm" if "cp311" in wheel.name else "trixie"
-    make_debian(release, ("python3", "python3-venv"), root)
+    run("debootstrap", "--variant=minbase", "--include=python3,python3-venv", release, root)
     for name in ("wheel", "adapter"):
         (root / name).mkdir()
     shutil.copy(wheel, root / "wheel")
@@ -250,12 +207,8 @@ def main():
                     use_in_bare_debian(wheels[tag], adapter, folder)
             use(python, wheels[tag], adapter, folder, hub, f"ann/wheel-{number}")
             print(f"{wheels[tag].name}: good with CPython {'.'.join(map(str, version))}", flush=True)
-        if "cp312-abi3" in wheels:
-            return
-        if can_make_debian():
-            stable_abi(python, adapter, pathlib.Path(temporary) / "stable")
-        else:
-            print("NOT RUN: the wheel of the stable ABI (needs CPython 3.12, or root and debootstrap)", file=sys.stderr)
+        if "cp312-abi3" not in wheels:
+            print("NOT RUN: the wheel of the stable ABI (name an interpreter of CPython 3.12 or later)", file=sys.stderr)
 
 
 if __name__ == "__main__":
