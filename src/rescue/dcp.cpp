@@ -216,14 +216,9 @@ class DcpReader {
           base::corrupt("RS-10", "it holds the state of an optimizer, and no weights: no adapter"),
           folder_.string());
     }
-    found_.findings.push_back(
-        {.severity = Severity::kNote,
-         .rule = "RS-17",
-         .path = folder_.string(),
-         .key = {},
-         .message = "nothing in a distributed checkpoint ties its files to one step: if a .distcp "
-                    "file of another step had the same layout, it could not be told",
-         .advice = {}});
+    found_.note_unproved(
+        "nothing in a distributed checkpoint ties its files to one step: if a .distcp "
+        "file of another step had the same layout, it could not be told");
     return std::move(found_);
   }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ferrule/dtype.hpp"
@@ -60,6 +61,16 @@ struct Found {
   std::vector<Finding> findings = {};
   /// True if it has the state of an optimizer.
   bool has_optimizer = false;
+
+  /// RS-17: a note on what the files in `folder` cannot prove.
+  void note_unproved(std::string message) {
+    findings.push_back({.severity = Severity::kNote,
+                        .rule = "RS-17",
+                        .path = folder.string(),
+                        .key = {},
+                        .message = std::move(message),
+                        .advice = {}});
+  }
 };
 
 /// RS-4: the pieces cover the tensor exactly, each element once. Empty pieces are left out before.

@@ -94,14 +94,9 @@ class RankMerger {
  private:
   /// RS-17.
   void note_what_is_not_proved() {
-    found_.findings.push_back(
-        {.severity = Severity::kNote,
-         .rule = "RS-17",
-         .path = folder_.string(),
-         .key = {},
-         .message = "nothing in the files of the ranks says their step: that all are of one step "
-                    "and run is not proved",
-         .advice = {}});
+    found_.note_unproved(
+        "nothing in the files of the ranks says their step: that all are of one step "
+        "and run is not proved");
   }
 
   /// FSDP's LOCAL_STATE_DICT: each rank has a run of the elements of each tensor. It has the flat

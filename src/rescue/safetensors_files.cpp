@@ -74,14 +74,9 @@ Result<Found> find_indexed(const std::shared_ptr<Sources>& sources, const fs::pa
   }
   Found found{.tensors = {}, .kind = "a model in several files", .folder = folder};
   if (files.size() > 1) {
-    found.findings.push_back({.severity = Severity::kNote,
-                              .rule = "RS-17",
-                              .path = folder.string(),
-                              .key = {},
-                              .message =
-                                  "nothing in the files that the index lists says their step: "
-                                  "that all are of one step and run is not proved",
-                              .advice = {}});
+    found.note_unproved(
+        "nothing in the files that the index lists says their step: "
+        "that all are of one step and run is not proved");
   }
   for (const auto& [file, names] : files) {
     const bool torch = !file.ends_with(".safetensors");

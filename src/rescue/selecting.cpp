@@ -84,15 +84,10 @@ class Selector {
       tensor.is_flat = false;
     }
     if (any) {
-      found_->findings.push_back(
-          {.severity = Severity::kNote,
-           .rule = "RS-17",
-           .path = found_->folder.string(),
-           .key = {},
-           .message = "the files of the ranks (FSDP's LOCAL_STATE_DICT) do not say the shapes of "
-                      "their tensors: they were put together by the config's ranks, and that the "
-                      "last rank's file is there is not proved",
-           .advice = {}});
+      found_->note_unproved(
+          "the files of the ranks (FSDP's LOCAL_STATE_DICT) do not say the shapes of "
+          "their tensors: they were put together by the config's ranks, and that the "
+          "last rank's file is there is not proved");
     }
     return {};
   }

@@ -325,15 +325,10 @@ class ShardReader {
   }
 
   void finish_shapes() {
-    found_.findings.push_back(
-        {.severity = Severity::kNote,
-         .rule = "RS-17",
-         .path = folder_.string(),
-         .key = {},
-         .message = "these files do not say how many ranks there were, at which step, or how large "
-                    "a whole tensor is: that the last shard is there is proved only as far as the "
-                    "config's ranks show it",
-         .advice = {}});
+    found_.note_unproved(
+        "these files do not say how many ranks there were, at which step, or how large "
+        "a whole tensor is: that the last shard is there is proved only as far as the "
+        "config's ranks show it");
   }
 
   Sources& sources_;

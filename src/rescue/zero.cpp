@@ -37,13 +37,9 @@ class ZeroReader {
     FERRULE_CHECK(files_.is_stage3 ? read_stage3() : read_whole());
     FERRULE_CHECK(add_shared());
     if (!files_.is_step_proved && !files_.optimizers.empty()) {
-      found_.findings.push_back({.severity = Severity::kNote,
-                                 .rule = "RS-17",
-                                 .path = folder.string(),
-                                 .key = {},
-                                 .message = "the optimizer does not count its steps: that the "
-                                            "files of all ranks are of one step is not proved",
-                                 .advice = {}});
+      found_.note_unproved(
+          "the optimizer does not count its steps: that the "
+          "files of all ranks are of one step is not proved");
     }
     return std::move(found_);
   }
@@ -108,13 +104,9 @@ class ZeroReader {
         found_.tensors.push_back(std::move(tensor));
       }
     }
-    found_.findings.push_back({.severity = Severity::kNote,
-                               .rule = "RS-17",
-                               .path = found_.folder.string(),
-                               .key = {},
-                               .message = "the files of the experts do not say their step: that "
-                                          "they are of the model's is not proved",
-                               .advice = {}});
+    found_.note_unproved(
+        "the files of the experts do not say their step: that "
+        "they are of the model's is not proved");
     return {};
   }
 
