@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 import ferrule
 import ferrule.peft
-from models import CASES, clean, llama, sorted_sets  # noqa: F401
+from models import CASES, Tokens, clean, llama, sorted_sets  # noqa: F401
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="NOT RUN: torch finds no GPU")
 CHOSEN = ["lora", "lora_dora", "lora_embedding", "lora_saved_module", "lora_tokens", "lora_bias_all", "adalora", "ia3",
@@ -84,15 +84,6 @@ def test_an_asynchronous_save_has_the_values_of_the_call(tmp_path):
     pending.wait()
     saved = load_file(tmp_path / "out" / "adapter_model.safetensors", device="cuda")
     assert all(torch.equal(saved[key], expected[key]) for key in expected)
-
-
-class Tokens(torch.utils.data.Dataset):
-    def __len__(self):
-        return 8
-
-    def __getitem__(self, index):
-        ids = torch.arange(8) + index
-        return {"input_ids": ids, "labels": ids}
 
 
 def trained(folder, callbacks, **changes):
