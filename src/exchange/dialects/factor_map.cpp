@@ -13,9 +13,10 @@ Result<std::map<std::string, Factors>> read_factors(const TensorSource& source,
                                                     std::string_view program) {
   std::map<std::string, Factors> modules;
   for (const auto& [name, tensor] : source.tensors()) {
-    const auto found = std::find_if(suffixes.begin(), suffixes.end(), [&](const auto& suffix) {
-      return name.size() > suffix.text.size() && std::string_view(name).ends_with(suffix.text);
-    });
+    const auto found =
+        std::find_if(suffixes.begin(), suffixes.end(), [&key = name](const auto& suffix) {
+          return key.size() > suffix.text.size() && std::string_view(key).ends_with(suffix.text);
+        });
     if (found == suffixes.end()) {
       return base::unsupported("EX-5", "tensor " + quote(name) + " is none that " +
                                            std::string(program) + " writes for an adapter");
