@@ -23,7 +23,7 @@ endif()
 
 set(linked openssl=${OPENSSL_VERSION} pcre2=${PCRE2_VERSION} libdeflate=${LIBDEFLATE_VERSION}
   yaml-cpp=${yaml-cpp_VERSION} nlohmann_json=${nlohmann_json_VERSION} eigen=${Eigen3_VERSION}
-  nanobind=${nanobind_VERSION})
+  nanobind=${nanobind_VERSION} ${linked_with_crypto})
 install(CODE "
   execute_process(COMMAND ${Python_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tools/make_sbom.py
     ${SKBUILD_METADATA_DIR}/sboms/ferrule.cdx.json ${PROJECT_VERSION} ${linked} --bundled ${bundled}

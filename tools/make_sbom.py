@@ -15,7 +15,7 @@ import pathlib
 
 LICENSES = {
     "openssl": "Apache-2.0", "pcre2": "BSD-3-Clause", "libdeflate": "MIT", "yaml-cpp": "MIT", "nlohmann_json": "MIT",
-    "nanobind": "BSD-3-Clause", "eigen": "MPL-2.0", "curl": "curl",
+    "nanobind": "BSD-3-Clause", "eigen": "MPL-2.0", "curl": "curl", "zlib": "Zlib", "libzstd": "BSD-3-Clause",
 }
 
 

@@ -16,3 +16,12 @@ endforeach()
 if(output MATCHES "PCRE2 10.36")
   message(FATAL_ERROR "PCRE2 is there, and is listed as missing:\n${output}")
 endif()
+
+# Without pkg-config, which finds some of them, they are looked for all the same: only it is missing.
+execute_process(
+  COMMAND ${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}-pkg-config -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${CXX}
+          -DFERRULE_BUILD_TESTS=OFF -DPKG_CONFIG_EXECUTABLE=/bin/false
+  RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
+if(status EQUAL 0 OR NOT output MATCHES "pkg-config: install pkg-config \\(Debian, Ubuntu\\)" OR output MATCHES "PCRE2|libdeflate")
+  message(FATAL_ERROR "expected that only pkg-config is missing, found:\n${output}")
+endif()
