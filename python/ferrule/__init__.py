@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from ._reports._rescue import PublishReport, RescueReport, ShardReport
     from ._reports._save import LeftOut, SavedAdapter, SaveReport
     from ._reports._scan import ScanHit, ScannedFile, ScanReport
+    from ._reports._state_dict import StateDictReport
     from ._reports._transfer import PullReport, PushReport
     from ._reports._verify import VerifiedPath, VerifyReport
     from ._rescue import assemble, publish, publish_tensors, rescue, save_shard
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
         push,
         save,
         scan,
+        state_dict,
         verify,
     )
     from ._verbs import push as push_to_hub
@@ -139,6 +141,7 @@ __all__ = [
     "ScanReport",
     "ScannedFile",
     "ShardReport",
+    "StateDictReport",
     "TensorDiff",
     "TensorSummary",
     "TensorTotals",
@@ -174,6 +177,7 @@ __all__ = [
     "save",
     "save_shard",
     "scan",
+    "state_dict",
     "to_lora",
     "unmerge",
     "verify",
@@ -197,10 +201,12 @@ _LAZY = {
         "_reports._rescue": "PublishReport RescueReport ShardReport",
         "_reports._save": "LeftOut SavedAdapter SaveReport",
         "_reports._scan": "ScanHit ScannedFile ScanReport",
+        "_reports._state_dict": "StateDictReport",
         "_reports._transfer": "PullReport PushReport",
         "_reports._verify": "VerifiedPath VerifyReport",
         "_rescue": "assemble publish publish_tensors rescue save_shard",
-        "_verbs": "check clean content_id convert diff explain fix inspect normalize open pull push save scan verify",
+        "_verbs": "check clean content_id convert diff explain fix inspect normalize open pull push save scan state_dict "
+                  "verify",
     }.items()
     for name in names.split()
 }

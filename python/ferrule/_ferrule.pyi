@@ -695,6 +695,9 @@ def explain(adapter: Adapter, path: object | None, module: object | None) -> obj
 def diff(a: Adapter, b: Adapter, a_path: object, b_path: object, tensors: bool, tick: object | None) -> object:
     """The document of the command's --json."""
 
+def state_dict(adapter: Adapter, path: object, output: object | None, adapter_name: object | None) -> object:
+    """The document of the command's --json."""
+
 def content_id(adapter: Adapter, tick: object | None) -> str:
     """64 hexadecimal digits."""
 
@@ -713,16 +716,16 @@ def fix(adapter: object | None, output: object | None, base: BaseModel | None, d
 def save(state: object | None, directory: object | None, config: dict, select: object | None, format: object | None, embeddings: object | None, initial: object | None, base: BaseModel | None, fingerprint: bool, facts: object | None, card: object | None, dtype: object | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
-def combine(adapters: list, output: object | None, method: object | None, weights: Sequence[float], rank: int | None, density: float | None, seed: int, torch_key: object | None, durability: object | None, tick: object | None) -> object:
+def combine(adapters: list, output: object | None, method: object | None, weights: Sequence[float], rank: int | None, density: float | None, seed: int, report: object | None, threads: int, torch_key: object | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
-def resize(adapter: object | None, output: object | None, rank: int | None, energy: float | None, max_error: float | None, budget: int | None, torch_key: object | None, durability: object | None, tick: object | None) -> object:
+def resize(adapter: object | None, output: object | None, rank: int | None, energy: float | None, max_error: float | None, budget: int | None, report: object | None, threads: int, torch_key: object | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
-def extract(base: object | None, tuned: object | None, output: object | None, rank: int, energy: float | None, full_modules: bool, durability: object | None, tick: object | None) -> object:
+def extract(base: object | None, tuned: object | None, output: object | None, rank: int, energy: float | None, full_modules: bool, report: object | None, threads: int, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
-def to_lora(adapter: object | None, output: object | None, rank: int | None, max_error: float | None, base: object | None, torch_key: object | None, durability: object | None, tick: object | None) -> object:
+def to_lora(adapter: object | None, output: object | None, rank: int | None, max_error: float | None, base: object | None, report: object | None, threads: int, torch_key: object | None, durability: object | None, tick: object | None) -> object:
     """The document of the command's --json."""
 
 def rescue(checkpoint: object | None, output: object | None, config: object | None, adapter: object | None, prefer: object | None, durability: object | None, tick: object | None) -> object: ...

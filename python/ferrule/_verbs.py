@@ -28,6 +28,7 @@ from ._reports._inspect import AdapterSummary, ContainerSummary, FolderSummary, 
 from ._reports._record import raise_first_error
 from ._reports._save import SaveReport
 from ._reports._scan import ScanReport
+from ._reports._state_dict import StateDictReport
 from ._reports._transfer import PullReport, PushReport
 from ._reports._verify import VerifyReport
 from ._strict import strict
@@ -56,6 +57,7 @@ __all__ = [
     "push",
     "save",
     "scan",
+    "state_dict",
     "verify",
 ]
 
@@ -406,6 +408,28 @@ def save(state: State, directory: StrPath, config: Config | Mapping[str, Config]
         return SaveReport(_ferrule.save(source, directory, configs, select, format, embeddings, initial, _base_of(base),
                                         flag(fingerprint, "fingerprint"), facts, card, dtype,
                                         durability, tick))
+
+
+@strict
+def state_dict(adapter: StrPath | Adapter, output: StrPath, *, adapter_name: str = "default",
+               torch_key: str = "") -> StateDictReport:
+    """Writes the tensors to a safetensors file, under the names that a PEFT model with this adapter has. (Those tensors
+    themselves are what :meth:`Adapter.state_dict` gives.)
+
+    adapter_name: the adapter's name in the model.
+    torch_key: the entry of a .bin that holds the state dict, if it is nested.
+    """
+    wait(output)
+    if not isinstance(adapter, Adapter):
+        if not is_path(adapter):
+            raise wrong_type("adapter", "str, os.PathLike or ferrule.Adapter", adapter)
+        wait(adapter)
+        opened = Adapter.open(adapter, allow_errors=True, torch_key=torch_key)
+    elif torch_key:
+        raise InvalidArgumentError("torch_key: the adapter is open already")
+    else:
+        opened = adapter
+    return StateDictReport(_ferrule.state_dict(opened, _place(adapter, opened), output, adapter_name))
 
 
 @strict

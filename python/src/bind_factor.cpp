@@ -16,6 +16,8 @@
 #include "ferrule/extract.hpp"
 #include "ferrule/report_json.hpp"
 #include "ferrule/resize.hpp"
+#include "ferrule/spectrum_report.hpp"
+#include "ferrule/text_file.hpp"
 #include "ferrule/to_lora.hpp"
 #include "json_value.hpp"
 #include "long_call.hpp"
@@ -40,10 +42,25 @@ CombineMethod method_of(const std::string& name) {
   wrong_value("method", all.c_str(), name);
 }
 
+/// Where the page of HTML goes; empty if it is not wanted.
+std::filesystem::path page_of(nb::handle page) {
+  return page.is_none() ? std::filesystem::path() : path_of(page, "report");
+}
+
+/// The document; writes the page.
+template <typename Report>
+nb::object reported(const Report& report, const std::filesystem::path& output,
+                    const std::filesystem::path& page) {
+  if (!page.empty()) {
+    value_or_raise(write_text_file(page, spectrum_report(report.modules, output.string())));
+  }
+  return document_of(to_json(report, output));
+}
+
 nb::object combine_document(nb::list adapters, nb::handle output, nb::handle method,
                             const std::vector<double>& weights, Count rank, Real density,
-                            std::uint64_t seed, nb::handle torch_key, nb::handle durability,
-                            nb::handle tick) {
+                            std::uint64_t seed, nb::handle page, unsigned threads,
+                            nb::handle torch_key, nb::handle durability, nb::handle tick) {
   std::vector<LocalPath> places;
   std::vector<std::filesystem::path> paths;
   for (const auto& adapter : adapters) {
@@ -51,70 +68,74 @@ nb::object combine_document(nb::list adapters, nb::handle output, nb::handle met
     paths.push_back(places.back().path);
   }
   const auto where = path_of(output, "output");
+  const auto html = page_of(page);
   CombineOptions options;
   options.method = method_of(str_of(method, "method"));
   options.weights = weights;
   options.rank = rank;
   options.density = density;
   options.seed = seed;
-  options.threads = 0;
+  options.threads = threads;
   options.durability = durability_of(str_of(durability, "durability"));
   options.open.torch_key = str_of(torch_key, "torch_key");
   const auto report =
       value_or_raise(long_write([&] { return combine(paths, where, options); }, tick));
-  return document_of(to_json(report, where));
+  return reported(report, where, html);
 }
 
 nb::object resize_document(nb::handle adapter, nb::handle output, Count rank, Real energy,
-                           Real max_error, Count budget, nb::handle torch_key,
-                           nb::handle durability, nb::handle tick) {
+                           Real max_error, Count budget, nb::handle page, unsigned threads,
+                           nb::handle torch_key, nb::handle durability, nb::handle tick) {
   const auto from = local_path_of(adapter, "adapter", false);
   const auto where = path_of(output, "output");
+  const auto html = page_of(page);
   ResizeOptions options;
   options.rank = rank;
   options.energy = energy;
   options.max_error = max_error;
   options.budget = budget;
-  options.threads = 0;
+  options.threads = threads;
   options.durability = durability_of(str_of(durability, "durability"));
   options.open.torch_key = str_of(torch_key, "torch_key");
   const auto report =
       value_or_raise(long_write([&] { return resize(from.path, where, options); }, tick));
-  return document_of(to_json(report, where));
+  return reported(report, where, html);
 }
 
 nb::object extract_document(nb::handle base, nb::handle tuned, nb::handle output,
-                            std::uint64_t rank, Real energy, bool full_modules,
-                            nb::handle durability, nb::handle tick) {
+                            std::uint64_t rank, Real energy, bool full_modules, nb::handle page,
+                            unsigned threads, nb::handle durability, nb::handle tick) {
   const auto before = path_of(base, "base");
   const auto after = path_of(tuned, "tuned");
   const auto where = path_of(output, "output");
+  const auto html = page_of(page);
   ExtractOptions options;
   options.rank = rank;
   options.energy = energy;
   options.others = full_modules ? OtherTensors::kKeep : OtherTensors::kReport;
-  options.threads = 0;
+  options.threads = threads;
   options.durability = durability_of(str_of(durability, "durability"));
   const auto report =
       value_or_raise(long_write([&] { return extract(before, after, where, options); }, tick));
-  return document_of(to_json(report, where));
+  return reported(report, where, html);
 }
 
 nb::object to_lora_document(nb::handle adapter, nb::handle output, Count rank, Real max_error,
-                            nb::handle base, nb::handle torch_key, nb::handle durability,
-                            nb::handle tick) {
+                            nb::handle base, nb::handle page, unsigned threads,
+                            nb::handle torch_key, nb::handle durability, nb::handle tick) {
   const auto from = local_path_of(adapter, "adapter", false);
   const auto where = path_of(output, "output");
+  const auto html = page_of(page);
   ToLoraOptions options;
   options.rank = rank;
   options.max_error = max_error;
   if (!base.is_none()) options.base = path_of(base, "base");
-  options.threads = 0;
+  options.threads = threads;
   options.durability = durability_of(str_of(durability, "durability"));
   options.open.torch_key = str_of(torch_key, "torch_key");
   const auto report =
       value_or_raise(long_write([&] { return to_lora(from.path, where, options); }, tick));
-  return document_of(to_json(report, where));
+  return reported(report, where, html);
 }
 
 constexpr const char* kDocument = "The document of the command's --json.";
@@ -123,17 +144,17 @@ constexpr const char* kDocument = "The document of the command's --json.";
 
 void bind_factor(nb::module_& module) {
   module.def("combine", &combine_document, "adapters"_a, "output"_a.none(), "method"_a.none(),
-             "weights"_a, "rank"_a.none(), "density"_a.none(), "seed"_a, "torch_key"_a.none(),
-             "durability"_a.none(), "tick"_a.none(), kDocument);
+             "weights"_a, "rank"_a.none(), "density"_a.none(), "seed"_a, "report"_a.none(),
+             "threads"_a, "torch_key"_a.none(), "durability"_a.none(), "tick"_a.none(), kDocument);
   module.def("resize", &resize_document, "adapter"_a.none(), "output"_a.none(), "rank"_a.none(),
-             "energy"_a.none(), "max_error"_a.none(), "budget"_a.none(), "torch_key"_a.none(),
-             "durability"_a.none(), "tick"_a.none(), kDocument);
+             "energy"_a.none(), "max_error"_a.none(), "budget"_a.none(), "report"_a.none(),
+             "threads"_a, "torch_key"_a.none(), "durability"_a.none(), "tick"_a.none(), kDocument);
   module.def("extract", &extract_document, "base"_a.none(), "tuned"_a.none(), "output"_a.none(),
-             "rank"_a, "energy"_a.none(), "full_modules"_a, "durability"_a.none(), "tick"_a.none(),
-             kDocument);
+             "rank"_a, "energy"_a.none(), "full_modules"_a, "report"_a.none(), "threads"_a,
+             "durability"_a.none(), "tick"_a.none(), kDocument);
   module.def("to_lora", &to_lora_document, "adapter"_a.none(), "output"_a.none(), "rank"_a.none(),
-             "max_error"_a.none(), "base"_a.none(), "torch_key"_a.none(), "durability"_a.none(),
-             "tick"_a.none(), kDocument);
+             "max_error"_a.none(), "base"_a.none(), "report"_a.none(), "threads"_a,
+             "torch_key"_a.none(), "durability"_a.none(), "tick"_a.none(), kDocument);
 }
 
 }  // namespace ferrule::python

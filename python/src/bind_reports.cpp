@@ -20,6 +20,7 @@
 #include "ferrule/content_id.hpp"
 #include "ferrule/exchange.hpp"
 #include "ferrule/report_json.hpp"
+#include "ferrule/safetensors_writer.hpp"
 #include "ferrule/text.hpp"
 #include "json_value.hpp"
 #include "long_call.hpp"
@@ -76,6 +77,23 @@ nb::object diff_document(const OpenedAdapter& a, const OpenedAdapter& b, nb::han
 nb::str content_id_of(const OpenedAdapter& adapter, nb::handle tick) {
   return to_str(
       long_read([held = held_by(adapter)] { return content_id(*held, {.threads = 0}); }, tick));
+}
+
+nb::object state_dict_document(const OpenedAdapter& adapter, nb::handle path, nb::handle output,
+                               nb::handle name) {
+  const auto& held = held_by(adapter);
+  const auto where = path_of(output, "output");
+  const auto adapter_name = str_of(name, "adapter_name");
+  const auto live = held->state_dict(adapter_name);
+  std::vector<NamedTensor> tensors;
+  tensors.reserve(live.size());
+  for (const auto& [key, tensor] : live) tensors.push_back({key, tensor});
+  value_or_raise(long_write([&] { return write_safetensors(where, tensors, {{"format", "pt"}}); }));
+  return document_of(Json::Object{{"path", path_of(path, "adapter").string()},
+                                  {"adapter_name", adapter_name},
+                                  {"output", where.string()},
+                                  {"tensor_count", Json(tensors.size())},
+                                  {"findings", to_json(held->findings())}});
 }
 
 WeightsFormat format_of(std::string_view value, std::string_view argument) {
@@ -255,6 +273,8 @@ void bind_reports(nb::module_& module) {
              kDocument);
   module.def("diff", &diff_document, "a"_a, "b"_a, "a_path"_a, "b_path"_a, "tensors"_a,
              "tick"_a.none(), kDocument);
+  module.def("state_dict", &state_dict_document, "adapter"_a, "path"_a, "output"_a.none(),
+             "adapter_name"_a.none(), kDocument);
   module.def("content_id", &content_id_of, "adapter"_a, "tick"_a.none(), "64 hexadecimal digits.");
   module.def("exchange", &exchange_document, "adapter"_a.none(), "output"_a.none(), "to"_a.none(),
              "source"_a.none(), "base"_a.none(), "config"_a.none(), "dtype"_a.none(),

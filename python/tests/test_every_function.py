@@ -86,6 +86,7 @@ class Place:
             "save_shard": {"model_or_state": live_state(), "directory": out, "rank": 0, "world_size": 1,
                            "run_id": "run", "config": a},
             "scan": {"path": a},
+            "state_dict": {"adapter": a, "output": out},
             "to_lora": {"adapter": a, "output": out, "rank": 2},
             "unmerge": {"adapters": a, "merged": b, "output": out},
             "verify": {"path": a},
@@ -97,6 +98,8 @@ class Place:
             path for path in self.folder.iterdir() if path.name not in self.before and path != self.output]
 
     def clear(self):
+        if self.output.is_file():
+            self.output.unlink()
         shutil.rmtree(self.output, ignore_errors=True)
 
 
@@ -226,6 +229,7 @@ WORDS = {
     "resize": "resize {adapter} -o {output} --rank 2",
     "save": "save {adapter} -o {output} --config {config}",
     "scan": "scan {adapter}",
+    "state_dict": "state-dict {adapter} -o {output}",
     "to_lora": "to-lora {adapter} -o {output} --rank 2",
     "unmerge": "unmerge {adapter} --base {base} -o {output}",
     "verify": "verify {adapter}",
@@ -284,7 +288,7 @@ def test_an_interrupted_call_leaves_nothing_behind(place, name):
     assert not place.left()
 
 
-@pytest.mark.parametrize("name", ["check", "content_id", "diff", "explain"])
+@pytest.mark.parametrize("name", ["check", "content_id", "diff", "explain", "state_dict"])
 def test_a_closed_adapter_says_so(place, name):
     closed = ferrule.open(place.adapter)
     closed.close()

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The snippets that push to the Hub, or pull from it."""
 
+import os
 import re
+import subprocess
+import sys
 
 import peft
 import pytest
@@ -24,3 +27,7 @@ def test_snippets_run(stage, page, monkeypatch):
     assert len(snippets) == 1
     exec(compile(snippets[0], page, "exec"), names)
     assert "adapter_model.safetensors" in stage.stored(repo_id="me/my-adapter")
+
+
+def test_all_that_the_pages_show_for_the_shell_can_be_done_in_python_without_numpy_and_torch(stage):
+    subprocess.run([sys.executable, ROOT / "python/tests/walk_readme.py", os.environ["FERRULE_COMMAND"], ROOT], check=True)
