@@ -8,6 +8,7 @@ import urllib.parse
 os.environ.setdefault("AWS_ACCESS_KEY_ID", "testing")
 os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "testing")
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+os.environ["MOTO_S3_DEFAULT_MAX_KEYS"] = "25"  # a page of a listing: 1,000 at AWS, and one object a request
 import boto3  # noqa: E402
 from emulator.faults import Faults  # noqa: E402
 from emulator.wire import Origin, Response  # noqa: E402
@@ -87,8 +88,9 @@ class ObjectStore:
         """As it was at first."""
         self.faults.clear()
         self.door.log.clear()
-        for key in self.objects():
-            self.admin.delete_object(Bucket="adapters", Key=key)
+        for page in self.admin.get_paginator("list_objects_v2").paginate(Bucket="adapters"):
+            for one in page.get("Contents", []):
+                self.admin.delete_object(Bucket="adapters", Key=one["Key"])
         for upload in self.unfinished():
             self.admin.abort_multipart_upload(Bucket="adapters", Key=upload["Key"], UploadId=upload["UploadId"])
 

@@ -212,12 +212,26 @@ def test_a_file_that_changes_during_the_push_is_noticed(stage):
 # --- servers that are no Hub
 
 
-@pytest.mark.parametrize("target", [CREATE, PREUPLOAD, BATCH, COMMIT])
-@pytest.mark.parametrize("fault", [faults.html(), faults.garbage(), faults.deep_json(200_000), faults.reply(lambda r: faults.Response(200, b"[]")),
-                                   faults.reply(lambda r: faults.Response(200, b'{"files": 7, "objects": {"a": 1}}'))],
-                         ids=["html", "garbage", "deep", "list", "types"])
-def test_answers_that_make_no_sense_end_the_push(stage, target, fault):
-    stage.hub.faults.add("POST", target, fault, times=None)
+NONSENSE = {
+    "html": faults.html(),
+    "garbage": faults.garbage(),
+    "deep": faults.deep_json(200_000),
+    "list": faults.reply(lambda r: faults.Response(200, b"[]")),
+    "types": faults.reply(lambda r: faults.Response(200, b'{"files": 7, "objects": {"a": 1}}')),
+}
+
+
+def nonsense():
+    """After garbage the push tries again for 8 s, after a commit's answer it looks for 16 s: one of each runs always."""
+    for fault in NONSENSE:
+        for target in (CREATE, PREUPLOAD, BATCH, COMMIT):
+            waits = (fault == "garbage" and target != BATCH) or (target == COMMIT and fault != "html")
+            yield pytest.param(fault, target, marks=[pytest.mark.slow] if waits else [])
+
+
+@pytest.mark.parametrize("fault, target", nonsense())
+def test_answers_that_make_no_sense_end_the_push(stage, fault, target):
+    stage.hub.faults.add("POST", target, NONSENSE[fault], times=None)
     error = stage.ferrule("push", stage.adapter(), "ann/a", "--json", code=3).json["error"]
     assert error["kind"] and error["message"]
     assert not stage.hub.world.lookup("model", "ann/a") or stage.stored("ann/a") == {}

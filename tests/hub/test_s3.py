@@ -84,9 +84,11 @@ def test_odd_names(stage, store):
 
 
 def test_a_listing_of_several_pages(stage, store):
-    files = {**content(stage.adapter()), **{f"eval/{n:04d}.txt": b"x" for n in range(1100)}}
+    files = {**content(stage.adapter()), **{f"eval/{n:04d}.txt": b"x" for n in range(60)}}
     store.upload(files, "team/a")
+    store.door.log.clear()
     same_content(pull(stage, store), files)
+    assert sum("list-type" in request.query for request in store.door.log) == 3
 
 
 def test_a_prefix_is_no_beginning_of_another(stage, store):
