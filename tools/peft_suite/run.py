@@ -5,8 +5,8 @@
     PYTHONPATH=build/dev/python .venv/bin/python tools/peft_suite/run.py WORK [--all] [--jobs N]
 
 WORK keeps PEFT's source distribution, which pip brings once, and the small random models that its tests name,
-made once. Without --all a broad choice runs: of the tests that save or load one in twelve, and whole files of those
-that have few. A test that fails is run again without Ferrule; only one that passes then counts against us.
+made once. Without --all a broad choice runs: of the tests that save or load one in three, and one in dozens of those
+that are made for hundreds of models and methods. A test that fails is run again without Ferrule; only one that passes then counts against us.
 """
 
 import argparse
