@@ -22,6 +22,10 @@ constexpr double kSmallestValue = 1e-6;
 constexpr double kSmallestProduct = 1e-3;
 // Beyond this size, divide and conquer is faster than Jacobi's rotations and as accurate.
 constexpr Index kLargestJacobi = 24;
+// Below this ratio of lengths the inverse of a triangular factor is not exact enough.
+constexpr double kWellConditioned = 1e-5;
+// Below this share of the largest squared length a vector is what rounding left.
+constexpr double kRounding = 1e-13;
 
 Eigen::Map<const Rows> view(const Matrix& matrix) {
   return {matrix.values.data(), static_cast<Index>(matrix.rows),
@@ -127,6 +131,23 @@ std::vector<double> symmetric_values(const Matrix& matrix) {
   const Eigen::SelfAdjointEigenSolver<Dense> eigen(view(matrix), Eigen::EigenvaluesOnly);
   const Eigen::VectorXd values = eigen.eigenvalues().reverse();
   return {values.data(), values.data() + values.size()};
+}
+
+Matrix whitening(const Matrix& gram) {
+  const Eigen::LLT<Dense> cholesky(view(gram));
+  if (cholesky.info() == Eigen::Success) {
+    const Dense upper = cholesky.matrixU();
+    if (upper.diagonal().minCoeff() > kWellConditioned * upper.diagonal().maxCoeff()) {
+      const Dense identity = Dense::Identity(upper.rows(), upper.cols());
+      return matrix_of(upper.triangularView<Eigen::Upper>().solve(identity));
+    }
+  }
+  const Eigen::SelfAdjointEigenSolver<Dense> eigen(view(gram));
+  const Eigen::VectorXd values = eigen.eigenvalues().reverse();
+  Index kept = 0;
+  while (kept < values.size() && values[kept] > std::max(values[0] * kRounding, 0.0)) ++kept;
+  const Dense vectors = eigen.eigenvectors().rowwise().reverse().leftCols(kept);
+  return matrix_of(vectors * values.head(kept).cwiseSqrt().cwiseInverse().asDiagonal());
 }
 
 }  // namespace ferrule::factor

@@ -51,4 +51,8 @@ SymmetricEigen symmetric_eigen(const Matrix& matrix);
 /// The eigenvalues alone, descending.
 std::vector<double> symmetric_values(const Matrix& matrix);
 
+/// A matrix t for which t^T gram t is the identity, so that x t is orthonormal if `gram` is x^T x.
+/// Directions of which nothing but rounding is left are left out.
+Matrix whitening(const Matrix& gram);
+
 }  // namespace ferrule::factor

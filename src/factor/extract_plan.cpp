@@ -10,6 +10,8 @@
 #include "base/shape_text.hpp"
 #include "base/try.hpp"
 #include "ferrule/text.hpp"
+#include "io/mapping.hpp"
+#include "merge/kernels.hpp"
 #include "merge/numbers.hpp"
 #include "model/base_model.hpp"
 #include "update/tensor_values.hpp"
@@ -40,6 +42,12 @@ void subtract_as(const TensorView& base, const TensorView& tuned, std::size_t fi
 /// Elements of tuned - base from `first` on, rounded once.
 void subtract(const TensorView& base, const TensorView& tuned, std::size_t first,
               std::span<float> out) {
+  if (base.dtype() == Dtype::kF32 && tuned.dtype() == Dtype::kF32) {
+    merging::kernels().subtract_f32(base.bytes().data() + first * sizeof(float),
+                                    tuned.bytes().data() + first * sizeof(float), out.data(),
+                                    out.size());
+    return;
+  }
   const bool wide = base.dtype() == Dtype::kF64 || tuned.dtype() == Dtype::kF64;
   while (!out.empty()) {
     const auto part = out.first(std::min(kStretch, out.size()));
@@ -215,7 +223,14 @@ DenseUpdate difference(const ChangedLayer& layer) {
                         std::size_t row, std::size_t column, std::span<float> out) {
     subtract(base, tuned, row * columns + column, out);
   };
-  return {rows, columns, make};
+  const auto prepare = [base = layer.weight.base, tuned = layer.weight.tuned, columns](
+                           std::size_t first, std::size_t height) {
+    for (const auto& view : {base, tuned}) {
+      const auto row_bytes = columns * (bit_width(view.dtype()) / 8);
+      io::populate_pages(view.bytes().subspan(first * row_bytes, height * row_bytes));
+    }
+  };
+  return {rows, columns, make, prepare};
 }
 
 std::optional<double> relative_change(const TensorPair& pair) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -209,17 +210,19 @@ void Decomposed::write(std::size_t rank, std::size_t part, FactorPair& pair) con
 }
 
 void Decomposed::write_vectors(std::size_t rank, std::size_t part, FactorPair& pair) const {
+  std::vector<double> roots(rank);
+  for (std::size_t v = 0; v < rank; ++v) roots[v] = std::sqrt(values_[v]);
   std::vector<double> scaled;
   for (std::size_t v = 0; v < rank; ++v) {
     const auto row = vt_.row(v);
     scaled.assign(row.begin(), row.end());
-    for (auto& value : scaled) value *= std::sqrt(values_[v]);
+    for (auto& value : scaled) value *= roots[v];
     pair.put_a(part, v, 0, scaled);
   }
   for (std::size_t i = 0; i < u_.rows; ++i) {
     const auto row = u_.row(i).first(rank);
-    scaled.assign(row.begin(), row.end());
-    for (std::size_t v = 0; v < rank; ++v) scaled[v] *= std::sqrt(values_[v]);
+    scaled.resize(rank);
+    std::transform(row.begin(), row.end(), roots.begin(), scaled.begin(), std::multiplies<>());
     pair.put_b(part, i, 0, scaled);
   }
 }

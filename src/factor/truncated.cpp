@@ -9,7 +9,10 @@
 #include <vector>
 
 #include "factor/block.hpp"
+#include "factor/convergence.hpp"
 #include "factor/dense_algebra.hpp"
+#include "factor/half_kernels.hpp"
+#include "factor/subspace.hpp"
 
 namespace ferrule::factor {
 namespace {
@@ -24,12 +27,6 @@ constexpr std::size_t kLanes = 16;
 constexpr std::size_t kMaxBlocks = 4;
 // Steps in all; each multiplies the update twice.
 constexpr int kMaxSteps = 16;
-// The share of the error that a larger space may still promise.
-constexpr double kAhead = 2e-3;
-// The share by which the last step may have reduced the error.
-constexpr double kLastStep = 1e-2;
-// How much of the last steps' gain the next one brings at least.
-constexpr double kSlowest = 0.9;
 // Below this share of the whole, total - kept is mostly rounding,
 constexpr double kCancels = 1e-4;
 // and below this one nothing else: a space of all blocks is good enough then.
@@ -212,13 +209,6 @@ std::optional<Decomposed> in_full(DenseUpdate& update) {
   return Decomposed::of(matrix);
 }
 
-/// True if the next steps promise little. `first` is the gain of the half step before the last.
-bool converged(double first, double last, double error) {
-  if (last > kLastStep * error) return false;
-  const double ratio = first > 0 ? std::clamp(last / first, 0.0, kSlowest) : 0.0;
-  return last * ratio / (1 - ratio) <= kAhead * error;
-}
-
 /// The leading `count` singular values and vectors.
 std::optional<Decomposed> leading(DenseUpdate& update, std::size_t count, unsigned threads) {
   const auto width = (count + kMore + kLanes - 1) / kLanes * kLanes;
@@ -230,7 +220,7 @@ std::optional<Decomposed> leading(DenseUpdate& update, std::size_t count, unsign
   // Squares of finite floats add up to a finite double.
   if (!std::isfinite(total)) return std::nullopt;
   if (total == 0) return Decomposed();
-  double before = 0;
+  Convergence convergence;
   int steps = 0;
   for (;;) {
     KrylovSpace space(update, count, total, threads);
@@ -240,11 +230,8 @@ std::optional<Decomposed> leading(DenseUpdate& update, std::size_t count, unsign
       const double middle = space.middle_error();
       const double error = space.error();
       unseen = error * error < kUnseen * total;
-      // The first step of all only finds a direction.
-      if (steps++ > 0 && !unseen && converged(before - middle, middle - error, error)) {
-        return space.decomposed();
-      }
-      before = error;
+      ++steps;
+      if (convergence.reached(middle, error) && !unseen) return space.decomposed();
       is_full = space.blocks() == kMaxBlocks || (space.blocks() + 1) * width > full;
       if (is_full && (unseen || steps >= kMaxSteps)) return space.decomposed();
       x = is_full ? space.best_right() : space.next();
@@ -260,10 +247,16 @@ std::optional<Decomposed> leading(DenseUpdate& update, std::size_t count, unsign
 std::optional<Decomposed> truncated(DenseUpdate update, const RankRule& rule, unsigned threads) {
   const auto full = std::min(update.rows(), update.columns());
   if (full <= kFull) return in_full(update);
+  const auto* kernels = half_kernels();
   std::size_t count = std::min(rule.rank.value_or(32), full);
   for (;; count *= 2) {
     if (count + kMore > full / 2) return in_full(update);
-    auto decomposed = leading(update, count, threads);
+    std::optional<Decomposed> decomposed;
+    if (kernels != nullptr) decomposed = leading_by_halves(*kernels, update, count, threads);
+    if (!decomposed) {
+      kernels = nullptr;
+      decomposed = leading(update, count, threads);
+    }
     if (rule.rank || !decomposed) return decomposed;
     const auto rank = choose_rank(rule, {&*decomposed, 1});
     // Enough if the rule is met by fewer than all that were found.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -116,6 +117,17 @@ Result<void> make_writable(std::span<const std::byte> bytes) {
   }
   found->second.is_writable = true;
   return {};
+}
+
+void populate_pages(std::span<const std::byte> bytes) noexcept {
+  if (bytes.empty()) return;
+  static const auto kPage = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto first = reinterpret_cast<std::uintptr_t>(bytes.data()) / kPage * kPage;
+  const auto last = reinterpret_cast<std::uintptr_t>(bytes.data()) + bytes.size();
+  constexpr int kPopulateRead =
+      22;  // MADV_POPULATE_READ since Linux 5.14; others know no such advice.
+  ::madvise(const_cast<std::byte*>(bytes.data()) - (last - bytes.size() - first), last - first,
+            kPopulateRead);
 }
 
 void release_pages(std::span<const std::byte> bytes) noexcept {

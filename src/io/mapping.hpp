@@ -36,6 +36,10 @@ class Mapping {
 /// with kLimitExceeded if the limits of the process do not allow so much data.
 Result<void> make_writable(std::span<const std::byte> bytes);
 
+/// Says that `bytes` will be read next, all of them: pages of a file that Mapping mapped are found
+/// at once, rather than a few with every fault. Bytes of any other memory stay as they are.
+void populate_pages(std::span<const std::byte> bytes) noexcept;
+
 /// Says that `bytes` of a file mapped by Mapping (Backing::kMap) are done with. After some MiB the
 /// memory of the file's pages is given back; their content is read from the file again when it is
 /// touched. Bytes of any other memory stay. For who reads a large file once and keeps it open.

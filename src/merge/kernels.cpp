@@ -50,12 +50,22 @@ void store(const float* from, std::byte* to, std::size_t count) {
   }
 }
 
+void subtract(const std::byte* before, const std::byte* after, float* to, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    float left = 0, right = 0;
+    std::memcpy(&left, before + i * sizeof(float), sizeof(float));
+    std::memcpy(&right, after + i * sizeof(float), sizeof(float));
+    to[i] = right - left;
+  }
+}
+
 constexpr Kernels kPlain = {"plain",
                             add_product,
                             load<base::bf16_to_float>,
                             load<base::f16_to_float>,
                             store<base::float_to_bf16>,
-                            store<base::float_to_f16>};
+                            store<base::float_to_f16>,
+                            subtract};
 
 const Kernels& choose() noexcept {
   const char* const asked = std::getenv("FERRULE_KERNELS");

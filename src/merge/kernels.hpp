@@ -38,6 +38,9 @@ struct Kernels {
   void (*load_f16)(const std::byte* from, float* to, std::size_t count);
   void (*store_bf16)(const float* from, std::byte* to, std::size_t count);
   void (*store_f16)(const float* from, std::byte* to, std::size_t count);
+  /// after - before of stored floats. Asks for as many that follow, which come next.
+  void (*subtract_f32)(const std::byte* before, const std::byte* after, float* to,
+                       std::size_t count);
 };
 
 /// Those for this machine. FERRULE_KERNELS=plain|avx2|avx512 in the environment chooses others that

@@ -56,6 +56,9 @@ FERRULE_TARGET inline Floats rounded(Dtype dtype, Floats value) {
   return value;
 }
 
+FERRULE_TARGET inline Floats stored_floats(const std::byte* from) {
+  return _mm256_loadu_ps(reinterpret_cast<const float*>(from));
+}
 FERRULE_TARGET inline __m128i halves(const std::byte* from) {
   return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
 }
@@ -78,7 +81,8 @@ FERRULE_TARGET inline void to_f16(Floats from, std::byte* to) {
 
 #include "merge/kernels_body.inc"
 
-constexpr Kernels kAvx2 = {"avx2", add_product, load_bf16, load_f16, store_bf16, store_f16};
+constexpr Kernels kAvx2 = {"avx2",     add_product, load_bf16,   load_f16,
+                           store_bf16, store_f16,   subtract_f32};
 
 }  // namespace
 

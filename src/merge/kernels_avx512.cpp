@@ -53,6 +53,7 @@ FERRULE_TARGET inline Floats rounded(Dtype dtype, Floats value) {
   return value;
 }
 
+FERRULE_TARGET inline Floats stored_floats(const std::byte* from) { return _mm512_loadu_ps(from); }
 FERRULE_TARGET inline __m256i halves(const std::byte* from) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
 }
@@ -72,7 +73,8 @@ FERRULE_TARGET inline void to_f16(Floats from, std::byte* to) {
 
 #include "merge/kernels_body.inc"
 
-constexpr Kernels kAvx512 = {"avx512", add_product, load_bf16, load_f16, store_bf16, store_f16};
+constexpr Kernels kAvx512 = {"avx512",   add_product, load_bf16,   load_f16,
+                             store_bf16, store_f16,   subtract_f32};
 
 }  // namespace
 

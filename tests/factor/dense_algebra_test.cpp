@@ -116,5 +116,24 @@ TEST(SymmetricEigen, IsDescending) {
   for (std::size_t i = 0; i < 5; ++i) EXPECT_NEAR(values[i], eigen.values[i], 1e-12);
 }
 
+TEST(Whitening, MakesVectorsOrthonormal) {
+  for (const double last : {1.0, 1e-8, 0.0}) {
+    auto vectors = random_matrix(40, 6, 4);
+    for (std::size_t i = 0; i < 40; ++i) {
+      vectors.at(i, 5) = last * vectors.at(i, 5) + vectors.at(i, 0);
+    }
+    const auto white = times(vectors, whitening(times(transposed(vectors), vectors)));
+    ASSERT_EQ(white.columns, last == 1.0 ? 6U : 5U);
+    const auto gram = times(transposed(white), white);
+    for (std::size_t i = 0; i < gram.rows; ++i) {
+      for (std::size_t j = 0; j < gram.columns; ++j) {
+        EXPECT_NEAR(gram.at(i, j), i == j ? 1 : 0, 1e-9);
+      }
+    }
+  }
+}
+
+TEST(Whitening, NothingIsLeftOfZeros) { EXPECT_EQ(whitening(Matrix(3, 3)).columns, 0U); }
+
 }  // namespace
 }  // namespace ferrule::factor

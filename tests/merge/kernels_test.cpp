@@ -5,6 +5,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <random>
@@ -122,6 +123,25 @@ TEST(Kernels, FloatsAreRoundedTheSame) {
   for (const auto* set : wide_sets()) {
     EXPECT_EQ(round(set->store_bf16), round(plain_kernels()->store_bf16)) << set->name;
     EXPECT_EQ(round(set->store_f16), round(plain_kernels()->store_f16)) << set->name;
+  }
+}
+
+TEST(Kernels, StoredFloatsAreSubtractedTheSame) {
+  std::vector<float> floats;
+  std::mt19937 random(8);
+  for (int i = 0; i < 2 * 1003; ++i) {
+    floats.push_back(static_cast<float>(static_cast<std::int32_t>(random())) * 0x1p-20F);
+  }
+  // One byte further, as a file may have them.
+  std::vector<std::byte> stored(1 + floats.size() * sizeof(float));
+  std::memcpy(stored.data() + 1, floats.data(), floats.size() * sizeof(float));
+  const auto* const before = stored.data() + 1;
+  for (const auto* set : wide_sets()) {
+    std::vector<float> difference(1003);
+    set->subtract_f32(before, before + 1003 * sizeof(float), difference.data(), 1003);
+    for (std::size_t i = 0; i < 1003; ++i) {
+      ASSERT_EQ(difference[i], floats[1003 + i] - floats[i]) << set->name << " element " << i;
+    }
   }
 }
 
