@@ -129,6 +129,7 @@ double allowed(const Site& site) {
   for (const auto* values : {&site.a, &site.b}) {
     if (!values->empty()) each = std::max(each, values->roundoff());
   }
+  for (const auto& [role, values] : site.others) each = std::max(each, values.roundoff());
   return 4 * each;
 }
 
