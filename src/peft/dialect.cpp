@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <initializer_list>
+#include <optional>
 
 #include "ferrule/text.hpp"
 #include "peft/method.hpp"
@@ -106,6 +107,14 @@ bool is_mistral(std::string_view key) {
          ends_with_one(key, {".lora_A.weight", ".lora_B.weight"});
 }
 
+/// Z-Image and Lumina 2 call their layers as Mistral's models do, but not what is in attention.
+bool has_image_names(const TensorSource& source) {
+  return std::any_of(source.tensors().begin(), source.tensors().end(), [](const auto& tensor) {
+    return has(tensor.name, ".attention.to_") || has(tensor.name, ".attention.qkv.") ||
+           has(tensor.name, ".attention.out.") || has(tensor.name, ".adaLN_modulation.");
+  });
+}
+
 }  // namespace
 
 const Dialect* dialect_of_config(const Json& document) {
@@ -143,8 +152,14 @@ const Dialect* dialect_of_key(std::string_view key) {
 }
 
 DialectFound dialect_of(const TensorSource& source) {
+  std::optional<bool> image;
   for (const auto& [name, view] : source.tensors()) {
-    if (const auto* dialect = dialect_of_key(name)) return {dialect, name};
+    const auto* dialect = dialect_of_key(name);
+    if (dialect == &kMistral) {
+      if (!image) image = has_image_names(source);
+      if (*image) continue;
+    }
+    if (dialect != nullptr) return {dialect, name};
   }
   return {};
 }

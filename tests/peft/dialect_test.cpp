@@ -55,6 +55,24 @@ TEST(Dialect, TheFirstTensorThatShowsOneIsNamed) {
   EXPECT_EQ(describe(found), "an adapter of torchtune, not of PEFT (tensor \"x.lora_a.weight\")");
 }
 
+TEST(Dialect, LayersOfImageModelsAreNotThoseOfMistral) {
+  const std::vector<std::byte> bytes(4);
+  const std::vector<std::uint64_t> shape = {1};
+  StateDict mistral;
+  ASSERT_TRUE(mistral.add("layers.0.feed_forward.w1.lora_A.weight", Dtype::kF32, shape, bytes));
+  ASSERT_TRUE(mistral.add("layers.0.attention.wq.lora_A.weight", Dtype::kF32, shape, bytes));
+  ASSERT_NE(dialect_of(mistral).dialect, nullptr);
+  EXPECT_EQ(dialect_of(mistral).dialect->what, "a LoRA of mistral-finetune");
+  for (const std::string_view name :
+       {"layers.0.attention.to_q.lora_A.weight", "layers.0.attention.qkv.lora_A.weight",
+        "layers.0.adaLN_modulation.0.lora_A.weight"}) {
+    StateDict image;
+    ASSERT_TRUE(image.add("layers.0.feed_forward.w1.lora_A.weight", Dtype::kF32, shape, bytes));
+    ASSERT_TRUE(image.add(std::string(name), Dtype::kF32, shape, bytes));
+    EXPECT_EQ(dialect_of(image).dialect, nullptr) << name;
+  }
+}
+
 TEST(Dialect, PeftsOwnKeysAreKnownWithAndWithoutAName) {
   EXPECT_TRUE(is_peft_key("base_model.model.q.lora_A.weight"));
   EXPECT_TRUE(is_peft_key("base_model.model.q.lora_A.default.weight"));
