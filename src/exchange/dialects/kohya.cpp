@@ -79,7 +79,12 @@ class Writer {
     if (component == "transformer") {
       return std::string(component_of_path(site.path).empty() ? "lora_unet_" : "lora_transformer_");
     }
-    if (component == "text_encoder") return std::string(two ? "lora_te1_" : "lora_te_");
+    // The one text encoder of Lumina 2 and Anima is a model of language.
+    const bool language =
+        site.path.starts_with("layers.") || site.path.starts_with("model.layers.");
+    if (component == "text_encoder") {
+      return std::string(two && !language ? "lora_te1_" : "lora_te_");
+    }
     if (component == "text_encoder_2") return std::string(t5 ? "lora_te3_" : "lora_te2_");
     if (component == "text_encoder_3") return std::string("lora_te3_");
     if (component == "prior") return std::string("lora_prior_");

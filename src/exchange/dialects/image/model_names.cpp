@@ -165,8 +165,9 @@ FusedModule one_module(std::string path) { return {.paths = {std::move(path)}, .
 const std::vector<const ImageModel*>& all_image_models() {
   static const auto kAll = [] {
     std::vector<const ImageModel*> out;
-    for (const auto& model : still_models()) out.push_back(&model);
-    for (const auto& model : video_models()) out.push_back(&model);
+    for (const auto models : {still_models(), pixart_models(), hunyuan_models(), video_models()}) {
+      for (const auto& model : models) out.push_back(&model);
+    }
     return out;
   }();
   return kAll;
@@ -205,8 +206,16 @@ const ImageModel* image_model_in_header(std::string_view value) {
                              {"stable-diffusion-3", "sd3"},
                              {"wan", "wan"},
                              {"framepack", "hunyuan-video"},
-                             {"hunyuan-video-1", ""},
-                             {"hunyuan_video_1", ""},
+                             {"hunyuan-video-1", "hunyuan-video-1.5"},
+                             {"hunyuan_video_1", "hunyuan-video-1.5"},
+                             {"hunyuan-image", "hunyuan-image"},
+                             {"hunyuan_image", "hunyuan-image"},
+                             {"kandinsky5", "kandinsky5"},
+                             {"kandinsky-5", "kandinsky5"},
+                             {"ideogram", "ideogram4"},
+                             {"krea2", "krea2"},
+                             {"krea-2", "krea2"},
+                             {"pixart", "pixart"},
                              {"hunyuan-video", "hunyuan-video"},
                              {"hunyuan_video", "hunyuan-video"},
                              {"qwen-image", "qwen-image"},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sources: the converters of diffusers 0.42.1 for LoRA files (lora_conversion_utils.py) and for
-// whole checkpoints (single_file_utils.py), which tests/exchange/image_converters.py runs beside
+// whole checkpoints (single_file_utils.py), which tests/exchange/image_families.py runs beside
 // Ferrule.
 #include "exchange/dialects/image/model_tables.hpp"
 
@@ -44,7 +44,7 @@ constexpr NameLine kFluxSingle[] = {
 constexpr NameLine kFluxTop[] = {
     {"img_in", "x_embedder"},
     {"txt_in", "context_embedder"},
-    {"time_in.in_layer", "time_text_embed.timestep_embedder.linear_1"},
+    {"time_in.in_layer", "time_text_embed.timestep_embedder.linear_1", "1", Rows::kAsTheyAre, 12},
     {"time_in.out_layer", "time_text_embed.timestep_embedder.linear_2"},
     {"vector_in.in_layer", "time_text_embed.text_embedder.linear_1"},
     {"vector_in.out_layer", "time_text_embed.text_embedder.linear_2"},
@@ -272,30 +272,6 @@ constexpr NameBlock kAura[] = {
     {"", "", kAuraTop},
 };
 
-constexpr NameLine kSanaBlock[] = {
-    {"attn.qkv", "attn1.to_q attn1.to_k attn1.to_v", kThirds},
-    {"attn.proj", "attn1.to_out.0"},
-    {"cross_attn.q_linear", "attn2.to_q"},
-    {"cross_attn.kv_linear", "attn2.to_k attn2.to_v", "1 1"},
-    {"cross_attn.proj", "attn2.to_out.0"},
-    {"mlp.inverted_conv.conv", "ff.conv_inverted"},
-    {"mlp.depth_conv.conv", "ff.conv_depth"},
-    {"mlp.point_conv.conv", "ff.conv_point"},
-};
-constexpr NameLine kSanaTop[] = {
-    {"x_embedder.proj", "patch_embed.proj"},
-    {"t_embedder.mlp.0", "time_embed.emb.timestep_embedder.linear_1"},
-    {"t_embedder.mlp.2", "time_embed.emb.timestep_embedder.linear_2"},
-    {"t_block.1", "time_embed.linear"},
-    {"y_embedder.y_proj.fc1", "caption_projection.linear_1"},
-    {"y_embedder.y_proj.fc2", "caption_projection.linear_2"},
-    {"final_layer.linear", "proj_out"},
-};
-constexpr NameBlock kSana[] = {
-    {"blocks.*.", "transformer_blocks.*.", kSanaBlock},
-    {"", "", kSanaTop},
-};
-
 constexpr std::string_view kHiDreamBlock =
     "adaLN_modulation.1 attn1.to_q attn1.to_k attn1.to_v attn1.to_out attn1.to_q_t attn1.to_k_t "
     "attn1.to_v_t attn1.to_out_t ff_i.w1 ff_i.w2 ff_i.w3 ff_i.shared_experts.w1 "
@@ -357,9 +333,9 @@ constexpr ImageModel kModels[] = {
     {"qwen-image", "qwenimage qwen_image", "QwenImageTransformer2DModel", kQwen, false, true},
     {"z-image", "zimage z_image", "ZImageTransformer2DModel", kZImage},
     {"ideogram4", "ideogram", "Ideogram4Transformer2DModel", kIdeogram},
-    {"lumina2", "lumina lumina-2", "Lumina2Transformer2DModel", kLumina, false, true},
+    {"lumina2", "lumina lumina-2", "Lumina2Transformer2DModel", kLumina, false, true, false,
+     "llama"},
     {"auraflow", "aura-flow", "AuraFlowTransformer2DModel", kAura},
-    {"sana", "", "SanaTransformer2DModel", kSana},
     {"hidream", "hidream-i1", "HiDreamImageTransformer2DModel", kHiDream},
     {"krea2", "krea-2", "Krea2Transformer2DModel", kKrea},
     {"ernie-image", "ernie_image", "ErnieImageTransformer2DModel", kErnie, false, false, true},

@@ -53,10 +53,14 @@ struct ImageModel {
   bool flat_original = false;
   /// Models of language have such names, too: only --base or --arch says that it is this one.
   bool must_be_named = false;
+  /// The names that its text encoder has (flat_name.hpp).
+  std::string_view text_family = "clip";
 };
 
-/// Models of images, and of videos.
+/// Models of images, of videos, and those that are alike.
 std::span<const ImageModel> still_models();
+std::span<const ImageModel> pixart_models();
+std::span<const ImageModel> hunyuan_models();
 std::span<const ImageModel> video_models();
 
 }  // namespace ferrule::exchange

@@ -40,60 +40,6 @@ constexpr NameBlock kWan[] = {
     {"", "", kWanTop, "patch_embedding vace_patch_embedding"},
 };
 
-constexpr NameLine kHunyuanDouble[] = {
-    {"img_attn_qkv", kQkv, kThirds},
-    {"img_attn_proj", "attn.to_out.0"},
-    {"img_mlp.fc1", "ff.net.0.proj"},
-    {"img_mlp.fc2", "ff.net.2"},
-    {"img_mod.linear", "norm1.linear"},
-    {"txt_attn_qkv", "attn.add_q_proj attn.add_k_proj attn.add_v_proj", kThirds},
-    {"txt_attn_proj", "attn.to_add_out"},
-    {"txt_mlp.fc1", "ff_context.net.0.proj"},
-    {"txt_mlp.fc2", "ff_context.net.2"},
-    {"txt_mod.linear", "norm1_context.linear"},
-};
-constexpr NameLine kHunyuanSingle[] = {
-    {"linear1", "attn.to_q attn.to_k attn.to_v proj_mlp", "1 1 1 4", Rows::kAsTheyAre, 7},
-    {"linear2", "proj_out", "1", Rows::kAsTheyAre, 1, 5},
-    {"modulation.linear", "norm.linear"},
-};
-constexpr NameLine kHunyuanRefiner[] = {
-    {"self_attn_qkv", kQkv, kThirds},
-    {"self_attn_proj", "attn.to_out.0"},
-    {"mlp.fc1", "ff.net.0.proj"},
-    {"mlp.fc2", "ff.net.2"},
-    {"adaLN_modulation.1", "norm_out.linear"},
-};
-constexpr NameLine kHunyuanText[] = {
-    {"input_embedder", "proj_in"},
-    {"t_embedder.mlp.0", "time_text_embed.timestep_embedder.linear_1"},
-    {"t_embedder.mlp.2", "time_text_embed.timestep_embedder.linear_2"},
-    {"c_embedder.linear_1", "time_text_embed.text_embedder.linear_1"},
-    {"c_embedder.linear_2", "time_text_embed.text_embedder.linear_2"},
-};
-constexpr NameLine kHunyuanTop[] = {
-    {"img_in.proj", "x_embedder.proj"},
-    {"time_in.mlp.0", "time_text_embed.timestep_embedder.linear_1"},
-    {"time_in.mlp.2", "time_text_embed.timestep_embedder.linear_2"},
-    {"guidance_in.mlp.0", "time_text_embed.guidance_embedder.linear_1"},
-    {"guidance_in.mlp.2", "time_text_embed.guidance_embedder.linear_2"},
-    {"vector_in.in_layer", "time_text_embed.text_embedder.linear_1"},
-    {"vector_in.out_layer", "time_text_embed.text_embedder.linear_2"},
-    {"final_layer.linear", "proj_out"},
-    {"final_layer.adaLN_modulation.1", "norm_out.linear", "1", Rows::kHalvesSwapped},
-};
-constexpr NameBlock kHunyuan[] = {
-    {"double_blocks.*.", "transformer_blocks.*.", kHunyuanDouble},
-    {"single_blocks.*.", "single_transformer_blocks.*.", kHunyuanSingle},
-    {"txt_in.individual_token_refiner.blocks.*.",
-     "context_embedder.token_refiner.refiner_blocks.*.", kHunyuanRefiner},
-    {"txt_in.", "context_embedder.", kHunyuanText},
-    // FramePack has modules of its own, in one spelling.
-    {"", "", kHunyuanTop,
-     "clean_x_embedder.proj clean_x_embedder.proj_2x clean_x_embedder.proj_4x image_projection.up "
-     "image_projection.down"},
-};
-
 constexpr std::string_view kLtxAttention =
     "attn1.to_q attn1.to_k attn1.to_v attn1.to_out.0 attn2.to_q attn2.to_k attn2.to_v "
     "attn2.to_out.0 ff.net.0.proj ff.net.2";
@@ -199,10 +145,15 @@ constexpr NameLine kCosmosTop[] = {
     {"final_layer.adaln_modulation.2", "norm_out.linear_2"},
     {"final_layer.linear", "proj_out"},
 };
+constexpr std::string_view kAnimaText =
+    "self_attn.q_proj self_attn.k_proj self_attn.v_proj self_attn.o_proj cross_attn.q_proj "
+    "cross_attn.k_proj cross_attn.v_proj cross_attn.o_proj mlp.0 mlp.2";
 /// Cosmos-Predict 2, and Anima, which has its text conditioner beside.
 constexpr NameBlock kCosmos[] = {
     {"blocks.*.", "transformer_blocks.*.", kCosmosBlock},
     {"", "", kCosmosTop},
+    {"llm_adapter.blocks.*.", "blocks.*.", {}, kAnimaText, "text_conditioner"},
+    {"llm_adapter.", "", {}, "out_proj", "text_conditioner"},
     {"llm_adapter.", "", {}, "**", "text_conditioner"},
 };
 
@@ -292,20 +243,38 @@ constexpr NameBlock kCogView4[] = {
      "time_condition_embed.condition_embedder.linear_2 norm_out.linear proj_out"},
 };
 
+constexpr std::string_view kKandinskyText =
+    "text_modulation.out_layer self_attention.to_query self_attention.to_key "
+    "self_attention.to_value self_attention.out_layer feed_forward.in_layer "
+    "feed_forward.out_layer";
+constexpr std::string_view kKandinskyVisual =
+    "visual_modulation.out_layer self_attention.to_query self_attention.to_key "
+    "self_attention.to_value self_attention.out_layer cross_attention.to_query "
+    "cross_attention.to_key cross_attention.to_value cross_attention.out_layer "
+    "feed_forward.in_layer feed_forward.out_layer";
+constexpr NameBlock kKandinsky[] = {
+    {"text_transformer_blocks.*.", "text_transformer_blocks.*.", {}, kKandinskyText},
+    {"visual_transformer_blocks.*.", "visual_transformer_blocks.*.", {}, kKandinskyVisual},
+    {"",
+     "",
+     {},
+     "time_embeddings.in_layer time_embeddings.out_layer text_embeddings.in_layer "
+     "pooled_text_embeddings.in_layer visual_embeddings.in_layer out_layer.modulation.out_layer "
+     "out_layer.out_layer"},
+};
+
 constexpr ImageModel kModels[] = {
     {"wan", "wan2.1 wan2.2 skyreels",
      "WanTransformer3DModel WanVACETransformer3DModel WanAnimateTransformer3DModel "
      "SkyReelsV2Transformer3DModel ChronoEditTransformer3DModel HeliosTransformer3DModel",
      kWan, false, true},
-    {"hunyuan-video", "hunyuan_video hunyuanvideo framepack",
-     "HunyuanVideoTransformer3DModel HunyuanVideoFramepackTransformer3DModel", kHunyuan, false,
-     true},
     {"ltx", "ltxv ltx-video", "LTXVideoTransformer3DModel", kLtx},
     {"ltx2", "ltx-2", "LTX2VideoTransformer3DModel", kLtx2},
     {"mochi", "mochi-1", "MochiTransformer3DModel", kMochi},
-    {"cosmos", "cosmos2 anima", "CosmosTransformer3DModel", kCosmos, false, true},
+    {"cosmos", "cosmos2 anima", "CosmosTransformer3DModel", kCosmos, false, true, false, "llama"},
     {"cosmos1", "", "", kCosmos1},
     {"minimax-h3", "", "MiniMaxH3Transformer3DModel", kMiniMax, false, true},
+    {"kandinsky5", "kandinsky-5", "Kandinsky5Transformer3DModel", kKandinsky, false, true},
     {"cogvideox", "", "CogVideoXTransformer3DModel", kCogVideo},
     {"cogview4", "", "CogView4Transformer2DModel", kCogView4},
     {"ace-step", "ace_step", "AceStepTransformer1DModel", kAceStep, false, false, true},

@@ -121,7 +121,7 @@ void ModuleFinder::learn_model(const ImageModel& model) {
   t5_is_second_ = model.t5_is_second;
   if (image_.empty()) image_ = kTransformer;
   components_.try_emplace(image_);
-  components_["text_encoder"].family = "clip";
+  components_["text_encoder"].family = model.text_family;
   components_["text_encoder_2"].family = model.t5_is_second ? "t5" : "clip";
   components_["text_encoder_3"].family = "t5";
 }
