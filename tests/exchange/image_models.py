@@ -190,6 +190,16 @@ def check_methods(case):
         for to in ("kohya", "lycoris"):
             back = case.convert(case.convert(peft, to, "--base", case.base), "peft", "--base", case.base)
             same(read_peft(back)[0], want, title)
+    # A strength that is multiplied into factors of 16 bits rounds them.
+    halves = {f"{name}.{key}": value.astype("f2") for key, value in whole.items()}
+    folder = case.convert(case.file(halves), "peft", "--base", case.base) / "unet"
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps({**config, "alpha": 0.3, "alpha_pattern": {}}))
+    want = {"unet." + path: 0.3 / config["r"] * update_of({key: value.astype("f2").astype("f8") for key, value in whole.items()})}
+    for to in ("kohya", "lycoris"):
+        back = case.convert(case.convert(folder.parent, to, "--base", case.base), "peft", "--base", case.base)
+        same(read_peft(back)[0], want, "strength of 16 bits", 1e-3)
+    check_based(case)
     down, mid, up = tensor(2, 8, 1, 1), tensor(2, 2, 3, 3), tensor(8, 2, 1, 1)
     resnet = "lora_unet_down_blocks_0_resnets_0_conv1"
     got, _ = case.read({resnet + ".lora_down.weight": down, resnet + ".lora_mid.weight": mid, resnet + ".lora_up.weight": up}, "--base", case.base)
@@ -197,6 +207,32 @@ def check_methods(case):
     difference, kernel = tensor(16, 8), tensor(8, 8, 3, 3)
     got, _ = case.read({name + ".diff": difference, resnet + ".diff": kernel}, "--base", case.base)
     same(got, {"unet." + path: difference, "unet.down_blocks.0.resnets.0.conv1": kernel}, "whole difference")
+
+
+def check_based(case):
+    """GLoRA and IA3 of LyCORIS, which multiply the base's weight."""
+    path, name = "up_blocks.0.attentions.1.transformer_blocks.0.ff.net.0.proj", "lora_unet_up_blocks_0_attentions_1_transformer_blocks_0_ff_net_0_proj"
+    weight = load_file(case.base / "unet" / "model.safetensors")[path + ".weight"].astype("f8")
+    a1, a2, b1, b2 = tensor(8, 2), tensor(2, 8), tensor(64, 2), tensor(2, 8)
+    glora = {name + ".a1.weight": a1, name + ".a2.weight": a2, name + ".b1.weight": b1, name + ".b2.weight": b2, name + ".alpha": np.float32(3)}
+    want = {"unet." + path: 1.5 * (weight @ a1.astype("f8") @ a2 + b1.astype("f8") @ b2)}
+    same(case.read(glora, "--base", case.base)[0], want, "GLoRA")
+    old = {name + ".a1.weight": a2, name + ".a2.weight": a1, name + ".b1.weight": b2, name + ".b2.weight": b1, name + ".alpha": np.float32(3)}
+    same(case.read(old, "--base", case.base)[0], want, "GLoRA of old")
+    case.refuse("EX-3", case.file(glora), "peft", "--arch", "sd1")
+    case.refuse("EX-8", case.file({**glora, name + ".a1.weight": a2, name + ".b1.weight": b1}), "peft", "--base", case.base)
+    for on_input, shape in ((1, (1, 8)), (0, (64, 1))):
+        vector = tensor(max(shape))
+        file = case.file({name + ".weight": vector, name + ".on_input": np.int64(on_input)})
+        folder = case.convert(file, "peft", "--base", case.base) / "unet"
+        config, tensors = json.loads((folder / "adapter_config.json").read_text()), load_file(folder / "adapter_model.safetensors")
+        assert config["peft_type"] == "IA3" and bool(config["feedforward_modules"]) == bool(on_input)
+        assert np.array_equal(tensors[f"base_model.model.{path}.ia3_l"], (1 + vector.astype("f8")).astype("f4").reshape(shape))
+    case.refuse("EX-3", file, "peft", "--arch", "sd1")
+    case.refuse("EX-8", case.file({name + ".weight": tensor(7), name + ".on_input": np.int64(0)}), "peft", "--base", case.base)
+    biased = load_file(case.base / "unet" / "model.safetensors")
+    save_file({**biased, path + ".bias": tensor(64)}, case.base / "unet" / "model.safetensors")
+    case.refuse("EX-3", file, "peft", "--base", case.base)
 
 
 def check_sgm(case):
@@ -253,6 +289,10 @@ def check_z_image(case):
     want = {f"transformer.layers.0.attention.to_{name}": update[8 * i:8 * i + 8] for i, name in enumerate("qkv")}
     want["transformer.layers.0.attention.to_out.0"] = out
     same(case.read({**own, **more})[0], want, "Z-Image")
+    # Without a prefix its names are like those of Mistral's models.
+    bare, update = site("layers.0.feed_forward.w1", (16, 8), words=("lora_A.weight", "lora_B.weight"))
+    query, second = site("layers.0.attention.to_q", (8, 8), words=("lora_A.weight", "lora_B.weight"))
+    same(case.read({**bare, **query})[0], {"transformer.layers.0.feed_forward.w1": update, "transformer.layers.0.attention.to_q": second}, "Z-Image without a prefix")
     # Anime-Z writes the fused projection and its parts, with dots for underscores.
     down, up = own["lora_unet_layers_0_attention_qkv.lora_down.weight"], own["lora_unet_layers_0_attention_qkv.lora_up.weight"]
     both = {}

@@ -101,16 +101,19 @@ METHODS = {"lora": {}, "DoRA by rows": {"dora_wd": True}, "DoRA by columns": {"d
            "core": {"use_tucker": True}, "loha": {"algo": "loha"}, "loha with a core": {"algo": "loha", "use_tucker": True}, "lokr": {"algo": "lokr"},
            "lokr, whole": {"algo": "lokr", "full_matrix": True}, "lokr, both factors": {"algo": "lokr", "decompose_both": True, "linear_dim": 2, "conv_dim": 2, "factor": 4},
            "lokr, unbalanced": {"algo": "lokr", "unbalanced_factorization": True, "factor": 4, "linear_dim": 2, "conv_dim": 2}, "scalar": {"use_scalar": True}, "full": {"algo": "full"}, "glora": {"algo": "glora"}, "diag-oft": {"algo": "diag-oft"},
-           "ia3": {"algo": "ia3"}}
+           "ia3": {"algo": "ia3"}, "glora of attention": {"algo": "glora"}, "ia3 of inputs": {"algo": "ia3", "train_on_input": True}}
+# GLoRA on convolutions, and IA3 on outputs of layers with biases.
 REFUSED = {"DoRA by columns", "glora", "diag-oft", "ia3"}
+READ = {"full", "glora of attention", "ia3 of inputs"}
 
 
 def check_lycoris(bench):
     """What LyCORIS wrote, in PEFT, and back in LyCORIS."""
     from lycoris import LycorisNetwork, create_lycoris, create_lycoris_from_weights
 
-    LycorisNetwork.apply_preset({"target_module": ["Transformer2DModel", "ResnetBlock2D", "Downsample2D"]})
     for title, options in METHODS.items():
+        some = title in ("glora of attention", "ia3 of inputs")
+        LycorisNetwork.apply_preset({"target_module": ["BasicTransformerBlock"] if some else ["Transformer2DModel", "ResnetBlock2D", "Downsample2D"]})
         model = bench.make()
         network = create_lycoris(model, multiplier=1.0, **{"linear_dim": 4, "linear_alpha": 6, "conv_dim": 4, "conv_alpha": 6, "algo": "lora", **options})
         network.apply_to()
@@ -132,8 +135,8 @@ def check_lycoris(bench):
             continue
         peft = bench.convert(file, "peft", "--base", bench.base)
         bench.same(bench.peft(peft), want, f"LyCORIS, {title}")
-        if title == "full":
-            continue  # Its differences of biases became biases of LoRA, which LyCORIS does not have.
+        if title in READ:
+            continue  # PEFT has them in a form that LyCORIS does not have: biases of LoRA, IA3 with biases.
         folder = bench.convert(peft, "lycoris", "--base", bench.base)
         model = bench.make()
         network, _ = create_lycoris_from_weights(1.0, str(folder / "lycoris.safetensors"), model)

@@ -195,6 +195,23 @@ Result<void> set_lora(const Middle& middle, const std::string& component, Adapte
   return {};
 }
 
+/// Modules whose inputs IA3 scales: expressions, as PEFT wants names in a list of both.
+Result<void> set_scaling(const Middle& middle, const std::string& component,
+                         AdapterConfig& config) {
+  if (middle.facts.peft_configs.contains(component)) return {};
+  std::set<std::string> inputs, all;
+  for (const auto& site : middle.sites) {
+    if (site.component != component) continue;
+    all.insert(site.path);
+    const auto& vector = site.others.find("ia3_l")->second;
+    const bool input = vector.shape().size() == 2 && vector.dim(0) == 1 && vector.dim(1) != 1;
+    if (input) inputs.insert(site.path);
+  }
+  if (inputs.empty()) return config.set("feedforward_modules", Json::Array());
+  FERRULE_CHECK(config.set("target_modules", expression(all)));
+  return config.set("feedforward_modules", expression(inputs));
+}
+
 Result<void> set_saved_modules(const Middle& middle, const std::string& component,
                                AdapterConfig& config) {
   std::set<std::string> modules;
@@ -216,7 +233,6 @@ Result<AdapterConfig> peft_config(const Middle& middle, const std::string& compo
   }
   FERRULE_TRY(auto config, start_of(middle, component, method));
   const bool ranked = method != "IA3";
-  if (!ranked) FERRULE_CHECK(config.set("feedforward_modules", Json::Array()));
   if (!layers.empty() && ranked) {
     std::vector<std::uint64_t> ranks;
     for (const auto& layer : layers) ranks.push_back(layer.rank);
@@ -235,6 +251,7 @@ Result<AdapterConfig> peft_config(const Middle& middle, const std::string& compo
   }
   FERRULE_CHECK(
       config.set("target_modules", targets(layers, base.component(component), !component.empty())));
+  if (!ranked) FERRULE_CHECK(set_scaling(middle, component, config));
   std::set<std::string> parameters;
   for (const auto& layer : layers) {
     if (layer.is_parameter) parameters.insert(layer.path);

@@ -44,6 +44,7 @@ std::optional<double> one_number(const TensorView& tensor) {
     case Dtype::kI8:
       return loaded<std::int8_t>(bytes);
     case Dtype::kU8:
+    case Dtype::kBool:
       return loaded<std::uint8_t>(bytes);
     default:
       return std::nullopt;
@@ -67,6 +68,15 @@ Result<std::optional<double>> alpha_in(const RawModule& module) {
                            " that is not one finite number");
   }
   return alpha;
+}
+
+Result<double> number_in(const RawModule& module, std::string_view leaf) {
+  const auto found = module.unread.find(leaf);
+  const auto number = found == module.unread.end() ? std::nullopt : one_number(found->second);
+  if (!number || !std::isfinite(*number)) {
+    return bad(module, "has no finite number as its " + std::string(leaf));
+  }
+  return *number;
 }
 
 void set_scale(Site& site, const std::optional<double>& alpha) {

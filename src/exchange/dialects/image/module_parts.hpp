@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "exchange/dialects/image/raw_modules.hpp"
 #include "exchange/middle.hpp"
@@ -16,6 +17,9 @@ Error bad(const RawModule& module, const std::string& what);
 
 /// alpha, if the module has one. Fails with kCorrupt (EX-8) if it is not one finite number.
 Result<std::optional<double>> alpha_in(const RawModule& module);
+
+/// The number that an unread part of the module is. Fails as alpha_in().
+Result<double> number_in(const RawModule& module, std::string_view leaf);
 
 /// Sets the scale to alpha / rank, or 1 without an alpha.
 void set_scale(Site& site, const std::optional<double>& alpha);

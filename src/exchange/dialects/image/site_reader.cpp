@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <utility>
 
 #include "base/errors.hpp"
@@ -137,23 +138,41 @@ struct Method {
   std::string_view leaf;
   std::string_view name;
 };
-constexpr Method kUnread[] = {{"a1", "GLoRA"},
-                              {"a2", "GLoRA"},
-                              {"b1", "GLoRA"},
-                              {"b2", "GLoRA"},
-                              {"bm", "GLoRA"},
-                              {"oft_blocks", "OFT of LyCORIS"},
-                              {"oft_diag", "OFT of kohya-ss"},
-                              {"rescale", "OFT of LyCORIS"},
-                              {"w_norm", "differences of norms"},
-                              {"b_norm", "differences of norms"},
-                              {"on_input", "IA3 of LyCORIS"},
-                              {"weight", "IA3 of LyCORIS"}};
+constexpr std::string_view kRotation =
+    "OFT of LyCORIS (it rotates rows of the weight; OFT and BOFT of PEFT rotate its columns)";
+constexpr std::string_view kGlora = "GLoRA with a core of a convolution";
+constexpr std::string_view kNorm = "differences of norms";
+constexpr Method kUnread[] = {
+    {"a1", kGlora},
+    {"a2", kGlora},
+    {"b1", kGlora},
+    {"b2", kGlora},
+    {"bm", kGlora},
+    {"oft_blocks", kRotation},
+    {"oft_diag",
+     "OFT of kohya-ss (it rotates rows of the weight; OFT of PEFT rotates its columns)"},
+    {"rescale", kRotation},
+    {"w_norm", kNorm},
+    {"b_norm", kNorm},
+    {"on_input", "IA3 of LyCORIS without its vector"},
+    {"weight", "IA3 of LyCORIS that does not say what it scales"}};
+
+/// Beside alpha the module has these parts alone.
+bool is_made_of(const RawModule& module, std::initializer_list<std::string_view> parts) {
+  const std::size_t alpha = module.leaves.contains("alpha") ? 1 : 0;
+  return module.leaves.size() == alpha && module.unread.size() == parts.size() &&
+         std::all_of(parts.begin(), parts.end(),
+                     [&](std::string_view part) { return module.unread.contains(part); });
+}
 
 }  // namespace
 
 Result<void> SiteReader::add(const RawModule& module, const Placed& placed) {
   const auto has = [&](std::string_view leaf) { return module.find(leaf) != nullptr; };
+  if (is_made_of(module, {"a1.weight", "a2.weight", "b1.weight", "b2.weight"})) {
+    return add_glora(module, placed);
+  }
+  if (is_made_of(module, {"on_input", "weight"})) return add_scaling(module, placed);
   if (!module.unread.empty()) {
     const auto& leaf = module.unread.begin()->first;
     for (const auto& [known, name] : kUnread) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "exchange/dialect.hpp"
+#include "exchange/dialects/image/base_weights.hpp"
 #include "exchange/dialects/image/module_finder.hpp"
 #include "exchange/dialects/image/raw_modules.hpp"
 #include "ferrule/result.hpp"
@@ -20,12 +21,13 @@ namespace ferrule::exchange {
 /// LoRA, DoRA, LoHa and LoKr stay what they are. A Tucker core is multiplied into A, a whole
 /// difference (`diff`) is LoRA of full rank with an identity, `diff_b` a bias of LoRA. alpha is
 /// divided by the rank; without one the strength is 1, as in every program that reads such files.
-/// Of a LoKr with two whole factors alpha says nothing.
+/// Of a LoKr with two whole factors alpha says nothing. With the base's weights GLoRA becomes LoRA,
+/// and IA3 of LyCORIS that of PEFT.
 class SiteReader {
  public:
-  /// `usual_alpha`: of LoRA without an alpha of its own.
-  explicit SiteReader(Middle& out, std::optional<double> usual_alpha = {})
-      : out_(out), usual_alpha_(usual_alpha) {}
+  /// `usual_alpha`: of LoRA without an alpha of its own. `out` and `base` outlive the reader.
+  SiteReader(Middle& out, BaseWeights& base, std::optional<double> usual_alpha = {})
+      : out_(out), base_(base), usual_alpha_(usual_alpha) {}
 
   /// Fails with kCorrupt (EX-8: parts that are missing or do not fit) or kUnsupported (EX-3: DoRA
   /// by columns, a method on fused modules; EX-11: the base has another shape there).
@@ -46,6 +48,8 @@ class SiteReader {
   Result<void> add_whole(const RawModule& module, const Placed& placed);
   Result<void> add_bias_alone(const RawModule& module, const Placed& placed);
   Result<void> add_unread(const RawModule& module, const Placed& placed, std::string method);
+  Result<void> add_glora(const RawModule& module, const Placed& placed);
+  Result<void> add_scaling(const RawModule& module, const Placed& placed);
   Result<void> add_kept(const RawModule& module, const Placed& placed, Site site);
   Result<void> add_kept_parts(const RawModule& module, const Placed& placed, const Site& whole,
                               std::array<std::uint64_t, 2> size);
@@ -57,6 +61,7 @@ class SiteReader {
   Result<void> add_parts(const Placed& placed, const Site& whole);
 
   Middle& out_;
+  BaseWeights& base_;
   std::optional<double> usual_alpha_;
 };
 

@@ -205,9 +205,10 @@ namespace {
 
 /// True if a module in the original's names (a fused projection) is in the file under the names of
 /// diffusers, too, with the same update: Anime-Z writes both, and diffusers takes the latter.
-Result<bool> is_repeated(const RawModule& module, const Placed& placed, const Middle& middle) {
+Result<bool> is_repeated(const RawModule& module, const Placed& placed, const Middle& middle,
+                         BaseWeights& base) {
   Middle own;
-  FERRULE_CHECK(SiteReader(own).add(module, placed));
+  FERRULE_CHECK(SiteReader(own, base).add(module, placed));
   std::size_t found = 0;
   for (const auto& site : own.sites) {
     for (const auto& other : middle.sites) {
@@ -263,7 +264,8 @@ Result<Middle> read_image_file(const std::shared_ptr<const TensorSource>& tensor
   const bool has_alpha = std::any_of(modules.begin(), modules.end(), [](const RawModule& module) {
     return module.find("alpha") != nullptr;
   });
-  SiteReader reader(out, has_alpha ? std::nullopt : header_alpha(finder, metadata, out));
+  BaseWeights base(request.base, request.open);
+  SiteReader reader(out, base, has_alpha ? std::nullopt : header_alpha(finder, metadata, out));
   std::vector<std::pair<const RawModule*, Placed>> originals;
   for (const auto& module : modules) {
     if (reader.ignore_zeros(module)) continue;
@@ -280,7 +282,7 @@ Result<Middle> read_image_file(const std::shared_ptr<const TensorSource>& tensor
   const bool both = !out.sites.empty();
   for (const auto& [module, placed] : originals) {
     if (both) {
-      FERRULE_TRY(const bool repeated, is_repeated(*module, placed, out));
+      FERRULE_TRY(const bool repeated, is_repeated(*module, placed, out, base));
       if (repeated) {
         out.ignored.push_back(module->key);
         out.notes.push_back(quote(module->name) +
