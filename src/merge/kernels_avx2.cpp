@@ -2,6 +2,7 @@
 #include "merge/kernels.hpp"
 
 #if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
 #include <immintrin.h>
 
 #include <algorithm>
@@ -87,8 +88,11 @@ constexpr Kernels kAvx2 = {"avx2",     add_product, load_bf16,   load_f16,
 }  // namespace
 
 const Kernels* avx2_kernels() noexcept {
-  const bool able = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
-                    __builtin_cpu_supports("f16c") != 0;
+  // Clang 14 has no name for F16C here.
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  const bool has_f16c = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+  const bool able =
+      has_f16c && __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
   return able ? &kAvx2 : nullptr;
 }
 
