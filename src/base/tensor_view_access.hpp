@@ -12,6 +12,14 @@ struct TensorViewAccess {
                               std::span<const std::byte> bytes) noexcept {
     return TensorView(dtype, shape, bytes);
   }
+
+  /// The tensor at the same offset in other data: `tensor` is in data that begin at `from`.
+  static TensorView moved(const TensorView& tensor, const std::byte* from,
+                          const std::byte* to) noexcept {
+    const auto bytes = tensor.bytes();
+    const auto at = bytes.empty() ? 0 : bytes.data() - from;
+    return unchecked(tensor.dtype(), tensor.shape(), {to + at, bytes.size()});
+  }
 };
 
 }  // namespace ferrule

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
-#include <cstddef>
 #include <memory>
-#include <mutex>
 #include <utility>
+
+#include "base/last_few.hpp"
 
 namespace ferrule::model {
 
@@ -17,18 +16,14 @@ class KnownAnswers {
 
   /// nullptr if the question was not asked, or if it was long ago.
   Anything find(const void* question, unsigned variant) {
-    const std::lock_guard lock(mutex_);
-    for (const auto& known : kept_) {
-      if (known.question.get() == question && known.variant == variant) return known.answer;
-    }
-    return nullptr;
+    return kept_.find([&](const Known& known) {
+      const bool is_it = known.question.get() == question && known.variant == variant;
+      return is_it ? known.answer : nullptr;
+    });
   }
 
   void keep(Anything question, unsigned variant, Anything answer) {
-    Known known{std::move(question), variant, std::move(answer)};
-    const std::lock_guard lock(mutex_);
-    std::swap(kept_[oldest_], known);  // What is freed is freed without the lock.
-    oldest_ = (oldest_ + 1) % kept_.size();
+    kept_.keep({std::move(question), variant, std::move(answer)});
   }
 
  private:
@@ -38,9 +33,7 @@ class KnownAnswers {
     Anything answer;
   };
 
-  std::mutex mutex_;
-  std::array<Known, 8> kept_;
-  std::size_t oldest_ = 0;
+  LastFew<Known> kept_;
 };
 
 }  // namespace ferrule::model
