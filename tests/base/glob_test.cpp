@@ -14,6 +14,7 @@ TEST(Globs, MatchTheWholeText) {
   EXPECT_TRUE(glob_matches("*.bin", "a/b.bin"));
   EXPECT_TRUE(glob_matches("layers.?.*_proj", "layers.3.self_attn.q_proj"));
   EXPECT_TRUE(glob_matches("a*b*c", "a-b-b-c"));
+  EXPECT_TRUE(glob_matches("a**", "a"));  // Any number of stars matches nothing.
   EXPECT_FALSE(glob_matches("", "a"));
   EXPECT_FALSE(glob_matches("?", ""));
   EXPECT_FALSE(glob_matches("*.bin", "a.bin.txt"));

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -257,6 +258,23 @@ TEST(Checkpoint, ARangeNamesTheFileThatHasTheTensor) {
               std::string(4, name[0]));
   }
   EXPECT_EQ(both->range("c").error().code, ErrorCode::kNotFound);
+}
+
+TEST(Checkpoint, AWholeBinIsTakenInPlaceOfSafetensorsWithoutData) {
+  const auto whole = std::filesystem::path(FERRULE_TEST_DATA) / "golden/torch/torch-2.13/tied.pt";
+  // Without a byte, and without a tensor.
+  for (const auto& empty : {std::string(), safetensors("{}", 0)}) {
+    const TempDir dir;
+    write_file(dir / "adapter_model.safetensors", empty);
+    std::filesystem::copy_file(whole, dir / "adapter_model.bin");
+    const auto opened = Checkpoint::open(dir.path());
+    ASSERT_TRUE(opened) << opened.error().to_string();
+    ASSERT_EQ(opened->files().size(), 1U);
+    EXPECT_EQ(opened->files()[0], dir / "adapter_model.bin");
+    EXPECT_FALSE(opened->tensors().empty());
+    ASSERT_EQ(opened->beside().size(), 1U);
+    EXPECT_EQ(opened->beside()[0], dir / "adapter_model.safetensors");
+  }
 }
 
 }  // namespace

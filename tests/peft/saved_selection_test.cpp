@@ -45,6 +45,14 @@ TEST(SavedSelection, ALiveModelIsNotASavedAdapter) {
   EXPECT_FALSE(saved(state.dict()));
 }
 
+TEST(SavedSelection, OfALayerThatWasInjectedNothingIsOutsideTheModel) {
+  State state;
+  state.base("layers.0.q_proj").lora("layers.0.q_proj", "default").add("norm.weight", {4});
+  const auto layout = StateLayout::read(state.dict(), {}).value();
+  ASSERT_TRUE(layout.injected());
+  EXPECT_TRUE(trained_beside(layout).empty());
+}
+
 TEST(SavedSelection, WhatIsBesideTheModelIsListedByName) {
   State state;
   state.base(kQ).lora(kQ, "default").add("v_head.summary.weight", {1, 4});

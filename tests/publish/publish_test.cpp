@@ -109,6 +109,15 @@ TEST_F(Publish, TensorsInMemoryArePublishedAndSharedOnesAreWrittenOnce) {
   EXPECT_EQ(publish_tensors(tensors, root_, {}, {.keep = 1}).value().removed.size(), 1U);
 }
 
+TEST_F(Publish, ANameTwiceIsRefusedAlsoOverTheSameMemory) {
+  const std::vector<float> values = {1, 2};
+  const std::uint64_t shape[] = {2};
+  const auto view = *TensorView::make(Dtype::kF32, shape, std::as_bytes(std::span(values)));
+  const std::vector<NamedTensor> tensors = {{"a", view}, {"a", view}};
+  EXPECT_FALSE(publish_tensors(tensors, root_, {}));
+  EXPECT_FALSE(fs::exists(root_ / "current"));
+}
+
 TEST_F(Publish, AReaderNoticesANewGeneration) {
   ASSERT_FALSE(PublishedReader::open(root_));
   ASSERT_TRUE(publish(adapter_, root_));

@@ -87,5 +87,75 @@ TEST(ReportJson, AddsUpTheBytesOfASave) {
   EXPECT_EQ(document.find("state_bytes")->dump(), "100");
 }
 
+TEST(ReportJson, WritesANormalization) {
+  const NormalizeReport report{.in_place = false,
+                               .weights_file = "w",
+                               .modules = 7,
+                               .rank = 16,
+                               .padded = 3,
+                               .folded = 5,
+                               .exact = false,
+                               .largest_relative_error = 0.5,
+                               .worst_module = "q",
+                               .copied = {"README.md"},
+                               .findings = {}};
+  EXPECT_EQ(Json(to_json(report, "o")).dump(),
+            R"({"directory":"o","in_place":false,"weights_file":"w","rank":16,"modules":7,)"
+            R"("padded":3,"folded":5,"exact":false,"largest_relative_error":0.5,)"
+            R"("worst_module":"q","copied":["README.md"],"findings":[]})");
+  const auto exact = Json(to_json(NormalizeReport{}, "o"));
+  EXPECT_EQ(exact.find("worst_module")->dump(), "null");
+}
+
+TEST(ReportJson, WritesAConversion) {
+  ConvertReport report;
+  report.adapters.push_back({.folder = "b",
+                             .from = "adapter_model.bin",
+                             .to = "adapter_model.safetensors",
+                             .tensors = 4,
+                             .from_bytes = 90,
+                             .copied = {"README.md"}});
+  EXPECT_EQ(Json(to_json(report, "o")).dump(),
+            R"({"directory":"o","in_place":false,"adapters":[{"folder":"b",)"
+            R"("from":"adapter_model.bin","to":"adapter_model.safetensors","tensor_count":4,)"
+            R"("from_bytes":90,"copied":["README.md"]}]})");
+}
+
+TEST(ReportJson, WritesAMerge) {
+  MergeReport report;
+  report.modules = 3;
+  report.untied = true;
+  report.bytes_written = 70;
+  report.copied = {"tokenizer.json"};
+  report.left_out = {"pytorch_model.bin"};
+  report.files.resize(2);
+  report.files[0].name = "model-1.safetensors";
+  report.files[0].bytes = 60;
+  report.files[0].changed = {"a", "b"};
+  report.files[0].added = {"lm_head.weight"};
+  report.files[1].name = "model-2.safetensors";
+  report.files[1].bytes = 10;
+  report.files[1].changed = {"c"};
+  report.files[1].linked = true;
+  EXPECT_EQ(Json(to_json(report, "o")).dump(),
+            R"({"output":"o","in_place":false,"modules":3,"changed_tensors":3,"untied":true,)"
+            R"("bytes_written":70,"files":[{"file":"model-1.safetensors","bytes":60,)"
+            R"("changed":["a","b"],"added":["lm_head.weight"],"linked":false,"resumed":false},)"
+            R"({"file":"model-2.safetensors","bytes":10,"changed":["c"],"added":[],)"
+            R"("linked":true,"resumed":false}],"copied":["tokenizer.json"],)"
+            R"("left_out":["pytorch_model.bin"],"findings":[]})");
+}
+
+TEST(ReportJson, WritesWhatACleanRemoved) {
+  const CleanReport report{
+      .removed = {"a"}, .in_use = {"b"}, .kept = {"c"}, .errors = {{.code = ErrorCode::kIo}}};
+  const auto document = Json(to_json(report, "f"));
+  EXPECT_EQ(document.find("folder")->dump(), "\"f\"");
+  EXPECT_EQ(document.find("removed")->dump(), "[\"a\"]");
+  EXPECT_EQ(document.find("in_use")->dump(), "[\"b\"]");
+  EXPECT_EQ(document.find("kept")->dump(), "[\"c\"]");
+  EXPECT_EQ(document.find("errors")->if_array()->front().find("code")->dump(), "\"io\"");
+}
+
 }  // namespace
 }  // namespace ferrule
