@@ -29,13 +29,9 @@ class DtensorReader {
         !view_.arguments(value).empty()) {
       value = view_.arguments(value)[0];
     }
-    if (!view_.is_made_by(value, "torch._tensor", "_rebuild_from_type_v2")) {
-      return std::optional<LocalShard>();
-    }
-    const auto arguments = view_.arguments(value);
-    const auto* type = arguments.size() == 4 ? view_.global(arguments[1]) : nullptr;
-    if (type == nullptr || type->name != "DTensor") return std::optional<LocalShard>();
-    const auto attributes = attributes_of(arguments[3]);
+    const auto state = state_of_subclass(view_, value, "DTensor");
+    if (!state) return std::optional<LocalShard>();
+    const auto attributes = attributes_of(*state);
     const auto local = attributes ? view_.find(*attributes, "_local_tensor") : std::nullopt;
     const auto spec = attributes ? view_.find(*attributes, "_spec") : std::nullopt;
     if (!local || !spec) return bad("RS-16", "is a DTensor of an unknown form");

@@ -31,13 +31,9 @@ class ShardedTensorReader {
       : file_(file), view_(file.view()), name_(name) {}
 
   Result<std::optional<LocalShard>> read(const PickleValue& value) {
-    if (!view_.is_made_by(value, "torch._tensor", "_rebuild_from_type_v2")) {
-      return std::optional<LocalShard>();
-    }
-    const auto arguments = view_.arguments(value);
-    const auto* type = arguments.size() == 4 ? view_.global(arguments[1]) : nullptr;
-    if (type == nullptr || type->name != "ShardedTensor") return std::optional<LocalShard>();
-    const auto state = view_.items(arguments[3]);
+    const auto wrapped = state_of_subclass(view_, value, "ShardedTensor");
+    if (!wrapped) return std::optional<LocalShard>();
+    const auto state = view_.items(*wrapped);
     if (state.size() < 3) return bad("RS-16", "is a ShardedTensor of an unknown form");
     LocalShard shard;
     FERRULE_TRY(shard.shape, global_shape(state[1]));

@@ -122,4 +122,15 @@ bool is_tensor(const format::PickleView& view, const format::PickleValue& value)
   }
 }
 
+std::optional<format::PickleValue> state_of_subclass(const format::PickleView& view,
+                                                     const format::PickleValue& value,
+                                                     std::string_view type) {
+  if (!view.is_made_by(value, "torch._tensor", "_rebuild_from_type_v2")) return std::nullopt;
+  // (how to make it, its class, the arguments, its state)
+  const auto arguments = view.arguments(value);
+  const auto* found = arguments.size() == 4 ? view.global(arguments[1]) : nullptr;
+  if (found == nullptr || found->name != type) return std::nullopt;
+  return arguments[3];
+}
+
 }  // namespace ferrule::rescues

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "ferrule/result.hpp"
 #include "format/pickle/pickle_view.hpp"
@@ -53,5 +54,11 @@ class TorchState {
 
 /// True for a call that makes a tensor of any kind.
 bool is_tensor(const format::PickleView& view, const format::PickleValue& value) noexcept;
+
+/// The state of an object whose class, called `type`, is derived from torch.Tensor
+/// (_rebuild_from_type_v2); nullopt for anything else.
+std::optional<format::PickleValue> state_of_subclass(const format::PickleView& view,
+                                                     const format::PickleValue& value,
+                                                     std::string_view type);
 
 }  // namespace ferrule::rescues

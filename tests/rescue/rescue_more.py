@@ -122,7 +122,7 @@ def broken(root):
     ]
 
 
-def check(checks, root):
+def check(checks, root, ranks):
     for checkpoint, expected, options, says in GOOD:
         kind = root / checkpoint.split("/")[0]
         checks.good(root / checkpoint, kind / expected, says=says, options=options)
@@ -135,14 +135,5 @@ def check(checks, root):
     checks.refused(last, config, "rescue", lambda p: edit(p, lambda s: s.pop("state_dict")), "RS-10", "without weights")
 
 
-def main():
-    checks = rescue_checks.Checks(sys.argv[1])
-    python = rescue_trainers.environment(pathlib.Path(sys.argv[2]))
-    with tempfile.TemporaryDirectory() as place:
-        subprocess.run([python, pathlib.Path(__file__).with_name("trainer_more.py"), place, "3"], check=True)
-        check(checks, pathlib.Path(place))
-    return checks.finish()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(rescue_trainers.run("trainer_more.py", [3], check))

@@ -8,16 +8,12 @@
 FOLDER keeps an environment with the pinned programs, made on the first run over the packages of this Python.
 """
 
-import pathlib
-import subprocess
 import sys
-import tempfile
 
-import rescue_checks
 import rescue_trainers
 
 
-def check(checks, root):
+def check(checks, root, ranks):
     kinds = sorted(root.iterdir())
     for kind in kinds:
         has_master = (kind / "master").exists()
@@ -45,14 +41,5 @@ def check(checks, root):
         checks.refused(step, config, "rescue", lambda d, at=path.relative_to(step): (d / at).unlink(), rule, path.name)
 
 
-def main():
-    checks = rescue_checks.Checks(sys.argv[1])
-    python = rescue_trainers.environment(pathlib.Path(sys.argv[2]))
-    with tempfile.TemporaryDirectory() as place:
-        subprocess.run([python, pathlib.Path(__file__).with_name("strategy_checkpoints.py"), place, "2"], check=True)
-        check(checks, pathlib.Path(place))
-    return checks.finish()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(rescue_trainers.run("strategy_checkpoints.py", [2], check))

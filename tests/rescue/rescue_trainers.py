@@ -35,6 +35,18 @@ def environment(folder):
     return python
 
 
+def run(script, processes, check):
+    """The exit code of a program with the usage above: `check(checks, folder, ranks)` looks at what `script` writes with
+    each number of processes."""
+    checks = rescue_checks.Checks(sys.argv[1])
+    python = environment(pathlib.Path(sys.argv[2]))
+    for ranks in processes:
+        with tempfile.TemporaryDirectory() as place:
+            subprocess.run([python, HERE / script, place, str(ranks)], check=True)
+            check(checks, pathlib.Path(place), ranks)
+    return checks.finish()
+
+
 def check(checks, root, ranks):
     for kind in sorted(root.iterdir()):
         for checkpoint in ("ckpt/global_step2", "excluded"):
@@ -44,15 +56,5 @@ def check(checks, root, ranks):
             checks.good(kind / checkpoint, kind / "expected", options=["--prefer", "working"])
 
 
-def main():
-    checks = rescue_checks.Checks(sys.argv[1])
-    python = environment(pathlib.Path(sys.argv[2]))
-    for ranks in (2, 3):
-        with tempfile.TemporaryDirectory() as place:
-            subprocess.run([python, HERE / "trainer_checkpoints.py", place, str(ranks)], check=True)
-            check(checks, pathlib.Path(place), ranks)
-    return checks.finish()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("trainer_checkpoints.py", (2, 3), check))
