@@ -69,8 +69,7 @@ Result<std::vector<AdapterFolder>> find_adapter_folders(const fs::path& director
                     directory);
   }
   // The config of another program, whose weights have other names.
-  FERRULE_TRY(const auto config, AdapterConfig::open(directory / kConfigFile));
-  static_cast<void>(config);
+  FERRULE_CHECK(AdapterConfig::open(directory / kConfigFile));
   return base::at(
       base::corrupt("AD-15", "there is neither adapter_model.safetensors nor adapter_model.bin"),
       directory);

@@ -40,13 +40,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kModelFile = "model.safetensors";
 
-/// PB-1.
-Result<void> judge(const fs::path& directory) {
-  FERRULE_TRY(const auto adapter, Adapter::open(directory));
-  static_cast<void>(adapter);
-  return {};
-}
-
 Result<std::vector<std::uint64_t>> generations_in(const fs::path& root) {
   FERRULE_TRY(const auto listing, io::list_by_kind(root));
   std::vector<std::uint64_t> found;
@@ -168,7 +161,7 @@ container::TensorPlan without_shared(std::span<const NamedTensor> tensors, Metad
 
 Result<PublishReport> publish(const fs::path& adapter, const fs::path& root,
                               const PublishOptions& options) {
-  FERRULE_CHECK(judge(adapter));
+  FERRULE_CHECK(Adapter::open(adapter));  // PB-1
   const auto fill = [&](io::DirectoryTransaction& transaction, PublishReport& report) {
     return copy_adapter(adapter, transaction, report);
   };

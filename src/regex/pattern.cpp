@@ -87,8 +87,7 @@ Result<bool> Pattern::search(std::string_view text) const { return rep_->run(tex
 
 Result<std::vector<std::string_view>> Pattern::search_groups(std::string_view text) const {
   std::vector<std::string_view> groups;
-  FERRULE_TRY(const bool found, rep_->engine->run(text, Anchor::kNone, &groups, true));
-  static_cast<void>(found);
+  FERRULE_CHECK(rep_->engine->run(text, Anchor::kNone, &groups, true));
   return groups;
 }
 
