@@ -47,9 +47,11 @@ need_python() {
   # The plain file of some registries brings gigabytes for GPUs that no test uses.
   local torch
   torch=$(grep '^torch==' tools/requirements-test.txt)
-  .venv/bin/python -m pip install -q --disable-pip-version-check "$torch+cpu" 2>/dev/null ||
-    .venv/bin/python -m pip install -q --disable-pip-version-check "$torch"
-  .venv/bin/python -m pip install -q --disable-pip-version-check -r tools/requirements-test.txt
+  local install=(.venv/bin/python -m pip install -q --disable-pip-version-check --no-compile)
+  "${install[@]}" "$torch+cpu" 2>/dev/null || "${install[@]}" "$torch"
+  "${install[@]}" -r tools/requirements-test.txt
+  # pip would compile on one core, and the packages' own tests too, of which a few are not meant to compile.
+  .venv/bin/python -m compileall -q -j 0 -x '/tests?/' .venv/lib >/dev/null || true
   echo "$stamp" >.venv/.stamp
 }
 
