@@ -48,7 +48,7 @@ void add_assemble(Arguments& command) {
       .required();
   command.option("-o,--output", options->output, "DIR", "Directory of the adapter").required();
   command.option("--config", options->config, "FILE",
-                 "The adapter_config.json (default: the one beside the shards)");
+                 "The adapter_config.json (default: the one next to the shards)");
   command.option("--adapter", options->assemble.adapter, "NAME",
                  "The adapter's name in the shards, if they have several");
   add_durability(command, options->assemble.durability);

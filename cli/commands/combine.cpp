@@ -83,7 +83,7 @@ void add_combine(Arguments& command) {
   command.about(R"(Writes the weighted sum of several adapters as one plain LoRA of strength 1.
 Ranks, alphas and rsLoRA of the adapters may differ: cat is the exact sum, svd the best
 approximation of rank R. The other methods are those of PEFT's add_weighted_adapter. Without
-_svd they combine A and B apart, which is not the sum of the updates; the distance is printed.
+_svd they combine A and B separately, which is not the sum of the updates; the distance is printed.
 
 Examples:
   ferrule combine style subject -o both --method cat --weight 1 --weight 0.7

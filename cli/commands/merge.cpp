@@ -20,7 +20,7 @@ adapter touches is equal to the bit. A head that was tied to the embedding is wr
 if only one of them changed.
 
 The output appears complete or not at all. A merge that is killed leaves a hidden folder
-beside the output, which --resume takes up.
+next to the output, from which --resume goes on.
 
 Examples:
   ferrule merge my-adapter --base Llama-3.1-8B -o merged

@@ -69,8 +69,8 @@ void add_publish(Arguments& command) {
   add_json(command, options->json);
   command.about(
       R"(Copies the adapter to ROOT/NNNNNNNN, a folder that is whole when it appears and never
-changes, and points ROOT/current to it in one step: who reads ROOT/current never sees
-half of it. An adapter with errors is refused. ROOT may be in /dev/shm.
+changes, and points ROOT/current to it in one step: a program that reads ROOT/current never
+sees half of an adapter. An adapter with errors is refused. ROOT can be in /dev/shm.
 
 Example:
   ferrule publish my-adapter /srv/adapters/mine --keep 3)");

@@ -134,7 +134,7 @@ std::optional<Error> read_facts(Options& options) {
 
 std::string why_beside(const std::filesystem::path& file) {
   if (file.filename() == kSafetensorsFile) {
-    return "every tensor in it is empty: adapter_model.bin beside it was taken";
+    return "every tensor in it is empty: adapter_model.bin next to it was taken";
   }
   return "another file of tensors in the checkpoint, which was not read: what it holds is not part "
          "of the adapter";
@@ -268,7 +268,7 @@ void add_save(Arguments& command) {
       .excludes("--no-card");
   add_json(command, options->json);
   command.about(
-      R"(Any part of a state dict will do, the base model's tensors may be in it. The adapter
+      R"(Any part of a state dict will do, and the base model's tensors can be in it. The adapter
 called "default" is written to DIR itself, every other one to DIR/NAME, all of them or
 none.
 

@@ -12,8 +12,8 @@ void add_unmerge(Arguments& command) {
   add_merge_arguments(command, *arguments,
                       "Directory of the model that the adapters were merged into");
   command.about(
-      R"(Takes the updates of the adapters off a model that they were merged into. Give the
-adapters and weights that were merged. What comes out is as near to the model before the
+      R"(Subtracts the updates of adapters from the model that they were merged into. Give the
+adapters and weights that were merged. The result is as near to the model before the
 merge as the dtype of its weights allows. What a merge overwrites cannot be undone and is
 refused: DoRA, modules saved in full, biases, trained tokens.
 

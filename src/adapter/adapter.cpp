@@ -112,7 +112,7 @@ Finding empty_beside_whole(const adapter::AdapterFiles& files) {
           .key = {},
           .message =
               "every tensor of adapter_model.safetensors is empty; the adapter_model.bin "
-              "beside it is whole (" +
+              "next to it is whole (" +
               std::to_string(files.whole_bin_tensors) + " tensors), but PEFT reads the first",
           .advice = "`ferrule fix` and `ferrule convert` take adapter_model.bin"};
 }

@@ -53,7 +53,7 @@ std::optional<Result<AdapterFiles>> open_beside_nothing(
   if (empty != EmptyWeights::kTakeWholeBin) {
     return base::at(
         base::corrupt("AD-15",
-                      "adapter_model.safetensors has 0 bytes; the adapter_model.bin beside it is "
+                      "adapter_model.safetensors has 0 bytes; the adapter_model.bin next to it is "
                       "whole (" +
                           std::to_string(files.whole_bin_tensors) +
                           " tensors), but PEFT reads the first: `ferrule fix` and `ferrule "

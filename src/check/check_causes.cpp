@@ -128,8 +128,8 @@ class Explainer {
     if (!could_tie) return false;
     say("BS-17", match,
         row == nullptr ? "the base has no " + quote(name) +
-                             ": it may be tied to the embedding, and no config.json "
-                             "says so"
+                             ": it can be tied to the embedding, but there is no "
+                             "config.json that says so"
                        : "the base has no " + quote(name) +
                              ", and its config does not tie it to the embedding",
         row == nullptr ? "give the directory with the base's config.json"
@@ -164,7 +164,7 @@ class Explainer {
     if (!live && !on_disk) return false;
     const auto new_path = renamed->name.substr(0, renamed->name.rfind('.'));
     const bool lora = adapter_.config().peft_type() == "LORA";
-    const auto why = !lora ? ": PEFT renames tensors of LORA alone"
+    const auto why = !lora ? ": PEFT renames only tensors of LORA"
                      : base_.names.renames_adapters()
                          ? ": PEFT renames the tensors, but target_modules does not name the new "
                            "module"

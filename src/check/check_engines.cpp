@@ -102,7 +102,7 @@ class Judge {
     if (!engine_.is_beyond_table()) return;
     const auto& engine = engine_.engine();
     add(Severity::kNote, "BS-23", {},
-        "the table speaks of " + engine.title + " up to " + engine.version + " (" + engine.date +
+        "the table describes " + engine.title + " up to " + engine.version + " (" + engine.date +
             "); a newer release is treated as that one",
         nullptr);
   }

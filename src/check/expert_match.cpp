@@ -144,8 +144,8 @@ Result<ExpertGroups::Cause> ExpertGroups::judge(const std::string& path,
   }
   if (has_pair && !wants_down) {
     return Cause{"BS-5",
-                 "gate and up of the experts without down: PEFT fuses them under the name they "
-                 "would have beside down (base_layer), and nothing of them loads",
+                 "gate and up of the experts without down: PEFT fuses them under the name that "
+                 "they have if down is adapted too (base_layer), and none of them loads",
                  std::string(kFix)};
   }
   if (has_pair != wants_pair || has_down != wants_down) {

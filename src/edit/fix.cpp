@@ -91,7 +91,7 @@ Result<FixedFolder> fix_folder(const adapter::AdapterFolder& folder, const FixOp
   if (fixed.files.whole_bin_tensors != 0) {
     fixed.report.fixed.push_back({"empty-file",
                                   "took adapter_model.bin: every tensor of "
-                                  "adapter_model.safetensors beside it is empty",
+                                  "adapter_model.safetensors next to it is empty",
                                   fixed.files.whole_bin_tensors});
   } else if (fixed.stale) {
     fixed.report.fixed.push_back({"stale-file",

@@ -72,7 +72,7 @@ Result<AdapterConfig> normal_config(const AdapterConfig& config,
   FERRULE_CHECK(set_ranks(result, ranks, common, true));
   FERRULE_TRY(const bool exact, all_resolve(result, ranks));
   if (exact) return result;
-  return base::unsupported("NM-6", "no patterns tell the ranks of the modules apart");
+  return base::unsupported("NM-6", "patterns cannot give each of the modules its rank");
 }
 
 }  // namespace ferrule::edit

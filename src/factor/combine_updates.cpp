@@ -252,7 +252,7 @@ void warn_of_cross_terms(CombineMethod method, CombineReport& report) {
        .path = {},
        .key = {},
        .message = "method " + std::string(combine_method_name(method)) +
-                  " combines A and B apart: the result is " +
+                  " combines A and B separately: the result is " +
                   Json(report.relative_error).dump_python(-1) +
                   " of its norm away from the true sum of the updates",
        .advice = "--method cat is exact, --method svd the best of a given rank"});

@@ -84,7 +84,7 @@ Result<void> set_ranks(AdapterConfig& config, std::span<const ModuleRank> module
   FERRULE_CHECK(set_patterns(config, modules, common, true));
   FERRULE_TRY(const bool exact, all_resolve(config, modules));
   if (exact) return {};
-  return base::unsupported("FA-6", "no patterns tell the ranks of the modules apart");
+  return base::unsupported("FA-6", "patterns cannot give each of the modules its rank");
 }
 
 }  // namespace ferrule::factor

@@ -27,7 +27,7 @@ constexpr Dialect kMlx = {
 constexpr Dialect kTorchtune = {
     "torchtune", "an adapter of torchtune",
     "its names are those of torchtune's own models; take the adapter_model.safetensors or .bin "
-    "that torchtune writes for PEFT beside it, or `ferrule convert --to peft`"};
+    "that torchtune writes for PEFT next to it, or `ferrule convert --to peft`"};
 constexpr Dialect kLitgpt = {
     "litgpt", "an adapter of LitGPT",
     "its names are those of LitGPT's own models; LitGPT can merge it (litgpt merge_lora), "

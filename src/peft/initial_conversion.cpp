@@ -124,7 +124,7 @@ Result<void> convert_from_initial(Selection& selection, const AdapterConfig& ini
     return base::unsupported(
         "KY-10",
         "init_lora_weights of the initial adapter must be true: it was saved without that, "
-        "so loading it would change the base once more");
+        "so loading it would change the base again");
   }
   if (config.use_rslora() && (!config.rank_pattern().empty() || !config.alpha_pattern().empty())) {
     return base::unsupported("KY-10",

@@ -99,8 +99,8 @@ std::vector<LeftOut> trained_beside(const StateLayout& layout) {
   for (const auto& [key, view] : layout.entries()) {
     if (!key.starts_with("base_model.") && !is_prompt_key(key)) {
       out.push_back({key,
-                     "beside the model that PEFT wraps (a value head or the like): no adapter "
-                     "holds it, keep it with the checkpoint"});
+                     "outside the model that PEFT wraps (a value head or the like): an adapter "
+                     "cannot hold it, keep it with the checkpoint"});
     }
   }
   return out;

@@ -236,7 +236,9 @@ Result<ModuleStrength> StrengthResolver::resolve(std::string_view module_path) c
     return ModuleStrength{.strength = {},
                           .rank = {},
                           .alpha = {},
-                          .rule = "patterns tell parameters of one module apart, its keys do not"};
+                          .rule =
+                              "patterns give parameters of one module different strengths, and its "
+                              "keys do not name them"};
   }
   return first;
 }

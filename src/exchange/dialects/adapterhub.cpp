@@ -290,7 +290,7 @@ class AdapterHub final : public Dialect {
     if (!look.has(file)) {
       return base::not_found("EX-1",
                              "there is no pytorch_adapter.bin and no adapter.safetensors "
-                             "beside the config");
+                             "next to the config");
     }
     FERRULE_TRY(const auto opened, look.open(file, request.open));
     Middle out;

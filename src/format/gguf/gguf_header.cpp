@@ -82,7 +82,7 @@ class Parser {
   Result<std::string> text(std::uint64_t limit, std::string_view what) {
     FERRULE_TRY(const auto length, number<std::uint64_t>(what));
     if (length > left()) {
-      return bad_header(std::string(what) + " is said to have " + std::to_string(length) +
+      return bad_header(std::string(what) + " should have " + std::to_string(length) +
                         " bytes, and the file has " + std::to_string(left()) + " more");
     }
     if (length > limit) {
@@ -114,7 +114,7 @@ class Parser {
     FERRULE_TRY(keys_, number<std::uint64_t>("its counts"));
     // A key takes at least 13 bytes, a tensor 28.
     if (keys_ > left() / 13 || tensors_ > left() / 24) {
-      return bad_header("the file is said to have " + std::to_string(keys_) + " keys and " +
+      return bad_header("the file should have " + std::to_string(keys_) + " keys and " +
                         std::to_string(tensors_) + " tensors, and is too short for them");
     }
     if (keys_ > kMaxKeys || tensors_ > kMaxTensors) {
@@ -212,7 +212,7 @@ class Parser {
     }
     if (count > left() / std::max<std::uint64_t>(size, 8) &&
         count * (size == 0 ? 8 : size) > left()) {
-      return bad_key("the key " + quote(name) + " is said to have " + std::to_string(count) +
+      return bad_key("the key " + quote(name) + " should have " + std::to_string(count) +
                      " elements, and the file is too short for them");
     }
     if (type == kString) {

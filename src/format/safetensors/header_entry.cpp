@@ -129,7 +129,7 @@ bool EntryReader::member(std::string_view name, std::string_view key, unsigned& 
     return true;
   }
   return scan_.refuse("ST-12", "the entry of tensor " + quote(name) + " has a member " +
-                                   quote(key) + "; it may have dtype, shape and data_offsets only");
+                                   quote(key) + "; only dtype, shape and data_offsets are allowed");
 }
 
 bool EntryReader::dtype(std::string_view name, Dtype& out) {

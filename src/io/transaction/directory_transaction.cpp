@@ -103,11 +103,11 @@ Result<void> DirectoryTransaction::Rep::prepare_beside() {
   FERRULE_CHECK(beside->clear(target.directory ? target.directory.get() : -1));
   const auto make = [&](const std::string& name) -> Result<UniqueFd> {
     if (sys().mkdirat(beside->fd(), name.c_str(), 0777) != 0) {
-      return system_error(errno, "cannot create a directory beside it", path());
+      return system_error(errno, "cannot create a directory next to it", path());
     }
     UniqueFd fd(
         uninterrupted([&] { return sys().openat(beside->fd(), name.c_str(), kFolderFlags, 0); }));
-    if (!fd) return system_error(errno, "cannot open a directory beside it", path());
+    if (!fd) return system_error(errno, "cannot open a directory next to it", path());
     return fd;
   };
   stage_path = Staging::kNew;

@@ -132,7 +132,7 @@ Result<std::optional<Staging>> Staging::acquire(int parent, const std::string& t
       return std::optional<Staging>();
     }
     if (!made && errno != EEXIST) {
-      return system_error(errno, "cannot create a folder beside it", path);
+      return system_error(errno, "cannot create a folder next to it", path);
     }
     auto locked = staging.lock();
     if (!locked) {
@@ -142,7 +142,7 @@ Result<std::optional<Staging>> Staging::acquire(int parent, const std::string& t
     if (*locked == Attempt::kOwned) return std::optional<Staging>(std::move(staging));
     if (*locked == Attempt::kForeign) ++attempt;
   }
-  return system_error(EEXIST, "cannot create a folder beside it", path);
+  return system_error(EEXIST, "cannot create a folder next to it", path);
 }
 
 void Staging::sweep_above(const std::filesystem::path& directory) {
@@ -183,7 +183,7 @@ Result<Staging::Attempt> Staging::lock() {
     errno = EACCES;
   }
   if (!fd_ || sys().fstat(fd_.get(), &ours) != 0) {
-    return system_error(errno, "cannot open a folder beside it", path_);
+    return system_error(errno, "cannot open a folder next to it", path_);
   }
   if (ours.st_uid != ::geteuid()) return Attempt::kForeign;
   if (lock_exclusively(fd_.get()) != 0) {
@@ -192,7 +192,7 @@ Result<Staging::Attempt> Staging::lock() {
   struct stat there {};
   if (sys().fstatat(parent_, name_.c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno == ENOENT) return Attempt::kGone;
-    return system_error(errno, "cannot examine a folder beside it", path_);
+    return system_error(errno, "cannot examine a folder next to it", path_);
   }
   if (there.st_ino != ours.st_ino || there.st_dev != ours.st_dev) return Attempt::kGone;
   owned_ = true;

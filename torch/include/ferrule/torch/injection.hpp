@@ -245,7 +245,7 @@ class Planner {
       if (found) continue;
       return refuse(
           ErrorCode::kInvalidArgument, "LT-3",
-          "trainable_token_indices names " + quote(name) + ", which is no module of the model");
+          "trainable_token_indices names " + quote(name) + ", which is not a module of the model");
     }
     return {};
   }
