@@ -3,33 +3,24 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <utility>
+
+#include "merge/top_places.hpp"
 
 namespace ferrule::factor {
 namespace {
 
-/// Keeps the `density` share of largest values; of equal ones the first.
+/// Keeps the `density` share of largest values; of equal ones those that torch.topk takes.
 void prune_by_magnitude(std::vector<float>& task, double density) {
   const auto keep = static_cast<std::size_t>(density * static_cast<double>(task.size()));
   if (keep >= task.size()) return;
-  if (keep == 0) return std::fill(task.begin(), task.end(), 0.0F);
   std::vector<float> sizes(task.size());
   std::transform(task.begin(), task.end(), sizes.begin(), [](float v) { return std::fabs(v); });
-  std::nth_element(sizes.begin(), sizes.begin() + static_cast<std::ptrdiff_t>(keep - 1),
-                   sizes.end(), std::greater<>());
-  const float threshold = sizes[keep - 1];
-  auto at_threshold =
-      keep - static_cast<std::size_t>(std::count_if(
-                 task.begin(), task.end(), [&](float v) { return std::fabs(v) > threshold; }));
-  for (auto& value : task) {
-    const float size = std::fabs(value);
-    if (size > threshold) continue;
-    if (size == threshold && at_threshold > 0) {
-      --at_threshold;
-    } else {
-      value = 0;
-    }
+  std::vector<float> pruned(task.size());
+  for (const auto place : merging::top_places(sizes.data(), sizes.size(), keep)) {
+    pruned[place] = task[place];
   }
+  task = std::move(pruned);
 }
 
 /// Keeps each value with a chance of `density`, and divides by it, so that sums stay as expected.

@@ -164,8 +164,7 @@ def combined(base):
 def as_peft(base):
     """On A and B apart: the numbers of add_weighted_adapter itself, but for strength and rsLoRA."""
     options = {"target_modules": ["q_proj", "v_proj"], "r": 4}
-    folders = [save(llama, base / "apart-1", 1, lora_alpha=8, **options), save(llama, base / "apart-2", 2, lora_alpha=3, **options),
-               save(llama, base / "apart-3", 3, lora_alpha=4, **options)]
+    folders = [save(llama, base / f"apart-{i + 1}", i + 1, lora_alpha=alpha, **options) for i, alpha in enumerate((8, 3, 4))]
     weights, density = [0.6, -0.4, 1.5], 0.4
     model = PeftModel.from_pretrained(llama(), folders[0], adapter_name="a0")
     for i in (1, 2):
@@ -210,6 +209,26 @@ def as_peft(base):
             want = getattr(merge_utils, method.removesuffix("_svd"))(deltas, torch.tensor(weights), density).double().numpy()
             error, least, norm = np.linalg.norm(got[path] - want), best(want, 5), np.linalg.norm(want)
             check(error <= least * (1 + 1e-5) + 1e-6 * norm, f"{method} {path}: {error / norm}, best {least / norm}")
+
+
+def equal_sizes(base):
+    """Of values whose sizes are equal, which those of 16 bits often are, those survive that torch.topk takes."""
+    options = {"target_modules": ["q_proj", "v_proj"], "r": 8, "lora_alpha": 8}
+    folders = [save(llama, base / f"equal-{i}", i, torch.bfloat16, **options) for i in (1, 2)]
+    model = PeftModel.from_pretrained(llama(), folders[0], adapter_name="a0")
+    model.load_adapter(folders[1], "a1")
+    for method in ("ties", "magnitude_prune"):
+        for density in (0.004, 0.2, 0.7):
+            name = f"{method}-{density}"
+            make("combine", *folders, "-o", base / name, "--method", method, "--density", density)
+            model.add_weighted_adapter(["a0", "a1"], [1.0, 1.0], name.replace(".", "_"), combination_type=method, density=density)
+            got = load_file(base / name / "adapter_model.safetensors")
+            for path, layer in model.base_model.model.named_modules():
+                if not isinstance(layer, LoraLayer):
+                    continue
+                for side, factors in (("A", layer.lora_A), ("B", layer.lora_B)):
+                    want = factors[name.replace(".", "_")].weight.data
+                    check(torch.equal(got[f"{PREFIX}{path}.lora_{side}.weight"], want), f"{name} {path} {side}")
 
 
 def properties(base):
@@ -472,7 +491,7 @@ def converted(base):
 
 
 with tempfile.TemporaryDirectory() as scratch:
-    for part in (combined, as_peft, properties, resized, refused, extracted, converted):
+    for part in (combined, as_peft, equal_sizes, properties, resized, refused, extracted, converted):
         part(pathlib.Path(scratch))
 print(f"{CHECKS} checks, {len(FAILURES)} failed")
 print("\n".join(text.partition("\n")[0][:300] for text in FAILURES[:40]))

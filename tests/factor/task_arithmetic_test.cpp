@@ -31,7 +31,7 @@ TEST(MergeTasks, KeepsTheLargest) {
   EXPECT_EQ(merged(CombineMethod::kMagnitudePrune, 0.5, {{1, -4, 3, 2}}, {1}),
             (std::vector<float>{0, -4, 3, 0}));
   EXPECT_EQ(merged(CombineMethod::kMagnitudePrune, 0.5, {{1, 1, 1, 1}}, {1}),
-            (std::vector<float>{1, 1, 0, 0}));
+            (std::vector<float>{0, 0, 1, 1}));  // As torch.topk chooses.
   EXPECT_EQ(merged(CombineMethod::kMagnitudePrune, 0, {{1, 2}}, {1}), (std::vector<float>{0, 0}));
   EXPECT_EQ(merged(CombineMethod::kMagnitudePrune, 1, {{1, 2}}, {1}), (std::vector<float>{1, 2}));
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <numeric>
 #include <type_traits>
 #include <utility>
 
@@ -11,6 +10,7 @@
 #include "merge/dense.hpp"
 #include "merge/methods/methods.hpp"
 #include "merge/methods/projections.hpp"
+#include "merge/top_places.hpp"
 
 namespace ferrule::merging {
 namespace {
@@ -161,25 +161,12 @@ Result<std::vector<Mixture<T>>> saved_mixtures(const Site& site, const std::stri
   return out;
 }
 
-/// The softmax of the largest logits.
+/// The softmax of the largest logits; torch.topk decides between equal ones.
 template <typename T>
 Mixture<T> best_of(const T* row, std::size_t bank, std::size_t top) {
   Mixture<T> out;
   if (bank == 0 || top == 0) return out;
-  out.vectors.resize(bank);
-  std::iota(out.vectors.begin(), out.vectors.end(), std::size_t{0});
-  const auto count = std::min(top, bank);
-  const auto larger = [&](std::size_t x, std::size_t y) { return row[x] > row[y]; };
-  const auto begin = out.vectors.begin();
-  // As torch.topk does it, because that decides between equal logits.
-  if (count * 64 <= bank) {
-    std::partial_sort(begin, begin + static_cast<std::ptrdiff_t>(count), out.vectors.end(), larger);
-  } else {
-    const auto last = begin + static_cast<std::ptrdiff_t>(count) - 1;
-    std::nth_element(begin, last, out.vectors.end(), larger);
-    std::sort(begin, last, larger);
-  }
-  out.vectors.resize(count);
+  out.vectors = top_places(row, bank, top);
   T sum = 0;
   for (const auto vector : out.vectors) {
     out.shares.push_back(std::exp(row[vector] - row[out.vectors[0]]));
