@@ -20,12 +20,12 @@ namespace ferrule {
 /// A path opened as a tensor source: a .safetensors file, a sharded index, a torch file, or a
 /// directory that holds one of these. Several paths are joined into one source.
 ///
-/// A directory is searched for, in this order: `*.safetensors.index.json`, `model.safetensors`,
-/// `adapter_model.safetensors`, all other `*.safetensors`, then the same of torch's formats.
-/// An adapter_model.safetensors whose tensors are all empty, which one rank of a sharded model
-/// writes, gives way to an adapter_model.bin beside it that is whole.
-/// Names that `save_model` dropped as shared are offered through aliases(). Const members may be
-/// called from any number of threads at once.
+/// A directory is searched for, in this order: `model.safetensors`, its index, any other
+/// `*.safetensors.index.json`, `adapter_model.safetensors`, all other `*.safetensors`, then the
+/// same of torch's formats. An adapter_model.safetensors whose tensors are all empty, which one
+/// rank of a sharded model writes, gives way to an adapter_model.bin beside it that is whole. Names
+/// that `save_model` dropped as shared are offered through aliases(). Const members may be called
+/// from any number of threads at once.
 class FERRULE_API Checkpoint final : public TensorSource {
  public:
   /// Fails with kNotFound, kIo, kCorrupt, kUnsupported or kLimitExceeded; a tensor that is in

@@ -2,8 +2,8 @@
 // Opens whatever holds tensors at a path:
 //
 // 1. A directory is opened once, so that all files are of one generation (TX-11), and searched for
-//    safetensors and then for torch files: an index, `model.*`, `adapter_model.*`, all others with
-//    the format's suffixes except those of a training state.
+//    safetensors and then for torch files: `model.*`, its index, any index, `adapter_model.*`, all
+//    others with the format's suffixes except those of a training state.
 // 2. A file is opened by its content: an index (ST-20 to ST-24), or a container (ST-18).
 // 3. Several files are joined. A name may be in two of them only with the same content (KY-1).
 // Names

@@ -14,6 +14,7 @@ namespace {
 struct Naming {
   std::string_view index_suffix;
   std::string_view model;
+  std::string_view model_index;
   std::string_view adapter;
   std::span<const std::string_view> suffixes;
 };
@@ -21,9 +22,10 @@ struct Naming {
 constexpr std::string_view kSafetensorsSuffixes[] = {".safetensors"};
 constexpr std::string_view kTorchSuffixes[] = {".bin", ".pt", ".pth"};
 constexpr Naming kNamings[] = {
-    {".safetensors.index.json", "model.safetensors", "adapter_model.safetensors",
-     kSafetensorsSuffixes},
-    {".bin.index.json", "pytorch_model.bin", "adapter_model.bin", kTorchSuffixes},
+    {".safetensors.index.json", "model.safetensors", "model.safetensors.index.json",
+     "adapter_model.safetensors", kSafetensorsSuffixes},
+    {".bin.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json", "adapter_model.bin",
+     kTorchSuffixes},
 };
 
 bool has_suffix(std::string_view name, std::span<const std::string_view> suffixes) {
@@ -34,13 +36,18 @@ bool has_suffix(std::string_view name, std::span<const std::string_view> suffixe
 /// The names of one format; empty if the folder has none of it.
 std::vector<std::string> choose(const std::vector<std::string>& names, const Naming& naming) {
   const auto visible = [](const std::string& name) { return !name.starts_with('.'); };
+  // As transformers looks for a model: the whole file, then the index of that name. An index of
+  // another name beside it belongs to another form of the same weights.
+  for (const auto& own : {std::string(naming.model), std::string(naming.model_index)}) {
+    if (std::binary_search(names.begin(), names.end(), own)) return {own};
+  }
   std::vector<std::string> chosen;
   for (const auto& name : names) {
     if (visible(name) && name.ends_with(naming.index_suffix)) chosen.push_back(name);
   }
   if (!chosen.empty()) return chosen;
-  for (const auto preferred : {naming.model, naming.adapter}) {
-    if (std::binary_search(names.begin(), names.end(), preferred)) return {std::string(preferred)};
+  if (std::binary_search(names.begin(), names.end(), naming.adapter)) {
+    return {std::string(naming.adapter)};
   }
   for (const auto& name : names) {
     if (has_suffix(name, naming.suffixes) && visible(name) && !is_training_state(name)) {

@@ -12,7 +12,21 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-TEST(ChooseFiles, AnIndexCountsBeforeAllAndHidesItsShards) {
+TEST(ChooseFiles, AModelIsLookedForAsTransformersDoes) {
+  // Single files beside shards: transformers opens model.safetensors.
+  EXPECT_EQ(choose_files({"model-00001-of-00001.safetensors", "model.safetensors",
+                          "model.safetensors.index.json"})
+                .chosen,
+            Names{"model.safetensors"});
+  // Mistral's own files have an index, too.
+  EXPECT_EQ(
+      choose_files({"consolidated.safetensors.index.json", "model.safetensors.index.json"}).chosen,
+      Names{"model.safetensors.index.json"});
+  EXPECT_EQ(choose_files({"pytorch_model.bin", "pytorch_model.bin.index.json"}).chosen,
+            Names{"pytorch_model.bin"});
+}
+
+TEST(ChooseFiles, AnIndexCountsBeforeItsShards) {
   const auto choice =
       choose_files({"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
                     "model.safetensors.index.json"});

@@ -74,11 +74,17 @@ const std::string kIndex =
 INSTANTIATE_TEST_SUITE_P(
     Checkpoint, Directories,
     testing::ValuesIn(std::vector<Layout>{
-        {"IndexBeforeAll",
+        {"ModelBeforeItsIndex",
          {{"model.safetensors.index.json", kIndex},
           {"model-1.safetensors", holding("a")},
           {"model-2.safetensors", holding("b")},
           {"model.safetensors", holding("c")}},
+         {"c"}},
+        {"IndexBeforeOthers",
+         {{"model.safetensors.index.json", kIndex},
+          {"model-1.safetensors", holding("a")},
+          {"model-2.safetensors", holding("b")},
+          {"adapter_model.safetensors", holding("c")}},
          {"a", "b"}},
         {"ModelBeforeAdapter",
          {{"model.safetensors", holding("a")}, {"adapter_model.safetensors", holding("b")}},
