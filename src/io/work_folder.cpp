@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/work_folder.hpp"
 
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include <charconv>
@@ -106,7 +107,7 @@ Result<void> WorkFolder::remove() {
   return remove_tree(parent_.fd(), name_, parent_.path() / name_);
 }
 
-std::optional<std::uint64_t> free_bytes(const std::filesystem::path& path) noexcept {
+std::optional<Room> room_at(const std::filesystem::path& path) noexcept {
   std::error_code ignored;
   auto at = std::filesystem::absolute(path, ignored);
   struct statvfs info {};
@@ -114,7 +115,10 @@ std::optional<std::uint64_t> free_bytes(const std::filesystem::path& path) noexc
     if (!at.has_relative_path()) return std::nullopt;
     at = at.parent_path();
   }
-  return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
+  struct stat there {};
+  if (::stat(at.c_str(), &there) != 0) return std::nullopt;
+  return Room{.free_bytes = static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize,
+              .device = static_cast<std::uint64_t>(there.st_dev)};
 }
 
 }  // namespace ferrule::io

@@ -66,8 +66,13 @@ class WorkFolder {
   std::map<std::string, Done> done_;
 };
 
-/// Bytes that this process may still write to the file system that `path` (or the nearest folder
-/// above it that exists) is on; nullopt if the system does not tell.
-std::optional<std::uint64_t> free_bytes(const std::filesystem::path& path) noexcept;
+/// The file system that a path is on.
+struct Room {
+  std::uint64_t free_bytes = 0;  ///< That this process may still write.
+  std::uint64_t device = 0;
+};
+
+/// Of `path`, or the nearest folder above it that exists; nullopt if the system does not tell.
+std::optional<Room> room_at(const std::filesystem::path& path) noexcept;
 
 }  // namespace ferrule::io

@@ -150,9 +150,10 @@ Result<void> BaseFiles::sort_others(const std::vector<std::string>& names) {
                                   [&](const WeightsFile& file) { return file.name == name; });
     if (ours || io::is_our_name(name)) continue;
     FERRULE_TRY(const auto kind, io::kind_at(reader_->path() / name));
-    if (kind == io::EntryKind::kFolder) {
-      folders_.push_back(name);
-    } else if (is_weights_name(name) && !name.starts_with("adapter_")) {
+    // Neither pipes nor links that lead to nothing are files of a model.
+    if (kind == io::EntryKind::kFolder) folders_.push_back(name);
+    if (kind != io::EntryKind::kFile) continue;
+    if (is_weights_name(name) && !name.starts_with("adapter_")) {
       left_out_.push_back(name);
     } else {
       others_.push_back(name);

@@ -18,7 +18,6 @@
 #include <optional>
 #include <utility>
 
-#include "adapter/carry_files.hpp"
 #include "adapter/examine.hpp"
 #include "base/errors.hpp"
 #include "base/try.hpp"
@@ -34,6 +33,7 @@
 #include "merge/content_sum.hpp"
 #include "merge/live_tensors.hpp"
 #include "merge/model_text.hpp"
+#include "merge/other_files.hpp"
 #include "merge/output_plan.hpp"
 #include "merge/plan.hpp"
 #include "merge/refusals.hpp"
@@ -46,8 +46,6 @@ namespace fs = std::filesystem;
 using merging::OutputPlan;
 
 constexpr const char* kConfigJson = "config.json";
-/// Files up to this size are copied, so that changing one later leaves the base alone.
-constexpr std::uint64_t kSmallFile = std::uint64_t{32} << 20;
 constexpr std::size_t kPiece = std::size_t{4} << 20;
 
 class Merge {
@@ -102,6 +100,10 @@ class Merge {
       FERRULE_TRY(model_, BaseModel::open(base_path_, options_.open));
     }
     FERRULE_TRY(live_, merging::LiveTensors::read(*files_, BaseModelAccess::index(*model_)));
+    if (quantized_ && options_.dtype != MergeDtype::kKeep) {
+      FERRULE_CHECK(
+          merging::refuse_quantized_conv1d(*live_, BaseModelAccess::index(*model_), *files_));
+    }
     std::vector<merging::Source> sources;
     for (std::size_t i = 0; i < adapters_.size(); ++i) {
       sources.push_back({&adapters_[i], sources_[i].weight});
@@ -122,10 +124,6 @@ class Merge {
     if (other) return open_base(false);
     FERRULE_CHECK(std::move(planned));
     if (!quantized_) return {};
-    if (!keeps) {
-      FERRULE_CHECK(
-          merging::refuse_quantized_conv1d(*live_, BaseModelAccess::index(*model_), *files_));
-    }
     FERRULE_CHECK(merging::refuse_quantized(*plan_, *files_, undo_, keeps));
     quantized_ = false;
     return keeps ? open_base(false) : Result<void>();
@@ -155,16 +153,20 @@ class Merge {
   }
 
   Result<void> check_room() const {
+    const auto room = io::room_at(output_);
+    if (!room) return {};
     std::uint64_t needed = 0;
     for (const auto& shard : out_->shards) {
-      if (!shard.unchanged || options_.sharing == MergeSharing::kCopy) needed += shard.data_bytes();
+      const bool linked = shard.unchanged && options_.sharing == MergeSharing::kLink &&
+                          shard.file->identity.device == room->device;
+      const bool stays = shard.unchanged && report_.in_place;
+      if (!linked && !stays) needed += shard.data_bytes();
     }
-    const auto free = io::free_bytes(output_);
-    if (!free || *free >= needed) return {};
-    auto error =
-        base::make_error(ErrorCode::kIo, "MG-8",
-                         "the merge writes " + std::to_string(needed) +
-                             " bytes, and the disk has " + std::to_string(*free) + " free");
+    if (room->free_bytes >= needed) return {};
+    auto error = base::make_error(ErrorCode::kIo, "MG-8",
+                                  "the merge writes " + std::to_string(needed) +
+                                      " bytes, and the disk has " +
+                                      std::to_string(room->free_bytes) + " free");
     error.system_errno = ENOSPC;
     return base::at(std::move(error), output_);
   }
@@ -254,12 +256,14 @@ class Merge {
   }
 
   Result<void> put_together(io::DirectoryTransaction& transaction, const io::WorkFolder& work) {
+    merging::OtherFiles others(transaction, options_.sharing == MergeSharing::kLink);
+    const auto& reader = files_->reader();
     for (std::size_t i = 0; i < out_->shards.size(); ++i) {
-      const auto& shard = out_->shards[i];
-      if (!shard.unchanged) {
-        FERRULE_CHECK(transaction.adopt(work.fd(), shard.file->name, shard.file->name));
+      const auto& name = out_->shards[i].file->name;
+      if (!out_->shards[i].unchanged) {
+        FERRULE_CHECK(transaction.adopt(work.fd(), name, name));
       } else if (!report_.in_place) {
-        FERRULE_TRY(report_.files[i].linked, bring(transaction, shard.file->name, true));
+        FERRULE_TRY(report_.files[i].linked, others.bring(reader, name, name, true));
       }
     }
     if (!out_->index_text.empty()) {
@@ -269,16 +273,19 @@ class Merge {
     if (report_.in_place) return {};
     for (const auto& name : files_->others()) {
       if (name == kConfigJson && out_->config.any()) continue;
-      FERRULE_CHECK(bring(transaction, name, false));
+      FERRULE_CHECK(others.bring(reader, name, name, false));
       report_.copied.push_back(name);
     }
     if (!files_->index_name().empty() && out_->index_text.empty()) {
-      FERRULE_CHECK(bring(transaction, files_->index_name(), false));
+      FERRULE_CHECK(others.bring(reader, files_->index_name(), files_->index_name(), false));
     }
-    FERRULE_TRY(
-        const auto folders,
-        adapter::carry_folders(base_path_, std::span<const std::string>(), "", transaction));
-    report_.copied.insert(report_.copied.end(), folders.begin(), folders.end());
+    FERRULE_CHECK(others.bring_folders(base_path_));
+    const auto add = [](std::vector<std::string>& to, const std::vector<std::string>& from) {
+      to.insert(to.end(), from.begin(), from.end());
+    };
+    add(report_.copied, others.from_folders());
+    add(report_.left_out, others.left_out());
+    report_.bytes_written += others.bytes_copied();
     return {};
   }
 
@@ -292,30 +299,6 @@ class Merge {
     auto changed = merging::changed_config(text, out_->config);
     if (!changed) return base::at(std::move(changed).error(), base_path_ / kConfigJson);
     return transaction.create(kConfigJson, *changed);
-  }
-
-  /// A file of the base as it is; true if it is a link.
-  Result<bool> bring(io::DirectoryTransaction& transaction, const std::string& name, bool weights) {
-    FERRULE_TRY(const auto file, files_->reader().open_file(name));
-    if (!file) {
-      return base::at(base::not_found("MG-7", "the file went away while the base was merged"),
-                      base_path_ / name);
-    }
-    if (options_.sharing == MergeSharing::kLink && (weights || file->size() > kSmallFile)) {
-      FERRULE_TRY(const bool linked, transaction.link(files_->reader().fd(), name, name));
-      if (linked) return true;
-    }
-    FERRULE_TRY(auto* const out, transaction.create(name));
-    std::vector<std::byte> buffer(
-        static_cast<std::size_t>(std::clamp<std::uint64_t>(file->size(), 1, kPiece)));
-    for (std::uint64_t at = 0; at < file->size(); at += buffer.size()) {
-      const auto piece = std::span(buffer).first(
-          static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), file->size() - at)));
-      FERRULE_CHECK(file->read_at(at, piece));
-      FERRULE_CHECK(out->write(std::span<const std::byte>(piece)));
-    }
-    report_.bytes_written += file->size();
-    return false;
   }
 
   std::span<const MergeSource> sources_;

@@ -72,10 +72,12 @@ TEST(WorkFolder, IsHiddenNextToTheDirectoryAndGoesWhole) {
 
 TEST(WorkFolder, TheSystemTellsWhatIsFree) {
   const test::TempDir folder;
-  const auto here = free_bytes(folder.path());
+  const auto here = room_at(folder.path());
   ASSERT_TRUE(here);
-  EXPECT_GT(*here, 0U);
-  EXPECT_TRUE(free_bytes(folder.path() / "not" / "there" / "yet"));
+  EXPECT_GT(here->free_bytes, 0U);
+  const auto later = room_at(folder.path() / "not" / "there" / "yet");
+  ASSERT_TRUE(later);
+  EXPECT_EQ(later->device, here->device);
 }
 
 TEST(WorkFolder, AFileThatIsMadeAgainIsNotDone) {

@@ -115,6 +115,7 @@ def files(root):
     run("merge", *adapters, "--base", torch_base, "-o", f"{root}/torch_out")
     check(same(tensors_of(f"{root}/torch_out"), want), "torch shards come out different")
     check(sorted(os.listdir(torch_base)) == sorted(os.listdir(f"{root}/torch_out")), "torch files")
+    cache(root, folder, adapters[0])
     back = f"{root}/back"
     run("unmerge", *adapters, "--base", f"{root}/once", "-o", back, code=3)
     run("merge", *adapters, "--base", folder, "-o", f"{root}/wide", "--dtype", "f32")
@@ -123,6 +124,31 @@ def files(root):
         off = (tensor.double() - state[key].double()).norm() / state[key].double().norm()
         check(off < 1e-5, f"unmerge: {key} off by {off}")
     check([f for f in os.listdir(root) if f.startswith(".")] == [], "hidden files are left")
+
+
+def cache(root, folder, adapter):
+    """A base in the cache of the Hub: links to blobs, with what model repositories have beside the weights."""
+    blobs, base, out = f"{root}/blobs", f"{root}/snapshot", f"{root}/from_cache"
+    os.makedirs(blobs)
+    os.makedirs(base + "/original")
+    for number, name in enumerate(sorted(os.listdir(folder))):
+        shutil.copy(f"{folder}/{name}", f"{blobs}/{number}")
+        os.symlink(f"../blobs/{number}", f"{base}/{name}")
+    os.symlink("nowhere", base + "/gone.txt")
+    os.mkfifo(base + "/pipe")
+    for name in ("consolidated.00.pth", "params.json"):
+        open(f"{base}/original/{name}", "w", encoding="utf-8").write("{}")
+    # Mistral's own form of the weights has an index, too.
+    index = {"metadata": {}, "weight_map": {"tok_embeddings.weight": "consolidated-00001-of-00001.safetensors"}}
+    json.dump(index, open(base + "/consolidated.safetensors.index.json", "w", encoding="utf-8"))
+    report = json.loads(run("merge", adapter, "--base", base, "-o", out, "--json").stdout)
+    run("merge", adapter, "--base", folder, "-o", f"{root}/from_files")
+    check(same(tensors_of(out), tensors_of(f"{root}/from_files")), "from the cache it comes out different")
+    check(sorted(os.listdir(out)) == sorted([*os.listdir(f"{root}/from_files"), "original"]), f"from the cache: {os.listdir(out)}")
+    check(os.listdir(out + "/original") == ["params.json"] and "original/consolidated.00.pth" in report["left_out"], "original/")
+    linked = [f["file"] for f in report["files"] if f["linked"]]
+    check(linked and all(os.path.samefile(f"{out}/{name}", f"{base}/{name}") and not os.path.islink(f"{out}/{name}")
+                         for name in linked), f"not the blobs: {linked}")
 
 
 def killed(root):

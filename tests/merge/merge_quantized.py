@@ -166,6 +166,9 @@ def conv1d(root):
     state = {k: v.contiguous() for k, v in model.state_dict().items() if k != "lm_head.weight"}
     key = "transformer.h.0.attn.c_proj.weight"
     state[key], state[key.replace("weight", "SCB")] = torch.ones(32, 32, dtype=torch.int8), torch.ones(32)
+    # The adapter's own layer does not even fit its file.
+    key = "transformer.h.0.attn.c_attn.weight"
+    state[key], state[key.replace("weight", "SCB")] = torch.ones(96, 32, dtype=torch.int8), torch.ones(96)
     os.makedirs(f"{root}/base")
     model.config.architectures = ["GPT2LMHeadModel"]
     model.config.save_pretrained(f"{root}/base")

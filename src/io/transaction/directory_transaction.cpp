@@ -226,22 +226,13 @@ Result<OutputFile*> DirectoryTransaction::create(std::string_view name) {
 Result<bool> DirectoryTransaction::link(int folder, const std::string& name, std::string_view as) {
   FERRULE_CHECK(rep_->look_at(as));
   FERRULE_TRY(const std::string staged_as, rep_->claim(as));
-  if (sys().linkat(folder, name.c_str(), rep_->stage_folder(), staged_as.c_str(), 0) != 0) {
+  if (sys().linkat(folder, name.c_str(), rep_->stage_folder(), staged_as.c_str(),
+                   AT_SYMLINK_FOLLOW) != 0) {
     if (errno == EXDEV || errno == EPERM || errno == EMLINK || errno == EACCES ||
         errno == EOPNOTSUPP || errno == ENOSYS) {
       return false;
     }
     return system_error(errno, "cannot link " + quote(name) + " into it", rep_->path());
-  }
-  struct stat info {};
-  if (sys().fstatat(rep_->stage_folder(), staged_as.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
-    return system_error(errno, "cannot examine it", rep_->path() / as);
-  }
-  if (!S_ISREG(info.st_mode)) {  // A link to a file: its content is wanted, not the link.
-    if (sys().unlinkat(rep_->stage_folder(), staged_as.c_str(), 0) != 0) {
-      return system_error(errno, "cannot remove a link", rep_->path() / as);
-    }
-    return false;
   }
   rep_->removed.erase(std::string(as));
   rep_->files.push_back({std::string(as), nullptr, staged_as});

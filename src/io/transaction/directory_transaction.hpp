@@ -44,7 +44,8 @@ class DirectoryTransaction {
   Result<void> create(std::string_view name, std::string_view content);
 
   /// Stages `name` of `folder` (a descriptor) under the name `as`: the same file under a second
-  /// name, which takes no room. False if the file system does not do that across these two places.
+  /// name, which takes no room. Of a link it is the file that the link leads to. False if the file
+  /// system does not do that across these two places.
   Result<bool> link(int folder, const std::string& name, std::string_view as);
 
   /// Takes over the file `name` of `folder`, complete and flushed, under the name `as`. It leaves
