@@ -51,7 +51,7 @@ std::size_t extent(const DiskTensor& tensor, std::size_t axis) {
 }
 
 /// The operations as far as they are followed: stacking, putting rows one after another,
-/// transposing the matrices, taking rows apart.
+/// transposing the matrices, taking rows apart. Not those that put rows in another order.
 struct Operations {
   bool stacks = false;
   bool joins_rows = false;
@@ -64,8 +64,6 @@ std::optional<Operations> follow(std::string_view text, std::size_t rank) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto next = [&] { return ++i < text.size() ? text[i] : '?'; };
     switch (text[i]) {
-      case 'i':
-        break;
       case 'm':
         if (next() != '0' || out.joins_rows || out.transposes) return std::nullopt;
         out.stacks = true;

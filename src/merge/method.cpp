@@ -162,6 +162,16 @@ bool is_conv1d(const Site& site, const checks::BaseLayer& layer) {
   return !fits(site) && fits(crossed);
 }
 
+bool has_module_around(const Site& site) {
+  constexpr std::string_view kWrapped = ".base_layer";
+  auto path = site.module->path();
+  path = path.substr(0, path.find_last_of('.'));
+  if (path.ends_with(kWrapped)) path.remove_suffix(kWrapped.size());
+  const auto& modules = site.adapter->modules();
+  return std::any_of(modules.begin(), modules.end(),
+                     [path](const AdapterModule& module) { return module.path() == path; });
+}
+
 std::size_t Site::out() const noexcept {
   if (shape.empty()) return 0;
   return static_cast<std::size_t>(transposed ? shape[1] : shape[0]);
@@ -221,7 +231,8 @@ Result<std::unique_ptr<Step>> whole_weight_step(const Site& site, std::unique_pt
   }
   return site.refuse("MG-10", "the base keeps its weight in several tensors, and " +
                                   site.config().peft_type() +
-                                  " needs it whole; save the base with transformers 5 first");
+                                  " needs it whole; save the base first, with transformers' "
+                                  "save_pretrained(save_original_format=False)");
 }
 
 StepMaker bias_adder(const TensorView& vector, double factor) {

@@ -68,6 +68,9 @@ struct Site {
 /// transformers' Conv1D by the model's class, by the factors' shapes, or by the config.
 bool is_conv1d(const Site& site, const checks::BaseLayer& layer);
 
+/// True if the adapter changes the module, too, that the site's is in.
+bool has_module_around(const Site& site);
+
 /// A tensor on disk that is a part of a live parameter.
 struct Place {
   const LiveTensor& live;

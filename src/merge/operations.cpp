@@ -101,7 +101,8 @@ Result<void> Operations::settle_one(const std::string& name, const LiveTensor& l
   if (!live.is_known) {
     return base::unsupported("MG-10", "the base keeps " + quote(name) +
                                           " in a layout that Ferrule does not merge into; save the "
-                                          "base with transformers 5 first");
+                                          "base first, with transformers' "
+                                          "save_pretrained(save_original_format=False)");
   }
   for (const auto& part : live.parts) {
     auto& tensor = plan.changed[part.disk];

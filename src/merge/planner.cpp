@@ -305,8 +305,9 @@ class Planner {
     const auto parent = site.live.substr(0, site.live.rfind('.'));
     const bool attention =
         base_.find(name) == nullptr && base_.find(site.live + ".in_proj_weight") != nullptr;
-    const bool projection =
-        site.live.ends_with(".out_proj") && base_.find(parent + ".in_proj_weight") != nullptr;
+    const bool projection = site.live.ends_with(".out_proj") &&
+                            base_.find(parent + ".in_proj_weight") != nullptr &&
+                            has_module_around(site);
     if (attention) name = site.live + ".in_proj_weight";
     const auto layer = checks::layer_at(base_, site.live, *site.module);
     const auto* weight = parameter(name);

@@ -83,6 +83,12 @@ def make_model(name):
             max_position_embeddings=16, num_labels=3))
     if name in SEQ2SEQ:
         return seq2seq(name)
+    if name == "inkling2":  # Its files have the rows of gate and up in turns.
+        return transformers.Inkling2ForCausalLM(transformers.Inkling2TextConfig(
+            vocab_size=53, unpadded_vocab_size=53, hidden_size=24, moe_intermediate_size=16, num_hidden_layers=1,
+            num_attention_heads=2, num_key_value_heads=1, head_dim=8, swa_num_attention_heads=2, swa_num_key_value_heads=1,
+            swa_head_dim=8, d_rel=8, rel_extent=16, n_routed_experts=3, num_experts_per_tok=2, max_position_embeddings=32,
+            layer_types=["hybrid_sliding"]))
     if name == "convs":
         return Convs()
     raise ValueError(name)

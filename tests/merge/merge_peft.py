@@ -58,6 +58,10 @@ CASES = {
     "*convs": ("convs", lambda: lora(target_modules=["c1", "c2", "c2p", "c3", "emb", "lin", "tc"]), False),
     "convs_dora": ("convs", lambda: lora(target_modules=["c1", "c2", "c2p", "c3", "lin", "tc"], use_dora=True), False),
     "attention": ("convs", lambda: lora(target_modules=["mha"]), False),
+    # PEFT has a bias for the input projections, too, and does not use it.
+    "attention_bias": ("convs", lambda: lora(target_modules=["mha"], lora_bias=True), False),
+    # Alone it is a Linear like others: "all-linear" adapts it without the attention around it.
+    "attention_output": ("convs", lambda: lora(target_modules=["mha.out_proj"]), True),
     "experts": ("mixtral", lambda: lora(target_modules=["q_proj"],
                                         target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]), True),
     "router": ("mixtral", lambda: lora(target_modules=[], target_parameters=["mlp.gate.weight"]), False),
@@ -136,6 +140,8 @@ CASES = {
     "miss_mini": ("llama", lambda: peft.MissConfig(r=4, mini_r=4, target_modules=QV, init_weights="mini"), False),
     "deft": ("llama", lambda: peft.DeftConfig(r=3, target_modules=QV), False),
     "deft_qr": ("llama", lambda: peft.DeftConfig(r=3, target_modules=QV, decomposition_method="qr"), False),
+    # More ranks than outputs: the strength is that of the ranks that there are.
+    "deft_cut": ("bert", lambda: peft.DeftConfig(r=5, alpha=4, target_modules=["classifier"]), False),
     "deft_para": ("llama", lambda: peft.DeftConfig(r=3, target_modules=QV, para=True), False),
     "delora": ("llama", lambda: peft.DeloraConfig(r=3, target_modules=QV, init_weights=False), False),
     "gralora": ("llama", lambda: peft.GraloraConfig(r=4, gralora_k=2, target_modules=QV, init_weights=False), False),
@@ -144,6 +150,8 @@ CASES = {
     "*glora": ("llama_bias", lambda: peft.GloraConfig(r=3, target_modules=QV), False),
     "glora_vector": ("llama_bias", lambda: peft.GloraConfig(r=3, target_modules=QV, config_A_B="vector",
                                                             config_C="vector", config_D_E="vector"), False),
+    # C is rounded before the weight is multiplied with it.
+    "glora_bias": ("llama_bias", lambda: peft.GloraConfig(r=3, target_modules=["up_proj"], config_C="vector"), False),
     "hira": ("llama", lambda: peft.HiraConfig(r=3, target_modules=QV, init_weights=False), False),
     "hira_convs": ("convs", lambda: peft.HiraConfig(r=3, target_modules=["c1", "c2", "c2p", "c3", "emb", "lin", "tc"],
                                                     init_weights=False), False),
@@ -173,6 +181,9 @@ CASES = {
         target_modules_bd_a=["q_proj"], target_modules_bd_b=["v_proj"], nblocks=2)), True),
     "pissa": ("llama", lambda: lora(init_lora_weights="pissa"), False),
     "olora": ("llama", lambda: lora(init_lora_weights="olora"), False),
+    # More ranks than there are singular values: the factors are cut, the strength is that of the config.
+    "*pissa_cut": ("llama", lambda: lora(r=30, init_lora_weights="pissa"), False),
+    "olora_cut": ("llama", lambda: lora(r=30, init_lora_weights="olora"), False),
 }
 
 
@@ -252,6 +263,7 @@ def one(name, model_name, make_config, exact, dtype, folder):
 REFUSED = {
     "psoft": ("llama", lambda: peft.PsoftConfig(r=4, psoft_alpha=4, target_modules=QV), "MG-3"),
     "adamss_full_rank": ("llama", lambda: peft.AdamssConfig(r=100, target_modules=["down_proj"]), "MG-3"),
+    "interleaved": ("inkling2", lambda: lora(target_modules=[], target_parameters=["experts.gate_up_proj"]), "MG-10"),
     "grouped": ("convs", lambda: lora(r=4, target_modules=["c2g"]), "MG-3"),
     "lora_bias": ("llama", lambda: lora(lora_bias=True), "MG-3"),
     "prompt": ("llama", lambda: peft.PromptTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"), "MG-1"),

@@ -170,7 +170,8 @@ Result<SiteSteps> plan_adamss(const Site& site) {
   if (!is_there(site.disk) || (site.has_bias && !is_there(site.disk_bias))) {
     return site.refuse("MG-10",
                        "the base does not keep its weight in one tensor of numbers, and "
-                       "AdaMSS needs it whole; save the base with transformers 5 first");
+                       "AdaMSS needs it whole; save the base first, with transformers' "
+                       "save_pretrained(save_original_format=False)");
   }
   FERRULE_TRY(auto pairs, pairs_of(site, extent(*shared, 0)));
   const auto groups = std::make_shared<Groups>(site, std::move(pairs));

@@ -90,7 +90,10 @@ Result<void> deft(const Site& site, const Rounding& /*rounding*/, const Matrix<T
     if (r.values.size() != factor.values.size()) {
       return site.refuse("BS-2", "deft_R does not fit the layer");
     }
-    const auto strength = static_cast<T>(site.strength);
+    // PEFT has no more ranks than the layer has outputs, and divides by those that there are.
+    const double alpha = site.config().number("alpha").value_or(0);
+    const auto strength =
+        static_cast<T>(alpha != 0 ? alpha / static_cast<double>(left.columns) : site.strength);
     for (std::size_t i = 0; i < r.values.size(); ++i) {
       factor.values[i] = r.values[i] * strength - factor.values[i];
     }

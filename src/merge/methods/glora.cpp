@@ -65,7 +65,7 @@ class GloraBias final : public Step {
  private:
   template <typename T>
   Result<void> run(const Tile<T>& tile, const Rounding& rounding) const {
-    FERRULE_TRY(auto more, from_weight<T>(tile.rows));
+    FERRULE_TRY(auto more, from_weight<T>(tile.rows, rounding));
     FERRULE_TRY(const auto d, glora_path<T>(site_, "glora_D", tile.rows, 1));
     FERRULE_TRY(const auto e, glora_path<T>(site_, "glora_E", tile.rows, 1));
     const auto factor = static_cast<T>(site_.weight);
@@ -77,9 +77,9 @@ class GloraBias final : public Step {
     return {};
   }
 
-  /// W0 C.
+  /// W0 C, of the weight and C in the model's dtype.
   template <typename T>
-  Result<std::vector<T>> from_weight(std::size_t rows) const {
+  Result<std::vector<T>> from_weight(std::size_t rows, const Rounding& rounding) const {
     std::vector<T> out(rows);
     if (site_.module->find("glora_C.X") == nullptr && site_.module->find("glora_C.Xd") == nullptr) {
       return out;
@@ -87,8 +87,10 @@ class GloraBias final : public Step {
     if (site_.disk == nullptr) {
       return site_.refuse("MG-10", "the base keeps its weight in several tensors");
     }
-    FERRULE_TRY(const auto c, glora_path<T>(site_, "glora_C", site_.in(), 1));
-    const auto weight = numbers_of<T>(site_.disk->view);
+    FERRULE_TRY(auto c, glora_path<T>(site_, "glora_C", site_.in(), 1));
+    auto weight = numbers_of<T>(site_.disk->view);
+    rounding.round(c.values.data(), c.values.size());
+    rounding.round(weight.data(), weight.size());
     for (std::size_t i = 0; i < rows; ++i) {
       for (std::size_t j = 0; j < c.rows; ++j) out[i] += weight[i * c.rows + j] * c.values[j];
     }

@@ -217,7 +217,9 @@ Result<SiteSteps> plan_lora(const Site& site) {
       steps.weight.push_back(low_rank_maker(std::move(factors)));
     }
   }
-  if (const auto* bias = site.module->find("lora_B.bias")) {
+  // Of nn.MultiheadAttention PEFT takes the input projections' weight only, live and merged.
+  const auto* bias = site.module->find("lora_B.bias");
+  if (bias != nullptr && site.attention != Attention::kInput) {
     if (!site.has_bias) {
       return site.refuse("MG-3",
                          "it has a bias (lora_bias), and the base's layer has none to merge "
