@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "adapter/cut_ranks.hpp"
 #include "adapter/optional_tensors.hpp"
 #include "base/shape_text.hpp"
 #include "ferrule/text.hpp"
@@ -131,23 +132,6 @@ void judge_spectrum(const AdapterConfig& config, const AdapterModule& module,
                             " frequencies, the config says " + std::to_string(*wanted),
                         "the config belongs to another adapter, or was edited"));
   }
-}
-
-/// PEFT makes factors of no more than all singular values there are, when it decomposes the base's
-/// weight, whatever the rank that it was told; a load does the same again.
-bool is_cut_to_layer(const AdapterConfig& config, const AdapterModule& module,
-                     std::uint64_t wanted) {
-  const auto init = config.text("init_lora_weights").value_or("");
-  if (config.peft_type() != "LORA" || (init != "pissa" && init != "olora" && init != "loftq")) {
-    return false;
-  }
-  const auto* a = module.find("lora_A");
-  const auto* b = module.find("lora_B");
-  if (a == nullptr || b == nullptr) return false;
-  const auto down = a->tensor.shape();
-  const auto up = b->tensor.shape();
-  return down.size() == 2 && up.size() == 2 && down[0] == up[1] && down[0] < wanted &&
-         down[0] == std::min(down[1], up[0]);
 }
 
 // AD-5: PEFT sizes its tensors by the config and refuses others.
