@@ -2,13 +2,15 @@
 #include "factor/lora_source.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "adapter/method_modules.hpp"
 #include "base/errors.hpp"
+#include "base/parallel.hpp"
 #include "base/try.hpp"
+#include "ferrule/call_control.hpp"
 #include "ferrule/text.hpp"
 #include "peft/initial_conversion.hpp"
 #include "update/tensor_values.hpp"
@@ -138,9 +140,7 @@ Result<void> refuse_not_finite(const Adapter& adapter, const AdapterTensor& tens
   for (std::size_t first = 0; first < elements; first += kStretch) {
     values.resize(std::min(kStretch, elements - first));
     update::read_values(tensor.tensor, first, values);
-    if (std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); })) {
-      continue;
-    }
+    if (update::all_finite(values)) continue;
     return base::at(
         base::corrupt("FA-5", "tensor " + quote(tensor.key) + " has values that are not finite"),
         adapter.weights_file());
@@ -148,17 +148,27 @@ Result<void> refuse_not_finite(const Adapter& adapter, const AdapterTensor& tens
   return {};
 }
 
-Result<std::vector<LoraModule>> lora_modules(const Adapter& adapter, Magnitudes magnitudes) {
+Result<std::vector<LoraModule>> lora_modules(const Adapter& adapter, Magnitudes magnitudes,
+                                             unsigned threads) {
   FERRULE_CHECK(refuse_errors(adapter));
   FERRULE_CHECK(check_type(adapter));
   if (magnitudes == Magnitudes::kRefused) FERRULE_CHECK(check_magnitudes(adapter));
   FERRULE_CHECK(check_plain(adapter));
   FERRULE_CHECK(check_tying(adapter));
-  std::vector<LoraModule> modules;
+  std::vector<const AdapterModule*> found;
   for (const auto& module : adapter.modules()) {
-    if (!adapter::has_method_tensors(adapter.config(), module)) continue;
-    FERRULE_TRY(auto read, read_module(adapter, module));
-    modules.push_back(std::move(read));
+    if (adapter::has_method_tensors(adapter.config(), module)) found.push_back(&module);
+  }
+  std::vector<std::optional<Result<LoraModule>>> read(found.size());
+  {
+    const CallControl::Scope quiet(nullptr);  // Looking is not the caller's progress.
+    base::parallel_for(found.size(), threads,
+                       [&](std::size_t i) { read[i].emplace(read_module(adapter, *found[i])); });
+  }
+  std::vector<LoraModule> modules;
+  for (auto& result : read) {
+    FERRULE_TRY(auto module, *std::move(result));
+    modules.push_back(std::move(module));
   }
   return modules;
 }

@@ -25,8 +25,9 @@ enum class Magnitudes { kAllowed, kRefused };
 
 /// The modules of a LoRA whose update is strength * B A, sorted by path. Views into the adapter.
 /// Fails with kUnsupported or kCorrupt (FA-1 to FA-5), and with the first error that the adapter's
-/// own findings have.
-Result<std::vector<LoraModule>> lora_modules(const Adapter& adapter, Magnitudes magnitudes);
+/// own findings have. Up to `threads` threads (0: one for each core) look at the values.
+Result<std::vector<LoraModule>> lora_modules(const Adapter& adapter, Magnitudes magnitudes,
+                                             unsigned threads = 1);
 
 /// Fails with kUnsupported (FA-3, FA-4) if the update of a LoRA is not that of its A and B alone: a
 /// variant, or an initialization that changed the base.

@@ -55,7 +55,8 @@ class Resize final : public adapter::Rewriter {
 
   Result<bool> look() override {
     FERRULE_TRY(adapter_, AdapterAccess::open(directory_, options_.open));
-    FERRULE_TRY(modules_, factor::lora_modules(*adapter_, factor::Magnitudes::kAllowed));
+    FERRULE_TRY(modules_,
+                factor::lora_modules(*adapter_, factor::Magnitudes::kAllowed, options_.threads));
     return true;
   }
 

@@ -9,40 +9,48 @@
 namespace ferrule::update {
 namespace {
 
-// Rows are taken four at a time against two: eight accumulators of four doubles, which is what
-// sixteen registers hold next to their operands.
+// Rows are taken four at a time.
 constexpr std::size_t kTileRows = 4;
-constexpr std::size_t kTileColumns = 2;
-constexpr std::size_t kLanes = 4;
+// What the longest registers hold.
+constexpr std::size_t kLanes = 8;
 // A panel of this many doubles stays in the second-level cache.
 constexpr std::size_t kPanelElements = 16384;
 constexpr std::size_t kShortest = 32;
 constexpr std::size_t kMaxStretch = 512;
 
-using Vec = double __attribute__((vector_size(kLanes * sizeof(double))));
+/// What a processor's registers hold next to their operands: four rows against `Columns` others.
+template <std::size_t Lanes, std::size_t Columns>
+struct Shape {
+  using Vector [[gnu::vector_size(Lanes * sizeof(double))]] = double;
+  static constexpr std::size_t kVectorLanes = Lanes;
+  static constexpr std::size_t kColumns = Columns;
+};
 
 /// Adds the products of all rows of the panel to the upper triangle of the Gram.
+template <typename S>
 __attribute__((always_inline)) inline void add_products(const double* panel, std::size_t rows,
                                                         std::size_t width, std::size_t used,
                                                         double* gram) {
+  using Vector = typename S::Vector;
   for (std::size_t i = 0; i < rows; i += kTileRows) {
-    for (std::size_t j = i; j < rows; j += kTileColumns) {
-      Vec sums[kTileRows][kTileColumns] = {};
-      for (std::size_t k = 0; k < used; k += kLanes) {
-        Vec right[kTileColumns];
-        for (std::size_t c = 0; c < kTileColumns; ++c) {
-          std::memcpy(&right[c], panel + (j + c) * width + k, sizeof(Vec));
+    for (std::size_t j = i; j < rows; j += S::kColumns) {
+      Vector sums[kTileRows][S::kColumns] = {};
+      for (std::size_t k = 0; k < used; k += S::kVectorLanes) {
+        Vector right[S::kColumns];
+        for (std::size_t c = 0; c < S::kColumns; ++c) {
+          std::memcpy(&right[c], panel + (j + c) * width + k, sizeof(Vector));
         }
         for (std::size_t r = 0; r < kTileRows; ++r) {
-          Vec left;
-          std::memcpy(&left, panel + (i + r) * width + k, sizeof(Vec));
-          for (std::size_t c = 0; c < kTileColumns; ++c) sums[r][c] += left * right[c];
+          Vector left;
+          std::memcpy(&left, panel + (i + r) * width + k, sizeof(Vector));
+          for (std::size_t c = 0; c < S::kColumns; ++c) sums[r][c] += left * right[c];
         }
       }
       for (std::size_t r = 0; r < kTileRows; ++r) {
-        for (std::size_t c = 0; c < kTileColumns; ++c) {
-          const Vec& sum = sums[r][c];
-          gram[(i + r) * rows + j + c] += (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        for (std::size_t c = 0; c < S::kColumns; ++c) {
+          double sum = 0;
+          for (std::size_t lane = 0; lane < S::kVectorLanes; ++lane) sum += sums[r][c][lane];
+          gram[(i + r) * rows + j + c] += sum;
         }
       }
     }
@@ -51,14 +59,20 @@ __attribute__((always_inline)) inline void add_products(const double* panel, std
 
 void add_products_anywhere(const double* panel, std::size_t rows, std::size_t width,
                            std::size_t used, double* gram) {
-  add_products(panel, rows, width, used, gram);
+  add_products<Shape<4, 2>>(panel, rows, width, used, gram);
 }
 
 #if defined(__x86_64__)
 __attribute__((target("avx2,fma"))) void add_products_avx2(const double* panel, std::size_t rows,
                                                            std::size_t width, std::size_t used,
                                                            double* gram) {
-  add_products(panel, rows, width, used, gram);
+  add_products<Shape<4, 2>>(panel, rows, width, used, gram);
+}
+
+__attribute__((target("avx512f"))) void add_products_avx512(const double* panel, std::size_t rows,
+                                                            std::size_t width, std::size_t used,
+                                                            double* gram) {
+  add_products<Shape<8, 4>>(panel, rows, width, used, gram);
 }
 #endif
 
@@ -66,6 +80,7 @@ using Kernel = void (*)(const double*, std::size_t, std::size_t, std::size_t, do
 
 Kernel best_kernel() {
 #if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f")) return add_products_avx512;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return add_products_avx2;
 #endif
   return add_products_anywhere;

@@ -18,6 +18,9 @@ bool has_values(Dtype dtype) noexcept;
 /// be inside the tensor.
 void read_values(const TensorView& tensor, std::size_t first, std::span<double> out) noexcept;
 
+/// True if none is infinite or not a number.
+bool all_finite(std::span<const double> values) noexcept;
+
 /// All elements, or nullopt if the dtype has no values.
 std::optional<std::vector<double>> values_of(const TensorView& tensor);
 

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <bit>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "base/tensor_view_access.hpp"
@@ -39,6 +42,34 @@ TEST(TensorValues, APieceStartsWhereItIsAsked) {
   std::array<double, 2> piece{};
   read_values(view(Dtype::kF32, values, four), 1, piece);
   EXPECT_EQ(piece, (std::array<double, 2>{2, 3}));
+}
+
+TEST(TensorValues, LongPiecesAreReadAsShortOnes) {
+  const std::uint64_t count = 37;
+  std::vector<std::uint16_t> bits;
+  for (std::uint32_t i = 0; i < count; ++i) bits.push_back(static_cast<std::uint16_t>(i * 1771));
+  for (const auto dtype : {Dtype::kF16, Dtype::kBF16}) {
+    const auto tensor = view(dtype, bits, count);
+    const auto all = values_of(tensor);
+    for (std::size_t i = 0; i < count; ++i) {
+      double one = 0;
+      read_values(tensor, i, {&one, 1});
+      EXPECT_EQ(std::bit_cast<std::uint64_t>((*all)[i]), std::bit_cast<std::uint64_t>(one)) << i;
+    }
+  }
+}
+
+TEST(TensorValues, AreFiniteIfAllAre) {
+  std::vector<double> values(19, -1e308);
+  EXPECT_TRUE(all_finite(values));
+  EXPECT_TRUE(all_finite({}));
+  for (const double bad : {std::numeric_limits<double>::infinity(), -std::nan("")}) {
+    for (const std::size_t at : {0U, 18U}) {
+      auto some = values;
+      some[at] = bad;
+      EXPECT_FALSE(all_finite(some));
+    }
+  }
 }
 
 // IEEE 754: half of the distance from 1 to the next number.
