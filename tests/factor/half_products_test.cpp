@@ -66,7 +66,7 @@ struct Shape {
   std::size_t rows, columns, vectors;
 };
 // Whole panels and parts of them, one share and several, whole tiles and parts.
-constexpr Shape kShapes[] = {{64, 32, 32}, {65, 33, 31}, {700, 600, 40}, {200, 1100, 96}};
+constexpr Shape kShapes[] = {{64, 32, 32}, {65, 33, 31}, {580, 200, 40}, {100, 1100, 96}};
 
 TEST(HalfProducts, AreThoseOfTheUpdate) {
   for (const auto* kernels : all_kernels()) {
