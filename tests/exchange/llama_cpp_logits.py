@@ -111,17 +111,41 @@ class Llama:
 COMMON = {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 2,
           "vocab_size": 64, "max_position_embeddings": 64, "tie_word_embeddings": False, "head_dim": 16}
 DENSE = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+MOE = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "norm_topk_prob": True}
+GRANITE = {"embedding_multiplier": 2.0, "residual_multiplier": 0.5, "logits_scaling": 4.0, "attention_multiplier": 0.25}
+GPT2 = {"n_embd": 64, "n_head": 4, "n_layer": 2, "n_positions": 64, "n_inner": 96, "activation_function": "gelu_new"}
 CASES = [
     ("llama", "Llama", {}, {"target_modules": DENSE}),
     ("llama", "Llama", {}, {"target_modules": DENSE, "use_rslora": True, "rank_pattern": {"v_proj": 7}}),
     ("llama", "Llama", {}, {"target_modules": DENSE, "alpha_pattern": {"q_proj": 5, "layers.1.mlp.up_proj": 2}}),
     ("llama", "Llama", {}, {"target_modules": ["q_proj", "embed_tokens", "lm_head"]}),
     ("qwen3", "Qwen3", {}, {"target_modules": DENSE, "alpha_pattern": {"up_proj": 3}}),
+    ("qwen3moe", "Qwen3Moe", MOE, {"target_modules": ["q_proj"], "target_parameters": ["experts.gate_up_proj", "experts.down_proj", "gate.weight"]}),
+    ("phi3", "Phi3", {"pad_token_id": 0}, {"target_modules": ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"], "use_rslora": True}),
+    ("granite", "Granite", GRANITE, {"target_modules": DENSE}),
+    ("gpt2", "GPT2", GPT2, {"target_modules": ["c_attn", "c_proj", "c_fc"], "fan_in_fan_out": True}),
 ]
 
 
+def base_tensors(arch, names, model, config):
+    """Each weight as llama.cpp's own converter would name and order it."""
+    for name, value in model.state_dict().items():
+        array = value.numpy().astype("f4")
+        if arch in ("llama", "granite") and name.endswith(("q_proj.weight", "k_proj.weight")):
+            heads = config.num_attention_heads if "q_proj" in name else config.num_key_value_heads
+            array = array.reshape(heads, 2, -1, array.shape[1]).swapaxes(1, 2).reshape(array.shape)
+        if arch == "gpt2" and name.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight")):
+            array = array.T
+        if ".experts." in name:
+            layer, half = name.split(".")[2], array.shape[1] // 2
+            gate_up = "gate_up_proj" in name
+            for part, rows in ((("gate", array[:, :half]), ("up", array[:, half:])) if gate_up else (("down", array),)):
+                yield f"blk.{layer}.ffn_{part}_exps.weight", rows
+            continue
+        yield names.get_name(name, try_suffixes=(".weight", ".bias")), array
+
+
 def write_base(path, arch, model, config):
-    """The model as llama.cpp's own converter would name its tensors."""
     import gguf
     import numpy as np
 
@@ -131,22 +155,34 @@ def write_base(path, arch, model, config):
     writer.add_context_length(64)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_feed_forward_length(config.n_inner if arch == "gpt2" else config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_key_length(config.head_dim)
-    writer.add_value_length(config.head_dim)
-    writer.add_rope_dimension_count(config.head_dim)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_vocab_size(config.vocab_size)
     writer.add_tokenizer_model("no_vocab")
-    for name, value in model.state_dict().items():
-        array = value.numpy().astype(np.float32)
-        if arch == "llama" and name.endswith(("q_proj.weight", "k_proj.weight")):
-            heads = config.num_attention_heads if "q_proj" in name else config.num_key_value_heads
-            array = array.reshape(heads, 2, -1, array.shape[1]).swapaxes(1, 2).reshape(array.shape)
-        writer.add_tensor(names.get_name(name, try_suffixes=(".weight",)), np.ascontiguousarray(array))
+    if arch == "gpt2":
+        writer.add_layer_norm_eps(config.layer_norm_epsilon)
+    else:
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        writer.add_head_count_kv(config.num_key_value_heads)
+        writer.add_key_length(width)
+        writer.add_value_length(width)
+        writer.add_rope_dimension_count(width)
+        writer.add_rope_freq_base(10000.0)
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if arch == "qwen3moe":
+        writer.add_expert_count(config.num_experts)
+        writer.add_expert_used_count(config.num_experts_per_tok)
+        writer.add_expert_feed_forward_length(config.moe_intermediate_size)
+    if arch == "phi3":
+        writer.add_rope_scaling_orig_ctx_len(64)
+        writer.add_sliding_window(0)
+    if arch == "granite":
+        writer.add_embedding_scale(config.embedding_multiplier)
+        writer.add_residual_scale(config.residual_multiplier)
+        writer.add_logit_scale(config.logits_scaling)
+        writer.add_attention_scale(config.attention_multiplier)
+    for name, array in base_tensors(arch, names, model, config):
+        writer.add_tensor(name, np.ascontiguousarray(array))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -163,8 +199,10 @@ def main(llama, folder):
         below = folder / str(number)
         below.mkdir()
         torch.manual_seed(number)
-        config = getattr(transformers, f"{name}Config")(**COMMON, **fields, architectures=[f"{name}ForCausalLM"])
-        model = getattr(transformers, f"{name}ForCausalLM")(config).eval()
+        class_name = "GPT2LMHeadModel" if name == "GPT2" else f"{name}ForCausalLM"
+        common = {"vocab_size": 64, "tie_word_embeddings": False} if name == "GPT2" else COMMON
+        config = getattr(transformers, f"{name}Config")(**common, **fields, architectures=[class_name])
+        model = getattr(transformers, class_name)(config).eval()
         for parameter in model.parameters():
             parameter.data = parameter.data + torch.randn_like(parameter) * 0.05
         config.save_pretrained(below)
@@ -185,7 +223,9 @@ def main(llama, folder):
         print(json.dumps({"case": [arch, {k: v for k, v in lora.items() if v is not DENSE}], "base": float(base), "with": float(error),
                           "effect": float(np.abs(want - plain).max())}), flush=True)
         assert np.abs(want - plain).max() > 0.1
-        assert base < 1e-4 and error < 1e-3, (base, error)
+        # gpt2 has tables of gelu in half precision.
+        assert base < 1e-3 if arch == "gpt2" else base < 1e-4, base
+        assert error < 5e-3 if arch == "gpt2" else error < 1e-3, error
 
 
 if __name__ == "__main__":
