@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ferrule/exchange.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,6 +36,17 @@ Result<void> check_output(const fs::path& source, const fs::path& output, const 
                   output);
 }
 
+/// Nothing is written if all is dropped.
+Result<void> check_left(const exchange::Middle& middle, const exchange::Ledger& ledger,
+                        const fs::path& source) {
+  const bool left = !middle.extras.empty() ||
+                    std::any_of(middle.sites.begin(), middle.sites.end(),
+                                [&](const exchange::Site& site) { return !ledger.is_gone(site); });
+  if (left) return {};
+  return base::at(base::unsupported("EX-3", "nothing is left to convert without what is dropped"),
+                  source);
+}
+
 }  // namespace
 
 Result<ExchangeReport> convert(const fs::path& source, const fs::path& output,
@@ -58,9 +70,11 @@ Result<ExchangeReport> convert(const fs::path& source, const fs::path& output,
   report.notes = middle.notes;
   exchange::limit(middle, to->carries(), to->what(), ledger);
   FERRULE_CHECK(ledger.finish());
+  FERRULE_CHECK(check_left(middle, ledger, source));
   FERRULE_CHECK(to->prepare(middle, request, ledger));
   FERRULE_TRY(const auto plan, to->write(middle, request, ledger));
   FERRULE_CHECK(ledger.finish());
+  FERRULE_CHECK(check_left(middle, ledger, source));
   exchange::Stage stage(output, to->is_file(), options.durability);
   FERRULE_TRY(const auto staged, stage.write(plan));
   {

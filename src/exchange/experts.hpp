@@ -30,6 +30,10 @@ std::string canonical_path(std::string_view path);
 /// As transformers 4 calls it in a model of that type: mixtral's "block_sparse_moe.experts.3.w1".
 std::string old_path(std::string_view path, std::string_view model_type);
 
+/// True if PEFT adapts a module of transformers 5 by its weight (target_parameters): a router that
+/// is not a linear layer, or a projection that PEFT would take for one of the experts'.
+bool is_peft_parameter(std::string_view path, std::string_view model_type);
+
 /// How many experts a layer has, by the base's config; 0 if it does not say.
 std::uint64_t expert_count(const BaseFacts& base);
 

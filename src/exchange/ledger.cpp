@@ -21,6 +21,11 @@ void Ledger::lost(std::string_view what, std::string key, std::string why) {
   refused_.push_back({std::string(what), std::move(key), std::move(why)});
 }
 
+void Ledger::lost(std::string_view what, const Site& site, std::string why) {
+  gone_.insert(site.name());
+  lost(what, site.key, std::move(why));
+}
+
 Result<void> Ledger::finish() const {
   if (refused_.empty()) return {};
   const auto& first = refused_.front();

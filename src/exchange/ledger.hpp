@@ -2,11 +2,13 @@
 #pragma once
 
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "exchange/middle.hpp"
 #include "ferrule/exchange.hpp"
 #include "ferrule/result.hpp"
 
@@ -36,6 +38,14 @@ class Ledger {
   /// "dora", "bias", "embeddings" ...), `key` names the tensor, `why` says what the target lacks.
   /// If --drop allows it, it is listed as dropped; else finish() refuses.
   void lost(std::string_view what, std::string key, std::string why);
+  /// A whole site that the target cannot hold, found while it is written: it is not looked for in
+  /// the output.
+  void lost(std::string_view what, const Site& site, std::string why);
+  /// The rest of a group of which one was lost.
+  void leave_out(std::span<const Site> sites) {
+    for (const auto& site : sites) gone_.insert(site.name());
+  }
+  bool is_gone(const Site& site) const { return gone_.contains(site.name()); }
   bool may_drop(std::string_view what) const;
 
   /// Fails with kUnsupported (EX-3) if something was lost that may not be.
@@ -51,6 +61,7 @@ class Ledger {
   };
   std::set<std::string, std::less<>> allowed_;
   std::vector<Loss> refused_;
+  std::set<std::string, std::less<>> gone_;
   ExchangeReport report_;
 };
 

@@ -80,6 +80,8 @@ struct Facts {
   bool fused_experts = false;
   /// They are mlx-lm's switch layers.
   bool switch_layers = false;
+  /// Modules are those of transformers 5: what is a parameter there is one in PEFT's form.
+  bool new_names = false;
   /// The source spells experts as transformers 4 does in mixtral ("block_sparse_moe.experts.0.w1").
   bool old_names = false;
 };

@@ -254,7 +254,10 @@ Result<void> prove(const Middle& before, const Middle& after,
   auto& report = ledger.report();
   std::map<std::string, const Site*> read_back;
   for (const auto& site : after.sites) read_back.emplace(site.name(), &site);
+  std::uint64_t sites = 0;
   for (const auto& site : before.sites) {
+    if (ledger.is_gone(site)) continue;
+    ++sites;
     const auto other = renamed.find(site.name());
     const auto found = read_back.find(other == renamed.end() ? site.name() : other->second);
     if (found == read_back.end()) {
@@ -296,7 +299,7 @@ Result<void> prove(const Middle& before, const Middle& after,
     extra.values.release();
     found->second->values.release();
   }
-  report.sites = before.sites.size();
+  report.sites = sites;
   return {};
 }
 

@@ -106,10 +106,13 @@ Values Values::owned(std::vector<double> elements, Shape shape, Dtype dtype) {
 std::uint64_t Values::element_count() const noexcept { return product(shape_); }
 
 double Values::roundoff() const noexcept {
+  double out = update::unit_roundoff(dtype_);
   for (const auto& patch : patches_) {
     if (patch.encoding == Encoding::kQ8_0) return 0.01;
+    // F16 beside blocks is read as F32.
+    if (update::has_values(patch.dtype)) out = std::max(out, update::unit_roundoff(patch.dtype));
   }
-  return update::unit_roundoff(dtype_);
+  return out;
 }
 
 Values Values::as(Dtype dtype) const {

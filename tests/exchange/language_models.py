@@ -145,7 +145,12 @@ def check_dtypes(case):
     want, _ = formats.read_peft(source)
     out, report = case.convert(source, "gguf", "--base", base, "--dtype", "q8_0")
     assert 0 < report["largest_error"] < 0.02 and report["rounded"]
-    assert {kind for kind, _ in formats.read_gguf(out)[0].values()} == {8, 1} or True
+    # Rows that are no whole blocks are F16, beside others of blocks.
+    mixed = case.source({**dense(32), "model.embed_tokens.lora_embedding_A": random.standard_normal((4, 53)),
+                         "model.embed_tokens.lora_embedding_B": random.standard_normal((32, 4))}, r=32, rank_pattern={"embed_tokens": 4})
+    out, _ = case.convert(mixed, "gguf", "--base", base, "--dtype", "q8_0")
+    kinds = {name: kind for name, (kind, _) in formats.read_gguf(out)[0].items()}
+    assert set(kinds.values()) == {8, 1} and kinds["token_embd.weight.lora_a"] == 1, kinds
     # A strength that F16 cannot take on B moves to A.
     source = case.source({name: value * (1e4 if "lora_B" in name else 1e-3) for name, value in dense().items()}, "F16",
                          alpha_pattern={"q_proj": 1200})
@@ -251,6 +256,25 @@ def check_experts(case):
     assert formats.read_gguf(gguf)[0]["blk.0.ffn_gate_exps.weight.lora_a"][1].shape == (EXPERTS, 4, 32)
     case.refuse("EX-12", case.source(expert(0, 9)), "gguf", "--base", base)
     case.refuse("EX-12", together, "per-expert", "--base", case.base("Qwen3MoeForCausalLM", num_experts=6, model_type="qwen3_moe"))
+    # PEFT takes no dropout on parameters.
+    dropped, report = case.convert(case.source(apart, lora_dropout=0.05), "fused-expert", "--base", base)
+    assert json.loads((dropped / "adapter_config.json").read_text())["lora_dropout"] == 0 and report["notes"]
+    kept, _ = case.convert(case.source(apart, lora_dropout=0.05), "per-expert", "--base", base)
+    assert json.loads((kept / "adapter_config.json").read_text())["lora_dropout"] == 0.05
+    # What is beside experts in mlx-lm is a parameter for PEFT where that would take its name for theirs.
+    deepseek = case.base("DeepseekV3ForCausalLM", model_type="deepseek_v3", n_routed_experts=EXPERTS)
+    for where, module, wanted in ((deepseek, "mlp.shared_experts.up_proj", True), (deepseek, "self_attn.o_proj", False),
+                                  (case.base("Qwen2MoeForCausalLM", model_type="qwen2_moe"), "mlp.gate", True), (case.base(), "mlp.up_proj", False)):
+        made, _ = case.convert(case.source(factors(f"model.layers.0.{module}", (32, 16), 4)), "mlx", "--base", where)
+        back, _ = case.convert(made, "peft", "--base", where)
+        assert set(formats.read_safetensors(back / "adapter_model.safetensors")) == {f"base_model.model.model.layers.0.{module}.lora_{half}.weight" for half in "AB"}
+        parameters = json.loads((back / "adapter_config.json").read_text())["target_parameters"]
+        assert parameters == ([f"model.layers.0.{module}.weight"] if wanted else None), (module, parameters)
+    # Names of mlx-lm's routers, there and back, of either release of transformers.
+    granite = case.base("GraniteMoeForCausalLM", model_type="granitemoe", num_local_experts=EXPERTS)
+    for spelled in ("router", "router.layer"):
+        made, _ = case.convert(case.source(factors(f"model.layers.0.block_sparse_moe.{spelled}", (32, 4), 4)), "mlx", "--base", granite)
+        assert set(formats.read_safetensors(made / "adapters.safetensors")) == {f"model.layers.0.block_sparse_moe.router.layer.lora_{half}" for half in "ab"}
 
 
 def check_mlx_names(case):

@@ -134,7 +134,7 @@ class Writer {
     }
     const auto name = wrapped_as(site.path);
     if (name.empty()) {
-      ledger_.lost("modules", site.key, "the `adapters` library wraps no such layer");
+      ledger_.lost("modules", site, "the `adapters` library wraps no such layer");
       return {};
     }
     if (scales_) return place_scaling(site, name);
@@ -148,7 +148,7 @@ class Writer {
     const auto found = site.others.find("ia3_l");
     if (found == site.others.end() || found->second.shape().size() != 2 ||
         found->second.dim(1) != 1) {
-      ledger_.lost("methods", site.key,
+      ledger_.lost("methods", site,
                    "it is IA3 on the inputs of a module, and the `adapters` library multiplies "
                    "outputs");
       return {};

@@ -188,7 +188,7 @@ class Writer {
       }
     }
     if (layer == nullptr) {
-      ledger_.lost("modules", site.key, "keras-hub's backbone has no such layer for LoRA");
+      ledger_.lost("modules", site, "keras-hub's backbone has no such layer for LoRA");
       return {};
     }
     FERRULE_TRY(const auto both,

@@ -198,7 +198,7 @@ class Writer {
     }
     const auto path = model_.names.from_transformers(site.path);
     if (!path) {
-      ledger_.lost("modules", site.key, "LitGPT's models have no module for it");
+      ledger_.lost("modules", site, "LitGPT's models have no module for it");
       return {};
     }
     FERRULE_TRY(const auto both, uniform_.factors(site, ledger_));

@@ -91,7 +91,7 @@ class Mistral final : public Dialect {
     for (const auto& site : middle.sites) {
       const auto path = kMistralNames.from_transformers(site.path);
       if (!path) {
-        ledger.lost("modules", site.key, "Mistral's models have no module for it");
+        ledger.lost("modules", site, "Mistral's models have no module for it");
         continue;
       }
       FERRULE_TRY(auto both, uniform.factors(site, ledger));

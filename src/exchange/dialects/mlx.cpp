@@ -144,6 +144,7 @@ class Writer {
     for (const auto& group : groups) FERRULE_CHECK(add_group(group));
     for (const auto& site : sites) FERRULE_CHECK(add_site(site));
     Plan plan;
+    plan.renamed_sites = std::move(renamed_);
     plan.files.push_back(text_file(kConfigFile, config().dump_python(4, true) + "\n"));
     plan.files.push_back(safetensors_file(kWeights, std::move(tensors_), {{"format", "mlx"}}));
     return plan;
@@ -151,26 +152,31 @@ class Writer {
 
  private:
   /// Sites that mlx-lm would compute otherwise, or has no module for.
-  Result<void> check(const std::vector<Site>& sites) {
+  Result<void> check(std::vector<Site>& sites) {
     bool plain = false;
+    std::vector<Site> kept;
     for (const auto& site : sites) {
       dora_ = dora_ || !site.magnitude.empty();
       plain = plain || site.magnitude.empty();
-      if (!mlx_has_module(site.path, request_.base)) {
-        ledger_.lost("modules", site.key,
-                     "mlx-lm divides this module of the base into two that it cannot adapt");
+      if (const auto why = mlx_has_no_layer(site.path, request_.base); !why.empty()) {
+        ledger_.lost("modules", site, "mlx-lm " + std::string(why));
+        continue;
       }
       if (site.path == "lm_head" && ties_embeddings(request_.base)) {
-        ledger_.lost("embeddings", site.key,
+        ledger_.lost("embeddings", site,
                      "the base has no head of its own (tie_word_embeddings), and mlx-lm no module "
                      "for it");
+        continue;
       }
       if (site.kind == SiteKind::kEmbedding && ties_embeddings(request_.base)) {
-        ledger_.lost("embeddings", site.key,
+        ledger_.lost("embeddings", site,
                      "the base ties its head to the embedding, and mlx-lm would change the head, "
                      "too");
+        continue;
       }
+      kept.push_back(site);
     }
+    sites = std::move(kept);
     if (dora_ && plain) {
       return base::unsupported("EX-3",
                                "some modules have magnitudes of DoRA and some do not, and "
@@ -198,6 +204,9 @@ class Writer {
       add(site.magnitude.reshaped({site.magnitude.element_count()}), path + ".m", {});
     }
     keys_.insert(path);
+    // The reader knows one spelling of each module.
+    auto again = canonical_path(mlx_to_hf(path, request_.base));
+    if (again != site.path) renamed_[site.name()] = std::move(again);
     return {};
   }
 
@@ -242,6 +251,7 @@ class Writer {
   double scale_ = 1;
   std::uint64_t rank_ = 0;
   std::set<std::string> keys_;
+  std::map<std::string, std::string> renamed_;
   std::vector<TensorStream> tensors_;
 };
 
@@ -279,6 +289,7 @@ class Mlx final : public Dialect {
     }
     FERRULE_TRY(const auto opened, look.open(kWeights, request.open));
     Middle out;
+    out.facts.new_names = true;
     FERRULE_CHECK(Reader(*scale, request.base, out).read(*opened.tensors));
     out.owners.push_back(opened.tensors);
     out.facts.dropout = number_at(look.config, "dropout").value_or(0);

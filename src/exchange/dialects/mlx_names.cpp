@@ -18,6 +18,9 @@ struct Spelling {
   std::string_view mlx;
 };
 
+constexpr std::string_view kRouter = ".block_sparse_moe.router";
+constexpr std::string_view kRouterLayer = ".block_sparse_moe.router.layer";
+
 /// The first line that fits is followed. The text models of those with pictures are one level
 /// deeper in mlx-lm. Sources: sanitize() of mlx_lm/models/*.py, 0.32.2.
 constexpr Spelling kSpellings[] = {{"gpt2", "transformer.", "model."},
@@ -26,6 +29,9 @@ constexpr Spelling kSpellings[] = {{"gpt2", "transformer.", "model."},
                                    {"gpt_neox", "embed_out", "model.embed_out"},
                                    {"gpt_neox", "gpt_neox.layers.", "model.h."},
                                    {"gpt_neox", "gpt_neox.", "model."},
+                                   {"granitemoe", kRouter, kRouterLayer},
+                                   {"granitemoehybrid", kRouter, kRouterLayer},
+                                   {"phimoe", ".mlp.router", ".block_sparse_moe.gate"},
                                    {"lfm2_moe", ".feed_forward.w1", ".feed_forward.gate_proj"},
                                    {"lfm2_moe", ".feed_forward.w2", ".feed_forward.down_proj"},
                                    {"lfm2_moe", ".feed_forward.w3", ".feed_forward.up_proj"}};
@@ -59,6 +65,8 @@ std::string spelled(std::string_view path, const BaseFacts& base, bool to_mlx) {
   const auto type = model_type_of(base);
   for (const auto& spelling : kSpellings) {
     if (spelling.model_type != type) continue;
+    const bool already = to_mlx && spelling.mlx.starts_with(spelling.hf);
+    if (already && path.find(spelling.mlx) != path.npos) return std::string(path);
     auto out = to_mlx ? swapped(path, spelling.hf, spelling.mlx)
                       : swapped(path, spelling.mlx, spelling.hf);
     if (out) return *out;
@@ -99,13 +107,26 @@ std::string mlx_experts(std::string_view experts, std::string_view part, const B
          "_proj";
 }
 
-bool mlx_has_module(std::string_view path, const BaseFacts& base) {
+std::string_view mlx_has_no_layer(std::string_view path, const BaseFacts& base) {
   constexpr std::string_view kDivided[] = {"bailing_hybrid", "deepseek_v3",   "deepseek_v32",
                                            "glm4_moe_lite",  "glm_moe_dsa",   "kimi_linear",
                                            "kimi_k2",        "longcat_flash", "mistral4"};
-  if (!path.ends_with(".kv_b_proj")) return true;
-  return std::find(std::begin(kDivided), std::end(kDivided), model_type_of(base)) ==
-         std::end(kDivided);
+  // Their routers have a weight and are not layers.
+  constexpr std::string_view kRouters[] = {
+      "deepseek",   "deepseek_v2",   "deepseek_v3",   "deepseek_v32", "dots1",
+      "exaone_moe", "glm4_moe",      "glm4_moe_lite", "glm_moe_dsa",  "kimi_k2",
+      "laguna",     "mimo_v2_flash", "nemotron_h",    "solar_open"};
+  const auto type = model_type_of(base);
+  const auto of = [&](const auto& types) {
+    return std::find(std::begin(types), std::end(types), type) != std::end(types);
+  };
+  if (path.ends_with(".kv_b_proj") && of(kDivided)) {
+    return "divides this module of the base into two that it cannot adapt";
+  }
+  if ((path.ends_with(".mlp.gate") || path.ends_with(".mixer.gate")) && of(kRouters)) {
+    return "has a router there that it cannot adapt";
+  }
+  return {};
 }
 
 std::optional<MlxExperts> mlx_experts_at(std::string_view path, const BaseFacts& base) {

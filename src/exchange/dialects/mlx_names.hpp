@@ -14,8 +14,8 @@ namespace ferrule::exchange {
 std::string hf_to_mlx(std::string_view path, const BaseFacts& base);
 std::string mlx_to_hf(std::string_view path, const BaseFacts& base);
 
-/// False for modules that mlx-lm divides on load into others, which it cannot adapt.
-bool mlx_has_module(std::string_view path, const BaseFacts& base);
+/// Why mlx-lm cannot adapt the module: what it "..." it. Empty if it can.
+std::string_view mlx_has_no_layer(std::string_view path, const BaseFacts& base);
 
 /// The layer of mlx-lm that all experts of `experts` ("model.layers.0.mlp.experts") have for one
 /// part ("gate", "up", "down").

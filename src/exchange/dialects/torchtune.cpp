@@ -156,7 +156,7 @@ class Torchtune final : public Dialect {
     for (const auto& site : sites) {
       const auto path = kTorchtuneNames.from_transformers(site.path);
       if (!path) {
-        ledger.lost("modules", site.key, "torchtune's models have no module for it");
+        ledger.lost("modules", site, "torchtune's models have no module for it");
         continue;
       }
       FERRULE_TRY(auto both, uniform.factors(site, ledger));

@@ -2,11 +2,12 @@
 #include "exchange/dialects/gguf/architecture.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
 #include "base/ascii.hpp"
 #include "base/errors.hpp"
-#include "base/try.hpp"
+#include "exchange/experts.hpp"
 #include "ferrule/text.hpp"
 
 namespace ferrule::exchange::gguf {
@@ -62,83 +63,22 @@ std::string plain(std::string_view path) {
   return out;
 }
 
-RowOrder make_order(std::uint64_t rows, const auto& source) {
-  auto order = std::make_shared<std::vector<std::uint32_t>>(static_cast<std::size_t>(rows));
-  for (std::uint64_t i = 0; i < rows; ++i) {
-    (*order)[static_cast<std::size_t>(i)] = static_cast<std::uint32_t>(source(i));
-  }
-  return order;
-}
+/// Tensors that llama.cpp (de3ff815) multiplies with directly, so that adapters do not count.
+struct Ignored {
+  std::string_view architecture;
+  std::string_view tensor;
+};
+constexpr Ignored kIgnored[] = {{"deepseek2", ".attn_q"},       {"deepseek2", ".attn_q_a"},
+                                {"deepseek2", ".attn_q_b"},     {"deepseek2", ".attn_kv_a_mqa"},
+                                {"deepseek2", "output"},        {"minicpm3", ".attn_q_a"},
+                                {"minicpm3", ".attn_q_b"},      {"minicpm3", ".attn_kv_b"},
+                                {"minicpm3", ".attn_kv_a_mqa"}, {"gemma3n", ".altup_router"}};
 
-Result<std::uint64_t> heads(const BaseFacts& base, std::initializer_list<const char*> fields) {
-  if (const auto* model = base.model()) {
-    for (const auto* field : fields) {
-      const auto count = model->integer(field);
-      if (count && *count > 0 && *count < (1 << 20)) return static_cast<std::uint64_t>(*count);
-    }
+const Architecture* class_named(std::string_view name) {
+  for (const auto& architecture : kArchitectures) {
+    if (architecture.class_name == name) return &architecture;
   }
-  return base::unsupported("EX-4", std::string("llama.cpp changes the order of rows by heads, and "
-                                               "the base does not say how many there are (") +
-                                       *fields.begin() + "); give --base");
-}
-
-Error does_not_divide(std::string_view path, std::uint64_t rows, std::uint64_t heads) {
-  return base::unsupported("EX-9", "module " + quote(path) + " has " + std::to_string(rows) +
-                                       " rows, which " + std::to_string(heads) +
-                                       " heads of the base do not divide: the adapter is of "
-                                       "another model");
-}
-
-Result<RowOrder> permuted(std::string_view path, std::uint64_t rows, const BaseFacts& base) {
-  FERRULE_TRY(auto count, heads(base, {"num_attention_heads", "n_heads", "n_head"}));
-  if (path.ends_with("k_proj")) {
-    if (const auto* model = base.model()) {
-      const auto kv = model->integer("num_key_value_heads");
-      if (kv && *kv > 0) count = static_cast<std::uint64_t>(*kv);
-    }
-  }
-  if (rows % (2 * count) != 0) return does_not_divide(path, rows, count);
-  const auto size = rows / count;
-  return make_order(rows, [&](std::uint64_t i) {
-    const auto in_head = i % size;
-    return i / size * size + in_head % 2 * (size / 2) + in_head / 2;
-  });
-}
-
-Result<RowOrder> by_heads(std::string_view path, std::uint64_t rows, const BaseFacts& base) {
-  FERRULE_TRY(const auto count, heads(base, {"num_attention_heads", "n_head"}));
-  if (rows % (3 * count) != 0) return does_not_divide(path, rows, count);
-  const auto size = rows / count / 3;
-  return make_order(rows, [&](std::uint64_t i) {
-    const auto part = i / (count * size);
-    const auto head = i % (count * size) / size;
-    return (head * 3 + part) * size + i % size;
-  });
-}
-
-/// falcon: groups of some q, one k and one v.
-Result<RowOrder> by_groups(std::string_view path, std::uint64_t rows, const BaseFacts& base) {
-  FERRULE_TRY(const auto count, heads(base, {"num_attention_heads", "n_head"}));
-  const auto& model = *base.model();
-  std::uint64_t groups = count;
-  const bool one = model.flag("multi_query").value_or(true) &&
-                   !model.flag("new_decoder_architecture").value_or(false);
-  if (one) {
-    groups = 1;
-  } else if (const auto kv = model.integer("num_kv_heads"); kv && *kv > 0) {
-    groups = static_cast<std::uint64_t>(*kv);
-  }
-  if (count % groups != 0 || rows % (count + 2 * groups) != 0) {
-    return does_not_divide(path, rows, count);
-  }
-  const auto size = rows / (count + 2 * groups);
-  const auto each = count / groups;
-  return make_order(rows, [&](std::uint64_t i) {
-    const auto head = i / size;
-    if (head < count) return (head / each * (each + 2) + head % each) * size + i % size;
-    const auto part = (head - count) / groups;
-    return ((head - count) % groups * (each + 2) + each + part) * size + i % size;
-  });
+  return nullptr;
 }
 
 }  // namespace
@@ -151,12 +91,18 @@ Result<const Architecture*> architecture_of(const BaseFacts& base, std::string_v
                              "the names of a GGUF file depend on the model: give --base (a "
                              "folder with its config.json) or --arch");
   }
-  for (const auto& architecture : kArchitectures) {
-    if (architecture.class_name == wanted) return &architecture;
+  // granite's and nemotron's models without experts have other tensors, or another name.
+  if (base.model() != nullptr && expert_count(base) == 0) {
+    if (const auto* found = class_named(wanted + "/dense")) return found;
   }
+  if (const auto* found = class_named(wanted)) return found;
   if (const auto* found = architecture_named(wanted)) return found;
   std::vector<std::string_view> names;
-  for (const auto& architecture : kArchitectures) names.push_back(architecture.class_name);
+  for (const auto& architecture : kArchitectures) {
+    if (architecture.class_name.find('/') == architecture.class_name.npos) {
+      names.push_back(architecture.class_name);
+    }
+  }
   std::string message = "models of the class " + quote(wanted) +
                         " are not among those whose GGUF names Ferrule knows";
   if (const auto near = suggest(wanted, names)) message += "; did you mean " + std::string(*near);
@@ -174,51 +120,39 @@ const Architecture* architecture_named(std::string_view name) {
   return nullptr;
 }
 
-std::optional<std::string> tensor_of(const Architecture& architecture, std::string_view path) {
+std::vector<Piece> pieces_of(const Architecture& architecture, std::string_view path) {
   const auto pattern = pattern_of(path);
-  for (const auto& name : architecture.names) {
-    if (name.path == pattern.text) return with_layer(name.tensor, pattern.layer);
+  std::string_view known = pattern.text;
+  const auto is_known = [&](const Name& name) { return name.path == known; };
+  if (std::none_of(architecture.names.begin(), architecture.names.end(), is_known)) {
+    const auto wanted = plain(pattern.text);
+    for (const auto& name : architecture.names) {
+      if (plain(name.path) != wanted) continue;
+      known = name.path;
+      break;
+    }
   }
-  const auto wanted = plain(pattern.text);
+  std::vector<Piece> pieces;
   for (const auto& name : architecture.names) {
-    if (plain(name.path) == wanted) return with_layer(name.tensor, pattern.layer);
+    if (is_known(name)) pieces.push_back({with_layer(name.tensor, pattern.layer), name.rows});
   }
-  return std::nullopt;
+  return pieces;
 }
 
-std::optional<std::string> path_of(const Architecture& architecture, std::string_view tensor) {
+std::optional<Place> place_of(const Architecture& architecture, std::string_view tensor) {
   const auto pattern = pattern_of(tensor);
   for (const auto& name : architecture.names) {
-    if (name.tensor == pattern.text) return with_layer(name.path, pattern.layer);
+    if (name.tensor == pattern.text) return Place{with_layer(name.path, pattern.layer), name.rows};
   }
   return std::nullopt;
 }
 
-Result<RowOrder> rows_of(const Architecture& architecture, std::string_view path,
-                         std::uint64_t rows, const BaseFacts& base) {
-  if (rows > (std::uint64_t{1} << 31)) return does_not_divide(path, rows, 1);
-  switch (architecture.rows) {
-    case RowChange::kPermute:
-      if (path.ends_with("q_proj") || path.ends_with("k_proj")) return permuted(path, rows, base);
-      break;
-    case RowChange::kHeads:
-      if (path.ends_with("query_key_value")) return by_heads(path, rows, base);
-      break;
-    case RowChange::kGroups:
-      if (path.ends_with("query_key_value")) return by_groups(path, rows, base);
-      break;
-    case RowChange::kNone:
-      break;
-  }
-  return RowOrder();
-}
-
-RowOrder inverse(const RowOrder& order) {
-  auto out = std::make_shared<std::vector<std::uint32_t>>(order->size());
-  for (std::size_t i = 0; i < order->size(); ++i) {
-    (*out)[(*order)[i]] = static_cast<std::uint32_t>(i);
-  }
-  return out;
+bool is_ignored(const Architecture& architecture, std::string_view tensor) {
+  return std::any_of(std::begin(kIgnored), std::end(kIgnored), [&](const Ignored& ignored) {
+    return ignored.architecture == architecture.name &&
+           (ignored.tensor.front() == '.' ? tensor.ends_with(ignored.tensor)
+                                          : tensor == ignored.tensor);
+  });
 }
 
 }  // namespace ferrule::exchange::gguf

@@ -11,6 +11,7 @@
 #include "exchange/dialects/dialects.hpp"
 #include "exchange/dialects/gguf/architecture.hpp"
 #include "exchange/dialects/gguf/file.hpp"
+#include "exchange/dialects/gguf/reader.hpp"
 #include "exchange/dialects/mlx_names.hpp"
 #include "exchange/experts.hpp"
 #include "exchange/fold.hpp"
@@ -22,125 +23,9 @@ namespace {
 using gguf::Architecture;
 using gguf::Entry;
 
-constexpr const char* kAlpha = "adapter.lora.alpha";
 constexpr const char* kTokens = "adapter.alora.invocation_tokens";
-constexpr const char* kEmbedding = "token_embd";
 /// ggml's limit on a name, with its end.
 constexpr std::size_t kMaxName = 63;
-
-class Reader {
- public:
-  Reader(const gguf::OpenedFile& file, const Architecture& architecture, const Request& request,
-         Middle& out)
-      : file_(file), architecture_(architecture), request_(request), out_(out) {}
-
-  Result<void> read() {
-    alpha_ = file_.header.number(kAlpha).value_or(0);
-    for (const auto& tensor : file_.header.tensors) {
-      whole_ = whole_ || tensor.type == format::kGgufQ8_0;
-    }
-    struct Pair {
-      Values a, b;
-      std::string key;
-    };
-    std::map<std::string, Pair> pairs;
-    for (const auto& tensor : file_.header.tensors) {
-      std::string_view name = tensor.name;
-      const bool is_a = name.ends_with(".weight.lora_a");
-      if (!is_a && !name.ends_with(".weight.lora_b")) {
-        return base::unsupported("EX-5", "tensor " + quote(name) +
-                                             " is neither a lora_a nor a lora_b of a weight, and "
-                                             "llama.cpp does not use it");
-      }
-      name.remove_suffix(14);
-      auto& pair = pairs[std::string(name)];
-      pair.key = tensor.name;
-      (is_a ? pair.a : pair.b) = file_.values(tensor);
-    }
-    for (const auto& [name, pair] : pairs) {
-      if (pair.a.empty() || pair.b.empty() || pair.a.shape().size() < 2 ||
-          pair.a.shape().size() != pair.b.shape().size()) {
-        return base::corrupt("EX-8", "the GGUF file does not have a lora_a and a lora_b of " +
-                                         quote(name) + " that belong together");
-      }
-      FERRULE_CHECK(add(name, pair.a, pair.b, pair.key));
-    }
-    return {};
-  }
-
- private:
-  Result<void> add(const std::string& name, const Values& a, const Values& b,
-                   const std::string& key) {
-    const auto path = gguf::path_of(architecture_, name);
-    if (!path) {
-      return base::unsupported("EX-5", "tensor " + quote(key) + " is of no module of " +
-                                           std::string(architecture_.class_name) +
-                                           " that Ferrule knows");
-    }
-    Site site;
-    site.path = *path;
-    site.key = key;
-    if (a.shape().size() == 3) return add_experts(std::move(site), a, b);
-    site.rank = b.dim(1);
-    site.a = name == kEmbedding ? a.transposed() : a;
-    site.b = b;
-    if (name == kEmbedding) site.kind = SiteKind::kEmbedding;
-    FERRULE_TRY(const auto order, gguf::rows_of(architecture_, site.path, b.dim(0), request_.base));
-    if (order) site.b = site.b.gathered(0, gguf::inverse(order));
-    finish(std::move(site));
-    return {};
-  }
-
-  Result<void> add_experts(Site site, const Values& a, const Values& b) {
-    const auto count = std::max(a.dim(0), b.dim(0));
-    const auto known = expert_count(request_.base);
-    const auto mark = site.path.find('%');
-    if (mark == std::string::npos || (a.dim(0) != count && a.dim(0) != 1) ||
-        (b.dim(0) != count && b.dim(0) != 1) || (known != 0 && known != count)) {
-      return base::corrupt("EX-12", "tensor " + quote(site.key) + " is of " +
-                                        std::to_string(count) +
-                                        " experts, and a layer of the base "
-                                        "has " +
-                                        std::to_string(known));
-    }
-    if (!out_.facts.fused_experts) {
-      out_.notes.emplace_back(
-          "to PEFT, experts are written one by one, as transformers 4 has them; --to fused-expert "
-          "writes them as transformers 5 does");
-    }
-    out_.facts.fused_experts = true;
-    for (std::uint64_t i = 0; i < count; ++i) {
-      Site one = site;
-      one.path.replace(mark, 1, std::to_string(i));
-      const auto row_a = a.slice(0, a.dim(0) == 1 ? 0 : i, 1);
-      const auto row_b = b.slice(0, b.dim(0) == 1 ? 0 : i, 1);
-      one.a = row_a.without_axis(0);
-      one.b = row_b.without_axis(0);
-      one.rank = one.b.dim(1);
-      finish(std::move(one));
-    }
-    return {};
-  }
-
-  /// Strength: alpha / rank; no alpha, and alpha 0, mean 1.
-  void finish(Site site) {
-    const auto rank = static_cast<double>(site.rank);
-    site.alpha = alpha_ != 0 ? alpha_ : rank;
-    site.scale = *site.alpha / rank;
-    if (whole_) {
-      site.a = site.a.as(Dtype::kF32);
-      site.b = site.b.as(Dtype::kF32);
-    }
-    out_.sites.push_back(std::move(site));
-  }
-
-  const gguf::OpenedFile& file_;
-  const Architecture& architecture_;
-  const Request& request_;
-  Middle& out_;
-  double alpha_ = 0;
-  bool whole_ = false;  ///< Something is quantized, so that all become F32.
-};
 
 class Writer {
  public:
@@ -154,6 +39,13 @@ class Writer {
     FERRULE_TRY(const auto groups, take_experts(sites, expert_count(request_.base), ledger_));
     for (const auto& site : sites) FERRULE_CHECK(add_site(site));
     for (const auto& group : groups) FERRULE_CHECK(add_group(group));
+    if (!ignored_.empty()) {
+      ledger_.note("llama.cpp loads the adapter of " + std::to_string(ignored_.size()) +
+                   " modules (" + quote(ignored_.front()) +
+                   ") and computes without it: it applies "
+                   "none there in models of " +
+                   std::string(architecture_.name));
+    }
     plan_.files.push_back(gguf::planned_file(keys(), std::move(entries_)));
     return std::move(plan_);
   }
@@ -179,65 +71,82 @@ class Writer {
     return fold(site, alpha / alpha_, dtype, ledger_);
   }
 
-  Result<std::optional<std::string>> tensor_name(const Site& site, std::string_view path) {
-    const auto found = gguf::tensor_of(architecture_, path);
-    if (!found) {
-      ledger_.lost("modules", site.key,
+  /// The tensors of a module; none if it was lost.
+  Result<std::vector<gguf::Piece>> pieces(const Site& site, std::string_view path) {
+    auto found = gguf::pieces_of(architecture_, path);
+    if (found.empty()) {
+      ledger_.lost("modules", site,
                    "llama.cpp has no tensor for the module " + quote(path) + " of " +
                        std::string(architecture_.class_name));
-      return std::optional<std::string>();
+      return found;
     }
-    const bool head = *found == "output";
+    const auto& name = found.front().tensor;
+    const bool head = name == "output";
     const bool embedding = site.kind == SiteKind::kEmbedding;
-    if ((head || embedding) && ties_embeddings(request_.base)) {
-      ledger_.lost("embeddings", site.key,
-                   head
-                       ? "the base ties its head to the embedding, so that llama.cpp has no tensor "
-                         "for the head"
-                       : "the base ties its head to the embedding, and llama.cpp ends the process "
-                         "on such an adapter");
-      return std::optional<std::string>();
+    const bool is_input = name == gguf::kEmbedding;
+    if ((head || (embedding && is_input)) && ties_embeddings(request_.base)) {
+      ledger_.lost(
+          "embeddings", site,
+          head ? "the base ties its head to the embedding, so that llama.cpp has no tensor for "
+                 "the head"
+               : "the base ties its head to the embedding, and llama.cpp ends the process on such "
+                 "an adapter");
+      return std::vector<gguf::Piece>();
     }
-    if (embedding != (*found == kEmbedding)) {
-      ledger_.lost("embeddings", site.key, "llama.cpp applies no adapter to this embedding");
-      return std::optional<std::string>();
+    if (embedding != is_input) {
+      ledger_.lost("embeddings", site, "llama.cpp applies no adapter to this embedding");
+      return std::vector<gguf::Piece>();
     }
-    if (found->size() + 14 > kMaxName) {
-      return base::unsupported("EX-9", "the name " + quote(*found) + " is too long for GGUF");
+    for (const auto& piece : found) {
+      if (piece.tensor.size() + 14 > kMaxName) {
+        return base::unsupported("EX-9",
+                                 "the name " + quote(piece.tensor) + " is too long for GGUF");
+      }
+      if (gguf::is_ignored(architecture_, piece.tensor)) ignored_.push_back(site.path);
     }
     return found;
   }
 
   Result<void> add_site(const Site& site) {
-    FERRULE_TRY(const auto name, tensor_name(site, site.path));
-    if (!name) return {};
+    FERRULE_TRY(const auto found, pieces(site, site.path));
+    if (found.empty()) return {};
     FERRULE_TRY(const auto both, factors(site));
-    FERRULE_TRY(const auto order,
-                gguf::rows_of(architecture_, site.path, site.b.dim(0), request_.base));
-    const auto b = order ? both.b.gathered(0, order) : both.b;
-    add(*name + ".weight.lora_a", site.kind == SiteKind::kEmbedding ? both.a.transposed() : both.a,
-        site.key);
-    add(*name + ".weight.lora_b", b, {});
-    // The reader knows one spelling of each module.
-    if (const auto again = gguf::path_of(architecture_, *name); again && *again != site.path) {
-      plan_.renamed_sites[site.name()] = *again;
+    std::string key = site.key;
+    for (const auto& piece : found) {
+      Values a = both.a, b = both.b;
+      const bool columns = gguf::is_of_columns(piece.rows);
+      auto& changed = columns ? a : b;
+      const std::size_t axis = columns ? 1 : 0;
+      FERRULE_TRY(const auto order,
+                  gguf::order_of(piece.rows, site.path, changed.dim(axis), request_.base));
+      if (order) changed = changed.gathered(axis, order);
+      if (site.kind == SiteKind::kEmbedding) a = a.transposed();
+      add(piece.tensor + ".weight.lora_a", a, std::exchange(key, {}));
+      add(piece.tensor + ".weight.lora_b", b, {});
     }
+    // The reader knows one spelling of each module.
+    const auto again = gguf::place_of(architecture_, found.front().tensor);
+    if (again && again->path != site.path) plan_.renamed_sites[site.name()] = again->path;
     return {};
   }
 
   Result<void> add_group(const ExpertGroup& group) {
     const auto& first = group.sites.front();
     const auto path = group.experts + ".0." + std::string(group.part) + "_proj";
-    FERRULE_TRY(const auto name, tensor_name(first, path));
-    if (!name) return {};
+    FERRULE_TRY(const auto found, pieces(first, path));
+    if (found.empty()) {
+      ledger_.leave_out(group.sites);
+      return {};
+    }
+    const auto& name = found.front().tensor;
     std::vector<Values> a, b;
     for (std::size_t i = 0; i < group.sites.size(); ++i) {
       FERRULE_TRY(const auto both, factors(group.sites[i]));
       a.push_back(both.a);
       b.push_back(both.b);
     }
-    add(*name + ".weight.lora_a", Values::stacked(a), group.key);
-    add(*name + ".weight.lora_b", Values::stacked(b), {});
+    add(name + ".weight.lora_a", Values::stacked(a), group.key);
+    add(name + ".weight.lora_b", Values::stacked(b), {});
     return {};
   }
 
@@ -266,7 +175,7 @@ class Writer {
         {"general.architecture", std::string(architecture_.name)},
         {"general.type", std::string("adapter")},
         {"adapter.type", std::string("lora")},
-        {kAlpha, alpha_},
+        {gguf::kAlpha, alpha_},
     };
     const auto& tokens = middle_.facts.invocation_tokens;
     if (!tokens.empty()) out.push_back({kTokens, tokens});
@@ -284,6 +193,8 @@ class Writer {
   Ledger& ledger_;
   double alpha_ = 1;
   double usual_ = 0;
+  /// Modules that llama.cpp computes without their adapter.
+  std::vector<std::string> ignored_;
   std::vector<Entry> entries_;
   Plan plan_;
 };
@@ -326,7 +237,7 @@ class Gguf final : public Dialect {
                                            " is not among those whose names Ferrule knows");
     }
     Middle out;
-    FERRULE_CHECK(Reader(file, *architecture, request, out).read());
+    FERRULE_CHECK(gguf::read_sites(file, *architecture, request, out));
     if (const auto* tokens = header.find(kTokens)) {
       if (const auto* list = std::get_if<std::vector<std::int64_t>>(tokens)) {
         out.facts.invocation_tokens = *list;
