@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Builds the wheel as a user's pip does, twice, installs it into a fresh environment, and uses it there.
+"""Builds the wheels as a user's pip does, twice, installs them where nothing of ours is, and uses them there.
 
-    check_wheel.py [--once] [INTERPRETER...]
+    check_wheel.py [--once] [--only-debian] [INTERPRETER...]
 
-A wheel of the stable ABI is built once, by the first interpreter that can, and installed for those after it. What is
-used: the module with numpy, the command, and a push to the emulated Hub of tests/hub, which the interpreter that
-runs this serves. The second build must give the same bytes (--once leaves it out); auditwheel must find a policy of
-manylinux; and root with debootstrap uses the wheel in a bare Debian too, in which there is nothing but Python. Takes
-minutes: part of ./test --all. Needs a package registry for scikit-build-core, nanobind and auditwheel.
+A wheel of the stable ABI is built once, by the first interpreter that can, and installed for those after it; if none can,
+it is built in a Debian 13. What is used: the module with numpy, the command, and a push to the emulated Hub of tests/hub,
+which the interpreter that runs this serves. The second build must give the same bytes (--once leaves it out), and
+auditwheel must find a policy of manylinux. The wheels for Pythons of Debian are also used in a bare Debian that has
+nothing but Python: all that README.md shows, by walk_readme.py. --only-debian builds only in the Debian 13.
+
+Takes minutes: part of ./test --all. Needs a package registry for scikit-build-core, nanobind and auditwheel, and root (or
+sudo) with debootstrap.
 """
 
 import argparse
@@ -21,9 +24,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from debian_root import DebianRoot, run, why_not  # noqa: E402
 
 USE = """
 import pathlib, sys, ferrule
@@ -45,11 +52,6 @@ except FileNotFoundError as error:
     assert error.status == 404 and error.rule == "HB-5", vars(error)
 print(pushed.commit)
 """
-
-
-def run(*command, **more):
-    command = [str(part) for part in command]
-    return subprocess.run(command, check=True, capture_output=True, text=True, **more).stdout
 
 
 class Hub:
@@ -75,20 +77,58 @@ def make_environment(interpreter, folder):
     return python, tuple(map(int, run(python, "-c", "import sys; print(*sys.version_info[:2])").split()))
 
 
-def build(python, folder, tag):
-    start = time.monotonic()
-    run(python, "-m", "pip", "wheel", "-q", "--disable-pip-version-check", "--no-deps", "-w", folder, ROOT)
+def the_wheel(folder, tag, start):
     (wheel,) = folder.glob("*.whl")
     assert re.fullmatch(rf"ferrule-[0-9.]+-{tag}-linux_\w+\.whl", wheel.name), wheel.name
     print(f"{wheel.name}: built in {time.monotonic() - start:.0f} s, {wheel.stat().st_size / 1e6:.1f} MB", flush=True)
     return wheel
 
 
+def build(python, folder, tag):
+    start = time.monotonic()
+    run(python, "-m", "pip", "wheel", "-q", "--disable-pip-version-check", "--no-deps", "-w", folder, ROOT)
+    return the_wheel(folder, tag, start)
+
+
+#: What tools/setup.sh installs to build, and Python.
+TO_BUILD = ("g++", "cmake", "ninja-build", "pkg-config", "nlohmann-json3-dev", "libpcre2-dev", "libyaml-cpp-dev", "libdeflate-dev",
+            "libeigen3-dev", "libssl-dev", "libcurl4-openssl-dev", "python3-dev", "python3-pip", "python3-venv")
+
+
+def give_sources(system, folder):
+    """Ferrule in /ferrule, and what its build requires of PyPI in /needed: downloaded here, for the Python there."""
+    for name in run("git", "-C", ROOT, "ls-files", "-co", "--exclude-standard", "-z").rstrip("\0").split("\0"):
+        if (ROOT / name).is_file():
+            (folder / "ferrule" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / "ferrule" / name)
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
+    version = system.run("python3 -c 'import sys; print(*sys.version_info[:2], sep=\".\")'").strip()
+    run(sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--only-binary=:all:",
+        "--python-version", version, "-d", folder / "needed", *needed)
+    for name in ("ferrule", "needed"):
+        system.put(folder / name, name)
+
+
+def build_in_debian(folder, once):
+    """The wheel of the stable ABI, by the compiler and the Python of Debian 13."""
+    with DebianRoot("trixie", TO_BUILD) as system:
+        give_sources(system, folder / "sources")
+        wheels = []
+        for name in ("one",) if once else ("one", "two"):
+            start = time.monotonic()
+            system.run(f"pip wheel -q --no-deps --no-index --find-links /needed -w /{name} /ferrule")
+            (folder / name).mkdir()
+            shutil.copy(next((system.root / name).glob("*.whl")), folder / name)
+            wheels.append(the_wheel(folder / name, "cp312-abi3", start))
+    same_bytes(wheels[0], wheels[-1])
+    return wheels[0]
+
+
 DATA = ("man/man1/ferrule.1", "bash-completion/completions/ferrule", "zsh/site-functions/_ferrule",
         "fish/vendor_completions.d/ferrule.fish")
 
 
-def look_inside(wheel):
+def look_inside(wheel, *more):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         (sbom,) = (name for name in names if name.endswith(".dist-info/sboms/ferrule.cdx.json"))
@@ -101,7 +141,7 @@ def look_inside(wheel):
     assert not [name for name in names if not name.startswith("ferrule")], names
     assert listed["bomFormat"] == "CycloneDX" and listed["metadata"]["component"]["name"] == "ferrule"
     parts = {part["name"]: part for part in listed["components"]}
-    assert {"openssl", "pcre2", "libdeflate", "yaml-cpp", "nlohmann_json", "nanobind", "eigen"} <= parts.keys(), parts
+    assert {"openssl", "pcre2", "libdeflate", "yaml-cpp", "nlohmann_json", "nanobind", "eigen", *more} <= parts.keys(), parts
     assert all(part.get("version") or part.get("hashes") for part in parts.values()), parts
     for name in names:
         if ".data/data/lib/ferrule/" in name:
@@ -132,44 +172,23 @@ def audit(python, wheel, folder):
     return repaired
 
 
-#: In a bare Debian: there is no pip to ask, so the wheel is unpacked by its own rules.
-BARE = """
-set -e
+#: In a Debian with nothing but Python, and no registry to ask.
+BARE = f"""
 python3 -m venv /tmp/venv
 /tmp/venv/bin/pip install -q --no-index --no-deps /wheel/*.whl
-cd /tmp
-/tmp/venv/bin/python - /adapter <<'P'
-import sys, ferrule
-assert ferrule.verify(sys.argv[1], values=True).good
-assert len(ferrule.open(sys.argv[1])) and ferrule.content_id(sys.argv[1])
-ferrule.convert(sys.argv[1], "/tmp/bin", to="bin")
-assert ferrule.diff(sys.argv[1], "/tmp/bin").same
-try:
-    ferrule.pull("ann/nothing")
-except ferrule.NetworkError as error:
-    assert "libcurl" not in str(error), error
-P
-/tmp/venv/bin/ferrule verify /adapter
-/tmp/venv/bin/ferrule inspect /tmp/bin
-ls /tmp/venv/share/man/man1/ferrule.1 /tmp/venv/share/bash-completion/completions/ferrule
+for file in {' '.join(DATA)}; do test -s /tmp/venv/share/$file; done
+/tmp/venv/bin/ferrule --version
+/tmp/venv/bin/python /walk/python/tests/walk_readme.py /tmp/venv/bin/ferrule /walk
 """
 
 
-def use_in_bare_debian(wheel, adapter, folder):
-    """Only root can: a Debian with nothing but Python."""
-    if os.geteuid() != 0 or not shutil.which("debootstrap"):
-        print("NOT RUN: a bare Debian (needs root and debootstrap)", file=sys.stderr)
-        return
-    root = folder / "debian"
-    release = "bookworm" if "cp311" in wheel.name else "trixie"
-    run("debootstrap", "--variant=minbase", "--include=python3,python3-venv", release, root)
-    for name in ("wheel", "adapter"):
-        (root / name).mkdir()
-    shutil.copy(wheel, root / "wheel")
-    for path in adapter.iterdir():
-        shutil.copy(path, root / "adapter")
-    print(run("chroot", root, "/bin/sh", "-c", BARE, env={"PATH": "/usr/sbin:/usr/bin:/bin", "HOME": "/tmp"}), end="")
-    print(f"{wheel.name}: good in a bare Debian {release}", flush=True)
+def use_in_bare_debian(release, wheel, hub):
+    with DebianRoot(release, ("python3", "python3-venv")) as system:
+        system.put(wheel, f"wheel/{wheel.name}")
+        for name in ("README.md", "docs", "examples/quickstart", "tests/golden/cases/loha", "python/tests/walk_readme.py"):
+            system.put(ROOT / name, f"walk/{name}")
+        print(system.run(BARE, HF_HOME="/tmp/home", **hub.environment), end="")
+    print(f"{wheel.name}: good in a bare Debian, {release}", flush=True)
 
 
 def use(python, wheel, adapter, folder, hub, repo_id):
@@ -185,30 +204,51 @@ def use(python, wheel, adapter, folder, hub, repo_id):
         assert (folder / "pulled" / name).read_bytes() == (adapter / name).read_bytes(), name
 
 
+#: Debian's own Pythons.
+RELEASES = {"cp311-cp311": "bookworm", "cp312-abi3": "trixie"}
+
+
+def check_here(interpreters, once, folder, hub):
+    """Builds with each interpreter, and returns the kinds of wheels that there are now."""
+    adapter = next(path.parent for path in (ROOT / "tests/golden/cases/lora").rglob("adapter_model.safetensors"))
+    wheels = {}
+    for number, interpreter in enumerate(interpreters):
+        place = folder / str(number)
+        python, version = make_environment(interpreter, place / "venv")
+        tag = "cp312-abi3" if version >= (3, 12) else "cp{0}{1}-cp{0}{1}".format(*version)
+        if tag not in wheels:
+            wheel = build(python, place / "one", tag)
+            look_inside(wheel)
+            if not once:
+                same_bytes(wheel, build(python, place / "two", tag))
+            wheels[tag] = audit(python, wheel, place / "repaired")
+            if tag in RELEASES:
+                use_in_bare_debian(RELEASES[tag], wheels[tag], hub)
+        use(python, wheels[tag], adapter, place, hub, f"ann/wheel-{number}")
+        print(f"{wheels[tag].name}: good with CPython {'.'.join(map(str, version))}", flush=True)
+    return wheels.keys()
+
+
+def check_in_debian(once, folder, hub):
+    wheel = build_in_debian(folder, once)
+    look_inside(wheel, "libzstd", "zlib")
+    python, _ = make_environment(sys.executable, folder / "venv")
+    use_in_bare_debian("trixie", audit(python, wheel, folder / "repaired"), hub)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--once", action="store_true", help="do not build a second time")
+    parser.add_argument("--only-debian", action="store_true", help="build only in the Debian 13")
     parser.add_argument("interpreters", nargs="*", default=[sys.executable])
     options = parser.parse_args()
-    adapter = next(path.parent for path in (ROOT / "tests/golden/cases/lora").rglob("adapter_model.safetensors"))
-    wheels = {}
+    if why_not():
+        sys.exit(f"Wheels are used in a bare Debian, which cannot be made: {why_not()}")
     with tempfile.TemporaryDirectory() as temporary, Hub() as hub:
-        for number, interpreter in enumerate(options.interpreters):
-            folder = pathlib.Path(temporary) / str(number)
-            python, version = make_environment(interpreter, folder / "venv")
-            tag = "cp312-abi3" if version >= (3, 12) else "cp{0}{1}-cp{0}{1}".format(*version)
-            if tag not in wheels:
-                wheel = build(python, folder / "one", tag)
-                look_inside(wheel)
-                if not options.once:
-                    same_bytes(wheel, build(python, folder / "two", tag))
-                wheels[tag] = audit(python, wheel, folder / "repaired")
-                if tag in ("cp311-cp311", "cp312-abi3"):  # What Debian has.
-                    use_in_bare_debian(wheels[tag], adapter, folder)
-            use(python, wheels[tag], adapter, folder, hub, f"ann/wheel-{number}")
-            print(f"{wheels[tag].name}: good with CPython {'.'.join(map(str, version))}", flush=True)
-        if "cp312-abi3" not in wheels:
-            print("NOT RUN: the wheel of the stable ABI (name an interpreter of CPython 3.12 or later)", file=sys.stderr)
+        folder = pathlib.Path(temporary)
+        built = check_here([] if options.only_debian else options.interpreters, options.once, folder, hub)
+        if "cp312-abi3" not in built:
+            check_in_debian(options.once, folder / "debian", hub)
 
 
 if __name__ == "__main__":

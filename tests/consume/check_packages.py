@@ -4,32 +4,29 @@
 
     check_packages.py [--build DIR]
 
-DIR is a build folder of the preset "release" (default: build/release). Root with debootstrap also installs and uses the
-packages in a bare system of this release, and runs the command of one file in one that has nothing installed. Takes
-minutes: ./test packages.
+DIR is a build folder of the preset "release" (default: build/release). The command of one file runs in a bare system of
+this release, in which nothing is installed; then the packages are installed, used and removed there. Takes minutes:
+./test packages. Needs root (or sudo) with debootstrap.
 """
 
 import argparse
 import json
-import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from debian_root import DebianRoot, release_here, run, why_not  # noqa: E402
+
 ADAPTER = ROOT / "tests/golden/cases/lora/expected"
 SHARE = ("man/man1/ferrule.1", "bash-completion/completions/ferrule", "zsh/site-functions/_ferrule",
          "fish/vendor_completions.d/ferrule.fish", "ferrule/engines.json")
 # What every glibc system has.
 LIBC = {"linux-vdso.so.1", "libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0"}
-
-
-def run(*command, **more):
-    command = [str(part) for part in command]
-    return subprocess.run(command, check=True, capture_output=True, text=True, **more).stdout
 
 
 def configure(build, **options):
@@ -75,21 +72,6 @@ def check_debs(build):
     return packages
 
 
-class BareSystem:
-    """A system of this machine's release with nothing but what every one has."""
-
-    def __init__(self, folder):
-        self.root = folder / "bare"
-        release = dict(line.split("=", 1) for line in pathlib.Path("/etc/os-release").read_text().splitlines() if "=" in line)
-        run("debootstrap", "--variant=minbase", release["VERSION_CODENAME"], self.root)
-        shutil.copytree(ADAPTER, self.root / "adapter")
-
-    def run(self, script):
-        environment = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive",
-                       "LC_ALL": "C.UTF-8"}
-        return run("chroot", self.root, "/bin/sh", "-ec", script, env=environment)
-
-
 USE = """
 ferrule --version
 ferrule verify /adapter
@@ -98,40 +80,37 @@ ferrule diff /adapter /tmp/bin --exit-code
 """
 
 
+def check_one_file(build, bare):
+    configure(build, FERRULE_STATIC="ON")
+    run("cmake", "--build", build, "--target", "ferrule_cli")
+    command = build / "cli/ferrule"
+    use(command)
+    needed = set(re.findall(r"^\s*(\S+\.so\S*)", run("ldd", command), re.MULTILINE))
+    needed = {name for name in needed if not name.startswith("/lib")}
+    assert needed <= LIBC, needed
+    bare.put(command, "usr/local/bin/ferrule")
+    bare.run(f"{USE}\nrm -r /tmp/bin /usr/local/bin/ferrule")
+    print(f"one file, {command.stat().st_size / 1e6:.1f} MB: good in a bare system", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     build = parser.parse_args().build.resolve()
-    bare = None
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = pathlib.Path(temporary)
-        if os.geteuid() == 0 and shutil.which("debootstrap"):
-            bare = BareSystem(folder)
-        else:
-            print("NOT RUN: a bare system (needs root and debootstrap)", file=sys.stderr)
-        configure(build, FERRULE_STATIC="ON")
-        run("cmake", "--build", build, "--target", "ferrule_cli")
-        command = build / "cli/ferrule"
-        use(command)
-        needed = set(re.findall(r"^\s*(\S+\.so\S*)", run("ldd", command), re.MULTILINE))
-        needed = {name for name in needed if not name.startswith("/lib")}
-        assert needed <= LIBC, needed
-        if bare:
-            shutil.copy(command, bare.root / "usr/local/bin/ferrule")
-            bare.run(USE)
-            (bare.root / "usr/local/bin/ferrule").unlink()
-        print(f"one file, {command.stat().st_size / 1e6:.1f} MB: good", flush=True)
-
+    if why_not():
+        sys.exit(f"Packages are used in a bare system, which cannot be made: {why_not()}")
+    with tempfile.TemporaryDirectory() as temporary, DebianRoot(release_here()) as bare:
+        bare.put(ADAPTER, "adapter")
+        check_one_file(build, bare)
         configure(build, FERRULE_STATIC="OFF")
         run("cmake", "--build", build)
-        check_components(build, folder)
+        check_components(build, pathlib.Path(temporary))
         packages = check_debs(build)
-        if bare:
-            for path in packages.values():
-                shutil.copy(path, bare.root / "tmp")
-            bare.run(f"apt-get update -q && rm -rf /tmp/bin && apt-get install -q -y --no-install-recommends "
-                     f"/tmp/{packages['ferrule'].name}\n{USE}\nls /usr/share/man/man1/ferrule.1* && apt-get purge -q -y ferrule")
-            print(f"{packages['ferrule'].name}: installed, used and removed in a bare system", flush=True)
+        for path in packages.values():
+            bare.put(path, f"tmp/{path.name}")
+        bare.run(f"apt-get update -q && apt-get install -q -y --no-install-recommends /tmp/{packages['ferrule'].name}\n"
+                 f"{USE}\nls /usr/share/man/man1/ferrule.1* && apt-get purge -q -y ferrule")
+        print(f"{packages['ferrule'].name}: installed, used and removed in a bare system", flush=True)
 
 
 if __name__ == "__main__":
