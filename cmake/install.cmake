@@ -61,6 +61,8 @@ if(FERRULE_BUILD_C)
   install(FILES ${PROJECT_BINARY_DIR}/ferrule_c.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)
 endif()
 
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/ferrule RENAME copyright COMPONENT runtime)
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libferrule-dev RENAME copyright COMPONENT dev)
 install(FILES src/check/engines.json DESTINATION ${CMAKE_INSTALL_DATADIR}/ferrule COMPONENT runtime)
 
 if(FERRULE_BUILD_CLI)

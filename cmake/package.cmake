@@ -27,7 +27,8 @@ set(CPACK_COMPONENT_DEV_DESCRIPTION "Headers, library and CMake package of Ferru
 set(CPACK_DEBIAN_DEV_PACKAGE_NAME libferrule-dev)
 set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "pkg-config, libpcre2-dev, libdeflate-dev, libssl-dev, libyaml-cpp-dev")
-if(BUILD_SHARED_LIBS)
+if(BUILD_SHARED_LIBS OR FERRULE_BUILD_C)
+  # Its links to shared libraries point into the other package.
   string(APPEND CPACK_DEBIAN_DEV_PACKAGE_DEPENDS ", ferrule (= ${PROJECT_VERSION}-1)")
 endif()
 include(CPack)

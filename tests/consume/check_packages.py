@@ -5,7 +5,7 @@
     check_packages.py [--build DIR]
 
 DIR is a build folder of the preset "release" (default: build/release). The command of one file runs in a bare system of
-this release, in which nothing is installed; then the packages are installed, used and removed there. Takes minutes:
+this release, in which nothing is installed; then the packages are installed, used and removed there, and programs are built against them. Takes minutes:
 ./test packages. Needs root (or sudo) with debootstrap.
 """
 
@@ -24,7 +24,7 @@ from debian_root import DebianRoot, release_here, run, why_not  # noqa: E402
 
 ADAPTER = ROOT / "tests/golden/cases/lora/expected"
 SHARE = ("man/man1/ferrule.1", "bash-completion/completions/ferrule", "zsh/site-functions/_ferrule",
-         "fish/vendor_completions.d/ferrule.fish", "ferrule/engines.json")
+         "fish/vendor_completions.d/ferrule.fish", "ferrule/engines.json", "doc/ferrule/copyright")
 # What every glibc system has.
 LIBC = {"linux-vdso.so.1", "libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0"}
 
@@ -80,6 +80,34 @@ ferrule diff /adapter /tmp/bin --exit-code
 """
 
 
+#: Programs of strangers, against the installed packages.
+BUILD = """
+cmake -S /consume/find_package -B /tmp/stranger
+cmake --build /tmp/stranger
+/tmp/stranger/stranger
+cmake -S /consume/find_package_c -B /tmp/stranger_c
+cmake --build /tmp/stranger_c
+/tmp/stranger_c/stranger
+g++ -std=c++20 /consume/find_package/main.cpp -o /tmp/by_pkg_config $(pkg-config --cflags --libs --static ferrule)
+/tmp/by_pkg_config
+"""
+
+
+def check_debs_in(bare, packages):
+    for path in packages.values():
+        bare.put(path, f"tmp/{path.name}")
+    runtime, dev = (f"/tmp/{packages[name].name}" for name in ("ferrule", "libferrule-dev"))
+    install = "apt-get install -q -y --no-install-recommends"
+    bare.run(f"apt-get update -q && {install} {runtime}\n{USE}\nls /usr/share/man/man1/ferrule.1*")
+    print(f"{packages['ferrule'].name}: installed and used in a bare system", flush=True)
+    for name in ("find_package", "find_package_c"):
+        bare.put(ROOT / "tests/consume" / name, f"consume/{name}")
+    bare.run(f"{install} g++ cmake make && {install} {dev}")
+    assert bare.run(BUILD).count("LORA, ferrule ") == 3
+    bare.run("apt-get purge -q -y libferrule-dev ferrule && ! ls /usr/bin/ferrule /usr/include/ferrule")
+    print(f"{packages['libferrule-dev'].name}: programs are built against it there; both removed", flush=True)
+
+
 def check_one_file(build, bare):
     configure(build, FERRULE_STATIC="ON")
     run("cmake", "--build", build, "--target", "ferrule_cli")
@@ -105,12 +133,7 @@ def main():
         configure(build, FERRULE_STATIC="OFF")
         run("cmake", "--build", build)
         check_components(build, pathlib.Path(temporary))
-        packages = check_debs(build)
-        for path in packages.values():
-            bare.put(path, f"tmp/{path.name}")
-        bare.run(f"apt-get update -q && apt-get install -q -y --no-install-recommends /tmp/{packages['ferrule'].name}\n"
-                 f"{USE}\nls /usr/share/man/man1/ferrule.1* && apt-get purge -q -y ferrule")
-        print(f"{packages['ferrule'].name}: installed, used and removed in a bare system", flush=True)
+        check_debs_in(bare, check_debs(build))
 
 
 if __name__ == "__main__":
