@@ -15,6 +15,9 @@ import shutil
 import subprocess
 import tempfile
 
+# Ubuntu's debootstrap would ask Ubuntu's.
+MIRRORS = dict.fromkeys(("bookworm", "trixie"), ["http://deb.debian.org/debian"])
+
 # Users have no sbin, where debootstrap and chroot are.
 PATH = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
 
@@ -49,7 +52,7 @@ class DebianRoot:
         self.root = self.folder / "root"
         try:
             as_root("debootstrap", "--variant=minbase", *([f"--include={','.join(self.packages)}"] if self.packages else []),
-                    self.release, self.root)
+                    self.release, self.root, *MIRRORS.get(self.release, []))
         except BaseException:
             self.remove()
             raise
