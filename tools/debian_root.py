@@ -53,6 +53,8 @@ class DebianRoot:
         try:
             as_root("debootstrap", "--variant=minbase", *([f"--include={','.join(self.packages)}"] if self.packages else []),
                     self.release, self.root, *MIRRORS.get(self.release, []))
+            if not os.path.ismount(self.root / "proc"):  # As in every running system: programs find their own folder by it.
+                as_root("mount", "-t", "proc", "proc", self.root / "proc")
         except BaseException:
             self.remove()
             raise
@@ -62,7 +64,7 @@ class DebianRoot:
         self.remove()
 
     def remove(self):
-        for mounted in ("proc", "sys"):  # debootstrap leaves them there if it is stopped, and in some containers.
+        for mounted in ("proc", "sys"):  # debootstrap leaves the latter there if it is stopped, and in some containers.
             if os.path.ismount(self.root / mounted):
                 as_root("umount", "-l", self.root / mounted)
         as_root("rm", "-rf", "--one-file-system", self.folder)
