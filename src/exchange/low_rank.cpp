@@ -98,16 +98,15 @@ class Writer {
   const Values& at(const char* role) const { return site_.others.find(role)->second; }
 
   Result<void> check() const {
-    bool fits = site_.magnitude.empty() && (site_.kind != SiteKind::kConv || !kernel_.empty());
+    bool fits = site_.kind != SiteKind::kConv || !kernel_.empty();
     for (const auto& [role, values] : site_.others) {
       const bool flat = values.shape().size() == 2 || role == "lokr_w2";
       fits = fits && flat && values.element_count() != 0;
     }
     if (fits && (site_.method == "LOHA" || site_.method == "LOKR")) return {};
     return base::unsupported("EX-3", quote(site_.name()) + " is of the method " + site_.method +
-                                         " with a core or a magnitude (or a kernel that only "
-                                         "--base with weights tells), and cannot be written out "
-                                         "as LoRA");
+                                         " with a core (or a kernel that only --base with weights "
+                                         "tells), and cannot be written out as LoRA");
   }
 
   Result<void> check_size(std::uint64_t rows, std::uint64_t rank, std::uint64_t columns) const {

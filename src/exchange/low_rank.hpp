@@ -11,8 +11,9 @@ namespace ferrule::exchange {
 /// products of two elements, computed in double and stored as F32. `shape` is that of the base's
 /// weight, if it is known: of a convolution it may have to say how large the kernel is.
 ///
-/// Fails with kUnsupported (EX-3: another method, a core, a magnitude, an unknown kernel), kCorrupt
-/// (EX-8: factors that do not fit each other) or kLimitExceeded (EX-8: too large a factor).
+/// A magnitude of DoRA stays. Fails with kUnsupported (EX-3: another method, a core, an unknown
+/// kernel), kCorrupt (EX-8: factors that do not fit each other) or kLimitExceeded (EX-8: too large
+/// a factor).
 Result<Site> as_lora(const Site& site, const Shape* shape = nullptr);
 
 }  // namespace ferrule::exchange

@@ -172,6 +172,17 @@ def check_dora(case):
     same(magnitudes, {"unet." + path: rows, "unet.conv_in": conv_rows}, "DoRA")
     back = load_file(case.convert(source, "kohya", "--base", case.base))
     assert np.array_equal(back["lora_unet_conv_in.dora_scale"], conv_rows)
+    # PEFT has DoRA on LoRA alone: LoHa and LoKr are written out.
+    name, shape = "lora_unet_time_embedding_linear_1", UNET["time_embedding.linear_1"]
+    loha = {"hada_w1_a": tensor(16, 2), "hada_w1_b": tensor(2, 8), "hada_w2_a": tensor(16, 2), "hada_w2_b": tensor(2, 8)}
+    lokr = {"lokr_w1": tensor(4, 2), "lokr_w2_a": tensor(4, 1), "lokr_w2_b": tensor(1, 4)}
+    rows = abs(tensor(shape[0], 1))
+    for own, strength in ((loha, 3 / 2), (lokr, 3)):
+        file = {**{f"{name}.{leaf}": value for leaf, value in own.items()}, name + ".alpha": np.array(3, "f4"), name + ".dora_scale": rows}
+        updates, magnitudes = case.read(file, "--base", case.base)
+        same(updates, {"unet.time_embedding.linear_1": strength * update_of({leaf: value.astype("f8") for leaf, value in own.items()})}, "DoRA on another method")
+        same(magnitudes, {"unet.time_embedding.linear_1": rows}, "its magnitude")
+        case.refuse("EX-3", case.file({**file, name + ".dora_scale": abs(tensor(1, 8))}), "peft", "--base", case.base)
     columns = {**tensors, "lora_unet_" + path.replace(".", "_") + ".dora_scale": rows.T.copy()}
     case.refuse("EX-3", case.file(columns), "peft", "--base", case.base)
 
@@ -307,6 +318,19 @@ def check_z_image(case):
     case.refuse("EX-4", case.file(site("diffusion_model.blocks.0.unheard_of", (8, 8))[0]), "peft")
 
 
+def check_language_models(case):
+    """Text encoders that are language models: Qwen 3 of Anima, Gemma 2 of Lumina 2."""
+    peft = ("lora_A.weight", "lora_B.weight")
+    image, first = site("diffusion_model.blocks.0.mlp.layer1", (16, 8), words=peft)
+    text, second = site("text_encoders.qwen3_06b.transformer.model.layers.0.self_attn.q_proj", (8, 8), words=peft)
+    want = {"transformer.transformer_blocks.0.ff.net.0.proj": first, "text_encoder.layers.0.self_attn.q_proj": second}
+    folder = case.convert(case.file({**image, **text}), "peft")
+    same(read_peft(folder)[0], want, "ComfyUI's Anima")
+    file = case.convert(folder, "kohya", "--arch", "cosmos")
+    assert sorted(key for key in load_file(file) if key.endswith("alpha")) == ["lora_te_layers_0_self_attn_q_proj.alpha", "lora_unet_blocks_0_mlp_layer1.alpha"]
+    same(read_peft(case.convert(file, "peft", "--arch", "anima"))[0], want, "Anima of kohya-ss")
+
+
 def check_diffusers(case):
     path = "down_blocks.0.attentions.0.transformer_blocks.0.attn1."
     old, first = site(f"unet.{path}processor.to_q_lora", (8, 8), words=("down.weight", "up.weight"))
@@ -344,6 +368,8 @@ def check_refusals(case):
     case.refuse("EX-2", case.file({**good, **site("unet.time_embedding.linear_1", (16, 8))[0]}), "peft", "--base", case.base)
     case.refuse("EX-11", case.file(site("lora_unet_time_embedding_linear_1", (16, 12))[0]), "peft", "--base", case.base)
     case.refuse("EX-3", case.file({"lora_unet_conv_in.oft_blocks": tensor(2, 4, 4), "lora_unet_conv_in.alpha": np.float32(0)}), "peft", "--base", case.base)
+    timed = {"lora_unet_conv_in.q_layer.weight": tensor(2, 4), "lora_unet_conv_in.p_layer.weight": tensor(8, 2), "lora_unet_conv_in.lambda_layer": tensor(1, 2)}
+    case.refuse("EX-3", case.file(timed), "peft", "--base", case.base)
     peft = case.convert(flat, "peft", "--base", case.base)
     config = json.loads((peft / "unet" / "adapter_config.json").read_text())
     tensors = load_file(peft / "unet" / "adapter_model.safetensors")
@@ -354,7 +380,7 @@ def check_refusals(case):
 
 
 def main():
-    checks = (check_kohya, check_dora, check_methods, check_sgm, check_flux, check_z_image, check_diffusers, check_refusals)
+    checks = (check_kohya, check_dora, check_methods, check_sgm, check_flux, check_z_image, check_language_models, check_diffusers, check_refusals)
     with tempfile.TemporaryDirectory() as folder:
         for check in checks:
             check(Case(pathlib.Path(folder) / check.__name__))

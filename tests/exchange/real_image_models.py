@@ -100,8 +100,9 @@ def check_diffusers(bench):
 METHODS = {"lora": {}, "DoRA by rows": {"dora_wd": True}, "DoRA by columns": {"dora_wd": True, "wd_on_output": False}, "rsLoRA": {"rs_lora": True},
            "core": {"use_tucker": True}, "loha": {"algo": "loha"}, "loha with a core": {"algo": "loha", "use_tucker": True}, "lokr": {"algo": "lokr"},
            "lokr, whole": {"algo": "lokr", "full_matrix": True}, "lokr, both factors": {"algo": "lokr", "decompose_both": True, "linear_dim": 2, "conv_dim": 2, "factor": 4},
-           "lokr, unbalanced": {"algo": "lokr", "unbalanced_factorization": True, "factor": 4, "linear_dim": 2, "conv_dim": 2}, "scalar": {"use_scalar": True}, "full": {"algo": "full"}, "glora": {"algo": "glora"}, "diag-oft": {"algo": "diag-oft"},
-           "ia3": {"algo": "ia3"}, "glora of attention": {"algo": "glora"}, "ia3 of inputs": {"algo": "ia3", "train_on_input": True}}
+           "lokr, unbalanced": {"algo": "lokr", "unbalanced_factorization": True, "factor": 4, "linear_dim": 2, "conv_dim": 2}, "scalar": {"use_scalar": True},
+           "DoRA on loha": {"algo": "loha", "dora_wd": True}, "DoRA on lokr": {"algo": "lokr", "dora_wd": True, "factor": 4, "linear_dim": 2, "conv_dim": 2}, "full": {"algo": "full"}, "glora": {"algo": "glora"}, "diag-oft": {"algo": "diag-oft"},
+           "ia3": {"algo": "ia3"}, "glora of attention": {"algo": "glora"}, "ia3 of inputs": {"algo": "ia3"}}
 # GLoRA on convolutions, and IA3 on outputs of layers with biases.
 REFUSED = {"DoRA by columns", "glora", "diag-oft", "ia3"}
 READ = {"full", "glora of attention", "ia3 of inputs"}
@@ -113,7 +114,8 @@ def check_lycoris(bench):
 
     for title, options in METHODS.items():
         some = title in ("glora of attention", "ia3 of inputs")
-        LycorisNetwork.apply_preset({"target_module": ["BasicTransformerBlock"] if some else ["Transformer2DModel", "ResnetBlock2D", "Downsample2D"]})
+        LycorisNetwork.apply_preset({"target_module": ["BasicTransformerBlock"] if some else ["Transformer2DModel", "ResnetBlock2D", "Downsample2D"],
+                                     "module_algo_map": {"BasicTransformerBlock": {"train_on_input": True}} if title == "ia3 of inputs" else {}})
         model = bench.make()
         network = create_lycoris(model, multiplier=1.0, **{"linear_dim": 4, "linear_alpha": 6, "conv_dim": 4, "conv_alpha": 6, "algo": "lora", **options})
         network.apply_to()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // kohya-ss (sd-scripts) and LyCORIS, which A1111 and ComfyUI load: one file, paths with underscores
 // instead of dots, and an alpha beside each pair of factors.
+#include <algorithm>
 #include <map>
 #include <set>
 #include <utility>
@@ -112,7 +113,8 @@ class Writer {
     }
     if (!site.magnitude.empty()) {
       Shape shape = {site.magnitude.element_count(), 1};
-      if (site.a.shape().size() > 2) shape.resize(site.a.shape().size(), 1);
+      const bool plane = site.a.empty() && site.kind == SiteKind::kConv;
+      shape.resize(plane ? 4 : std::max<std::size_t>(site.a.shape().size(), 2), 1);
       file_.add(site.magnitude.reshaped(shape), stem + ".dora_scale", {});
     }
     return {};

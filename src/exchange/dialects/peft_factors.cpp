@@ -214,8 +214,8 @@ void write_out(Middle& middle, const std::string& component, const BaseComponent
   const auto& [first, lora] = made.front();
   ledger.note(std::to_string(made.size()) + " modules of LoHa or LoKr (" + quote(first->name()) +
               ", now of rank " + std::to_string(lora.rank) +
-              ") are written out as LoRA: PEFT has one method for a model, and one "
-              "decompose_factor");
+              ") are written out as LoRA: PEFT has one method for a model, one "
+              "decompose_factor, and DoRA on LoRA alone");
   for (auto& [site, factors] : made) *site = std::move(factors);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "exchange/dialects/image/module_parts.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -51,10 +52,52 @@ std::optional<double> one_number(const TensorView& tensor) {
   }
 }
 
+struct Method {
+  std::string_view leaf;
+  std::string_view name;
+};
+constexpr std::string_view kRotation =
+    "OFT of LyCORIS (it rotates rows of the weight; OFT and BOFT of PEFT rotate its columns)";
+constexpr std::string_view kGlora = "GLoRA with a core of a convolution";
+constexpr std::string_view kTimed =
+    "T-LoRA of LyCORIS (it subtracts what it started from, which is not in the file)";
+constexpr std::string_view kNorm = "differences of norms";
+constexpr Method kUnread[] = {
+    {"a1", kGlora},
+    {"a2", kGlora},
+    {"b1", kGlora},
+    {"b2", kGlora},
+    {"bm", kGlora},
+    {"oft_blocks", kRotation},
+    {"oft_diag",
+     "OFT of kohya-ss (it rotates rows of the weight; OFT of PEFT rotates its columns)"},
+    {"rescale", kRotation},
+    {"p_layer", kTimed},
+    {"q_layer", kTimed},
+    {"lambda_layer", kTimed},
+    {"w_norm", kNorm},
+    {"b_norm", kNorm},
+    {"on_input", "IA3 of LyCORIS without its vector"},
+    {"weight", "IA3 of LyCORIS that does not say what it scales"}};
+
 }  // namespace
 
 Error bad(const RawModule& module, const std::string& what) {
   return base::corrupt("EX-8", "module " + quote(module.name) + " " + what);
+}
+
+std::string_view method_of_part(std::string_view leaf) {
+  for (const auto& [known, name] : kUnread) {
+    if (leaf.starts_with(known)) return name;
+  }
+  return {};
+}
+
+bool is_made_of(const RawModule& module, std::initializer_list<std::string_view> parts) {
+  const std::size_t alpha = module.leaves.contains("alpha") ? 1 : 0;
+  return module.leaves.size() == alpha && module.unread.size() == parts.size() &&
+         std::all_of(parts.begin(), parts.end(),
+                     [&](std::string_view part) { return module.unread.contains(part); });
 }
 
 /// alpha, if the module has one.
@@ -77,6 +120,27 @@ Result<double> number_in(const RawModule& module, std::string_view leaf) {
     return bad(module, "has no finite number as its " + std::string(leaf));
   }
   return *number;
+}
+
+Result<void> take_magnitude(const RawModule& module, std::uint64_t rows, Site& site) {
+  const auto* tensor = module.find("dora_scale");
+  if (tensor == nullptr) tensor = module.find("magnitude");
+  if (tensor == nullptr) return {};
+  const auto values = Values::of(*tensor);
+  const auto& shape = values.shape();
+  const bool peft_conv = module.find("magnitude") != nullptr && shape.size() > 2;
+  if (!peft_conv && shape.size() > 1 && shape[0] == 1 && values.element_count() > 1) {
+    return base::unsupported("EX-3", "module " + quote(module.name) + " has a magnitude of shape " +
+                                         base::shape_text(shape) +
+                                         ": it scales columns of the weight, as LyCORIS did before "
+                                         "wd_on_out, and PEFT's DoRA scales rows");
+  }
+  if (values.element_count() != rows) {
+    return bad(module, "has a magnitude of shape " + base::shape_text(shape) + " for " +
+                           std::to_string(rows) + " rows");
+  }
+  site.magnitude = values.reshaped({rows});
+  return {};
 }
 
 void set_scale(Site& site, const std::optional<double>& alpha) {

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <initializer_list>
 #include <utility>
 
 #include "base/errors.hpp"
@@ -64,28 +63,6 @@ bool fits(const Site& site, std::span<const std::uint64_t> shape) {
   return site.b.dim(0) == shape[0] && std::equal(a.begin() + 1, a.end(), shape.begin() + 1);
 }
 
-/// The rows that DoRA's magnitude has a number for; fails if it is by columns.
-Result<void> take_magnitude(const RawModule& module, std::uint64_t rows, Site& site) {
-  const auto* tensor = module.find("dora_scale");
-  if (tensor == nullptr) tensor = module.find("magnitude");
-  if (tensor == nullptr) return {};
-  const auto values = Values::of(*tensor);
-  const auto& shape = values.shape();
-  const bool peft_conv = module.find("magnitude") != nullptr && shape.size() > 2;
-  if (!peft_conv && shape.size() > 1 && shape[0] == 1 && values.element_count() > 1) {
-    return base::unsupported("EX-3", "module " + quote(module.name) + " has a magnitude of shape " +
-                                         base::shape_text(shape) +
-                                         ": it scales columns of the weight, as LyCORIS did before "
-                                         "wd_on_out, and PEFT's DoRA scales rows");
-  }
-  if (values.element_count() != rows) {
-    return bad(module, "has a magnitude of shape " + base::shape_text(shape) + " for " +
-                           std::to_string(rows) + " rows");
-  }
-  site.magnitude = values.reshaped({rows});
-  return {};
-}
-
 Result<void> take_bias(const RawModule& module, std::uint64_t rows, Site& site) {
   const auto* bias = module.find("bias");
   const auto* difference = module.find("diff_b");
@@ -134,37 +111,6 @@ bool is_embedding(std::string_view path) {
          leaf == "embed_tokens";
 }
 
-struct Method {
-  std::string_view leaf;
-  std::string_view name;
-};
-constexpr std::string_view kRotation =
-    "OFT of LyCORIS (it rotates rows of the weight; OFT and BOFT of PEFT rotate its columns)";
-constexpr std::string_view kGlora = "GLoRA with a core of a convolution";
-constexpr std::string_view kNorm = "differences of norms";
-constexpr Method kUnread[] = {
-    {"a1", kGlora},
-    {"a2", kGlora},
-    {"b1", kGlora},
-    {"b2", kGlora},
-    {"bm", kGlora},
-    {"oft_blocks", kRotation},
-    {"oft_diag",
-     "OFT of kohya-ss (it rotates rows of the weight; OFT of PEFT rotates its columns)"},
-    {"rescale", kRotation},
-    {"w_norm", kNorm},
-    {"b_norm", kNorm},
-    {"on_input", "IA3 of LyCORIS without its vector"},
-    {"weight", "IA3 of LyCORIS that does not say what it scales"}};
-
-/// Beside alpha the module has these parts alone.
-bool is_made_of(const RawModule& module, std::initializer_list<std::string_view> parts) {
-  const std::size_t alpha = module.leaves.contains("alpha") ? 1 : 0;
-  return module.leaves.size() == alpha && module.unread.size() == parts.size() &&
-         std::all_of(parts.begin(), parts.end(),
-                     [&](std::string_view part) { return module.unread.contains(part); });
-}
-
 }  // namespace
 
 Result<void> SiteReader::add(const RawModule& module, const Placed& placed) {
@@ -175,9 +121,8 @@ Result<void> SiteReader::add(const RawModule& module, const Placed& placed) {
   if (is_made_of(module, {"on_input", "weight"})) return add_scaling(module, placed);
   if (!module.unread.empty()) {
     const auto& leaf = module.unread.begin()->first;
-    for (const auto& [known, name] : kUnread) {
-      if (leaf.starts_with(known)) return add_unread(module, placed, std::string(name));
-    }
+    const auto method = method_of_part(leaf);
+    if (!method.empty()) return add_unread(module, placed, std::string(method));
     return base::unsupported("EX-5", "tensor " + quote(module.name + "." + leaf) +
                                          " is not part of any method that Ferrule knows");
   }

@@ -126,9 +126,7 @@ Result<void> SiteReader::add_kept(const RawModule& module, const Placed& placed,
   for (const auto& [role, values] : site.others) {
     if (values.shape().size() > 2) site.kind = SiteKind::kConv;
   }
-  if (const auto* magnitude = module.find("dora_scale")) {
-    site.magnitude = Values::of(*magnitude);
-  }
+  FERRULE_CHECK(take_magnitude(module, rows, site));
   if (placed.modules.paths.size() == 1 && !placed.modules.swaps(rows, columns)) {
     out_.sites.push_back(std::move(site));
     return {};
@@ -142,7 +140,13 @@ Result<void> SiteReader::add_kept_parts(const RawModule& module, const Placed& p
   const auto& modules = placed.modules;
   const auto [rows, columns] = size;
   const bool swaps = modules.swaps(rows, columns);
-  if (!whole.magnitude.empty() || rows % (modules.total() * (swaps ? 2 : 1)) != 0) {
+  if (!whole.magnitude.empty()) {
+    FERRULE_TRY(auto site, as_lora(whole));
+    out_.notes.push_back("LoHa of " + quote(module.name) + " is written out as LoRA of rank " +
+                         std::to_string(site.rank));
+    return finish(module, placed, std::move(site));
+  }
+  if (rows % (modules.total() * (swaps ? 2 : 1)) != 0) {
     return bad(module, "is several modules in one, and its rows cannot be divided among them");
   }
   const std::size_t axis = whole.others.contains("hada_t1") ? 1 : 0;
@@ -178,10 +182,10 @@ Result<void> SiteReader::add_kronecker_parts(const RawModule& module, const Plac
     out_.sites.push_back(std::move(site));
     return {};
   }
-  if (!whole.magnitude.empty() || whole.others.contains("lokr_t2")) {
+  if (whole.others.contains("lokr_t2")) {
     return base::unsupported("EX-3", "module " + quote(module.name) +
                                          " is several modules of diffusers in one, and a Kronecker "
-                                         "product with a magnitude or a core cannot be divided "
+                                         "product with a core cannot be divided "
                                          "among them");
   }
   FERRULE_TRY(auto site, as_lora(whole));
