@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
 #include <random>
 #include <utility>
@@ -41,14 +42,18 @@ constexpr double kRounding = 1e-13;
 
 /// Signs: they are exact in bfloat16, and nearly orthogonal.
 Block random_signs(std::size_t rows, std::size_t count) {
-  constexpr std::size_t kBits = 32;
+  constexpr std::size_t kSigns = 4;
+  float signs[1U << kSigns][kSigns];
+  for (std::size_t bits = 0; bits < std::size(signs); ++bits) {
+    for (std::size_t i = 0; i < kSigns; ++i) signs[bits][i] = (bits >> i & 1U) != 0 ? 1.0F : -1.0F;
+  }
   Block block(rows, count);
   std::mt19937 engine(1);
-  for (std::size_t first = 0; first < block.values.size(); first += kBits) {
-    const auto bits = static_cast<std::uint32_t>(engine());
-    float signs[kBits];
-    for (std::uint32_t i = 0; i < kBits; ++i) signs[i] = (bits & (1U << i)) != 0 ? 1.0F : -1.0F;
-    std::copy_n(signs, std::min(kBits, block.values.size() - first), block.values.data() + first);
+  std::uint32_t bits = 0;
+  static_assert(kLanes == 32, "as many as the bits of a random number");
+  for (std::size_t first = 0; first < block.values.size(); first += kSigns, bits >>= kSigns) {
+    if (first % kLanes == 0) bits = static_cast<std::uint32_t>(engine());
+    std::copy_n(signs[bits % std::size(signs)], kSigns, block.values.data() + first);
   }
   return block;
 }
