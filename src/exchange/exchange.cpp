@@ -2,7 +2,9 @@
 #include "ferrule/exchange.hpp"
 
 #include <algorithm>
+#include <array>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -36,6 +38,21 @@ Result<void> check_output(const fs::path& source, const fs::path& output, const 
                   output);
 }
 
+/// A word that means nothing would hide that something else is dropped.
+Result<void> check_drop(const std::vector<std::string>& words) {
+  constexpr std::array<std::string_view, 12> kWords = {
+      "bias",      "components", "convolutions",    "dora",
+      "embedding", "embeddings", "initialization",  "invocation_tokens",
+      "methods",   "modules",    "modules_to_save", "trainable_tokens"};
+  for (const auto& word : words) {
+    if (std::find(kWords.begin(), kWords.end(), word) != kWords.end()) continue;
+    std::string message = "there is nothing to drop that is called " + quote(word);
+    if (const auto near = suggest(word, kWords)) message += "; did you mean " + std::string(*near);
+    return base::invalid(std::move(message));
+  }
+  return {};
+}
+
 /// Nothing is written if all is dropped.
 Result<void> check_left(const exchange::Middle& middle, const exchange::Ledger& ledger,
                         const fs::path& source) {
@@ -58,6 +75,7 @@ Result<ExchangeReport> convert(const fs::path& source, const fs::path& output,
   if (options.dtype == "q8_0" && to->name() != "gguf") {
     return base::invalid("q8_0 is a type of GGUF files alone");
   }
+  FERRULE_CHECK(check_drop(options.drop));
   FERRULE_CHECK(check_output(source, output, *to));
   FERRULE_TRY(const auto request, exchange::make_request(options));
   FERRULE_TRY(auto opened, exchange::read_source(source, options, request));

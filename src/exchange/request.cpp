@@ -9,6 +9,7 @@
 #include "base/try.hpp"
 #include "exchange/limits.hpp"
 #include "ferrule/text.hpp"
+#include "io/kind_at.hpp"
 
 namespace ferrule::exchange {
 
@@ -25,6 +26,12 @@ Result<Request> make_request(const ExchangeOptions& options) {
   Request request;
   if (options.base) {
     FERRULE_TRY(request.base, open_base(*options.base, options.open));
+  }
+  if (options.config) {
+    FERRULE_TRY(const auto kind, io::kind_at(*options.config));
+    if (kind == io::EntryKind::kNothing) {
+      return base::at(base::not_found("there is no such file"), *options.config);
+    }
   }
   request.config = options.config;
   request.key = options.open.torch_key;

@@ -282,12 +282,14 @@ std::vector<double> Values::all() const {
   return out;
 }
 
-bool Values::same_values(const Values& other, double factor) const {
-  if (shape_ != other.shape_) return false;
-  if (factor == 1 && same_source(other)) return true;
-  const auto mine = contiguous();
+namespace {
+
+/// same_values() of other bytes.
+bool are_equal(const Values& one, const Values& other, double factor) {
+  const auto mine = one.contiguous();
   const auto theirs = other.contiguous();
-  if (factor == 1 && dtype_ == other.dtype_ && !mine.empty() && mine.size() == theirs.size()) {
+  if (factor == 1 && one.dtype() == other.dtype() && !mine.empty() &&
+      mine.size() == theirs.size()) {
     for (std::size_t at = 0; at < mine.size(); at += kBand) {
       const auto size = std::min(kBand, mine.size() - at);
       if (std::memcmp(mine.data() + at, theirs.data() + at, size) != 0) return false;
@@ -300,21 +302,33 @@ bool Values::same_values(const Values& other, double factor) const {
   }
   constexpr std::uint64_t kPiece = 8192;
   std::vector<double> a, b;
-  const auto count = element_count();
+  const auto count = one.element_count();
   for (std::uint64_t first = 0; first < count; first += a.size()) {
-    if (first != 0 && first % kReleaseAfter == 0) {
-      release();
+    if (first != 0 && first % Values::kReleaseAfter == 0) {
+      one.release();
       other.release();
     }
     a.resize(std::min(kPiece, count - first));
     b.resize(a.size());
-    read(first, std::span(a));
+    one.read(first, std::span(a));
     other.read(first, std::span(b));
     for (std::size_t i = 0; i < a.size(); ++i) {
       if (a[i] != b[i] * factor) return false;
     }
   }
   return true;
+}
+
+}  // namespace
+
+bool Values::same_values(const Values& other, double factor) const {
+  if (shape_ != other.shape_) return false;
+  if (factor == 1 && same_source(other)) return true;
+  const bool same = are_equal(*this, other, factor);
+  // Of many small tensors, too, or they add up.
+  release();
+  other.release();
+  return same;
 }
 
 TensorStream Values::stream(std::string name, Dtype dtype) const {

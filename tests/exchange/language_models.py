@@ -320,6 +320,11 @@ def check_refusals(case):
     case.refuse("EX-1", empty, "gguf", "--base", base)
     case.refuse("EX-4", source, "gguf")
     case.refuse("EX-9", source, "gguf", "--base", case.base("SomethingForCausalLM"))
+    case.convert(source, "gguf", "--base", case.base("SomethingForCausalLM"), "--arch", "llama")
+    case.refuse("EX-11", source, "gguf", "--base", base, "--arch", "Qwen3ForCausalLM")
+    for options, code in ((("--drop", "module"), 2), (("--config", case.folder / "nothing"), 1)):
+        out, done = case.run(source, "gguf", "--base", base, *options)
+        assert done.returncode == code and not out.exists(), (options, done.returncode, done.stderr)
     case.refuse("EX-9", source, "gguf", "--base", case.base(num_attention_heads=5, num_key_value_heads=5))
     gguf, _ = case.convert(source, "gguf", "--base", base)
     case.refuse("EX-11", gguf, "peft", "--base", case.base("Qwen3ForCausalLM", model_type="qwen3"))

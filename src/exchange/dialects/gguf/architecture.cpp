@@ -83,20 +83,36 @@ const Architecture* class_named(std::string_view name) {
 
 }  // namespace
 
-Result<const Architecture*> architecture_of(const BaseFacts& base, std::string_view arch) {
-  std::string wanted(arch);
-  if (wanted.empty() && base.model() != nullptr) wanted = base.model()->class_name();
-  if (wanted.empty()) {
-    return base::unsupported("EX-4",
-                             "the names of a GGUF file depend on the model: give --base (a "
-                             "folder with its config.json) or --arch");
-  }
+namespace {
+
+/// Of a class, or an architecture of llama.cpp; null if neither is known.
+const Architecture* known_as(const std::string& wanted, const BaseFacts& base) {
   // granite's and nemotron's models without experts have other tensors, or another name.
   if (base.model() != nullptr && expert_count(base) == 0) {
     if (const auto* found = class_named(wanted + "/dense")) return found;
   }
   if (const auto* found = class_named(wanted)) return found;
-  if (const auto* found = architecture_named(wanted)) return found;
+  return architecture_named(wanted);
+}
+
+}  // namespace
+
+Result<const Architecture*> architecture_of(const BaseFacts& base, std::string_view arch) {
+  std::string wanted(arch);
+  const auto own = base.model() == nullptr ? std::string() : base.model()->class_name();
+  if (wanted.empty()) wanted = own;
+  if (wanted.empty()) {
+    return base::unsupported("EX-4",
+                             "the names of a GGUF file depend on the model: give --base (a "
+                             "folder with its config.json) or --arch");
+  }
+  if (const auto* found = known_as(wanted, base)) {
+    const auto* of_base = known_as(own, base);
+    if (of_base == nullptr || of_base->name == found->name) return found;
+    return base::unsupported("EX-11", "--arch says " + quote(wanted) + " (" +
+                                          std::string(found->name) + "), and the base is " +
+                                          quote(own) + " (" + std::string(of_base->name) + ")");
+  }
   std::vector<std::string_view> names;
   for (const auto& architecture : kArchitectures) {
     if (architecture.class_name.find('/') == architecture.class_name.npos) {
