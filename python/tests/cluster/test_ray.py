@@ -236,7 +236,8 @@ def test_no_path_is_no_row():
 
 
 def test_a_base_in_another_format_is_opened_as_it_is(tmp_path):
-    torch = pytest.importorskip("torch")
+    import torch
+
     base = make_base(tmp_path / "base")
     names = [f"model.layers.{layer}.self_attn.{name}.weight" for layer in range(2) for name in ("q_proj", "v_proj")]
     torch.save({name: torch.zeros(64, 64) for name in names}, base / "pytorch_model.bin")
