@@ -12,7 +12,7 @@
 namespace ferrule {
 
 struct AssembleOptions {
-  /// adapter_config.json; empty if it is beside the shards.
+  /// adapter_config.json; empty if it is next to the shards.
   std::filesystem::path config = {};
   /// The adapter's name, if the names of the shards' tensors have several.
   std::string adapter = {};

@@ -22,7 +22,7 @@ struct BaseIndex;
 /// threads at once.
 class FERRULE_API BaseModel {
  public:
-  /// `path` is a directory (sharded or single weights, config.json beside them), an index, a file
+  /// `path` is a directory (sharded or single weights, with config.json), an index, a file
   /// of tensors that is not an adapter, or a config.json on its own. Fails with kNotFound, kIo,
   /// kCorrupt, kUnsupported or kLimitExceeded.
   static Result<BaseModel> open(const std::filesystem::path& path, const OpenOptions& options = {});

@@ -23,7 +23,7 @@ namespace ferrule {
 /// A directory is searched for, in this order: `model.safetensors`, its index, any other
 /// `*.safetensors.index.json`, `adapter_model.safetensors`, all other `*.safetensors`, then the
 /// same of torch's formats. An adapter_model.safetensors whose tensors are all empty, which one
-/// rank of a sharded model writes, gives way to an adapter_model.bin beside it that is whole. Names
+/// rank of a sharded model writes, gives way to a whole adapter_model.bin next to it. Names
 /// that `save_model` dropped as shared are offered through aliases(). Const members may be called
 /// from any number of threads at once.
 class FERRULE_API Checkpoint final : public TensorSource {

@@ -75,8 +75,9 @@ struct [[nodiscard]] CombineReport {
 
 /// Writes the weighted sum of LoRA adapters of one base as one plain LoRA in F32 (F64 if an input
 /// is), in which every module has strength 1. Ranks, alphas, patterns and rsLoRA of the inputs may
-/// differ, except for the methods on A and B apart. What is not an update (modules saved in full,
-/// biases of the base, trained tokens) is taken over if only one adapter has it, or all agree.
+/// differ, except for the methods on A and B separately. What is not an update (modules saved in
+/// full, biases of the base, trained tokens) is taken over if only one adapter has it, or all
+/// agree.
 ///
 /// `output` is wholly written or as it was. May be called from any number of threads at once.
 /// Fails with kInvalidArgument (options), kUnsupported or kCorrupt (FA-1 to FA-7), and as

@@ -20,7 +20,7 @@ class Engines;
 struct ServingEngine {
   std::string id;
   std::string title;
-  /// The newest version, or the revision of its sources, that the table speaks of, and its date.
+  /// The newest version, or the revision of its sources, that the table describes, and its date.
   std::string version;
   std::string date;
 };

@@ -27,8 +27,8 @@ struct FixOptions {
 /// One kind of problem that was fixed.
 struct FixedThing {
   /// "training-wrapper", "adapter-name", "key-prefix", "base-prefix", "base-names",
-  /// "fused-experts", "lora_dropout", "fan_in_fan_out", "old-type", "old-config", "ignored-tensor"
-  /// or "stale-file".
+  /// "fused-experts", "lora_dropout", "fan_in_fan_out", "old-type", "old-config",
+  /// "ignored-tensor", "rank-padding", "wrong-name", "empty-file" or "stale-file".
   std::string what;
   /// A sentence.
   std::string message;

@@ -91,7 +91,7 @@ struct PushOptions {
   /// Files that were just saved (SaveReport::written). They are not hashed again unless they have
   /// changed.
   std::vector<WrittenFile> written = {};
-  /// Patterns of files to send as well, beside the adapters in the directory and below it with
+  /// Patterns of files to send too, besides the adapters in the directory and below it with
   /// their cards, tokenizers and other small configuration. `*` and `?`; a pattern without a slash
   /// matches names, others paths. A hidden file (".env") is sent only if a pattern writes out its
   /// dot.

@@ -19,7 +19,7 @@ namespace ferrule {
 /// A JSON value. Objects keep the order in which their members were written, because the order
 /// carries meaning: PEFT tries the entries of rank_pattern from the first to the last.
 /// Const members may be called from any number of threads at once while none changes the value.
-/// Integers and floats stay apart, as in Python: 1 and 1.0 are different texts.
+/// Integers and floats stay different, as in Python: 1 and 1.0 are different texts.
 class FERRULE_API Json {
  public:
   using Array = std::vector<Json>;
@@ -35,7 +35,7 @@ class FERRULE_API Json {
   Json& operator=(Json&& other) noexcept;
   ~Json();
   Json(std::nullptr_t) noexcept {}
-  /// Of a bool alone: a pointer must not become one.
+  /// Only of a bool: a pointer must not become one.
   template <std::same_as<bool> Bool>
   Json(Bool value) noexcept : value_(value) {}
   Json(int value) noexcept : value_(std::int64_t{value}) {}

@@ -90,7 +90,7 @@ struct [[nodiscard]] MergeReport {
   std::vector<MergedFile> files;
   /// Other files and folders that came along.
   std::vector<std::string> copied;
-  /// Files with the base's weights in another format, which were left behind.
+  /// Files with the base's weights in another format, which were not copied.
   std::vector<std::string> left_out;
   /// The head is no longer tied to the embedding.
   bool untied = false;
@@ -117,8 +117,8 @@ FERRULE_API Result<MergeReport> merge(std::span<const MergeSource> adapters,
                                       const std::filesystem::path& output,
                                       const MergeOptions& options = {});
 
-/// Takes the adapters' updates off a model that they were merged into, in the opposite order. The
-/// result is as near to the model before the merge as the dtype allows; what a merge overwrites
+/// Subtracts the adapters' updates from a model that they were merged into, in the opposite order.
+/// The result is as near to the model before the merge as the dtype allows; what a merge overwrites
 /// (DoRA's norms, modules saved in full, biases, tokens) cannot be undone and is refused (MG-9).
 FERRULE_API Result<MergeReport> unmerge(std::span<const MergeSource> adapters,
                                         const std::filesystem::path& merged,

@@ -63,7 +63,7 @@ FERRULE_API Result<PublishReport> publish_tensors(std::span<const NamedTensor> t
 
 /// Follows the current generation of a root. Asking whether there is a newer one reads a number in
 /// mapped memory: no system call, so it can be done for every request. (On file systems that
-/// several machines mount, ask current() instead: mapped memory may be behind there.)
+/// several machines mount, ask current() instead: mapped memory can be out of date there.)
 ///
 ///   auto reader = PublishedReader::open("/dev/shm/adapter");
 ///   ...

@@ -9,11 +9,11 @@ namespace ferrule {
 /// How the bytes of an opened file are held.
 enum class Backing : std::uint8_t {
   /// Map the file, read-only: it takes no memory of the process's own, whatever its limits
-  /// (writable_bytes() gives a view that can be written to). Opening costs the header alone; pages
+  /// (writable_bytes() gives a view that can be written to). Opening costs only the header; pages
   /// load on first touch. If another process truncates the file, touching a lost page raises
   /// SIGBUS: for storage you do not control (network mounts, uploads) choose kCopy.
   kMap,
-  /// Read the whole file into memory that no one else can change.
+  /// Read the whole file into memory that nothing else can change.
   kCopy,
 };
 
@@ -39,7 +39,7 @@ struct OpenOptions {
   /// core. Only Backing::kCopy of a large file uses more than one.
   unsigned threads = 1;
   /// Adapter::open() returns an adapter that has errors among its findings too, for programs that
-  /// show or mend it. Without it the first error is the result.
+  /// show or fix it. Without it the first error is the result.
   bool allow_errors = false;
 };
 

@@ -48,7 +48,7 @@ struct AdapterKey {
   std::string key;
 };
 
-/// Which tensors of a job are the adapter's, by names and shapes alone (`offset`, `sizes` and
+/// Which tensors of a job are the adapter's, only by names and shapes (`offset`, `sizes` and
 /// `bytes` are not looked at), so that a rank need not fetch any other. `adapter` is its name, or
 /// empty if there is only one. Fails with kCorrupt (RS-10 to RS-12, AD-*, KY-*) or kUnsupported.
 FERRULE_API Result<std::vector<AdapterKey>> adapter_keys(std::span<const ShardTensor> tensors,

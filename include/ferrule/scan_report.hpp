@@ -46,7 +46,7 @@ struct FERRULE_API ScanReport {
   std::uint64_t errors = 0;
   bool failed = false;
 
-  /// Judges the file and appends it.
+  /// Rates the file and appends it.
   void add(ScannedFile file, const ScanPolicy& policy);
 
   bool good() const noexcept { return errors == 0 && !failed; }

@@ -13,7 +13,7 @@
 namespace ferrule {
 
 /// Writes the zip file that torch.save makes of an ordered dict of these tensors: torch 1.13 and
-/// later load it, with `weights_only=True` and `mmap=True` as well (float8 and unsigned integers
+/// later load it, with `weights_only=True` and `mmap=True` too (float8 and unsigned integers
 /// need 2.1 or later). Tensors whose bytes overlap in memory share a storage. The same tensors give
 /// the same bytes. The file appears whole under `path` or not at all; an existing one keeps its
 /// mode.

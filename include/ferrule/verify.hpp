@@ -36,8 +36,8 @@ struct VerifyOptions {
 
 /// What verify() found.
 struct [[nodiscard]] VerifyReport {
-  /// Errors first; `path` names the adapter or the file. No findings means good; so do notes and
-  /// warnings alone.
+  /// Errors first; `path` names the adapter or the file. Without findings, or with only
+  /// notes and warnings, the path is good.
   std::vector<Finding> findings;
   /// The first I/O error (no such path, permission), as opposed to bad data: something could not be
   /// opened, so there is no verdict on it.
@@ -55,7 +55,7 @@ struct [[nodiscard]] VerifyReport {
 
 /// Verifies a path: a directory as an adapter, with the adapters in all folders below it (all CF,
 /// KY, AD, ST, TZ, PK and MC rules), adapter_config.json as a config, any other file as a
-/// container. A folder without adapters is bad. Hidden folders and folders behind links are
+/// container. A folder without adapters is bad. Hidden folders and targets of links are
 /// included, as inspect_folder() does. Never fails: what prevents reading is a finding or in
 /// `unreadable`.
 ///

@@ -19,7 +19,7 @@ namespace ferrule::libtorch {
 enum class CombinationType : std::uint8_t {
   /// The best approximation of the sum of the updates that has the rank.
   kSvd,
-  /// A and B apart: an approximation with cross terms, for equal ranks.
+  /// A and B separately: an approximation with cross terms, for equal ranks.
   kLinear,
   /// Exact: the ranks add up.
   kCat,

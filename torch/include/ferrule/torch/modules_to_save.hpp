@@ -76,7 +76,7 @@ class SavableBase : public Impl, public Adaptable {
   }
 };
 
-/// `R forward(Arguments...)` of a module, taken apart, so that the wrapper's is not a template and
+/// `R forward(Arguments...)` of a module, in parts, so that the wrapper's is not a template and
 /// works in a Sequential.
 template <typename Impl, typename Signature>
 class SavableModule;

@@ -210,10 +210,10 @@ inline Result<SaveReport> save_now(const ModelRef& model, const Places& places,
 
 }  // namespace detail
 
-/// Saves adapters of a model whose parameters have the names that PEFT gives them, whoever made
-/// them: a module of your own will do. `configs` says what they are. Selection, verification, card
-/// and transaction are those of ferrule::save; tensors on the host are not copied unless
-/// they are not contiguous.
+/// Saves adapters of a model whose parameters have the names that PEFT gives them, by whatever code
+/// they were made them: a module of your own will do. `configs` says what they are. Selection,
+/// verification, card and transaction are those of ferrule::save; tensors on the host are not
+/// copied unless they are not contiguous.
 inline Result<SaveReport> save_pretrained(const ModelRef& model,
                                           std::span<const NamedConfig> configs,
                                           const std::filesystem::path& directory,
