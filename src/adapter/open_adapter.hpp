@@ -25,9 +25,9 @@ struct AdapterFiles {
   std::filesystem::path weights_file;
   Metadata metadata;
   std::uint64_t file_bytes = 0;
-  /// Tensors of an adapter_model.bin that is whole, beside an adapter_model.safetensors whose
+  /// Tensors of an adapter_model.bin that is whole, next to an adapter_model.safetensors whose
   /// tensors are all empty; 0 otherwise. A trainer gathered the one, and save_pretrained put the
-  /// other beside it on one rank of a sharded model.
+  /// other next to it on one rank of a sharded model.
   std::uint64_t whole_bin_tensors = 0;
   /// The file has the other format's name: adapter_model.bin is a safetensors file, or
   /// adapter_model.safetensors one of torch. PEFT opens neither.
@@ -36,7 +36,7 @@ struct AdapterFiles {
   std::string config_text = {};
 };
 
-/// What is read if PEFT could not: a whole adapter_model.bin beside an empty
+/// What is read if PEFT could not: a whole adapter_model.bin next to an empty
 /// adapter_model.safetensors, a torch file under the name adapter_model.safetensors.
 enum class EmptyWeights : std::uint8_t { kAsPeft, kTakeWholeBin };
 

@@ -89,13 +89,13 @@ struct Engine {
 /// An engine at a version.
 class EngineAt {
  public:
-  /// `version` is that of the user, or "" for the newest that the table speaks of.
+  /// `version` is that of the user, or "" for the newest that the table describes.
   EngineAt(const Engine& engine, std::string version);
 
   const Engine& engine() const noexcept { return *engine_; }
   /// "vLLM 0.33 (2026-11-02)"; without the date if it is not the newest version.
   std::string title() const;
-  /// True if a version was asked for that is newer than what the table speaks of.
+  /// True if a version was asked for that is newer than what the table describes.
   bool is_beyond_table() const;
   /// What it does with the feature; kUnknown if the table has no entry.
   EngineFact fact(EngineFeature feature) const;

@@ -50,7 +50,7 @@ std::vector<PatternUse> pattern_uses(const AdapterConfig& config) {
 void count_uses(const ModuleStrength& resolved, std::vector<PatternUse>& uses) {
   for (auto& use : uses) {
     const auto name = std::string(use.field) + " " + quote(use.pattern);
-    // The rule starts with, or has behind a comma, the entry that won.
+    // The rule starts with, or has after a comma, the entry that won.
     const auto at = resolved.rule.find(name);
     if (at != std::string::npos) ++use.modules;
   }

@@ -71,7 +71,7 @@ Result<std::set<std::string>> resolve_pattern(const AdapterConfig& config,
   return found;
 }
 
-/// A pattern table with that entry set: in its place if it is there, else behind the others.
+/// A pattern table with that entry set: in its place if it is there, else after the others.
 Json with_entry(const AdapterConfig& config, std::string_view field, const Json& value) {
   Json::Object out;
   bool there = false;

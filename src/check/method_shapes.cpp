@@ -16,7 +16,7 @@ namespace {
 /// `*` (free), a number, I or O (in and out of the layer; entries and width of an embedding), X
 /// (the weight's second dimension), M (the smaller of I and O), G (I times any number of groups), P
 /// (I times the kernel), S (a multiple of I + O), V or W (I or O by the config's vector_length),
-/// with a number before it (2O), `/n` behind it, or `+` (itself or one more); K stands for the
+/// with a number before it (2O), `/n` after it, or `+` (itself or one more); K stands for the
 /// kernel's dimensions and N for as many ones. After ';' come products: "12=I" is dimension 1
 /// times dimension 2.
 struct ShapeRow {

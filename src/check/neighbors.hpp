@@ -16,7 +16,7 @@ struct Neighbor {
   std::string message;
 };
 
-/// The fused layer that holds `path` ("qkv_proj" beside "q_proj"), a part of it, or the parameter
+/// The fused layer that holds `path` ("qkv_proj" next to "q_proj"), a part of it, or the parameter
 /// of fused experts; nullopt if the base has nothing of the kind at that place.
 std::optional<Neighbor> find_neighbor(const model::BaseIndex& base, std::string_view path);
 

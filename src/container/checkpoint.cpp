@@ -45,7 +45,7 @@ struct Checkpoint::Rep {
                           const OpenOptions& options);
   Result<void> open_directory(const io::DirectoryReader& directory, const OpenOptions& options);
   /// A trainer's gathered adapter_model.bin in place of the empty adapter_model.safetensors that
-  /// save_pretrained put beside it on one rank.
+  /// save_pretrained put next to it on one rank.
   Result<void> replace_hollow(const io::DirectoryReader& directory, container::FolderChoice& choice,
                               const OpenOptions& options);
   static Result<void> skip_nothing(const io::DirectoryReader& directory,

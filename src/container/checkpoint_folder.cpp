@@ -37,7 +37,7 @@ bool has_suffix(std::string_view name, std::span<const std::string_view> suffixe
 std::vector<std::string> choose(const std::vector<std::string>& names, const Naming& naming) {
   const auto visible = [](const std::string& name) { return !name.starts_with('.'); };
   // As transformers looks for a model: the whole file, then the index of that name. An index of
-  // another name beside it belongs to another form of the same weights.
+  // another name next to it belongs to another form of the same weights.
   for (const auto& own : {std::string(naming.model), std::string(naming.model_index)}) {
     if (std::binary_search(names.begin(), names.end(), own)) return {own};
   }

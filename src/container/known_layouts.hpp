@@ -32,7 +32,7 @@ using SharedLayout = std::shared_ptr<const SafetensorsLayout>;
 // kept with what was found in them. Both functions may be called from any thread.
 
 /// The layout of a file that began with `head` (its length and its JSON) and had `data_bytes`
-/// behind it; nullptr if none is known, or if the limits are narrower than the file.
+/// after it; nullptr if none is known, or if the limits are narrower than the file.
 SharedLayout find_layout(std::string_view head, std::size_t data_bytes, const ReadLimits& limits);
 
 void keep_layout(std::string head, SharedLayout layout);

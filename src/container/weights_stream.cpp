@@ -10,7 +10,7 @@
 // 4. Hand the plan to the writer of the other format.
 //
 // The CRC-32 of a storage is compared when its last piece was read (TZ-11). Storages of which
-// tensors use only parts are read once more before anything is written, for their checksum only.
+// tensors use only parts are read again before anything is written, for their checksum only.
 #include "container/weights_stream.hpp"
 
 #include <algorithm>

@@ -20,7 +20,7 @@ using Moves = std::map<std::string, std::string>;
 std::optional<AdapterConfig> retarget(const AdapterConfig& before, const Moves& moves,
                                       const model::BaseIndex& base);
 
-/// rank_pattern and alpha_pattern that give each path that rank and strength, beside the defaults
+/// rank_pattern and alpha_pattern that give each path that rank and strength, besides the defaults
 /// of the config. False if the config cannot hold them.
 struct Wanted {
   double rank = 0;

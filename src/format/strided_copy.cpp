@@ -16,7 +16,7 @@ constexpr std::uint64_t kRunBytes = 256 * 1024;
 constexpr std::uint64_t kMaxGap = 64;
 
 /// Copies boxes: parts of a tensor where dimensions before `axis` have one index, `axis` has
-/// `count`, and those behind it are whole.
+/// `count`, and those after it are whole.
 class BoxCopier {
  public:
   BoxCopier(const ByteSource& source, const StridedTensor& tensor)

@@ -54,12 +54,12 @@ Names below(Names names, std::string_view path) {
   return {first, last};
 }
 
-/// The first component behind `depth` characters.
+/// The first component after `depth` characters.
 std::string_view component(std::string_view name, std::size_t depth) {
   return name.substr(depth, name.find('.', depth) - depth);
 }
 
-/// Walks a layout beside the parameters of a checkpoint.
+/// Walks a layout next to the parameters of a checkpoint.
 class Walk {
  public:
   Walk(const ModelClass& row, const Json& config) {

@@ -17,7 +17,7 @@ struct PackedName {
   std::string_view format;
 };
 
-// The direction, whose shape is the weight's; the norms are beside it.
+// The direction, whose shape is the weight's; the norms are next to it.
 constexpr std::string_view kWeightNorm = "weight norm";
 constexpr std::string_view kParametrized = ".parametrizations.weight.original1";
 constexpr std::string_view kOldWeightNorm = ".weight_v";
@@ -56,7 +56,7 @@ std::optional<std::uint64_t> per_word(const Json* quantization) {
 
 using Extents = std::vector<std::uint64_t>;
 
-/// By the tensors beside it: `scales` has a column for each output, `g_idx` an entry for each
+/// By the tensors next to it: `scales` has a column for each output, `g_idx` an entry for each
 /// input.
 std::optional<Extents> shape_by_neighbors(const TensorSource& source, const std::string& path,
                                           std::span<const std::uint64_t> packed,

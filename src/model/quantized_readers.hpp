@@ -35,7 +35,7 @@ class QuantizedReader {
 
   Result<void> read_quant_state(std::string_view name, QuantizedWeight& weight);
   Result<void> fit_grid(QuantizedWeight& weight, const TensorView& scale) const;
-  /// A tensor beside the main one: nullptr if there is none, noted as used if there is.
+  /// A tensor next to the main one: nullptr if there is none, noted as used if there is.
   const TensorView* take(const std::string& name, std::string_view role, QuantizedWeight& weight);
   Result<const TensorView*> need(const std::string& name, std::string_view role,
                                  QuantizedWeight& weight);

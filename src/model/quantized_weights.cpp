@@ -15,7 +15,7 @@
 namespace ferrule::model {
 namespace {
 
-/// What is beside a quantized weight for activations, or says again what its shape says.
+/// What is next to a quantized weight for activations, or says again what its shape says.
 constexpr std::array<std::string_view, 11> kBeside = {
     ".input_scale",       ".input_zero_point", ".input_global_scale", ".output_scale",
     ".output_zero_point", ".activation_scale", ".act_scale",          ".input_scale_ub",

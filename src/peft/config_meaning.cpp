@@ -18,7 +18,7 @@ constexpr double kExactIntegers = 0x1p53;
 constexpr std::string_view kProvenance[] = {"auto_mapping", "base_model_name_or_path",
                                             "inference_mode", "peft_version", "revision"};
 
-// Beside those that PEFT keeps as sets: lists of which it only asks whether something is in them.
+// Besides those that PEFT keeps as sets: lists of which it only asks whether something is in them.
 constexpr std::string_view kSets[] = {"layers_pattern", "layers_to_transform", "modules_to_save",
                                       "target_parameters"};
 

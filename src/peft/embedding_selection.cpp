@@ -29,7 +29,7 @@ std::string_view last_component(std::string_view path) {
   return dot == std::string_view::npos ? path : path.substr(dot + 1);
 }
 
-/// Where the base model is: a prompt leaves it as it is, a tuner wraps it once more.
+/// Where the base model is: a prompt leaves it as it is, a tuner wraps it again.
 std::string_view base_prefix(bool prompt) { return prompt ? "base_model." : kModelPrefix; }
 
 /// The base model's own module paths: what a live model says, or what the keys show.
@@ -132,7 +132,7 @@ void add_module(SelectionBuilder& builder, const std::string& module, bool targe
       builder.add(entry->first, entry->second);
       continue;
     }
-    // Nothing is hung into the model beside a prompt.
+    // Nothing is hung into the model next to a prompt.
     if (!prompt && layout.is_adapter_key(entry->first)) continue;
     builder.add(builder.base_key(entry->first), entry->second);
   }

@@ -7,7 +7,7 @@
 namespace ferrule::peft {
 
 /// An expression for rank_pattern and alpha_pattern that matches this path and no other, as PEFT
-/// puts `(.*\.)?` in front of an entry and `$` behind it.
+/// puts `(.*\.)?` in front of an entry and `$` after it.
 inline std::string exact_pattern(std::string_view path) {
   std::string out = "^";
   for (const char c : path) {

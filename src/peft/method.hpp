@@ -40,7 +40,7 @@ struct Role {
   /// The same memory is part of every layer and holds every adapter's entry, so its presence does
   /// not show that an adapter adapts that layer.
   bool shared = false;
-  /// A live leaf that disk keys leave out (`.weight` behind lora_magnitude_vector).
+  /// A live leaf that disk keys leave out (`.weight` after lora_magnitude_vector).
   std::string_view dropped_leaf = {};
 };
 

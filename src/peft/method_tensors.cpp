@@ -49,7 +49,7 @@ Error unfit(const SelectionBuilder& builder, std::string message) {
 
 // AdaLoRA ---------------------------------------------------------------------------------------
 
-/// "PATH.lora_E.NAME" or "PATH.lora_E" -> "PATH.lora_E", dropping a `base_model.model.` as well.
+/// "PATH.lora_E.NAME" or "PATH.lora_E" -> "PATH.lora_E", dropping a `base_model.model.` too.
 std::string pattern_key(std::string_view key, std::string_view name) {
   if (key.starts_with(kModelPrefix)) key.remove_prefix(kModelPrefix.size());
   const std::string tail = ".lora_E." + std::string(name);

@@ -19,7 +19,7 @@
 
 namespace ferrule::peft {
 
-/// What to select from, beside the state itself.
+/// What to select from, besides the state itself.
 struct SelectionContext {
   const StateLayout& layout;
   /// Every configured adapter, saved or not.

@@ -34,7 +34,7 @@ class TargetRule {
 };
 
 /// The number of the layer that a path is in, as PEFT finds it without a pattern: the first
-/// number that has two components before it or more and something behind it. nullopt if there is
+/// number that has two components before it or more and something after it. nullopt if there is
 /// none.
 std::optional<std::uint64_t> layer_number(std::string_view path);
 

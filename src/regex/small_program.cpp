@@ -37,7 +37,7 @@ class Compiler {
       one.next += at;
       if (one.op == Op::kSplit) one.value += at;
     }
-    // Slots of loops come behind those of all groups.
+    // Slots of loops come after those of all groups.
     for (auto& one : program_.code) {
       if (one.op == Op::kProgress || (one.op == Op::kSave && one.flag)) {
         one.value += 2 * program_.groups;
@@ -229,7 +229,7 @@ class Compiler {
     return code;
   }
 
-  /// "(?(N)yes|no)", behind "(?(".
+  /// "(?(N)yes|no)", after "(?(".
   Result<Code> conditional(Modes modes) {
     const auto which = number();
     take(")");

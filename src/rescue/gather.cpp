@@ -55,7 +55,7 @@ class BoxReader {
 
   Result<void> read(const Wanted& wanted) {
     if (runs_ == 0 || run_ == 0) return {};
-    // The first run that ends behind the start of what is wanted.
+    // The first run that ends after the start of what is wanted.
     std::uint64_t low = 0;
     std::uint64_t high = runs_;
     while (low < high) {

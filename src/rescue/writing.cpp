@@ -43,7 +43,7 @@ Result<ReadConfig> read_config(const fs::path& given) {
   return ReadConfig{*std::move(config), std::move(text)};
 }
 
-/// RS-12: the config that a checkpoint holds, beside the weights or above them, but not above the
+/// RS-12: the config that a checkpoint holds, next to the weights or above them, but not above the
 /// checkpoint itself.
 Result<ReadConfig> find_config(const fs::path& checkpoint, const fs::path& source) {
   std::vector<fs::path> places = {source};

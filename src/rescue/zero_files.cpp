@@ -25,7 +25,7 @@ constexpr std::size_t kComparedValues = 20000;
 constexpr std::string_view kModelEnd = "_model_states.pt";
 constexpr std::string_view kOptimizerEnd = "_optim_states.pt";
 
-/// Takes `head` and the number behind it from the front of `text`.
+/// Takes `head` and the number after it from the front of `text`.
 std::optional<std::uint64_t> take_number(std::string_view& text, std::string_view head) {
   if (!text.starts_with(head)) return std::nullopt;
   const auto digits = text.substr(head.size());

@@ -178,7 +178,7 @@ class EntryEditor {
     return out;
   }
 
-  /// Takes the line break along: the one behind, or before where the entry ends the text.
+  /// Takes the line break along: the one after it, or before where the entry ends the text.
   Patch remove() const {
     std::size_t begin = entry_.begin;
     std::size_t end = entry_.end;

@@ -12,7 +12,7 @@ namespace ferrule::format {
 /// timestamp or one of YAML 1.1's special values.
 bool is_yaml_string(std::string_view plain) noexcept;
 
-/// A string as PyYAML 6 dumps it (allow_unicode, width 80, indent 2) behind the `column` characters
+/// A string as PyYAML 6 dumps it (allow_unicode, width 80, indent 2) after the `column` characters
 /// that are on the line already, without the space in front: plain where that reads back as the
 /// same string, else in single quotes, else in double quotes. May span lines, broken by `eol`.
 /// `text` must be UTF-8.

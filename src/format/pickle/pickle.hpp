@@ -121,7 +121,7 @@ enum class PicklePolicy : std::uint8_t {
   kNote,
   /// Go on with a stand-in: for files of which one part is wanted and holds none.
   kSkip,
-  /// For files of trainers, which hold their own classes beside the weights: go on with a stand-in
+  /// For files of trainers, which hold their own classes next to the weights: go on with a stand-in
   /// for a class that nothing is known about, refuse what is known to run code (PK-21).
   kTrainer,
   /// kRefuse with the longer list for the `.metadata` of a DCP checkpoint (PK-22).
@@ -151,7 +151,7 @@ class Pickle {
   static Scan scan(std::span<const std::byte> bytes, const PickleLimits& limits = {});
 
   const PickleValue& root() const noexcept { return root_; }
-  /// Behind STOP.
+  /// After STOP.
   std::uint64_t end() const noexcept { return end_; }
   const PickleNode& node(const PickleValue& value) const noexcept { return nodes_[value.ref]; }
   const PickleGlobal& global(const PickleValue& value) const noexcept {

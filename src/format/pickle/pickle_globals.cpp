@@ -234,7 +234,7 @@ struct Known {
   std::string_view name;
 };
 
-/// What transformers' Trainer writes beside a checkpoint: training_args.bin (enumerations and
+/// What transformers' Trainer writes next to a checkpoint: training_args.bin (enumerations and
 /// dataclasses, transformers 4.40 to 5.24 with accelerate) and rng_state.pth (numpy 1 and 2).
 constexpr Known kTrainingState[] = {
     {"numpy", "dtype"},

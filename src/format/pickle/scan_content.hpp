@@ -42,7 +42,7 @@ struct ContentScan {
 };
 
 /// Finds every pickle in the bytes of a file: bare ones and several in a row, those in entries of
-/// zip archives whatever their names, in archives inside archives to a depth of three, behind the
+/// zip archives whatever their names, in archives inside archives to a depth of three, after the
 /// header of a numpy array of objects. The content alone decides.
 ContentScan scan_content(std::span<const std::byte> bytes, const ReadLimits& limits);
 

@@ -43,7 +43,7 @@ bool EntryReader::canonical(RawEntry& raw) noexcept {
   raw.dtype = last_dtype_;
   p += length;
 
-  // From here on each look is bounded by what the one before has seen: behind a digit or a comma
+  // From here on each look is bounded by what the one before has seen: after a digit or a comma
   // there is another byte, and literals are compared only if they fit.
   const auto number = [&p](std::uint64_t& value) noexcept {
     const char* const start = p;

@@ -266,7 +266,7 @@ Result<std::uint64_t> header_length(std::span<const std::byte> head, std::uint64
 Result<SafetensorsHeader> parse_safetensors_header(std::string_view json,
                                                    std::span<const std::byte> data,
                                                    const ReadLimits& limits) {
-  // EntryReader relies on this: behind a digit or a comma there is always another byte.
+  // EntryReader relies on this: after a digit or a comma there is always another byte.
   if (json.empty() || std::string_view("} \n\t\r").find(json.back()) == std::string_view::npos) {
     return base::corrupt(
         "ST-4", "the header must end in '}' and white space, found " +

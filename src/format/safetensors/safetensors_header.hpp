@@ -41,7 +41,7 @@ inline constexpr std::string_view kMetadataName = "__metadata__";
 using StringPairs = std::vector<std::pair<std::string, std::string>>;
 
 /// A header that keeps every ST rule. Names without escapes point into the JSON that was parsed,
-/// tensors into the data beside it; moving the header invalidates neither.
+/// tensors into the data next to it; moving the header invalidates neither.
 struct SafetensorsHeader {
   /// In the order of their data.
   std::vector<NamedTensor> tensors;

@@ -143,7 +143,7 @@ class DirectoryParser {
     return entries;
   }
 
-  /// Reads the entry at `at` and moves `at` behind it.
+  /// Reads the entry at `at` and moves `at` after it.
   Result<CentralEntry> read_central_entry(std::span<const std::byte> bytes,
                                           std::uint64_t& at) const {
     const auto header = bytes.subspan(at);

@@ -262,7 +262,7 @@ Result<void> DirectoryTransaction::remove(std::string_view name) {
                       rep_->path() / name);
     }
   }
-  // Absent names too: one that appears until the commit must go as well.
+  // Absent names too: one that appears before the commit must also go.
   rep_->removed.emplace(name);
   return {};
 }

@@ -56,7 +56,7 @@ class DirectoryTransaction {
   Result<void> remove(std::string_view name);
 
   /// The content that the directory has under that name now, or nullopt; kLimitExceeded if it is
-  /// larger than `limit`. Anything but a regular file (or a link to one) is nullopt as well.
+  /// larger than `limit`. Anything but a regular file (or a link to one) is nullopt too.
   Result<std::optional<std::string>> existing(std::string_view name, std::uint64_t limit) const;
 
   /// Publishes everything. On failure the directory is as it was (the message says so where the

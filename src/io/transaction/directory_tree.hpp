@@ -28,7 +28,7 @@ struct Carried {
   static std::optional<Carried> decode(std::string_view text);
 };
 
-/// TX-4: puts everything of `from` but `carried.managed` into `to` as well: files as hard links,
+/// TX-4: puts everything of `from` but `carried.managed` also into `to`: files as hard links,
 /// folders made again with owner, mode and times, and records it in `carried`. False if that
 /// cannot be done (another's file, another file system): then the directory cannot be swapped.
 Result<bool> carry_over(int from, int to, Carried& carried, Durability durability,

@@ -12,7 +12,7 @@
 
 namespace ferrule::io {
 
-/// TX-7: a hidden folder beside the target in which one saver at a time prepares what will be
+/// TX-7: a hidden folder next to the target in which one saver at a time prepares what will be
 /// swapped in:
 /// `.ferrule-HASH/new`, and `.ferrule-HASH/record` for the saver after a crash. Its lock is the
 /// lock of the target, taken whether the target exists or not; it goes with the save.
@@ -25,7 +25,7 @@ class Staging {
   static Result<std::optional<Staging>> acquire(int parent, const std::string& target_name,
                                                 const std::filesystem::path& path);
 
-  /// Removes what saves that made `directory` or a parent of it left beside it when they crashed:
+  /// Removes what saves that made `directory` or a parent of it left next to it when they crashed:
   /// the stage of a new directory is next to the topmost one that was missing.
   static void sweep_above(const std::filesystem::path& directory);
 
