@@ -51,5 +51,34 @@ TEST(CheckValues, NanIsAnError) {
   EXPECT_EQ(findings[0].severity, Severity::kError);
 }
 
+TEST(CheckValues, LilyFactorsThatAreNotSharedAreAWarning) {
+  const test::TempDir dir;
+  test::write_file(dir / "a/adapter_config.json",
+                   R"({"peft_type": "LILY", "r": 2, "stride_A": 2, "target_modules": ["q_proj"]})");
+  const std::uint64_t a[] = {2, 4};
+  const std::uint64_t b[] = {8, 4};
+  const std::uint64_t router[] = {4, 2};
+  const std::vector<float> ones(32, 1);
+  const std::vector<float> twos(32, 2);
+  const auto view = [](const std::vector<float>& values, std::span<const std::uint64_t> shape) {
+    const auto count = static_cast<std::size_t>(shape[0] * shape[1]);
+    return *TensorView::make(Dtype::kF32, shape, std::as_bytes(std::span(values).first(count)));
+  };
+  const std::string first = "base_model.model.layers.0.q_proj.lily_";
+  const std::string second = "base_model.model.layers.1.q_proj.lily_";
+  const std::string names[] = {first + "A.weight",  first + "B.weight",  first + "router.weight",
+                               second + "A.weight", second + "B.weight", second + "router.weight"};
+  const std::vector<NamedTensor> tensors = {
+      {names[0], view(ones, a)}, {names[1], view(ones, b)}, {names[2], view(ones, router)},
+      {names[3], view(twos, a)}, {names[4], view(ones, b)}, {names[5], view(ones, router)}};
+  ASSERT_TRUE(write_safetensors(dir / "a/adapter_model.safetensors", tensors));
+  const auto adapter = Adapter::open(dir / "a");
+  ASSERT_TRUE(adapter) << adapter.error().to_string();
+  const auto findings = judge_values(*adapter);
+  ASSERT_EQ(findings.size(), 1U);
+  EXPECT_EQ(findings[0].rule, "AD-22");
+  EXPECT_EQ(findings[0].severity, Severity::kWarning);
+}
+
 }  // namespace
 }  // namespace ferrule::checks
