@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "ferrule/text.hpp"
 
@@ -160,20 +161,26 @@ Arguments& Arguments::subcommand(std::string name, std::string summary) {
   return *subcommands_.back();
 }
 
+const Arguments& Arguments::filled() const {
+  // A command with arguments that are yet to be added was made by subcommand(): it is not const.
+  if (auto fill = std::exchange(fill_, nullptr)) fill(const_cast<Arguments&>(*this));
+  return *this;
+}
+
 std::string Arguments::path() const {
   const auto above = parent_ != nullptr ? parent_->path() : std::string();
   return above.empty() ? name_ : above + " " + name_;
 }
 
 const Arguments* Arguments::find_subcommand(std::string_view name) const {
-  for (const auto& command : subcommands_) {
+  for (const auto& command : subcommands()) {
     if (command->name() == name) return command.get();
   }
   return nullptr;
 }
 
 const Argument* Arguments::find(std::string_view spelling) const {
-  for (const auto& argument : list_) {
+  for (const auto& argument : list()) {
     if (argument->answers_to(spelling)) return argument.get();
   }
   return nullptr;
@@ -187,7 +194,7 @@ class Arguments::Parser {
 
   Parsed parse() {
     while (next_ < words_.size() && !stopped_) take(words_[next_++]);
-    if (!stopped_ && command_->subcommands_.empty()) finish();
+    if (!stopped_ && command_->subcommands().empty()) finish();
     if (!stopped_) settle();
     result_.command = command_;
     return std::move(result_);
@@ -228,13 +235,13 @@ class Arguments::Parser {
   }
 
   void take_plain(const std::string& word) {
-    if (!command_->subcommands_.empty()) {
+    if (!command_->subcommands().empty()) {
       if (const auto* inner = command_->find_subcommand(word)) {
         command_ = inner;
         return;
       }
       std::vector<std::string> names;
-      for (const auto& command : command_->subcommands_) names.push_back(command->name());
+      for (const auto& command : command_->subcommands()) names.push_back(command->name());
       result_.mistakes.push_back("no such command: " + quote(word, 100) +
                                  did_you_mean(word, names));
       stopped_ = true;
@@ -261,7 +268,7 @@ class Arguments::Parser {
   std::vector<std::string> known_options() const {
     std::vector<std::string> known = {"--help"};
     if (command_->parent_ == nullptr) known.emplace_back("--version");
-    for (const auto& argument : command_->list_) {
+    for (const auto& argument : command_->list()) {
       if (argument->is_positional()) continue;
       known.push_back(argument->name());
       known.insert(known.end(), argument->aliases_.begin(), argument->aliases_.end());
@@ -313,7 +320,7 @@ class Arguments::Parser {
   /// What can only be told at the end: positional arguments, and what is missing.
   void finish() {
     std::size_t taken = 0;
-    for (const auto& argument : command_->list_) {
+    for (const auto& argument : command_->list()) {
       if (!argument->is_positional()) continue;
       const auto end =
           argument->is_repeatable() ? positional_.size() : std::min(taken + 1, positional_.size());
@@ -324,7 +331,7 @@ class Arguments::Parser {
     for (; taken < positional_.size(); ++taken) {
       result_.mistakes.push_back("unexpected argument: " + quote(positional_[taken], 100));
     }
-    for (const auto& argument : command_->list_) {
+    for (const auto& argument : command_->list()) {
       const bool is_given = given_.contains(argument.get());
       const auto& unless = argument->required_unless_;
       const bool is_wanted =

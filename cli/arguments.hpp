@@ -112,6 +112,8 @@ class Arguments {
   }
 
   Arguments& subcommand(std::string name, std::string summary);
+  /// Adds the arguments when they are first needed: of many commands one is run.
+  void filled_by(std::function<void(Arguments&)> fill) { fill_ = std::move(fill); }
 
   /// Paragraphs for the end of the help. Lines that start with a space are kept as they are; others
   /// are wrapped.
@@ -125,12 +127,14 @@ class Arguments {
   std::string path() const;
   const std::string& summary() const { return summary_; }
   const std::string& group() const { return group_; }
-  const std::string& about() const { return about_; }
-  const std::vector<std::unique_ptr<Argument>>& list() const { return list_; }
-  const std::vector<std::unique_ptr<Arguments>>& subcommands() const { return subcommands_; }
+  const std::string& about() const { return filled().about_; }
+  const std::vector<std::unique_ptr<Argument>>& list() const { return filled().list_; }
+  const std::vector<std::unique_ptr<Arguments>>& subcommands() const {
+    return filled().subcommands_;
+  }
   const Arguments* find_subcommand(std::string_view name) const;
-  int run() const { return action_(); }
-  bool has_action() const { return static_cast<bool>(action_); }
+  int run() const { return filled().action_(); }
+  bool has_action() const { return static_cast<bool>(filled().action_); }
 
   struct Parsed {
     /// The command that the words name.
@@ -149,6 +153,7 @@ class Arguments {
   Argument& choice_of(std::string_view spellings, std::vector<std::string> choices,
                       std::function<void(const std::string&)> store, std::string help);
   const Argument* find(std::string_view spelling) const;
+  const Arguments& filled() const;
 
   std::string name_;
   std::string summary_;
@@ -158,6 +163,7 @@ class Arguments {
   std::vector<std::unique_ptr<Argument>> list_;
   std::vector<std::unique_ptr<Arguments>> subcommands_;
   Action action_;
+  mutable std::function<void(Arguments&)> fill_;
 };
 
 /// " (did you mean X?)", or nothing.

@@ -59,7 +59,7 @@ void add_commands(Arguments& root) {
   for (const auto& [group, name, summary, add] : kCommands) {
     auto& command = root.subcommand(name, summary);
     command.group(group);
-    add(command);
+    command.filled_by(add);
   }
   auto& help = root.subcommand("help", "Show the help of a command");
   help.group("Help");
