@@ -61,9 +61,16 @@ bool is_settled(const io::FileIdentity& file, std::int64_t now) {
 
 }  // namespace
 
-FolderMemo::FolderMemo(fs::path file, const fs::path& folder, const ReadLimits& limits)
+FolderMemo::FolderMemo(fs::path file, const fs::path& folder, const ReadLimits& limits,
+                       unsigned threads)
     : file_(std::move(file)), prefix_(prefix_below(folder)), stamp_(stamp_of(limits)) {
-  if (file_.empty()) return;
+  // Without a thread to spare it is loaded when it is first asked.
+  const auto how =
+      threads == 1 ? std::launch::deferred : std::launch::async | std::launch::deferred;
+  if (is_on()) loaded_ = std::async(how, [this] { load(); }).share();
+}
+
+void FolderMemo::load() {
   auto text = read_text_file(file_, kMaxMemoBytes);
   if (!text) return;
   text_ = *std::move(text);
@@ -99,16 +106,22 @@ std::string_view FolderMemo::below(std::string_view path) const {
 
 void FolderMemo::find(const io::Unlisted& directories,
                       std::span<std::optional<io::FileIdentity>> known) {
+  loaded_.get();
   // The root is listed first, so that everything else is below it.
   std::string path(below(directories.prefix));
   std::string way(directories.way);
   const auto path_length = path.size();
   const auto way_length = way.size();
+  const auto& adapters = before_.adapters;
+  std::optional<std::size_t> place;
   for (std::size_t i = 0; i < known.size(); ++i) {
     path.resize(path_length);
-    const auto place = place_of(path += directories.names[i]);
+    path += directories.names[i];
+    // Directories are often made in the order of their names.
+    const auto next = place ? *place + 1 : adapters.size();
+    place = next < adapters.size() && adapters[next].path == path ? next : place_of(path);
     if (!place) continue;
-    const auto& adapter = before_.adapters[*place];
+    const auto& adapter = adapters[*place];
     way.resize(way_length);
     if (!is_still(directories.at, way += directories.names[i], adapter)) continue;
     is_unchanged_[*place] = 1;
@@ -138,6 +151,8 @@ void FolderMemo::note(const fs::path& path, const io::Listing& listing, const Re
 
 std::vector<const RememberedAdapter*> FolderMemo::unchanged() const {
   std::vector<const RememberedAdapter*> adapters;
+  if (!is_on()) return adapters;
+  loaded_.get();
   adapters.reserve(before_.adapters.size());
   for (std::size_t i = 0; i < before_.adapters.size(); ++i) {
     if (is_unchanged_[i] != 0) adapters.push_back(&before_.adapters[i]);

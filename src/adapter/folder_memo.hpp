@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <filesystem>
+#include <future>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -50,9 +51,10 @@ std::optional<MemoContent> decode_memo(std::string_view text, std::string_view s
 /// everything is read again.
 class FolderMemo {
  public:
-  /// Without a file it remembers nothing.
+  /// Without a file it remembers nothing. The file is read while the caller works, unless only one
+  /// thread may.
   FolderMemo(std::filesystem::path file, const std::filesystem::path& folder,
-             const ReadLimits& limits);
+             const ReadLimits& limits, unsigned threads);
   FolderMemo(const FolderMemo&) = delete;
   FolderMemo& operator=(const FolderMemo&) = delete;
 
@@ -73,6 +75,7 @@ class FolderMemo {
   Result<void> save();
 
  private:
+  void load();
   /// Its place in before_.adapters, if the memo has it.
   std::optional<std::size_t> place_of(std::string_view below) const;
   void index();
@@ -89,6 +92,7 @@ class FolderMemo {
   std::mutex mutex_;
   std::deque<std::string> texts_;  // Of noted_.
   std::vector<RememberedAdapter> noted_;
+  std::shared_future<void> loaded_;  // The last member: it uses the others.
 };
 
 }  // namespace ferrule::adapter

@@ -85,7 +85,7 @@ class FolderList {
   FolderList(const std::filesystem::path& folder, const FolderOptions& options)
       : options_(options),
         headers_(options.open),
-        memo_(options.memo, folder, options.open.limits),
+        memo_(options.memo, folder, options.open.limits, options.threads),
         found_(folder, options.progress) {}
 
   Result<FolderSummary> list(const std::filesystem::path& folder) {

@@ -14,11 +14,11 @@
 #include <string_view>
 #include <system_error>
 #include <thread>
-#include <unordered_set>
 #include <utility>
 
 #include "base/call_control.hpp"
 #include "base/try.hpp"
+#include "io/directory_set.hpp"
 #include "io/list_directory.hpp"
 #include "io/our_name.hpp"
 #include "io/syscalls.hpp"
@@ -27,16 +27,6 @@
 
 namespace ferrule::io {
 namespace {
-
-/// Device and inode.
-using Directory = std::pair<std::uint64_t, std::uint64_t>;
-
-struct DirectoryHash {
-  std::size_t operator()(const Directory& directory) const noexcept {
-    return static_cast<std::size_t>(directory.second * 0x9E3779B97F4A7C15U + directory.first);
-  }
-};
-using Directories = std::unordered_set<Directory, DirectoryHash>;
 
 enum class Kind : std::uint8_t { kFile, kDirectory, kLinkedDirectory, kOther };
 
@@ -64,15 +54,12 @@ bool is_locked(int dir, const std::string& name) {
   return fd && sys().flock(fd.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
-Directory directory_of(const FileIdentity& identity) { return {identity.device, identity.inode}; }
-
 /// All directories above `directory`.
-Directories directories_above(const std::filesystem::path& directory) {
-  Directories above;
+DirectorySet directories_above(const std::filesystem::path& directory) {
+  DirectorySet above;
   auto at = directory / "..";
   struct stat info {};
-  while (sys().fstatat(AT_FDCWD, at.c_str(), &info, 0) == 0 &&
-         above.insert(directory_of(identity_of(info))).second) {
+  while (sys().fstatat(AT_FDCWD, at.c_str(), &info, 0) == 0 && above.insert(identity_of(info))) {
     at /= "..";
   }
   return above;
@@ -162,7 +149,7 @@ Result<Listing> list_opened(int fd, const std::filesystem::path& directory, Stag
 /// One walk. Threads share the directories that wait to be listed, and what was found.
 class Walk {
  public:
-  Walk(const Visit& visit, const WalkOptions& options, Directories above)
+  Walk(const Visit& visit, const WalkOptions& options, DirectorySet above)
       : visit_(visit),
         options_(options),
         threads_(options.threads != 0 ? options.threads
@@ -189,13 +176,12 @@ class Walk {
     const CallControl::Scope scope(control_);
     Waiting batch;
     std::vector<std::optional<FileIdentity>> known;
-    while (pop(batch)) {
+    while (pop(batch, known.size())) {
       known.assign(batch.names.size(), std::nullopt);
       if (options_.known) skip_known(batch, known);
       for (std::size_t i = 0; i < known.size(); ++i) {
         if (!known[i]) list_waiting(batch, batch.names[i]);
       }
-      done(batch.names.size());
     }
   }
 
@@ -240,7 +226,7 @@ class Walk {
     const std::lock_guard lock(mutex_);
     for (const auto& identity : known) {
       // What was skipped is not visited through a link either.
-      if (identity && known_.insert(directory_of(*identity)).second) ++result_.directories;
+      if (identity && known_.insert(*identity)) ++result_.directories;
     }
   }
 
@@ -256,7 +242,7 @@ class Walk {
   bool add(const std::shared_ptr<const Held>& held, const std::filesystem::path& directory,
            Listing& listing) {
     const std::lock_guard lock(mutex_);
-    if (!known_.insert(directory_of(listing.identity)).second) return false;
+    if (!known_.insert(listing.identity)) return false;
     ++result_.directories;
     for (const auto& name : listing.linked) links_.push_back(directory / name);
     if (listing.directories.empty()) return true;
@@ -267,16 +253,20 @@ class Walk {
     return true;
   }
 
-  /// Waits for directories, and takes a fair share of them; false if all are done.
-  bool pop(Waiting& batch) {
+  /// Waits for directories, and takes a fair share of them; false if all are done. The caller is
+  /// through with as many of the last share.
+  bool pop(Waiting& batch, std::size_t finished) {
     std::unique_lock lock(mutex_);
+    open_ -= finished;
+    if (finished != 0 && open_ == 0) changed_.notify_all();
     batch.parent.reset();
     changed_.wait(lock, [&] { return !waiting_.empty() || open_ == 0; });
     if (waiting_.empty()) return false;
     auto& last = waiting_.back();
-    constexpr std::size_t kMost = 16;
+    // Looking whether directories are as they were takes less time than listing them.
+    const std::size_t most = options_.known ? 64 : 16;
     const std::size_t share =
-        std::clamp<std::size_t>(last.names.size() / (std::size_t{2} * threads_), 1, kMost);
+        std::clamp<std::size_t>(last.names.size() / (std::size_t{2} * threads_), 1, most);
     const auto from = last.names.end() - static_cast<std::ptrdiff_t>(share);
     batch.parent = last.parent;
     batch.prefix = last.prefix;
@@ -284,12 +274,6 @@ class Walk {
     last.names.erase(from, last.names.end());
     if (last.names.empty()) waiting_.pop_back();
     return true;
-  }
-
-  void done(std::size_t directories) {
-    const std::lock_guard lock(mutex_);
-    open_ -= directories;
-    if (open_ == 0) changed_.notify_all();
   }
 
   void fail(Error error) {
@@ -304,7 +288,7 @@ class Walk {
   std::atomic<int> held_ = 0;
   std::mutex mutex_;
   std::condition_variable changed_;
-  Directories known_;  // Visited, or not to be entered through a link.
+  DirectorySet known_;  // Visited, or not to be entered through a link.
   std::vector<Waiting> waiting_;
   std::vector<std::filesystem::path> links_;
   std::size_t open_ = 0;  // Waiting or being listed.
