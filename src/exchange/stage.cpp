@@ -4,6 +4,7 @@
 #include "base/try.hpp"
 #include "io/kind_at.hpp"
 #include "io/remove_tree.hpp"
+#include "io/save_control.hpp"
 #include "io/transaction/directory_transaction.hpp"
 #include "io/transaction/file_transaction.hpp"
 
@@ -49,7 +50,7 @@ Stage::~Stage() {
 }
 
 Result<fs::path> Stage::write(const Plan& plan) {
-  FERRULE_TRY(parent_, io::Folder::make(parent_of(output_)));
+  FERRULE_TRY(parent_, io::Folder::make(parent_of(output_), &made_));
   scratch_name_ = io::scratch_name();
   FERRULE_TRY(scratch_, parent_->make_below(scratch_name_));
   const auto path = parent_->path() / scratch_name_ / kStaged;
@@ -63,6 +64,7 @@ Result<fs::path> Stage::write(const Plan& plan) {
 
 Result<void> Stage::publish(const Plan& plan) {
   FERRULE_TRY(const auto kind, io::kind_at(output_));
+  FERRULE_CHECK(io::unless_canceled(output_));
   if (kind == io::EntryKind::kNothing) {
     return scratch_->move_to(kStaged, *parent_, name_of(output_));
   }

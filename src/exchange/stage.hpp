@@ -31,6 +31,7 @@ class Stage {
   std::filesystem::path output_;
   bool is_file_;
   Durability durability_;
+  io::MadeFolders made_;  // Above the scratch folder, and removed after it.
   std::optional<io::Folder> parent_;
   std::optional<io::Folder> scratch_;
   std::string scratch_name_;

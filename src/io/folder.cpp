@@ -27,16 +27,18 @@ Result<UniqueFd> open_directory(int dir, const char* name, int flags,
 }
 
 /// Makes what is missing of it.
-Result<void> make_directories(const std::filesystem::path& path) {
+Result<void> make_directories(const std::filesystem::path& path, MadeFolders* made) {
   const auto make = [&] {
-    return sys().mkdirat(AT_FDCWD, path.c_str(), 0777) == 0 || errno == EEXIST;
+    const bool is_new = sys().mkdirat(AT_FDCWD, path.c_str(), 0777) == 0;
+    if (is_new && made != nullptr) made->add(path);
+    return is_new || errno == EEXIST;
   };
   if (make()) return {};
   const auto parent = path.parent_path();
   if (errno != ENOENT || parent.empty() || parent == path) {
     return system_error(errno, "cannot make the directory", path);
   }
-  FERRULE_CHECK(make_directories(parent));
+  FERRULE_CHECK(make_directories(parent, made));
   if (make()) return {};
   return system_error(errno, "cannot make the directory", path);
 }
@@ -51,11 +53,17 @@ std::string scratch_name() {
          std::to_string(++counter);
 }
 
-Result<Folder> Folder::make(const std::filesystem::path& path) {
+MadeFolders::~MadeFolders() {
+  while (!paths_.empty() && sys().unlinkat(AT_FDCWD, paths_.back().c_str(), AT_REMOVEDIR) == 0) {
+    paths_.pop_back();
+  }
+}
+
+Result<Folder> Folder::make(const std::filesystem::path& path, MadeFolders* made) {
   auto standing = open_directory(AT_FDCWD, path.c_str(), 0, path);
   if (!standing) {
     if (standing.error().system_errno != ENOENT) return std::move(standing).error();
-    FERRULE_CHECK(make_directories(path));
+    FERRULE_CHECK(make_directories(path, made));
     standing = open_directory(AT_FDCWD, path.c_str(), 0, path);
     if (!standing) return std::move(standing).error();
   }

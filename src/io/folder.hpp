@@ -20,13 +20,30 @@ namespace ferrule::io {
 /// A hidden name that no other thread or process has.
 std::string scratch_name();
 
+/// The folders that were made on the way to a place. Destroyed without keep(), it removes those
+/// that are empty: what was to be written there was not.
+class MadeFolders {
+ public:
+  MadeFolders() = default;
+  MadeFolders(const MadeFolders&) = delete;
+  MadeFolders& operator=(const MadeFolders&) = delete;
+  ~MadeFolders();
+
+  /// After its parents.
+  void add(const std::filesystem::path& path) { paths_.push_back(path); }
+  void keep() noexcept { paths_.clear(); }
+
+ private:
+  std::vector<std::filesystem::path> paths_;
+};
+
 /// A directory opened once. Names below it are walked without going through any link, so that one
 /// planted in it leads nowhere.
 class Folder {
  public:
-  /// Makes `path` and its missing parents. Links on the way to it are the caller's and are
-  /// followed.
-  static Result<Folder> make(const std::filesystem::path& path);
+  /// Makes `path` and its missing parents, which are added to `made`. Links on the way to it are
+  /// the caller's and are followed.
+  static Result<Folder> make(const std::filesystem::path& path, MadeFolders* made = nullptr);
   /// nullopt if there is none.
   static Result<std::optional<Folder>> open(const std::filesystem::path& path);
 

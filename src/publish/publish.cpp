@@ -59,7 +59,8 @@ class Publisher {
       : root_(root), options_(options), fill_(std::move(fill)) {}
 
   Result<PublishReport> publish() {
-    FERRULE_TRY(const auto folder, io::Folder::make(root_));
+    io::MadeFolders made;
+    FERRULE_TRY(const auto folder, io::Folder::make(root_, &made));
     FERRULE_TRY(const auto lock,
                 io::DirectoryTransaction::begin(root_ / ".publishing", Durability::kFast));
     FERRULE_TRY(const auto before, generations_in(root_));

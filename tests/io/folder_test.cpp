@@ -30,6 +30,31 @@ TEST(Folder, MakesItselfAndItsParents) {
   EXPECT_FALSE(Folder::make(""));
 }
 
+TEST(Folder, WhatWasMadeOnTheWayGoesAgainUnlessItIsUsed) {
+  TempDir dir;
+  std::filesystem::create_directory(dir / "mine");
+  {
+    io::MadeFolders made;
+    ASSERT_TRUE(Folder::make(dir / "mine/a/b/c", &made));
+    EXPECT_TRUE(std::filesystem::is_directory(dir / "mine/a/b/c"));
+  }
+  EXPECT_EQ(tree_of(dir.path()).size(), 1U)
+      << "a folder that was there stays, although it is empty";
+  {
+    io::MadeFolders made;
+    ASSERT_TRUE(Folder::make(dir / "mine/a/b", &made));
+    write_file(dir / "mine/a/file", "x");
+  }
+  EXPECT_FALSE(std::filesystem::exists(dir / "mine/a/b"));
+  EXPECT_TRUE(std::filesystem::exists(dir / "mine/a/file"));
+  {
+    io::MadeFolders made;
+    ASSERT_TRUE(Folder::make(dir / "mine/c/d", &made));
+    made.keep();
+  }
+  EXPECT_TRUE(std::filesystem::is_directory(dir / "mine/c/d"));
+}
+
 TEST(Folder, OpensWhatIsThere) {
   TempDir dir;
   const auto none = Folder::open(dir / "a");

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ferrule/adapter.hpp"
+#include "ferrule/call_control.hpp"
 #include "ferrule/checkpoint.hpp"
 #include "ferrule/file_names.hpp"
 #include "ferrule/safetensors_writer.hpp"
@@ -55,6 +56,19 @@ TEST_F(Publish, GenerationsAreNumberedAndCurrentIsTheNewest) {
   for (const auto* name : {"00000001", "00000002", "00000003", "current"}) {
     EXPECT_TRUE(Adapter::open(root_ / name)) << name;
   }
+}
+
+TEST_F(Publish, ACanceledFirstPublishingLeavesNothing) {
+  CallControl control;
+  control.cancel();
+  {
+    const CallControl::Scope scope(control);
+    const auto report = publish(adapter_, root_ / "below/it");
+    ASSERT_FALSE(report);
+    EXPECT_EQ(report.error().system_errno, EINTR);
+  }
+  EXPECT_FALSE(fs::exists(root_));
+  ASSERT_TRUE(publish(adapter_, root_ / "below/it"));
 }
 
 TEST_F(Publish, KeepRemovesTheOldest) {  // PB-3

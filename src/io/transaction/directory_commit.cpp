@@ -107,6 +107,7 @@ Result<bool> DirectoryTransaction::Rep::swap_in() {
   }
   FERRULE_TRY(const bool same, still_there(target));
   if (!same) return system_error(ESTALE, "the directory was moved away during the save", path());
+  FERRULE_CHECK(unless_canceled(path()));
   const bool is_working = holds_working_directory(target.parent_path + "/" + target.name);
   if (sys().renameat2(beside->fd(), Staging::kNew, target.parent.get(), target.name.c_str(),
                       RENAME_EXCHANGE) != 0) {
@@ -154,6 +155,7 @@ Result<bool> DirectoryTransaction::Rep::move_in() {
   if (lock_exclusively(stage.get()) != 0) {
     return system_error(errno, "cannot lock the new directory", path());
   }
+  FERRULE_CHECK(unless_canceled(path()));
   const char* to = target.name.c_str();
   int result =
       sys().renameat2(beside->fd(), Staging::kNew, target.parent.get(), to, RENAME_NOREPLACE);

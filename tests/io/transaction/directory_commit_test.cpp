@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "ferrule/call_control.hpp"
 #include "io/faults.hpp"
 #include "io/transaction/directory_transaction.hpp"
 #include "io/transaction/scene.hpp"
@@ -27,6 +28,40 @@ TEST(DirectoryCommits, CommitsOnce) {
   DirectoryTransaction moved = std::move(*begun);
   ASSERT_TRUE(moved.commit());
   EXPECT_EQ(moved.commit().error().code, ErrorCode::kInvalidArgument);
+}
+
+/// A save to `out` that is canceled when the directory's `at`-th flush is made (0: never); counts
+/// the flushes.
+Result<void> commit_canceled_at(const std::filesystem::path& out, int at, int& flushes) {
+  CallControl control;
+  const CallControl::Scope scope(control);
+  auto begun = DirectoryTransaction::begin(out, Durability::kSafe);
+  if (!begun) return begun.error();
+  if (auto made = begun->create("a", "new"); !made) return made;
+  const Faults faults([&](const Call& call) {
+    if (call.name == "fsync" && ++flushes == at) control.cancel();
+    return 0;
+  });
+  return begun->commit();
+}
+
+TEST(DirectoryCommits, ACancelThatComesDuringTheLastFlushIsObeyed) {
+  for (const bool existing : {false, true}) {
+    TempDir dir;
+    if (existing) {
+      ASSERT_TRUE(put(dir / "out", "a", "old"));
+      ASSERT_TRUE(put(dir / "other", "a", "old"));
+    }
+    int flushes = 0;
+    ASSERT_TRUE(commit_canceled_at(dir / "other", 0, flushes));
+    int again = 0;
+    EXPECT_EQ(commit_canceled_at(dir / "out", flushes, again).error().system_errno, EINTR);
+    EXPECT_EQ(std::filesystem::exists(dir / "out"), existing);
+    if (existing) {
+      EXPECT_EQ(read_file(dir / "out/a"), "old");
+    }
+    EXPECT_EQ(names(dir.path()), existing ? (Names{"other", "out"}) : (Names{"other"}));
+  }
 }
 
 TEST(DirectoryCommits, KeepsTheWorkingDirectoryOfWhoSavesIntoIt) {
