@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable, TypeVar
+from typing import Any, Callable, Iterable, TypeVar
 
-__all__ = ["strict"]
+__all__ = ["refuse_misspelled", "strict"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -25,6 +25,17 @@ def strict(function: Function) -> Function:
 
     call.__module__ = "ferrule"
     return call  # type: ignore[return-value]
+
+
+def refuse_misspelled(function: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """For functions that take further keywords: refuses those that are nearly one that they know."""
+    import difflib
+
+    names = sorted(known)
+    for name in given:
+        meant = difflib.get_close_matches(name, names, 1, 0.8)
+        if meant and name not in names:
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}; did you mean {meant[0]!r}?")
 
 
 def _unexpected(function: str, names: frozenset[str], name: str) -> TypeError:

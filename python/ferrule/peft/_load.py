@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import inspect
 import os
 import threading
 from typing import Any, Iterator
@@ -16,11 +17,20 @@ from peft.utils import save_and_load
 
 from .. import _pending
 from .._errors import CorruptError, NotFoundError
+from .._strict import refuse_misspelled
 from . import _live_base
 from . import _live_model as live
 
 #: PEFT's own, patched or not.
 stock_load = save_and_load.load_peft_weights
+
+
+#: What PEFT looks for in its further keywords.
+_OF_PEFT = ("device_map", "ignore_mismatched_sizes", "max_memory", "offload_dir", "offload_folder", "offload_index",
+            "subfolder", "torch_device", "use_safetensors")
+#: What huggingface_hub takes of them.
+_OF_HUB = ("cache_dir", "force_download", "local_files_only", "proxies", "resume_download", "revision", "token",
+           "use_auth_token", "user_agent")
 
 
 def _is_path(value: Any) -> bool:
@@ -128,10 +138,15 @@ def from_pretrained(
     PEFT warns of tensors that the file lacks and is silent about those that found no place. With ``strict`` both
     are a :class:`ferrule.CorruptError` (rules BS-1 and BS-12). So is what PEFT raises about an adapter that does not
     fit the model, with the rule of ``ferrule check`` (BS-2, BS-9, ...). After any error the base model has its own
-    layers again. The other arguments are PEFT's. Waits for a pending save of `model_id`.
+    layers again. The other arguments are PEFT's; one that is misspelled is a TypeError. Waits for a pending save of
+    `model_id`.
 
     Raises NotFoundError without a request for a path that is not there.
     """
+    if kwargs:
+        known = {*inspect.signature(from_pretrained).parameters, *_OF_PEFT, *_OF_HUB,
+                 *inspect.signature(peft.PeftModel.from_pretrained).parameters}
+        refuse_misspelled("from_pretrained", kwargs, known - {"kwargs"})
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
     if not _is_path(model_id):

@@ -15,6 +15,7 @@ import torch
 from .. import _pending, _warnings
 from .._errors import InvalidArgumentError
 from .._ferrule import LiveTensors, SavePlan, Snapshot
+from .._strict import refuse_misspelled
 from . import _collect, _embeddings, _facts, _native, _ranks, _shards
 from . import _live_model as live
 
@@ -27,6 +28,11 @@ _MAX_IN_FLIGHT = 2
 
 #: Keywords that PEFT and transformers pass along.
 _IGNORED = frozenset({"max_shard_size", "push_to_hub", "save_function", "subfolder", "token", "variant"})
+
+#: Keywords of ferrule.save() that PEFT does not have, and would ignore: what is called so here.
+_OF_SAVE = {"base": None, "dtype": None, "embeddings": "save_embedding_layers", "facts": None, "fingerprint": None,
+            "format": "safe_serialization", "initial": "path_initial_model_for_weight_conversion", "progress": None,
+            "select": "selected_adapters", "torch_key": None}
 
 
 class _TensorParallel(Exception):
@@ -219,13 +225,13 @@ class _Ranks:
 def _refuse_misspelled(keywords: Mapping[str, Any]) -> None:
     if not keywords:
         return
-    import difflib
-
     known = inspect.signature(save_pretrained).parameters
+    refuse_misspelled("save_pretrained", [name for name in keywords if name not in _IGNORED], known)
     for name in keywords:
-        meant = difflib.get_close_matches(name, known, 1, 0.8)
-        if meant and name not in _IGNORED:
-            raise TypeError(f"save_pretrained() got an unexpected keyword argument {name!r}; did you mean {meant[0]!r}?")
+        if name in _OF_SAVE:
+            instead = _OF_SAVE[name]
+            raise TypeError(f"save_pretrained() got an unexpected keyword argument {name!r}, which ferrule.save() has"
+                            + (f"; here it is {instead!r}" if instead else ""))
 
 
 def _checked_directory(path: Any) -> str:

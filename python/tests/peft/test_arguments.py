@@ -77,6 +77,32 @@ def test_unknown_keywords_are_taken_as_peft_takes_them(tmp_path):
     assert (tmp_path / "adapter_model.safetensors").exists()
 
 
+@pytest.mark.parametrize(("keyword", "said"), [
+    ("dtype", "which ferrule.save\\(\\) has$"), ("format", "here it is 'safe_serialization'$"),
+    ("select", "here it is 'selected_adapters'$"),
+])
+def test_a_keyword_of_the_other_save_is_not_ignored(keyword, said, tmp_path):
+    with pytest.raises(TypeError, match=f"^save_pretrained.* got an unexpected keyword argument '{keyword}', .*{said}"):
+        ferrule.peft.save_pretrained(make("lora"), tmp_path / "out", **{keyword: "f16"})
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("keyword", "meant"), [
+    ("is_trainble", "is_trainable"), ("adaptername", "adapter_name"), ("revison", "revision"), ("sub_folder", "subfolder"),
+    ("autocast_adapter_dtypes", "autocast_adapter_dtype"),
+])
+def test_a_misspelled_keyword_of_from_pretrained_is_refused(keyword, meant, tmp_path):
+    with pytest.raises(TypeError, match=f"^from_pretrained.* keyword argument '{keyword}'; did you mean '{meant}'"):
+        ferrule.peft.from_pretrained(llama(), tmp_path, **{keyword: True})
+
+
+def test_keywords_of_peft_and_the_hub_reach_them(tmp_path):
+    ferrule.peft.save_pretrained(make("lora"), tmp_path / "below")
+    loaded = ferrule.peft.from_pretrained(llama(), tmp_path, subfolder="below", low_cpu_mem_usage=True, torch_device="cpu",
+                                          autocast_adapter_dtype=False, revision="main", local_files_only=True)
+    assert loaded.peft_config["default"].r
+
+
 def test_other_processes_write_nothing(tmp_path):
     ferrule.peft.save_pretrained(make("lora"), tmp_path / "out", is_main_process=False)
     pending = ferrule.peft.save_pretrained(make("lora"), tmp_path / "out", is_main_process=False, asynchronous=True)
