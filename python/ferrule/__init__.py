@@ -18,6 +18,7 @@ from ._errors import (
     PermissionDeniedError,
     SafetensorError,
     UnsupportedError,
+    WrongTypeError,
 )
 from ._ferrule import (
     Adapter,
@@ -149,6 +150,7 @@ __all__ = [
     "UnsupportedError",
     "VerifiedPath",
     "VerifyReport",
+    "WrongTypeError",
     "__version__",
     "assemble",
     "check",
@@ -230,9 +232,25 @@ def __dir__() -> "list[str]":
     return sorted({*globals(), *_LAZY, "push_to_hub"})
 
 
+def _function(native: "Any") -> "Any":
+    """A function of Python that calls a native one: help() shows it as any other."""
+
+    def call(*arguments: "Any", **keywords: "Any") -> "Any":
+        return native(*arguments, **keywords)
+
+    call.__name__ = call.__qualname__ = native.__name__
+    call.__doc__ = native.__doc__.partition("\n\n")[2]  # The first line is the signature.
+    call.__module__ = "ferrule"
+    call.__wrapped__ = native  # type: ignore[attr-defined]
+    return call
+
+
 for _class in (Adapter, AdapterConfig, AdapterTensor, BaseModel, Checkpoint, FileRange, Finding, MethodRole, Module, ModuleStrength,
                Progress, PublishedReader, SafetensorsFile):
     _class.__module__ = "ferrule"
+    for _name, _member in list(vars(_class).items()):
+        if type(_member).__name__ == "nb_func":
+            setattr(_class, _name, staticmethod(_function(_member)))
+method_roles, peft_types = _function(method_roles), _function(peft_types)
 
-
-del _class
+del _class, _name, _member

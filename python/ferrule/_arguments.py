@@ -9,7 +9,7 @@ from typing import Any, Literal, Mapping, Union
 from . import _pending
 from ._errors import InvalidArgumentError
 
-__all__ = ["Backing", "Durability", "StrPath", "flag", "is_path", "numbers", "optional", "paths_of", "real", "wait",
+__all__ = ["Backing", "Durability", "StrPath", "flag", "is_path", "numbers", "optional", "paths_of", "positive", "real", "wait",
            "whole", "words", "wrong_type"]
 
 StrPath = Union[str, "os.PathLike[str]"]
@@ -47,14 +47,18 @@ def flag(value: Any, argument: str) -> bool:
     return value
 
 
-def whole(value: Any, argument: str) -> int:
-    """A count: 0 or more. numpy's integers are taken too."""
+def whole(value: Any, argument: str, least: int = 0) -> int:
+    """A count. numpy's integers are taken too."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise wrong_type(argument, "int", value)
     number = value.__index__()
-    if not 0 <= number < 1 << 64:
-        raise InvalidArgumentError(f"{argument}: expected an int of 0 or more, found {number}")
+    if not least <= number < 1 << 64:
+        raise InvalidArgumentError(f"{argument}: expected an int of {least} or more, found {number}")
     return number
+
+
+def positive(value: Any, argument: str) -> int:
+    return whole(value, argument, 1)
 
 
 def real(value: Any, argument: str) -> float:

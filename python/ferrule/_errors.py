@@ -19,6 +19,7 @@ __all__ = [
     "PermissionDeniedError",
     "SafetensorError",
     "UnsupportedError",
+    "WrongTypeError",
 ]
 
 
@@ -77,6 +78,10 @@ class InvalidArgumentError(Error, ValueError):
     """The request is not valid: correct the call."""
 
     code = "invalid_argument"
+
+
+class WrongTypeError(InvalidArgumentError, TypeError):
+    """A field of a config, given in a call, has the wrong type (CF-8)."""
 
 
 class NotFoundError(Error, FileNotFoundError):
@@ -148,6 +153,8 @@ def error_of(code: str, rule: str, message: str, path: str, errno: int, text: st
              request_id: str | None) -> Error:
     """The exception of that code; the native half raises through here."""
     made = _BY_KIND.get(kind, _BY_CODE[code])
+    if made is InvalidArgumentError and rule == "CF-8":
+        made = WrongTypeError
     if made is IoError and errno in (_errno.EACCES, _errno.EPERM):
         made = PermissionDeniedError
     if made is NotFoundError and errno == 0:
@@ -155,5 +162,5 @@ def error_of(code: str, rule: str, message: str, path: str, errno: int, text: st
     return made(message, rule, path, errno, text, kind, status, request_id)
 
 
-for _class in (Error, *_BY_CODE.values(), PermissionDeniedError, NetworkError, SafetensorError):
+for _class in (Error, *_BY_CODE.values(), WrongTypeError, PermissionDeniedError, NetworkError, SafetensorError):
     _class.__module__ = "ferrule"

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Iterable, Literal
 
 from . import _ferrule
-from ._arguments import Durability, StrPath, flag, numbers, optional, paths_of, real, wait, whole
+from ._arguments import Durability, StrPath, flag, numbers, optional, paths_of, positive, real, wait, whole
 from ._progress import ProgressBar, bar
 from ._reports._factor import CombineReport, ExtractReport, ResizeReport, ToLoraReport
 from ._strict import strict
@@ -39,7 +39,7 @@ def combine(adapters: Iterable[StrPath], output: StrPath, *, method: Method, wei
     wait(output)
     with bar(progress, "combining", "module") as tick:
         return CombineReport(_ferrule.combine(paths, output, method, numbers(weights, "weights"),
-                                              optional(whole, rank, "rank"), optional(real, density, "density"),
+                                              optional(positive, rank, "rank"), optional(real, density, "density"),
                                               whole(seed, "seed"), report, whole(threads, "threads"), torch_key, durability,
                                               tick))
 
@@ -65,8 +65,8 @@ def resize(adapter: StrPath, output: StrPath, *, rank: int | None = None, energy
     wait(adapter)
     wait(output)
     with bar(progress, "resizing", "module") as tick:
-        return ResizeReport(_ferrule.resize(adapter, output, optional(whole, rank, "rank"), optional(real, energy, "energy"),
-                                            optional(real, max_error, "max_error"), optional(whole, budget, "budget"),
+        return ResizeReport(_ferrule.resize(adapter, output, optional(positive, rank, "rank"), optional(real, energy, "energy"),
+                                            optional(real, max_error, "max_error"), optional(positive, budget, "budget"),
                                             report, whole(threads, "threads"), torch_key, durability, tick))
 
 
@@ -85,7 +85,7 @@ def extract(base: StrPath, tuned: StrPath, output: StrPath, *, rank: int, energy
     """
     wait(output)
     with bar(progress, "extracting", "module") as tick:
-        return ExtractReport(_ferrule.extract(base, tuned, output, whole(rank, "rank"), optional(real, energy, "energy"),
+        return ExtractReport(_ferrule.extract(base, tuned, output, positive(rank, "rank"), optional(real, energy, "energy"),
                                               flag(full_modules, "full_modules"), report, whole(threads, "threads"),
                                               durability, tick))
 
@@ -106,6 +106,6 @@ def to_lora(adapter: StrPath, output: StrPath, *, rank: int | None = None, max_e
     wait(adapter)
     wait(output)
     with bar(progress, "converting", "module") as tick:
-        return ToLoraReport(_ferrule.to_lora(adapter, output, optional(whole, rank, "rank"),
+        return ToLoraReport(_ferrule.to_lora(adapter, output, optional(positive, rank, "rank"),
                                              optional(real, max_error, "max_error"), base, report,
                                              whole(threads, "threads"), torch_key, durability, tick))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Literal, Mapping
 
 from . import _ferrule
@@ -72,7 +73,7 @@ def publish(adapter: StrPath, root: StrPath, *, keep: int = 0, durability: Durab
 
 @strict
 def publish_tensors(tensors: Mapping[str, Any], root: StrPath, *, metadata: dict[str, str] | None = None, keep: int = 0,
-                    durability: Durability = "safe") -> PublishReport:
+                    durability: Durability = "safe", progress: ProgressBar = None) -> PublishReport:
     """Publishes torch tensors or numpy arrays as `root`/NNNNNNNN/model.safetensors, as publish() does with an adapter:
     the weights of a training loop, straight from their memory.
 
@@ -83,7 +84,8 @@ def publish_tensors(tensors: Mapping[str, Any], root: StrPath, *, metadata: dict
     """
     if not isinstance(tensors, Mapping):
         raise wrong_type("tensors", "a dict of tensors", tensors)
-    return PublishReport(_ferrule.publish_tensors(dict(tensors), root, metadata, whole(keep, "keep"), durability))
+    with bar(progress, "publishing", "B") as tick:
+        return PublishReport(_ferrule.publish_tensors(dict(tensors), root, metadata, whole(keep, "keep"), durability, tick))
 
 
 class _Part:
@@ -163,7 +165,9 @@ def _of_flat_parameters(model: Any) -> dict[str, _Part]:
 
 
 def _parts_of(model_or_state: Any) -> Iterator[_Part]:
-    from torch.distributed.tensor import DTensor
+    # Its import takes seconds, and no tensor is one unless it was imported.
+    distributed = sys.modules.get("torch.distributed.tensor")
+    dtensor: Any = getattr(distributed, "DTensor", ())
 
     flat: dict[str, _Part] = {}
     if isinstance(model_or_state, Mapping):
@@ -177,7 +181,7 @@ def _parts_of(model_or_state: Any) -> Iterator[_Part]:
             yield flat[plain]
         elif type(tensor).__name__ == "FlatParameter":
             continue
-        elif isinstance(tensor, DTensor) or isinstance(getattr(tensor, "data", None), DTensor):
+        elif isinstance(tensor, dtensor) or isinstance(getattr(tensor, "data", None), dtensor):
             yield _of_dtensor(name, tensor)
         elif hasattr(tensor, "ds_tensor"):
             yield _of_zero3(name, tensor)
@@ -231,7 +235,7 @@ def _job(rank: int | None, world_size: int | None, run_id: str | None) -> tuple[
 def save_shard(model_or_state: torch.nn.Module | Mapping[str, torch.Tensor], directory: StrPath, *,
                rank: int | None = None, world_size: int | None = None, run_id: str | None = None,
                step: int | None = None, config: AdapterConfig | StrPath | None = None, adapter_name: str | None = None,
-               durability: Durability = "safe") -> ShardReport:
+               durability: Durability = "safe", progress: ProgressBar = None) -> ShardReport:
     """Writes what this rank has of an adapter, without asking any other rank: nothing waits, and a dead rank cannot hang
     it. Every rank calls it with the same directory; assemble() puts the adapter together, on any machine.
 
@@ -271,5 +275,6 @@ def save_shard(model_or_state: torch.nn.Module | Mapping[str, torch.Tensor], dir
             tensors[key] = part.local().detach()
         elif not part.sizes:
             tensors[key] = part.local().detach()
-    document = _ferrule.save_shard(listed, tensors, config, directory, rank, world_size, run_id, step, durability)
-    return ShardReport(document)
+    with bar(progress, "saving", "B") as tick:
+        return ShardReport(_ferrule.save_shard(listed, tensors, config, directory, rank, world_size, run_id, step,
+                                               durability, tick))

@@ -262,7 +262,8 @@ def _refuse_idle(**arguments: Any) -> None:
 @strict
 def convert(adapter: StrPath, output: StrPath, *, to: str = "safetensors", source: str = "", base: StrPath | None = None,
             config: StrPath | None = None, dtype: str = "", arch: str = "", drop: Iterable[str] = (), torch_key: str = "",
-            durability: Durability = "safe", progress: ProgressBar = None) -> ConvertReport | ExchangeReport:
+            durability: Durability = "safe", progress: ProgressBar = None,
+            format: str | None = None) -> ConvertReport | ExchangeReport:
     """Writes an adapter in the form of another program (docs/convert.md): "gguf", "mlx", "peft", "per-expert" and so
     on. The output is read back and every update compared before it appears; what the target cannot hold raises
     UnsupportedError unless `drop` names it.
@@ -278,7 +279,14 @@ def convert(adapter: StrPath, output: StrPath, *, to: str = "safetensors", sourc
     torch_key: the entry of a .bin that holds the state dict, if it is nested.
     durability: "fast" (nothing is flushed), "safe" (old or new, whole, after a loss of power), or "full" (and the new
         one is on disk when the call returns).
+    format: another name of `to`, as the command has it.
     """
+    if format is not None:
+        if not isinstance(format, str):
+            raise wrong_type("format", "str or None", format)
+        if to not in ("safetensors", format):
+            raise InvalidArgumentError(f"format: it is another name of `to`, which is {to!r}")
+        to = format
     wait(adapter)
     wait(output)
     dropped = words(drop, "drop")

@@ -208,10 +208,13 @@ void bind_roles(nb::module_& module) {
       .def("__repr__", [](const MethodRole& self) {
         return to_str("<ferrule.MethodRole " + quote(self.role) + ">");
       });
-  module.def("method_roles", &method_roles, "peft_type"_a,
-             "The roles of the tensors of a method (\"LORA\"); empty for one that is not known. "
-             "What every method may have (modules_to_save, bias, embedding, trainable_tokens) is "
-             "not among them.");
+  module.def(
+      "method_roles",
+      [](nb::handle peft_type) { return method_roles(str_of(peft_type, "peft_type")); },
+      "peft_type"_a.none(), nb::sig("def method_roles(peft_type: str) -> list[MethodRole]"),
+      "The roles of the tensors of a method (\"LORA\"); empty for one that is not known. "
+      "What every method may have (modules_to_save, bias, embedding, trainable_tokens) is "
+      "not among them.");
 }
 
 void bind_module(nb::module_& module) {

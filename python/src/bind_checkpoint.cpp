@@ -51,6 +51,14 @@ nb::dict checkpoint_state_dict(const OpenedCheckpoint& self, std::string_view fr
   return dict;
 }
 
+nb::object repr_of(const OpenedCheckpoint& self) {
+  const auto files = self.checkpoint->files();
+  std::string text = "<ferrule.Checkpoint ";
+  if (!files.empty()) text += quote(files.front().native());
+  if (files.size() > 1) text += " and " + std::to_string(files.size() - 1) + " more";
+  return to_str(text + ", " + std::to_string(self.checkpoint->tensors().size()) + " tensors>");
+}
+
 }  // namespace
 
 void bind_checkpoint(nb::module_& module) {
@@ -108,10 +116,7 @@ void bind_checkpoint(nb::module_& module) {
            nb::sig("def state_dict(self, framework: typing.Literal['numpy']) -> dict[str, "
                    "numpy.ndarray]"),
            "The tensors by name, without copies: views of private mappings, which they keep alive.")
-      .def("__repr__", [](const OpenedCheckpoint& self) {
-        return to_str("<ferrule.Checkpoint " + std::to_string(self.checkpoint->tensors().size()) +
-                      " tensors>");
-      });
+      .def("__repr__", &repr_of);
 }
 
 }  // namespace ferrule::python

@@ -81,14 +81,14 @@ nb::object publish_document(nb::handle adapter, nb::handle root, std::uint64_t k
 }
 
 nb::object publish_tensors_document(const nb::dict& tensors, nb::handle root, nb::handle metadata,
-                                    std::uint64_t keep, nb::handle durability) {
+                                    std::uint64_t keep, nb::handle durability, nb::handle tick) {
   const auto live = LiveTensors::of(tensors, "tensors");
   const auto where = path_of(root, "root");
   const auto pairs = metadata_of(metadata, "metadata");
   const PublishOptions options{.keep = keep,
                                .durability = durability_of(str_of(durability, "durability"))};
   const auto report = value_or_raise(
-      long_write([&] { return publish_tensors(live->tensors(), where, pairs, options); }));
+      long_write([&] { return publish_tensors(live->tensors(), where, pairs, options); }, tick));
   return document_of(to_json(report));
 }
 
@@ -120,7 +120,7 @@ nb::list keys_of(nb::list tensors, const AdapterConfig& config, nb::handle adapt
 nb::object shard_document(nb::list parts, nb::dict tensors, const AdapterConfig& config,
                           nb::handle directory, std::uint64_t rank, std::uint64_t world_size,
                           nb::handle run_id, std::optional<std::uint64_t> step,
-                          nb::handle durability) {
+                          nb::handle durability, nb::handle tick) {
   const auto where = path_of(directory, "directory");
   const auto live = LiveTensors::of(tensors, "tensors");
   std::vector<ShardTensor> listed;
@@ -142,19 +142,20 @@ nb::object shard_document(nb::list parts, nb::dict tensors, const AdapterConfig&
   options.step = step;
   options.durability = durability_of(str_of(durability, "durability"));
   const auto report =
-      value_or_raise(long_write([&] { return save_shard(listed, config, where, options); }));
+      value_or_raise(long_write([&] { return save_shard(listed, config, where, options); }, tick));
   return document_of(to_json(report));
 }
 
 /// Not movable where Python holds it.
 struct Reader {
   std::unique_ptr<PublishedReader> reader;
+  std::string root;
 };
 
 Reader open_reader(nb::handle root) {
   const auto where = path_of(root, "root");
   auto reader = value_or_raise(without_gil([&] { return PublishedReader::open(where); }));
-  return {std::make_unique<PublishedReader>(std::move(reader))};
+  return {std::make_unique<PublishedReader>(std::move(reader)), where.native()};
 }
 
 nb::tuple current_of(Reader& self) {
@@ -173,12 +174,13 @@ void bind_rescue(nb::module_& module) {
   module.def("publish", &publish_document, "adapter"_a.none(), "root"_a.none(), "keep"_a,
              "durability"_a.none(), "tick"_a.none());
   module.def("publish_tensors", &publish_tensors_document, "tensors"_a, "root"_a.none(),
-             "metadata"_a.none(), "keep"_a, "durability"_a.none());
+             "metadata"_a.none(), "keep"_a, "durability"_a.none(), "tick"_a.none());
   module.def("adapter_keys", &keys_of, "tensors"_a, "config"_a, "adapter_name"_a.none(),
              nb::sig("def adapter_keys(tensors: list[tuple[str, str, list[int]]], config: "
                      "AdapterConfig, adapter_name: str | None) -> list[tuple[int, str]]"));
   module.def("save_shard", &shard_document, "parts"_a, "tensors"_a, "config"_a, "directory"_a,
-             "rank"_a, "world_size"_a, "run_id"_a, "step"_a.none(), "durability"_a);
+             "rank"_a, "world_size"_a, "run_id"_a, "step"_a.none(), "durability"_a,
+             "tick"_a.none());
   nb::class_<Reader>(module, "PublishedReader",
                      "Follows the current generation of a folder that publish() writes.")
       .def("__init__", no_constructor<Reader>("open one with ferrule.PublishedReader.open(root)"))
@@ -190,7 +192,10 @@ void bind_rescue(nb::module_& module) {
           "Whether something was published since current() was read last. A load from memory: no "
           "system call.")
       .def("current", &current_of, nb::sig("def current(self) -> tuple[int, str]"),
-           "The number of the current generation, and its folder.");
+           "The number of the current generation, and its folder.")
+      .def("__repr__", [](const Reader& self) {
+        return to_str("<ferrule.PublishedReader " + quote(self.root) + ">");
+      });
 }
 
 }  // namespace ferrule::python

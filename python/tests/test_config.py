@@ -80,6 +80,8 @@ def test_a_value_that_a_field_cannot_hold_is_an_invalid_argument():
         with pytest.raises(ferrule.InvalidArgumentError) as caught:
             call()
         assert caught.value.rule == "CF-8" and isinstance(caught.value, ValueError)
+        assert type(caught.value) is ferrule.WrongTypeError and isinstance(caught.value, TypeError)
+        assert type(pickle.loads(pickle.dumps(caught.value))) is ferrule.WrongTypeError
     with pytest.raises(TypeError, match="^r: "):
         config.set("r", object())
     with pytest.raises(TypeError, match="^field: expected str"):

@@ -75,6 +75,7 @@ class Place:
             "fix": {"adapter": a, "output": out},
             "inspect": {"path": a},
             "merge": {"adapters": a, "base": b, "output": out},
+            "method_roles": {"peft_type": "LORA"},
             "normalize": {"adapter": a, "output": out},
             "open": {"path": a},
             "publish": {"adapter": a, "root": out},
@@ -304,3 +305,17 @@ def test_no_path_at_all_is_not_good(place, name, argument):
     for none in ([], (), iter([])):
         with pytest.raises(ferrule.InvalidArgumentError, match=f"^{argument}: expected one or more, found none$"):
             FUNCTIONS[name](**{**valid, argument: none})
+
+
+@pytest.mark.parametrize("name", ["combine", "extract", "resize", "to_lora"])
+def test_a_rank_of_nothing_is_named(place, name):
+    for rank in (0, -2):
+        with pytest.raises(ferrule.InvalidArgumentError, match=f"^rank: expected an int of 1 or more, found {rank}$"):
+            FUNCTIONS[name](**{**place.valid_arguments()[name], "rank": rank})
+
+
+def test_convert_takes_the_format_by_both_of_its_names(place):
+    ferrule.convert(place.adapter, place.output, format="bin")
+    assert (place.output / "adapter_model.bin").exists()
+    with pytest.raises(ferrule.InvalidArgumentError, match="^format: it is another name of `to`, which is 'peft'$"):
+        ferrule.convert(place.adapter, place.output, to="peft", format="bin")

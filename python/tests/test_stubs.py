@@ -13,7 +13,8 @@ from conftest import ROOT
 
 STUB = ROOT / "python/ferrule/_ferrule.pyi"
 
-# The package says "ferrule" of its classes; nanobind looks for those of the module itself.
+# The package says "ferrule" of its classes, and puts functions of Python in place of native ones; nanobind looks for
+# those of the module itself.
 MAKE = """
 import sys
 import ferrule._ferrule as native
@@ -21,6 +22,9 @@ from nanobind.stubgen import main
 for value in vars(native).values():
     if isinstance(value, type):
         value.__module__ = native.__name__
+        for name, member in list(vars(value).items()):
+            if isinstance(member, staticmethod):
+                setattr(value, name, member.__func__.__wrapped__)
 main(sys.argv[1:])
 """
 

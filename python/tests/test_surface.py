@@ -8,6 +8,8 @@ import sys
 import warnings
 
 import ferrule
+import ferrule.numpy
+import numpy
 import pytest
 
 FUNCTIONS = [getattr(ferrule, name) for name in ferrule.__all__ if inspect.isroutine(getattr(ferrule, name))]
@@ -30,6 +32,7 @@ def test_classes_say_where_they_are_found(kind):
     for name, member in inspect.getmembers(kind, callable):
         if not name.startswith("_") and not inspect.isclass(member) and not hasattr(BaseException, name):
             assert inspect.signature(member), name
+            assert "nb_func object" not in pydoc.render_doc(member), name
     pydoc.render_doc(kind)
 
 
@@ -105,3 +108,25 @@ def test_typing_is_not_imported():
         str(__import__("pathlib").Path(ferrule.__file__).parents[1]), program)], check=True, capture_output=True,
         text=True).stdout.split()
     assert not {"typing", "inspect", "re", "dataclasses", "importlib.metadata"} & set(made), made
+
+
+def test_a_plain_state_needs_no_import_of_torch_distributed(tmp_path):
+    """It takes seconds."""
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 2, "target_modules": ["q_proj"]}')
+    program = """
+import sys, torch, ferrule
+state = {f"base_model.model.q_proj.lora_{side}.default.weight": torch.ones(2, 2) for side in "AB"}
+report = ferrule.save_shard(state, sys.argv[1] + "/shards", rank=0, world_size=1, run_id="run", config=sys.argv[1])
+assert report.to_dict() and "torch.distributed.tensor" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
+
+
+def test_what_was_opened_shows_where_it_is(tmp_path):
+    tensors = {f"base_model.model.q_proj.lora_{side}.weight": numpy.ones((2, 2), "float32") for side in "AB"}
+    ferrule.numpy.save_file(tensors, tmp_path / "adapter_model.safetensors")
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 2, "target_modules": ["q_proj"]}')
+    ferrule.publish(tmp_path, tmp_path / "out")
+    for one in (ferrule.open(tmp_path), ferrule.Checkpoint.open(tmp_path), ferrule.PublishedReader.open(tmp_path / "out"),
+                ferrule.SafetensorsFile.open(tmp_path / "adapter_model.safetensors")):
+        assert repr(one).startswith(f"<ferrule.{type(one).__name__} ") and str(tmp_path) in repr(one)
