@@ -51,7 +51,7 @@ nb::dict checkpoint_state_dict(const OpenedCheckpoint& self, std::string_view fr
   return dict;
 }
 
-nb::object repr_of(const OpenedCheckpoint& self) {
+nb::str repr_of(const OpenedCheckpoint& self) {
   const auto files = self.checkpoint->files();
   std::string text = "<ferrule.Checkpoint ";
   if (!files.empty()) text += quote(files.front().native());
