@@ -160,7 +160,10 @@ CASES = {
                                                             save_precomputed_indices=True), False),
     "supertuning_lora": ("llama", lambda: peft.SupertuningConfig(sparsity=0.9, r=2, target_modules=QV,
                                                                  save_precomputed_indices=True), False),
-    "supertuning_unsaved": ("llama", lambda: peft.SupertuningConfig(sparsity=0.9, target_modules=QV), False),
+    "supertuning_unsaved": ("llama", lambda: peft.SupertuningConfig(sparsity=0.9, target_modules=QV,
+                                                                    save_precomputed_indices=False), False),
+    "supertuning_unsaved_smallest": ("llama", lambda: peft.SupertuningConfig(
+        sparsity=0.7, r=2, lora_alpha=6, target_modules=QV, select_top=False, save_precomputed_indices=False), False),
     "peanut": ("llama", lambda: peft.PeanutConfig(r=3, target_modules=QV, init_weights=False), False),
     "beft": ("llama_bias", lambda: peft.BeftConfig(target_modules=["v_proj"]), True),
     "road_1": ("llama_bias", lambda: peft.RoadConfig(variant="road_1", group_size=4, target_modules=QV), False),

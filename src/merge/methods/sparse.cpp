@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Methods that change single values: SHiRA, Supertuning.
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <vector>
 
 #include "base/try.hpp"
 #include "merge/dense.hpp"
 #include "merge/methods/methods.hpp"
+#include "merge/top_places.hpp"
 
 namespace ferrule::merging {
 namespace {
@@ -28,11 +33,26 @@ Result<void> shira(const Site& site, const Rounding& /*rounding*/, const Matrix<
   return {};
 }
 
+/// The places that the file has, or those that PEFT chooses again: the weight's largest values, or
+/// its smallest.
+template <typename T>
+std::vector<std::int64_t> supertuning_places(const Site& site, const Matrix<T>& weight,
+                                             std::size_t count) {
+  if (const auto* kept = site.module->find("supertuning_indices")) return integers_of(kept->tensor);
+  const auto* field = site.config().find("select_top");
+  const bool top = field == nullptr || field->if_bool() == nullptr || *field->if_bool();
+  std::vector<T> sizes(weight.values.size());
+  std::transform(weight.values.begin(), weight.values.end(), sizes.begin(),
+                 [top](T value) { return top ? std::abs(value) : -std::abs(value); });
+  const auto places = top_places(sizes.data(), sizes.size(), count);
+  return {places.begin(), places.end()};
+}
+
 template <typename T>
 Result<void> supertuning(const Site& site, const Rounding& rounding, const Matrix<T>& weight,
                          const Matrix<T>& /*original*/, Matrix<T>& out) {
-  const auto indices = integers_of(site.module->find("supertuning_indices")->tensor);
   const auto values = numbers_of<T>(site.module->find("supertuning_values")->tensor);
+  const auto indices = supertuning_places(site, weight, values.size());
   if (indices.size() != values.size()) {
     return site.refuse("BS-2", "its indices do not fit its values");
   }
@@ -79,13 +99,11 @@ Result<SiteSteps> plan_shira(const Site& site) {
 
 Result<SiteSteps> plan_supertuning(const Site& site) {
   FERRULE_CHECK(site.need("supertuning_values"));
-  if (site.module->find("supertuning_indices") == nullptr) {
-    return site.refuse("MG-3",
-                       "the file has no supertuning_indices for it: they are the base's largest "
-                       "weights and were not saved (save_precomputed_indices)");
+  if (site.undo && site.module->find("supertuning_indices") == nullptr) {
+    return site.refuse("MG-9",
+                       "which values it changed was not saved (save_precomputed_indices), and is "
+                       "not known after the merge: it cannot be undone");
   }
-  auto whole = site;
-  whole.weight = 1;
   SiteSteps steps;
   steps.weight.push_back(dense_maker(
       site,
