@@ -66,6 +66,7 @@ class Combine final : public adapter::Rewriter {
     FERRULE_TRY(modules_, factor::group_modules(sources_));
     FERRULE_CHECK(factor::check_ranks(modules_, options_));
     FERRULE_TRY(taken_over_, factor::tensors_taken_over(sources_));
+    FERRULE_CHECK(factor::check_one_layer(sources_, modules_, taken_over_));
     return true;
   }
 

@@ -72,7 +72,9 @@ Result<void> set_taken_over(AdapterConfig& config, const Sources& sources,
                             std::span<const TakenOver> taken_over) {
   std::set<std::string> saved;
   for (const auto& [source, tensor] : taken_over) {
-    if (tensor->role == "bias" && source->adapter.config().bias() != "none") {
+    // "all" covers what "lora_only" does.
+    if (tensor->role == "bias" && config.bias() != "all" &&
+        source->adapter.config().bias() != "none") {
       FERRULE_CHECK(config.set("bias", Json(source->adapter.config().bias())));
     }
     if (tensor->role == "trainable_tokens") {

@@ -110,4 +110,43 @@ Result<std::vector<TakenOver>> tensors_taken_over(const std::vector<CombineSourc
   return all;
 }
 
+Result<void> check_one_layer(const std::vector<CombineSource>& sources,
+                             const std::vector<CombineModule>& modules,
+                             std::span<const TakenOver> taken_over) {
+  const auto refuse = [](const CombineSource& source, const std::string& path,
+                         const std::string& what) {
+    return base::at(base::unsupported("FA-16", "module " + quote(path) + " " + what +
+                                                   ": PEFT cannot load that as one adapter"),
+                    source.adapter.weights_file());
+  };
+  const CombineSource* with_bias = nullptr;
+  for (const auto& source : sources) {
+    for (const auto& module : source.modules) {
+      if (module.bias != nullptr) with_bias = &source;
+    }
+  }
+  for (const auto& module : modules) {
+    const auto& source = *module.inputs.front().source;
+    if (with_bias != nullptr && (module.layout.is_embedding || module.layout.is_experts)) {
+      return refuse(
+          *with_bias, module.path,
+          "is an embedding or fused experts, and another one has a bias of B (lora_bias)");
+    }
+    for (const auto& [of, tensor] : taken_over) {
+      if (tensor->role == "trainable_tokens" &&
+          tensor->key.find("." + module.path + ".") != std::string::npos) {
+        return refuse(*of, module.path, "has a LoRA in one adapter and trained tokens in another");
+      }
+    }
+    for (const auto& other : sources) {
+      for (const auto& name : other.adapter.config().modules_to_save()) {
+        if (module.path != name && !module.path.ends_with("." + name)) continue;
+        return refuse(source, module.path,
+                      "has a LoRA in one adapter and is saved in full in another");
+      }
+    }
+  }
+  return {};
+}
+
 }  // namespace ferrule::factor

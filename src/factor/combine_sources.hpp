@@ -57,6 +57,12 @@ struct TakenOver {
 /// Fails with kUnsupported (FA-7) if two adapters have different ones.
 Result<std::vector<TakenOver>> tensors_taken_over(const std::vector<CombineSource>& sources);
 
+/// Fails with kUnsupported (FA-16) if the result would have on one layer what PEFT cannot put
+/// there.
+Result<void> check_one_layer(const std::vector<CombineSource>& sources,
+                             const std::vector<CombineModule>& modules,
+                             std::span<const TakenOver> taken_over);
+
 /// The config of the result: that of the first adapter with ranks of the modules, everything that
 /// any of them targets, and what belongs to the tensors that are taken over.
 Result<AdapterConfig> combined_config(const std::vector<CombineSource>& sources,

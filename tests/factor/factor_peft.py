@@ -42,6 +42,12 @@ def llama():
         num_key_value_heads=2, max_position_embeddings=32))
 
 
+def llama_bias():
+    return transformers.LlamaForCausalLM(transformers.LlamaConfig(
+        vocab_size=48, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=32, attention_bias=True))
+
+
 def gpt2():
     return transformers.GPT2LMHeadModel(transformers.GPT2Config(
         vocab_size=48, n_embd=32, n_layer=2, n_head=4, n_positions=32, bos_token_id=1, eos_token_id=2))
@@ -317,6 +323,13 @@ def refused(base):
         "FA-6": [plain, save(llama, base / "r-rank", 1, target_modules=["q_proj"], r=3)],
         "FA-7": [save(llama, base / f"r-saved{i}", i, target_modules=["q_proj"], modules_to_save=["lm_head"], r=4) for i in (1, 2)],
     }
+    embedding = save(llama, base / "r-embedding", 2, target_modules=["embed_tokens"], r=4)
+    conflicts = [save(llama, base / "r-tokens", 1, target_modules=["q_proj"], r=4, trainable_token_indices=[1, 2]),
+                 save(llama, base / "r-full", 1, target_modules=["q_proj"], r=4, modules_to_save=["embed_tokens"]),
+                 save(llama_bias, base / "r-bias", 1, target_modules=["q_proj"], r=4, lora_bias=True)]
+    for folder in conflicts:
+        done = run("combine", folder, embedding, "-o", base / "refused", "--method", "cat")
+        check(done.returncode == 1 and "[FA-16]" in done.stderr and "embed_tokens" in done.stderr, f"{folder.name}: {done}")
     from peft import LoHaConfig
     get_peft_model(llama(), LoHaConfig(target_modules=["q_proj"])).save_pretrained(base / "r-loha")
     for field, value, rule in (("init_lora_weights", "pissa", "FA-3"), ("use_qalora", True, "FA-4")):
