@@ -5,6 +5,9 @@
 #include <array>
 #include <charconv>
 #include <cstddef>
+#include <utility>
+
+#include "model/layout_order.hpp"
 
 namespace ferrule::merging {
 namespace {
@@ -51,6 +54,18 @@ bool comes_before(std::string_view a, std::string_view b) {
     return p != q ? p < q : x < y;
   }
   return a.empty() && !b.empty();
+}
+
+void sort_as_model(std::vector<std::string>& paths, const model::BaseIndex& base) {
+  const model::LayoutOrder order(base.names.model_class(), base.config);
+  std::vector<std::pair<std::vector<std::size_t>, std::string>> placed;
+  for (const auto& path : paths) {
+    auto place = order.place_of(path);
+    if (!place) return std::sort(paths.begin(), paths.end(), comes_before);
+    placed.emplace_back(*std::move(place), path);
+  }
+  std::sort(placed.begin(), placed.end());
+  for (std::size_t i = 0; i < paths.size(); ++i) paths[i] = std::move(placed[i].second);
 }
 
 }  // namespace ferrule::merging

@@ -279,7 +279,7 @@ class Planner {
         order_.push_back(module.live);
       }
     }
-    std::sort(order_.begin(), order_.end(), comes_before);
+    sort_as_model(order_, base_);
     if (order_.empty() && match.modules.empty() &&
         source.adapter->config().peft_type() != "TRAINABLE_TOKENS" &&
         !leaves_layers_out(*source.adapter)) {

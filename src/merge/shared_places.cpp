@@ -38,7 +38,7 @@ Result<std::vector<std::string>> targeted_layers(const Adapter& adapter,
                                       "it with save_indices"),
                     adapter.weights_file());
   }
-  std::sort(out.begin(), out.end(), comes_before);
+  sort_as_model(out, base);
   return out;
 }
 

@@ -7,6 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include "model/layout_order.hpp"
+
 namespace ferrule::model {
 namespace {
 
@@ -59,17 +61,24 @@ std::string_view component(std::string_view name, std::size_t depth) {
   return name.substr(depth, name.find('.', depth) - depth);
 }
 
+/// Paths of models within the model that the config makes another class of, and their layouts.
+using Replaced = std::map<std::string, std::int64_t, std::less<>>;
+
+Replaced replaced_in(const ModelClass& row, const Json& config) {
+  Replaced out;
+  for (auto& part : parts_of(row, config)) {
+    const auto* other = part.replaced ? find_model_class(part.class_name) : nullptr;
+    if (part.replaced && !part.path.empty()) {
+      out.emplace(std::move(part.path), other == nullptr ? -1 : other->layout);
+    }
+  }
+  return out;
+}
+
 /// Walks a layout next to the parameters of a checkpoint.
 class Walk {
  public:
-  Walk(const ModelClass& row, const Json& config) {
-    for (auto& part : parts_of(row, config)) {
-      const auto* other = part.replaced ? find_model_class(part.class_name) : nullptr;
-      if (part.replaced && !part.path.empty()) {
-        replaced_.emplace(std::move(part.path), other == nullptr ? -1 : other->layout);
-      }
-    }
-  }
+  Walk(const ModelClass& row, const Json& config) : replaced_(replaced_in(row, config)) {}
 
   void visit(std::size_t number, const std::string& path, Names names) {
     if (const auto found = replaced_.find(path); found != replaced_.end()) {
@@ -185,12 +194,49 @@ class Walk {
 
   std::map<std::size_t, Node> nodes_;
   std::map<std::size_t, bool> owns_;
-  /// Paths of models within the model that the config makes another class of, and their layouts.
-  std::map<std::string, std::int64_t> replaced_;
+  Replaced replaced_;
   std::vector<LiveModule> out_;
 };
 
 }  // namespace
+
+LayoutOrder::LayoutOrder(const ModelClass* row, const Json& config) {
+  if (row == nullptr) return;
+  root_ = row->layout;
+  replaced_ = replaced_in(*row, config);
+}
+
+std::optional<std::vector<std::size_t>> LayoutOrder::place_of(std::string_view path) const {
+  if (root_ < 0) return std::nullopt;
+  std::vector<std::size_t> place;
+  // Entries of a list may be of several classes.
+  std::vector<std::size_t> nodes = {static_cast<std::size_t>(root_)};
+  for (std::size_t depth = 0; depth < path.size();) {
+    const auto part = component(path, depth);
+    const auto wanted = part.find_first_not_of("0123456789") == part.npos ? "#"sv : part;
+    std::optional<std::size_t> at;
+    std::vector<std::size_t> next;
+    for (const auto number : nodes) {
+      const auto node = read_node(number);
+      for (std::size_t i = 0; i < node.children.size(); ++i) {
+        const auto& child = node.children[i];
+        if (child.name != wanted && child.name != part) continue;
+        if (!at) at = child.name == "#" ? to_size(part) : i;
+        next.insert(next.end(), child.nodes.begin(), child.nodes.end());
+      }
+    }
+    if (!at) return std::nullopt;
+    place.push_back(*at);
+    depth += part.size() + 1;
+    const auto other = replaced_.find(path.substr(0, depth - 1));
+    if (other != replaced_.end()) {
+      if (other->second < 0) return std::nullopt;
+      next.assign(1, static_cast<std::size_t>(other->second));
+    }
+    nodes = std::move(next);
+  }
+  return place;
+}
 
 std::optional<bool> has_child(const ModelClass& row, std::string_view name) {
   if (row.layout < 0) return std::nullopt;

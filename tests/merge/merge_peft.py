@@ -171,6 +171,11 @@ CASES = {
     "road_4": ("llama", lambda: peft.RoadConfig(variant="road_4", group_size=4, target_modules=QV), False),
     "tinylora": ("llama", lambda: peft.TinyLoraConfig(r=2, u=4, target_modules=QV), False),
     "tinylora_unsaved": ("llama", lambda: peft.TinyLoraConfig(r=2, u=4, target_modules=QV, save_projection=False), False),
+    # The order in which the model has its layers counts: k, v, q here.
+    "*tinylora_opt": ("opt", lambda: peft.TinyLoraConfig(r=2, u=4, target_modules=["q_proj", "k_proj", "v_proj"]), False),
+    "tinylora_gptj": ("gptj", lambda: peft.TinyLoraConfig(r=2, u=4, weight_tying=0.5, save_projection=False,
+                                                          target_modules=["q_proj", "k_proj", "out_proj", "fc_in"]), False),
+    "unilora_opt": ("opt", lambda: peft.UniLoraConfig(r=3, theta_d_length=40, target_modules=["q_proj", "k_proj", "fc1"]), False),
     "*osf": ("llama", lambda: peft.OSFConfig(effective_rank=4, target_modules=QV), False),
     "*adamss": ("llama", lambda: peft.AdamssConfig(r=6, num_subspaces=2, subspace_rank=2, target_modules="all-linear",
                                                    init_weights=None), False),
