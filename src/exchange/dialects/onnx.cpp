@@ -93,7 +93,7 @@ Result<PlannedFile> onnx_file(std::vector<TensorStream> tensors) {
                          FERRULE_CHECK(out.write(std::as_bytes(std::span(frame.before[i]))));
                          FERRULE_CHECK(write_stream(out, tensors[i], outputs[i].bytes));
                        }
-                       return {};
+                       return out.write(std::as_bytes(std::span(frame.after)));
                      }};
 }
 

@@ -18,6 +18,9 @@ namespace {
 constexpr std::string_view kMagic = "TORT";
 constexpr std::uint64_t kMaxBytes = 0x7fffffff;
 constexpr std::size_t kMaxDims = 32;
+/// FlatBuffers are built from their end, so that the whole is a multiple of its largest unit, which
+/// is at least an offset.
+constexpr std::uint64_t kUnit = 4;
 
 constexpr std::array<std::pair<int, Dtype>, 4> kTypes = {
     {{1, Dtype::kF32}, {10, Dtype::kF16}, {11, Dtype::kF64}, {16, Dtype::kBF16}}};
@@ -66,6 +69,16 @@ class Reader {
     return Vector{at + 4, count};
   }
 
+  /// A string, with the zero behind it that is not counted.
+  Result<std::string_view> text(std::uint64_t table, std::uint64_t index) const {
+    FERRULE_TRY(const auto place, vector(table, index, 1));
+    if (place.at == 0) return std::string_view();
+    FERRULE_TRY(const auto end, number<std::uint8_t>(place.at + place.count));
+    if (end != 0) return broken("a text does not end with a zero");
+    const auto letters = bytes(place);
+    return std::string_view(reinterpret_cast<const char*>(letters.data()), letters.size());
+  }
+
   Result<std::uint64_t> follow(std::uint64_t place) const {
     FERRULE_TRY(const auto offset, number<std::uint32_t>(place));
     const auto at = place + offset;
@@ -91,9 +104,7 @@ class Reader {
 
 Result<OnnxParameter> read_parameter(const Reader& reader, std::uint64_t table) {
   OnnxParameter out;
-  FERRULE_TRY(const auto name, reader.vector(table, 0, 1));
-  const auto text = reader.bytes(name);
-  out.name = {reinterpret_cast<const char*>(text.data()), text.size()};
+  FERRULE_TRY(out.name, reader.text(table, 0));
   FERRULE_TRY(const auto dims, reader.vector(table, 1, 8));
   if (dims.count > kMaxDims) {
     return broken("tensor " + quote(out.name) + " has " + std::to_string(dims.count) +
@@ -153,6 +164,10 @@ Result<std::vector<OnnxParameter>> parse_onnx_adapter(std::span<const std::byte>
       !std::equal(kMagic.begin(), kMagic.end(), file.begin() + 4,
                   [](char c, std::byte b) { return static_cast<std::byte>(c) == b; })) {
     return broken("\"TORT\" is not at offset 4");
+  }
+  if (file.size() % kUnit != 0) {
+    return broken("its " + std::to_string(file.size()) +
+                  " bytes are not a multiple of 4, as FlatBuffers are: its end is missing");
   }
   const Reader reader(file);
   FERRULE_TRY(const auto root, reader.table_at(0));
@@ -227,6 +242,7 @@ Result<OnnxFrame> frame_onnx_adapter(std::span<const OnnxOutput> tensors) {
     at = vector + 4 + tensors[i].bytes;
     frame.before.push_back(std::move(before));
   }
+  pad(frame.after, at, kUnit);
   return frame;
 }
 

@@ -25,6 +25,7 @@ namespace ferrule::format {
 //   vtable         its bytes, the table's bytes, then for each field 2 bytes: where it is in the
 //                  table, 0 if it is left out
 //   vector         4 bytes count, then the elements; a string ends in a zero that is not counted
+//   the whole      is a multiple of its largest unit, at least of 4 bytes
 //
 // The numbers in brackets are the rules of docs/rules/EX.md.
 
@@ -50,10 +51,11 @@ struct OnnxOutput {
 };
 
 /// Everything but the tensors' bytes: `head` comes first, then for each tensor its `before` and its
-/// bytes, which then begin at a multiple of 8.
+/// bytes, which then begin at a multiple of 8; `after` makes the whole a multiple of 4.
 struct OnnxFrame {
   std::string head;
   std::vector<std::string> before;
+  std::string after;
 };
 
 /// Fails with kUnsupported (EX-21: a dtype that ONNX lacks, 2 GiB and more, which offsets of

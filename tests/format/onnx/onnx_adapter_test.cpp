@@ -22,7 +22,7 @@ std::string two_tensors() {
     EXPECT_EQ(file.size() % 8, 0U) << "raw_data is aligned to 8 (the schema's force_align)";
     for (std::uint64_t k = 0; k < outputs[i].bytes; ++k) file.push_back(static_cast<char>(k));
   }
-  return file;
+  return file + frame.after;
 }
 
 Result<std::vector<OnnxParameter>> parse(const std::string& file) {
@@ -52,6 +52,14 @@ TEST(OnnxAdapter, NoShorterFileIsTaken) {
     ASSERT_FALSE(parsed) << size;
     EXPECT_EQ(parsed.error().rule, "EX-20") << size;
   }
+}
+
+TEST(OnnxAdapter, TextsEndWithAZero) {
+  auto file = two_tensors();
+  const auto end = file.find("a.lora_A.weight") + 15;
+  ASSERT_EQ(file[end], '\0');
+  file[end] = 'x';
+  EXPECT_EQ(parse(file).error().rule, "EX-20");
 }
 
 TEST(OnnxAdapter, AnyOneByteMayBeWrong) {
