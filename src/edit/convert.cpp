@@ -11,11 +11,23 @@
 #include "base/try.hpp"
 #include "container/weights_stream.hpp"
 #include "ferrule/file_names.hpp"
+#include "ferrule/json.hpp"
+#include "ferrule/text_file.hpp"
 
 namespace ferrule {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// Weights beside a config that is not JSON are no adapter in any format.
+Result<void> check_config(const adapter::AdapterFolder& source) {
+  if (!source.has(kConfigFile)) return {};
+  const auto path = source.reader.path() / kConfigFile;
+  FERRULE_TRY(const auto text, read_text_file(path));
+  const auto parsed = Json::parse(text, {.allow_nan = true});
+  if (!parsed) return base::at(parsed.error(), path);
+  return {};
+}
 
 class Repack final : public adapter::Rewriter {
  public:
@@ -26,6 +38,7 @@ class Repack final : public adapter::Rewriter {
     FERRULE_TRY(sources_, adapter::find_adapter_folders(directory_));
     from_.clear();
     for (const auto& source : sources_) {
+      FERRULE_CHECK(check_config(source));
       const bool both = source.has(kSafetensorsFile) && source.has(kBinFile);
       const char* from = source.has(kSafetensorsFile) ? kSafetensorsFile : kBinFile;
       if (both) {

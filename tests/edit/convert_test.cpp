@@ -204,5 +204,22 @@ TEST(Convert, WhatIsNoAdapterIsRefused) {
   EXPECT_FALSE(fs::exists(dir / "o"));
 }
 
+// Such a folder can be opened by nobody, whatever its weights are.
+TEST(Convert, AConfigThatIsNotJsonIsRefused) {
+  const test::TempDir dir;
+  make_adapter(dir / "a", kGolden / "torch-2.13/dtypes.pt");
+  test::write_file(dir / "a/adapter_config.json", "{\"peft_type\": \"LORA\",");
+  for (const auto format : {WeightsFormat::kSafetensors, WeightsFormat::kBin}) {
+    for (const auto* output : {"b", "a"}) {
+      const auto done =
+          convert(dir / "a", dir / output, {.format = format, .durability = Durability::kFast});
+      ASSERT_FALSE(done);
+      EXPECT_EQ(done.error().rule, "CF-1");
+    }
+  }
+  EXPECT_FALSE(fs::exists(dir / "b"));
+  EXPECT_FALSE(fs::exists(dir / "a/adapter_model.safetensors"));
+}
+
 }  // namespace
 }  // namespace ferrule
