@@ -10,9 +10,11 @@ namespace ferrule::exchange {
 
 Result<std::map<std::string, Factors>> read_factors(const TensorSource& source,
                                                     std::span<const FactorSuffix> suffixes,
-                                                    std::string_view program) {
+                                                    std::string_view program,
+                                                    bool (*others)(std::string_view name)) {
   std::map<std::string, Factors> modules;
   for (const auto& [name, tensor] : source.tensors()) {
+    if (others != nullptr && others(name)) continue;
     const auto found =
         std::find_if(suffixes.begin(), suffixes.end(), [&key = name](const auto& suffix) {
           return key.size() > suffix.text.size() && std::string_view(key).ends_with(suffix.text);

@@ -29,9 +29,9 @@ struct FactorSuffix {
 
 /// Module's path -> its tensors. `program` is named in messages. Fails with kUnsupported (EX-5) on
 /// a tensor that no suffix explains, kCorrupt (EX-8) on one that is not a matrix (a vector for the
-/// magnitude) or a module without both factors.
-Result<std::map<std::string, Factors>> read_factors(const TensorSource& source,
-                                                    std::span<const FactorSuffix> suffixes,
-                                                    std::string_view program);
+/// magnitude) or a module without both factors. Tensors that `others` takes are left to the caller.
+Result<std::map<std::string, Factors>> read_factors(
+    const TensorSource& source, std::span<const FactorSuffix> suffixes, std::string_view program,
+    bool (*others)(std::string_view name) = nullptr);
 
 }  // namespace ferrule::exchange

@@ -60,6 +60,31 @@ Result<void> check_kind(const Json& config) {
                            "are not converted");
 }
 
+/// A weight or bias of the model itself, which trainable_modules asked for.
+bool is_whole_tensor(std::string_view name) {
+  return name.ends_with(".weight") || name.ends_with(".bias");
+}
+
+/// Whole tensors beside the factors: vectors and embeddings, which are the same in transformers.
+Result<void> read_whole_tensors(const TensorSource& source, Middle& out) {
+  for (const auto& [name, tensor] : source.tensors()) {
+    if (!is_whole_tensor(name)) continue;
+    const bool vector = tensor.shape().size() == 1;
+    if (!vector && !name.ends_with("embed_tokens.weight")) {
+      return base::unsupported("EX-3", "tensor " + quote(name) +
+                                           " is a whole matrix of trainable_modules, which Paddle "
+                                           "and transformers have transposed; such adapters are "
+                                           "not converted");
+    }
+    out.extras.push_back({.component = {},
+                          .path = std::string(name),
+                          .role = "modules_to_save",
+                          .values = Values::of(tensor),
+                          .key = std::string(name)});
+  }
+  return {};
+}
+
 class Paddle final : public Dialect {
  public:
   std::string_view name() const override { return "paddle"; }
@@ -81,11 +106,15 @@ class Paddle final : public Dialect {
     }
     FERRULE_CHECK(check_kind(config));
     FERRULE_TRY(const double scale, paddle_scale(config));
+    const auto* trainable = config.find("trainable_modules");
+    const bool with_whole = trainable != nullptr && !trainable->is_null();
     Middle out;
     for (const auto& name : look.names) {
       if (!is_paddle_weights(name)) continue;
       FERRULE_TRY(const auto opened, look.open(name, request.open));
-      FERRULE_TRY(auto modules, read_factors(*opened.tensors, kPaddleSuffixes, "PaddleNLP"));
+      FERRULE_TRY(auto modules, read_factors(*opened.tensors, kPaddleSuffixes, "PaddleNLP",
+                                             with_whole ? is_whole_tensor : nullptr));
+      if (with_whole) FERRULE_CHECK(read_whole_tensors(*opened.tensors, out));
       for (auto& [path, factors] : modules) out.sites.push_back(site_of(path, factors, scale));
       out.owners.push_back(opened.tensors);
     }
