@@ -111,7 +111,7 @@ _ferrule() {
     "convert --resume") return ;;
     "convert -o" | "convert --output") return ;;
     "convert --to") words="safetensors bin peft per-expert fused-expert mlx kohya lycoris diffusers gguf adapterhub paddle torchtune litgpt mistral onnx keras" ;;
-    "convert --from") words="peft per-expert fused-expert mlx kohya lycoris diffusers gguf adapterhub paddle torchtune litgpt mistral onnx lightning keras" ;;
+    "convert --from") words="peft per-expert fused-expert mlx kohya lycoris diffusers gguf adapterhub paddle torchtune litgpt mistral onnx lightning keras swift" ;;
     "convert --base") return ;;
     "convert --config") files="-f" ;;
     "convert --dtype") words="f32 f16 bf16 q8_0" ;;

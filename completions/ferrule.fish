@@ -191,7 +191,7 @@ complete -c ferrule -n '__fish_seen_subcommand_from convert' -l jsonl -d 'Print 
 complete -c ferrule -n '__fish_seen_subcommand_from convert' -l resume -x -d 'Leave out what this file of such lines has already, and add to it; implies --jsonl'
 complete -c ferrule -n '__fish_seen_subcommand_from convert' -s o -l output -x -d 'Where to write; with --to safetensors or bin, SRC itself converts in place'
 complete -c ferrule -n '__fish_seen_subcommand_from convert' -l to -x -a 'safetensors bin peft per-expert fused-expert mlx kohya lycoris diffusers gguf adapterhub paddle torchtune litgpt mistral onnx keras' -d 'The format to write (default: safetensors)'
-complete -c ferrule -n '__fish_seen_subcommand_from convert' -l from -x -a 'peft per-expert fused-expert mlx kohya lycoris diffusers gguf adapterhub paddle torchtune litgpt mistral onnx lightning keras' -d 'The format of SRC (default: found by its content)'
+complete -c ferrule -n '__fish_seen_subcommand_from convert' -l from -x -a 'peft per-expert fused-expert mlx kohya lycoris diffusers gguf adapterhub paddle torchtune litgpt mistral onnx lightning keras swift' -d 'The format of SRC (default: found by its content)'
 complete -c ferrule -n '__fish_seen_subcommand_from convert' -l base -x -d 'The base model: a folder with config.json, or a diffusers pipeline'
 complete -c ferrule -n '__fish_seen_subcommand_from convert' -l config -r -F -d 'A file of the source\'s program that holds the strength or names'
 complete -c ferrule -n '__fish_seen_subcommand_from convert' -l dtype -x -a 'f32 f16 bf16 q8_0' -d 'What the factors are stored as (default: as in SRC)'

@@ -13,6 +13,7 @@ PROGRAM is one of
   paddle       pip install paddlepaddle==3.3.1 paddleformers==1.2.0
   mistral      pip install torch==2.13.0 safetensors simple-parsing; pip install --no-deps mistral-inference==1.6.0
   lightning    pip install torch==2.13.0 transformers peft==0.21.2 lightning==2.6.6
+  swift        pip install torch==2.13.0 transformers==4.57.6 peft==0.17.1 datasets==4.2.0; pip install --no-deps ms-swift==4.6.0
 
 Each sample is a folder: `adapter` is what the program wrote, `base/config.json` the model, and `truth.safetensors` the difference
 of every weight between the model that the program merged and the one before, in transformers' names.
@@ -280,6 +281,28 @@ def lightning(root):
     write_sample(folder, LLAMA, {k: (after[k] - before[k]).numpy() for k in after})
 
 
+def swift(root):
+    import torch
+    import transformers
+    from swift.tuners import LoRAConfig, Swift
+
+    size = {key: value for key, value in LLAMA.items() if key not in ("architectures", "model_type")}
+    cases = {"swift": dict(target_modules=["q_proj", "down_proj"], use_rslora=True, modules_to_save=["lm_head"]),
+             "swift-patterns": dict(target_modules=r".*\.1\..*[qv]_proj", rank_pattern={"q_proj": 2}, alpha_pattern={"v_proj": 3})}
+    for name, options in cases.items():
+        torch.manual_seed(8)
+        model = Swift.prepare_model(transformers.LlamaForCausalLM(transformers.LlamaConfig(**size)),
+                                    LoRAConfig(r=4, lora_alpha=10, **options))
+        for key, parameter in model.named_parameters():
+            if "lora_" in key:
+                parameter.data = torch.randn_like(parameter) * 0.1
+        model.save_pretrained(str(root / name / "adapter"))
+        (root / name / "adapter" / "README.md").unlink()
+        layers = {k: m for k, m in model.named_modules() if hasattr(m, "get_delta_weight")}
+        truth = {k.removeprefix("base_model.") + ".weight": m.get_delta_weight("default").detach().numpy() for k, m in layers.items()}
+        write_sample(root / name, LLAMA, truth)
+
+
 def paddle(root):
     import shutil
 
@@ -289,7 +312,8 @@ def paddle(root):
 
     size = {key: value for key, value in LLAMA.items() if key not in ("architectures", "model_type", "head_dim")}
     cases = {"paddle": dict(target_modules=[".*q_proj.*", ".*v_proj.*"]),
-             "paddle-rslora": dict(target_modules=[".*k_proj.*", ".*down_proj.*"], rslora=True)}
+             "paddle-rslora": dict(target_modules=[".*k_proj.*", ".*down_proj.*"], rslora=True),
+             "paddle-trainable": dict(target_modules=[".*q_proj.*"], trainable_modules=[".*norm.*"])}
     for name, fields in cases.items():
         library.seed(7)
         model = LoRAModel(LlamaForCausalLM(LlamaConfig(**size)), LoRAConfig(r=4, lora_alpha=12, **fields))
@@ -375,7 +399,8 @@ def write_mistral(sample, modules, base):
 
 
 def main():
-    programs = {"keras": keras, "mistral": mistral, "paddle": paddle, "lightning": lightning, "adapterhub": adapterhub, "torchtune": torchtune, "litgpt": litgpt, "onnx": onnx}
+    programs = {"keras": keras, "mistral": mistral, "paddle": paddle, "lightning": lightning, "adapterhub": adapterhub, "torchtune": torchtune, "litgpt": litgpt,
+                "onnx": onnx, "swift": swift}
     if len(sys.argv) not in (2, 3) or sys.argv[1] not in programs:
         sys.exit(__doc__)
     default = pathlib.Path(__file__).resolve().parent.parent / "tests" / "exchange" / "programs"

@@ -93,7 +93,8 @@ std::span<const Dialect* const> all_dialects() {
       &peft_dialect(),       &per_expert_dialect(), &fused_expert_dialect(), &mlx_dialect(),
       &kohya_dialect(),      &lycoris_dialect(),    &diffusers_dialect(),    &gguf_dialect(),
       &adapterhub_dialect(), &paddle_dialect(),     &torchtune_dialect(),    &litgpt_dialect(),
-      &mistral_dialect(),    &onnx_dialect(),       &lightning_dialect(),    &keras_dialect()};
+      &mistral_dialect(),    &onnx_dialect(),       &lightning_dialect(),    &keras_dialect(),
+      &swift_dialect()};
   return kAll;
 }
 

@@ -115,6 +115,40 @@ def strength_in_another_file():
             compare(updates(work / "normal"), load_file(sample / "truth.safetensors"), name + ", normalized")
 
 
+def whole_tensors():
+    """What was trained beside the factors is PEFT's modules_to_save."""
+    for name, file, keys in (("swift", "default/adapter_model.safetensors", ["lm_head.weight"]),
+                             ("paddle-trainable", "peft_model-00001-of-00001.safetensors", ["model.norm.weight"] + [
+                                 f"model.layers.{layer}.{norm}_layernorm.weight" for layer in (0, 1) for norm in ("input", "post_attention")])):
+        sample = SAMPLES / name
+        with tempfile.TemporaryDirectory() as work:
+            out = pathlib.Path(work) / "peft"
+            convert(sample / "adapter", out, "peft", sample / "base")
+            before, after = load_file(sample / "adapter" / file), load_file(out / "adapter_model.safetensors")
+            saved = sorted(json.loads((out / "adapter_config.json").read_text())["modules_to_save"])
+            assert saved == sorted(key.removesuffix(".weight") for key in keys), saved
+            for key in keys:
+                assert np.array_equal(after["base_model.model." + key], before[key]), key
+
+
+def swift_folders():
+    """ms-swift's folder of the adapter itself, and tuners of its own."""
+    sample = SAMPLES / "swift"
+    with tempfile.TemporaryDirectory() as work:
+        work = pathlib.Path(work)
+        report = convert(sample / "adapter/default", work / "peft", "peft", sample / "base")
+        assert report["from"] == "swift", report["from"]
+        compare(updates(work / "peft"), load_file(sample / "truth.safetensors"), "swift, its own folder")
+        config = json.loads((sample / "adapter/default/adapter_config.json").read_text())
+        for field, value in (("swift_type", "RESTUNING"), ("use_qa_lora", True)):
+            other = work / field / "default"
+            other.mkdir(parents=True)
+            (other / "adapter_config.json").write_text(json.dumps({**config, field: value}))
+            (other / "adapter_model.safetensors").write_bytes((sample / "adapter/default/adapter_model.safetensors").read_bytes())
+            error = convert(other, work / "out", "peft", sample / "base", fails=True)
+            assert error["rule"] == "EX-3", error
+
+
 def two_programs_in_one_folder():
     with tempfile.TemporaryDirectory() as work:
         both = pathlib.Path(work) / "both"
@@ -142,7 +176,7 @@ def main():
             assert report["from"] == program, report["from"]
             compare(updates(work / "peft"), truth, sample.name)
             count += 1
-            if sample.name in ("adapterhub-gpt2-ia3", "lightning"):
+            if sample.name in ("adapterhub-gpt2-ia3", "paddle-trainable") or program in ("lightning", "swift"):
                 continue  # What the library's own form of these cannot say is read only.
             convert(work / "peft", work / "back", program, sample / "base")
             convert(work / "back", work / "again", "peft", sample / "base")
@@ -164,6 +198,8 @@ def main():
     foreign_adapters()
     strength_in_another_file()
     two_programs_in_one_folder()
+    whole_tensors()
+    swift_folders()
     assert count >= 20, count
     print(f"{count} conversions")
 

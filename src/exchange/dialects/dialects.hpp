@@ -22,5 +22,6 @@ const Dialect& mistral_dialect();
 const Dialect& onnx_dialect();
 const Dialect& lightning_dialect();
 const Dialect& keras_dialect();
+const Dialect& swift_dialect();
 
 }  // namespace ferrule::exchange

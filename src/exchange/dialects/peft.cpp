@@ -184,6 +184,7 @@ class Peft : public Dialect {
 
   bool detect(const Look& look) const override {
     if (!look.is_folder) return false;
+    if (look.config.find("swift_type") != nullptr && !look.has_peft_keys) return false;
     if (look.config.find("peft_type") != nullptr) {
       // torchtune puts such a config beside its own adapter_model.pt.
       return look.has(kSafetensorsFile) || look.has(kBinFile) || !look.has("adapter_model.pt");
