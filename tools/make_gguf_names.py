@@ -178,7 +178,8 @@ RULES = {
 }
 # Modules that other configs of a class have.
 VARIANTS = {
-    **dict.fromkeys(("GraniteMoeForCausalLM", "GraniteMoeSharedForCausalLM", "GraniteMoeHybridForCausalLM"), [{"shared_intermediate_size": 64}]),
+    **dict.fromkeys(("GraniteMoeForCausalLM", "GraniteMoeSharedForCausalLM"), [{"shared_intermediate_size": 64}]),
+    "GraniteMoeHybridForCausalLM": [{"layer_types": ["mamba", "attention"]}],
     "DeepseekV2ForCausalLM": [{"q_lora_rank": None}],
     "DeepseekV3ForCausalLM": [{"q_lora_rank": None}],
     "Glm4MoeLiteForCausalLM": [{"q_lora_rank": None}],
@@ -194,7 +195,6 @@ NEEDS = {
     "Dots1ForCausalLM": {"n_shared_experts": 1, "n_routed_experts": 4},
     "Gemma3nForCausalLM": {"num_kv_shared_layers": 0},
     **dict.fromkeys(("Lfm2ForCausalLM", "Lfm2Model", "Lfm2MoeForCausalLM"), {"layer_types": ["conv", "full_attention"]}),
-    "GraniteMoeHybridForCausalLM": {"layer_types": ["mamba", "attention"]},
 }
 # Tensors that llama.cpp has only in files of before it divided them.
 DIVIDED = {"deepseek2": "attn_kv_b"}
