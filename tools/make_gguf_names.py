@@ -351,7 +351,10 @@ def text():
         for spelled in [name, *ALSO.get(name, [])]:
             classes.append((spelled, arch, number))
         if rule == "granite":
-            classes.append((name + "/dense", arch, tables.setdefault(dense(rows), len(tables))))
+            without = tables.setdefault(dense(rows), len(tables))
+            classes.append((name + "/dense", arch, without))
+            if arch == "granitehybrid":
+                classes += [(name + "/attention", "granitemoe", number), (name + "/attention/dense", "granite", without)]
         if rule == "nemotron":
             classes.append((name + "/dense", "nemotron_h", number))
     lines = ["// SPDX-License-Identifier: Apache-2.0", "// Made by tools/make_gguf_names.py.", ""]

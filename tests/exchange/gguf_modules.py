@@ -121,6 +121,26 @@ def factors(path, rows, columns=HIDDEN):
             f"{path}.lora_B.weight": random.standard_normal((rows, RANK)).astype("f4")}
 
 
+# class, fields of the base, what llama.cpp calls the model (GraniteHybridModel of its converter).
+CALLED = [
+    ("GraniteMoeHybridForCausalLM", {"num_local_experts": 4, "layer_types": ["mamba", "attention"]}, "granitehybrid"),
+    ("GraniteMoeHybridForCausalLM", {"num_local_experts": 4, "layer_types": ["attention", "attention"]}, "granitemoe"),
+    ("GraniteMoeHybridForCausalLM", {"num_local_experts": 0, "layer_types": ["attention", "attention"]}, "granite"),
+    ("GraniteMoeHybridForCausalLM", {"num_local_experts": 0, "layer_types": ["full_attention"] * 2}, "granite"),
+]
+
+
+def check_called(case):
+    for class_name, fields, name in CALLED:
+        base = case.base(class_name, fields)
+        source = case.source(factors("model.layers.1.shared_mlp.output_linear", HIDDEN, 12))
+        out, _ = case.convert(source, "gguf", "--base", base)
+        tensors, header = formats.read_gguf(out)
+        assert header["general.architecture"] == name, (fields, header)
+        assert ("blk.1.ffn_down_shexp" in "".join(tensors)) == (fields["num_local_experts"] > 0), sorted(tensors)
+        case.convert(out, "peft", "--base", base)
+
+
 def check_divided(case):
     for class_name, fields, module, rows, parts in DIVIDED:
         base = case.base(class_name, fields)
@@ -250,7 +270,7 @@ def check_bad_files(case):
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        for number, check in enumerate((check_divided, check_parts_of_others, check_losses, check_bad_files)):
+        for number, check in enumerate((check_divided, check_called, check_parts_of_others, check_losses, check_bad_files)):
             below = pathlib.Path(folder) / str(number)
             below.mkdir()
             check(Case(below))

@@ -85,11 +85,27 @@ const Architecture* class_named(std::string_view name) {
 
 namespace {
 
+/// A hybrid without one layer of mamba: llama.cpp then says "granite" or "granitemoe".
+bool has_only_attention(const BaseComponent& model) {
+  const auto* value = model.config.find("layer_types");
+  const auto* layers = value == nullptr ? nullptr : value->if_array();
+  return layers != nullptr && !layers->empty() &&
+         std::all_of(layers->begin(), layers->end(), [](const Json& layer) {
+           const auto* kind = layer.if_string();
+           return kind != nullptr && kind->ends_with("attention");
+         });
+}
+
 /// Of a class, or an architecture of llama.cpp; null if neither is known.
 const Architecture* known_as(const std::string& wanted, const BaseFacts& base) {
-  // granite's and nemotron's models without experts have other tensors, or another name.
-  if (base.model() != nullptr && expert_count(base) == 0) {
-    if (const auto* found = class_named(wanted + "/dense")) return found;
+  // The models of some classes have other tensors, or another name.
+  if (base.model() != nullptr) {
+    const bool is_dense = expert_count(base) == 0;
+    const auto attention = wanted + "/attention";
+    if (class_named(attention) != nullptr && has_only_attention(*base.model())) {
+      return class_named(is_dense ? attention + "/dense" : attention);
+    }
+    if (const auto* found = is_dense ? class_named(wanted + "/dense") : nullptr) return found;
   }
   if (const auto* found = class_named(wanted)) return found;
   return architecture_named(wanted);
