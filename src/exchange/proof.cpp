@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <map>
 #include <set>
 #include <string>
@@ -80,6 +81,16 @@ Products products_of(const Values& x, const Values& y) {
   return out;
 }
 
+/// The greater of two errors; NaN, of values that are not finite, is greater than all.
+double worse(double x, double y) { return std::isnan(x) || x > y ? x : y; }
+
+/// Of squares.
+double ratio_of(double distance, double norm) {
+  if (!std::isfinite(distance) || !std::isfinite(norm)) return std::nan("");
+  if (norm <= 0) return distance <= 0 ? 0 : HUGE_VAL;
+  return std::sqrt(std::max(distance, 0.0) / norm);
+}
+
 double relative(const Values& x, const Values& y) {
   std::vector<double> a, b;
   double norm = 0, distance = 0;
@@ -98,8 +109,7 @@ double relative(const Values& x, const Values& y) {
       distance += (a[i] - b[i]) * (a[i] - b[i]);
     }
   }
-  if (norm == 0) return distance == 0 ? 0 : HUGE_VAL;
-  return std::sqrt(distance / norm);
+  return ratio_of(distance, norm);
 }
 
 /// Zeros that a file with one rank was padded with do not count.
@@ -133,9 +143,10 @@ double allowed(const Site& site) {
   return 4 * each;
 }
 
-std::string percent(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2e", value);
+std::string off_by(double error) {
+  if (std::isnan(error)) return "has values that are not finite, or that its dtype cannot hold";
+  char text[80];
+  std::snprintf(text, sizeof text, "is off by %.2e, more than its dtype's rounding", error);
   return text;
 }
 
@@ -161,7 +172,7 @@ Result<double> compare_rest(const Site& before, const Site& after) {
   double worst = 0;
   const auto add = [&](const Values& x, const Values& y, std::string_view what) -> Result<void> {
     FERRULE_TRY(const double error, compare_values(x, y, before.name(), what));
-    worst = std::max(worst, error);
+    worst = worse(worst, error);
     return {};
   };
   FERRULE_CHECK(add(before.magnitude, after.magnitude, "magnitude"));
@@ -199,7 +210,7 @@ Result<double> compare_sites(const Site& before, const Site& after) {
   if (a.dim(1) != a2.dim(1) || before.b.dim(0) != after.b.dim(0)) {
     return failed("the output read back has another shape at " + quote(before.name()));
   }
-  return std::max(worst, update_distance(before, after));
+  return worse(worst, update_distance(before, after));
 }
 
 }  // namespace
@@ -227,7 +238,7 @@ double update_distance(const Site& x, const Site& y) {
                                                  ratio * changed.at(rank + i, rank + j)));
         }
       }
-      if (norm > 0) return std::sqrt(std::max(distance, 0.0) / norm);
+      if (!(norm <= 0)) return ratio_of(distance, norm);
     }
   }
   if (b2.dim(0) != a2.dim(0)) return HUGE_VAL;
@@ -245,8 +256,7 @@ double update_distance(const Site& x, const Site& y) {
       if (i < rank && j < rank) norm += term;
     }
   }
-  if (norm <= 0) return distance <= 0 ? 0 : HUGE_VAL;
-  return std::sqrt(std::max(distance, 0.0) / norm);
+  return ratio_of(distance, norm);
 }
 
 Result<void> prove(const Middle& before, const Middle& after,
@@ -265,8 +275,8 @@ Result<void> prove(const Middle& before, const Middle& after,
     }
     FERRULE_TRY(const double error, compare_sites(site, *found->second));
     if (!(error <= allowed(*found->second))) {
-      return failed("the update of " + quote(site.name()) + " in the output read back is off by " +
-                    percent(error) + ", more than its dtype's rounding");
+      return failed("the update of " + quote(site.name()) + " in the output read back " +
+                    off_by(error));
     }
     if (error > report.largest_error) {
       report.largest_error = error;
@@ -292,8 +302,8 @@ Result<void> prove(const Middle& before, const Middle& after,
                 compare_values(extra.values, found->second->values, extra.name(), "tensor"));
     if (!(error <=
           4 * std::max(found->second->values.roundoff(), update::unit_roundoff(Dtype::kF32)))) {
-      return failed("the tensor " + quote(extra.name()) + " in the output read back is off by " +
-                    percent(error));
+      return failed("the tensor " + quote(extra.name()) + " in the output read back " +
+                    off_by(error));
     }
     report.largest_error = std::max(report.largest_error, error);
     extra.values.release();

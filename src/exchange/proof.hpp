@@ -18,7 +18,8 @@ namespace ferrule::exchange {
 Result<void> prove(const Middle& before, const Middle& after,
                    const std::map<std::string, std::string>& renamed, Ledger& ledger);
 
-/// |scale B A of x - that of y| / |scale B A of x|; both have one shape. 0 if both are zero.
+/// |scale B A of x - that of y| / |scale B A of x|; both have one shape. 0 if both are zero,
+/// NaN if a value is not finite.
 double update_distance(const Site& x, const Site& y);
 
 }  // namespace ferrule::exchange

@@ -258,6 +258,16 @@ def check_bad_files(case):
                  q((HIDDEN, 2, 1), a, (2, HEADS * WIDTH, 1), b), q((HIDDEN, 2), a, (2, 0), [])):
         done = case.run(made, "peft", "--base", base)[1]
         assert done.returncode == 1 and "[EX-" in done.stderr, done.stderr
+    # What the dtype cannot hold, and what was not finite before, are no proof; copies that are the same are.
+    llama = case.base("LlamaForCausalLM", {})
+    for value in (1e30, np.inf, np.nan):
+        broken = factors("model.layers.0.mlp.up_proj", 64)
+        broken["model.layers.0.mlp.up_proj.lora_A.weight"][1, 3] = value
+        for dtype in ("f16", "q8_0"):
+            said = case.refuse("EX-7", case.source(broken), "gguf", "--base", llama, "--dtype", dtype)
+            assert "not finite" in said and "mlp.up_proj" in said, said
+        for target in ("gguf", "mlx"):
+            case.convert(case.source(broken, lora_alpha=RANK), target, "--base", llama)
     # No elements, and more experts than anything has.
     many = [(f"blk.0.ffn_up_exps.weight.lora_{half}", extents, []) for half, extents in (("a", (0, 2, 1 << 40)), ("b", (2, 0, 1 << 40)))]
     case.refuse("EX-12", gguf(case, many, "qwen3moe"), "peft", "--arch", "Qwen3MoeForCausalLM")
