@@ -93,6 +93,7 @@ READERS = {
     "merge": lambda a, out: ferrule.merge(a, make_base(out.parent / f"base of {out.name}"), out),
     "unmerge": lambda a, out: ferrule.unmerge([a], make_base(out.parent / f"base of {out.name}"), out),
     "publish": lambda a, out: ferrule.publish(a, out),
+    "state_dict": lambda a, out: ferrule.state_dict(a, out),
     "open": lambda a, out: ferrule.open(a),
 }
 
@@ -121,6 +122,8 @@ def test_every_verb_takes_an_address(stage, hosted, verb):
     assert type(there) is type(here)
     if verb in ("content_id", "explain"):
         assert (there == here) if verb == "content_id" else (there.to_dict()["modules"] == here.to_dict()["modules"])
+    if (stage.folder / "here").is_file():
+        assert (stage.folder / "there").read_bytes() == (stage.folder / "here").read_bytes()
     weights = {name: data for name, data in content(stage.folder / "here").items() if name.startswith("adapter_model")} if (
         stage.folder / "here").is_dir() else {}
     for name, data in weights.items():
