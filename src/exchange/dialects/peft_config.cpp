@@ -143,8 +143,8 @@ Json pattern(std::span<const PeftLayer> layers, double usual, double (*value)(co
   // one.
   for (auto& [path, number] : paths) {
     const std::string tail = "." + path;
-    const bool others = std::any_of(layers.begin(), layers.end(), [&](const auto& layer) {
-      return layer.path.ends_with(tail) && edit::plain_number(value(layer)) != number;
+    const bool others = std::any_of(layers.begin(), layers.end(), [&, &own = number](auto& layer) {
+      return layer.path.ends_with(tail) && edit::plain_number(value(layer)) != own;
     });
     if (others) path = "^" + path;
   }
