@@ -9,7 +9,6 @@
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "io/transaction/directory_reader.hpp"
-#include "io/walk.hpp"
 
 namespace ferrule::adapter {
 namespace {
@@ -50,23 +49,28 @@ Result<std::vector<std::string>> carry_files(const io::DirectoryReader& reader,
   return copied;
 }
 
-namespace {
-
-Result<void> carry_folder(const std::filesystem::path& directory, const std::string& inside,
-                          const std::string& prefix, int depth,
-                          io::DirectoryTransaction& transaction, std::vector<std::string>& copied) {
+Result<io::Listing> list_carried(const std::filesystem::path& directory, int depth) {
   if (depth > kMaxDepth) {
     return base::at(base::over_limit("folders are nested deeper than " + std::to_string(kMaxDepth) +
                                      " levels, and are not carried"),
                     directory);
   }
   FERRULE_TRY(auto listing, io::list_by_kind(directory));
-  FERRULE_TRY(const auto reader, io::DirectoryReader::open(directory));
   std::sort(listing.files.begin(), listing.files.end());
+  std::sort(listing.directories.begin(), listing.directories.end());
+  return listing;
+}
+
+namespace {
+
+Result<void> carry_folder(const std::filesystem::path& directory, const std::string& inside,
+                          const std::string& prefix, int depth,
+                          io::DirectoryTransaction& transaction, std::vector<std::string>& copied) {
+  FERRULE_TRY(const auto listing, list_carried(directory, depth));
+  FERRULE_TRY(const auto reader, io::DirectoryReader::open(directory));
   FERRULE_TRY(auto names,
               carry_files(reader, listing.files, {}, prefix + inside + "/", transaction));
   for (auto& name : names) copied.push_back(inside + "/" + std::move(name));
-  std::sort(listing.directories.begin(), listing.directories.end());
   for (const auto& name : listing.directories) {
     FERRULE_CHECK(carry_folder(directory / name, inside + "/" + name, prefix, depth + 1,
                                transaction, copied));

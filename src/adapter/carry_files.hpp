@@ -9,6 +9,7 @@
 #include "ferrule/result.hpp"
 #include "io/transaction/directory_reader.hpp"
 #include "io/transaction/directory_transaction.hpp"
+#include "io/walk.hpp"
 
 namespace ferrule::adapter {
 
@@ -19,6 +20,10 @@ Result<std::vector<std::string>> carry_files(const io::DirectoryReader& reader,
                                              std::span<const std::string_view> except,
                                              const std::string& prefix,
                                              io::DirectoryTransaction& transaction);
+
+/// What is in a folder that is carried whole, in the order of names; `depth` is 1 for a folder of
+/// the directory itself. Fails with kLimitExceeded if that is too deep, kIo.
+Result<io::Listing> list_carried(const std::filesystem::path& directory, int depth);
 
 /// Copies whole folders of the directory into the transaction, except hidden ones and `except`: the
 /// modules of sentence-transformers (1_Pooling, 1_Dense) have weights of their own. Links are not

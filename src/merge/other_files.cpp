@@ -5,6 +5,7 @@
 #include <array>
 #include <span>
 
+#include "adapter/carry_files.hpp"
 #include "base/errors.hpp"
 #include "base/try.hpp"
 #include "io/walk.hpp"
@@ -12,7 +13,6 @@
 namespace ferrule::merging {
 namespace {
 
-constexpr int kMaxDepth = 16;
 constexpr std::uint64_t kSmallFile = std::uint64_t{32} << 20;
 constexpr std::uint64_t kPiece = std::uint64_t{4} << 20;
 
@@ -64,14 +64,8 @@ Result<void> OtherFiles::bring_folders(const std::filesystem::path& base) {
 
 Result<void> OtherFiles::bring_folder(const std::filesystem::path& directory,
                                       const std::string& inside, int depth) {
-  if (depth > kMaxDepth) {
-    return base::at(base::over_limit("folders are nested deeper than " + std::to_string(kMaxDepth) +
-                                     " levels, and are not carried"),
-                    directory);
-  }
-  FERRULE_TRY(auto listing, io::list_by_kind(directory));
+  FERRULE_TRY(const auto listing, adapter::list_carried(directory, depth));
   FERRULE_TRY(const auto reader, io::DirectoryReader::open(directory));
-  std::sort(listing.files.begin(), listing.files.end());
   for (const auto& name : listing.files) {
     const auto as = inside + "/" + name;
     if (is_whole_model(name)) {
@@ -81,7 +75,6 @@ Result<void> OtherFiles::bring_folder(const std::filesystem::path& directory,
     FERRULE_CHECK(bring(reader, name, as, false));
     brought_.push_back(as);
   }
-  std::sort(listing.directories.begin(), listing.directories.end());
   for (const auto& name : listing.directories) {
     FERRULE_CHECK(bring_folder(directory / name, inside + "/" + name, depth + 1));
   }
