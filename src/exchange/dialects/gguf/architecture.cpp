@@ -81,10 +81,6 @@ const Architecture* class_named(std::string_view name) {
   return nullptr;
 }
 
-}  // namespace
-
-namespace {
-
 /// A hybrid without one layer of mamba: llama.cpp then says "granite" or "granitemoe".
 bool has_only_attention(const BaseComponent& model) {
   const auto* value = model.config.find("layer_types");
