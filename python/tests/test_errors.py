@@ -37,7 +37,7 @@ def test_no_permission_is_a_permission_error(tmp_path):
     (tmp_path / "adapter_config.json").write_text("{}")
     (tmp_path / "adapter_config.json").chmod(0)
     user = os.geteuid()
-    if user == 0:  # Root can read everything; nobody cannot.
+    if user == 0:  # Root can read everything; the user nobody cannot.
         os.seteuid(65534)
     try:
         error = raised(ferrule.AdapterConfig.open, tmp_path)

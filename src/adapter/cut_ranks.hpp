@@ -9,7 +9,7 @@
 namespace ferrule::adapter {
 
 /// PEFT makes factors of no more than all singular values there are, when it decomposes the base's
-/// weight, whatever the rank that it was told; a load does the same again.
+/// weight, whatever rank the config gives; a load does the same again.
 inline bool is_cut_to_layer(const AdapterConfig& config, const AdapterModule& module,
                             std::uint64_t wanted) {
   const auto init = config.text("init_lora_weights").value_or("");
